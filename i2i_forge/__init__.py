@@ -1,0 +1,62 @@
+"""i2i_forge: image-to-image translation from recipes and plugins.
+
+    recipe = i2i_forge.load_recipe("munit_synthetic", set=["data.size=64"], drop=["generator.style"])
+    trainer = i2i_forge.build_trainer(recipe, device="cpu")
+    report = trainer.step({"a": a, "b": b}, step=0)       # {"generator/style/ab": unweighted loss, ...}
+    translator = i2i_forge.load("runs/munit_synthetic")   # the newest verified checkpoint
+    images = translator.translate(x, route="ab")          # N,3,H,W in [-1, 1]
+
+Importing this package does not import torch; using these names does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from i2i_forge.api import build_trainer, load_recipe
+    from i2i_forge.errors import ForgeError
+    from i2i_forge.forward_pass import ForwardPass, tensor
+    from i2i_forge.hookspecs import hookimpl
+    from i2i_forge.recipe import Recipe
+    from i2i_forge.registry import Catalog
+    from i2i_forge.trainer import Trainer
+    from i2i_forge.translate import Translator, load
+
+__all__ = [
+    "Catalog",
+    "ForgeError",
+    "ForwardPass",
+    "Recipe",
+    "Trainer",
+    "Translator",
+    "build_trainer",
+    "hookimpl",
+    "load",
+    "load_recipe",
+    "tensor",
+]
+
+_HOMES = {
+    "Catalog": "registry",
+    "ForgeError": "errors",
+    "ForwardPass": "forward_pass",
+    "Recipe": "recipe",
+    "Trainer": "trainer",
+    "Translator": "translate",
+    "build_trainer": "api",
+    "hookimpl": "hookspecs",
+    "load": "translate",
+    "load_recipe": "api",
+    "tensor": "forward_pass",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("i2i-forge")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'i2i_forge' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"i2i_forge.{_HOMES[name]}"), name)

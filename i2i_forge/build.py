@@ -1,0 +1,174 @@
+"""Recipe and catalog -> Trainer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from i2i_forge.errors import ForgeError, RecipeError, suggest
+from i2i_forge.forward_pass import seeded
+from i2i_forge.optimizers import RoleOptimizer
+from i2i_forge.recipe import Recipe
+from i2i_forge.registry import Catalog
+from i2i_forge.seeding import seed_of
+from i2i_forge.terms import Term, parse_weight
+from i2i_forge.trace import Trace, refuse_stale_reuse, trace
+from i2i_forge.trainer import BoundTerm, Networks, OptimizerEntry, PhasePlan, Trainer
+
+
+def build_trainer(
+    recipe: Recipe, catalog: Catalog, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Trainer:
+    """The recipe's trainer, freshly initialised from the recipe's seed.
+
+    Args:
+        recipe: a checked recipe.
+        catalog: where the components come from.
+        device: where the networks live and the steps run.
+        dtype: of parameters and images.
+
+    Raises:
+        RecipeError: something in the recipe does not fit the components.
+        PluginError: a component is not there.
+    """
+    method: type[Trainer] = catalog.trainers.get(recipe.trainer)
+    networks = _networks(recipe, method, catalog, torch.device(device), dtype)
+    trainer = method(
+        networks, _phases(recipe, method, catalog), _optimizers(recipe, networks),
+        seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
+    )  # fmt: skip
+    trainer.formats = catalog.formats
+    for phase in trainer.phases:
+        for term in phase.terms:
+            if isinstance(loss := getattr(term.loss, "func", term.loss), nn.Module):
+                loss.to(device, dtype).requires_grad_(False)
+    if any(phase.reuse for phase in trainer.phases) and trainer.device.type != "meta":
+        refuse_stale_reuse(trainer.phases, trace_recipe(recipe, catalog))
+    return trainer
+
+
+def trace_recipe(recipe: Recipe, catalog: Catalog) -> Trace:
+    """One step of the recipe on tensors without data: shapes, dependencies and memory, nothing computed."""
+    trainer = build_trainer(recipe, catalog, "meta")
+    batches = {name: _shapes(spec.options, spec.batch, trainer) for name, spec in recipe.data.streams.items()}
+    return trace(trainer, {**batches.pop("main"), **batches})
+
+
+def _shapes(options: Mapping[str, Any], batch: int, trainer: Trainer) -> dict[str, torch.Tensor]:
+    size = options.get("size", 256)
+    height, width = size if isinstance(size, list) else (size, size)
+    domains = {domain for route in trainer.routes.values() for domain in route}
+    return {domain: torch.empty(batch, 3, height, width, device="meta") for domain in sorted(domains)}
+
+
+def call(component: Any, options: Mapping[str, Any], where: str) -> Any:
+    """Build a component with a recipe's options. Raises RecipeError that shows the component's signature."""
+    try:
+        return component(**options)
+    except ForgeError:
+        raise
+    except (TypeError, ValueError) as error:
+        signature = f"{getattr(component, '__name__', component)}{inspect.signature(component)}"
+        raise RecipeError(f"{where}: {error}", fix=f"it is built as {signature}") from error
+
+
+def _networks(
+    recipe: Recipe, method: type[Trainer], catalog: Catalog, device: torch.device, dtype: torch.dtype
+) -> Networks:
+    networks: Networks = {}
+    domains = {domain for route in method.routes.values() for domain in route}
+    for role, kind in method.roles.items():
+        if role not in recipe.networks:
+            raise RecipeError(f"networks.{role}: {recipe.trainer} needs this role", fix=suggest(role, recipe.networks))
+        spec = recipe.networks[role]
+        for domain in spec.per or ():
+            if domain not in domains:
+                raise RecipeError(f"networks.{role}.per: there is no domain '{domain}'", fix=suggest(domain, domains))
+        component = getattr(catalog, kind).get(spec.use)
+        networks[role] = {}
+        for domain in spec.per or ["shared"]:
+            drawn_on = device if device.type == "meta" else torch.device("cpu")
+            with seeded(seed_of(recipe.seed, "init", role, domain), torch.device("cpu")), drawn_on:
+                networks[role][domain] = call(component, spec.options, f"networks.{role}")
+            networks[role][domain].to(device, dtype)
+    return networks
+
+
+def _phases(recipe: Recipe, method: type[Trainer], catalog: Catalog) -> list[PhasePlan]:
+    losses: dict[str, Any] = {}  # one object for all terms that say the same, so that weights are loaded once
+    return [
+        PhasePlan(
+            name, tuple(phase.trains), tuple(_terms(recipe, name, method, catalog, losses)),
+            phase.every, phase.stream, phase.reuse,
+        )
+        for name, phase in recipe.phases.items()
+    ]  # fmt: skip
+
+
+def _terms(
+    recipe: Recipe, phase: str, method: type[Trainer], catalog: Catalog, losses: dict[str, Any]
+) -> list[BoundTerm]:
+    bound = []
+    for name, lines in recipe.terms(phase).items():
+        where = f"phases.{phase}.minimize.{name}"
+        for route in method.routes:
+            term = lines.get(route, lines.get("*"))
+            if term is None or term.weight.is_zero:
+                continue
+            _check_tensors(term, method, where)
+            key = f"{term.loss}{sorted(term.options.items())}"
+            if key not in losses:
+                losses[key] = _loss(term, catalog, where)
+            bound.append(BoundTerm(name, route, term.weight, losses[key], term.tensors))
+        for route in set(lines) - {"*", *method.routes}:
+            raise RecipeError(f"{where}: there is no route '{route}'", fix=suggest(route, method.routes))
+    return bound
+
+
+def _check_tensors(term: Term, method: type[Trainer], where: str) -> None:
+    known = method.forward_pass.tensors()
+    for name in term.tensors:
+        if name not in known:
+            raise RecipeError(f"{where}: {method.__name__} has no tensor '{name}'", fix=suggest(name, known))
+
+
+def _loss(term: Term, catalog: Catalog, where: str) -> Any:
+    """A loss class is built with the term's options; a function takes them at every call."""
+    component = catalog.losses.get(term.loss)
+    if inspect.isclass(component):
+        return call(component, term.options, where)
+    known = inspect.signature(component).parameters
+    for option in term.options:
+        if option not in known:
+            raise RecipeError(f"{where}: {term.loss} has no option '{option}'", fix=suggest(option, known))
+    return partial(component, **term.options) if term.options else component
+
+
+def _optimizers(recipe: Recipe, networks: Networks) -> list[OptimizerEntry]:
+    named = {role for entry in recipe.optimizers.values() for role in entry.roles or ()}
+    trained = {role for phase in recipe.phases.values() for role in phase.trains}
+    entries = []
+    for name, entry in recipe.optimizers.items():
+        roles = entry.roles if entry.roles is not None else [role for role in networks if role not in named]
+        optimizers = {
+            role: RoleOptimizer(
+                {
+                    f"{domain}.{key}": parameter
+                    for domain, network in networks[role].items()
+                    for key, parameter in network.named_parameters()
+                },
+                rule=entry.use,
+                lr=entry.lr,
+                schedule=parse_weight(entry.schedule),
+                options=entry.options,
+            )
+            for role in roles
+            if role in trained
+        }
+        entries.append(OptimizerEntry(name, optimizers, entry.clip))
+    return entries

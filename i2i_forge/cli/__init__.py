@@ -1,0 +1,102 @@
+"""The command `forge`. Commands are imported when they are used, and torch inside them, so that help is immediate."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from i2i_forge.errors import ForgeError
+
+COMMANDS = {  # name -> (module, one line of help); the modules are imported when the command runs
+    "train": ("train", "Train a recipe; the same command again resumes."),
+    "translate": ("translate", "Translate images with a trained run."),
+    "check": ("check", "Report every mistake in a recipe, then try one step without data."),
+    "show": ("show", "Print a recipe with the origin of each value, or what its terms compute."),
+    "recipes": ("recipes", "List the recipes that come with i2i_forge."),
+    "plugins": ("plugins", "List plugins and what they provide."),
+    "data": ("data", "Make data sets."),
+    "checkpoint": ("checkpoint", "Look into, verify, import and export checkpoints."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules that are imported when needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of daily use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"i2i_forge.cli.{COMMANDS[cmd_name][0]}")
+        return module.command  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--plugins", "folders", multiple=True, metavar="DIR", type=click.Path(path_type=Path),
+              help="Load every plugin file of this folder too.")  # fmt: skip
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="i2i-forge", prog_name="forge")
+@click.pass_context
+def cli(ctx: click.Context, folders: tuple[Path, ...], debug: bool) -> None:
+    """Image-to-image translation from recipes and plugins.
+
+    \b
+    forge train munit_synthetic            train a recipe (by name or file)
+    forge translate RUN IMAGES --out DIR   translate images, several styles each
+
+    Exit codes: 0 ok, 1 failed, 2 usage, 3 recipe, 4 data, 5 checkpoint, 6 plugin, 7 diverged, 8 out of memory
+    or disk, 130 SIGINT and 143 SIGTERM after a clean save.
+    """
+    ctx.obj = folders
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `forge` and exit with the documented code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        code = cli.main(arguments, prog_name="forge", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except ForgeError as error:
+        _complain(error, debug)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        _complain(error, debug)
+        sys.exit(1)
+
+
+def _complain(error: Exception, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    if isinstance(error, ForgeError):
+        click.echo(f"error: {error}", err=True)
+        return
+    notes: list[Any] = getattr(error, "__notes__", [])
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    click.echo(f"error: {type(error).__name__}: {first}", err=True)
+    for note in notes[:3]:
+        click.echo(f"  {note}", err=True)
+    click.echo("fix: this is unexpected; `forge --debug ...` shows the traceback for a report", err=True)

@@ -1,0 +1,131 @@
+"""forge checkpoint"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json
+from i2i_forge.errors import CheckpointError, UsageError
+
+
+@click.group("checkpoint")
+def command() -> None:
+    """Look into, verify, import and export checkpoints."""
+
+
+@command.command("verify")
+@click.argument("run", type=click.Path(path_type=Path))
+@json_option
+def verify(run: Path, as_json: bool) -> None:
+    """Check size and SHA-256 of every file of every checkpoint of RUN."""
+    from i2i_forge import checkpoint
+    from i2i_forge.run_folder import RunFolder
+
+    root = RunFolder.open(run).checkpoints
+    outcome: dict[str, str] = {}
+    for step in checkpoint.list_steps(root):
+        name = f"{checkpoint.PREFIX}{step:08d}"
+        try:
+            checkpoint.read(root / name)
+            outcome[name] = "ok"
+        except CheckpointError as error:
+            outcome[name] = error.message
+    if as_json:
+        print_json(outcome)
+    else:
+        for name, text in outcome.items():
+            click.echo(f"{name}: {text}")
+    if not any(text == "ok" for text in outcome.values()):
+        raise CheckpointError(f"{run}: no checkpoint can be used", fix="restore the folder from a copy")
+
+
+@command.command("inspect")
+@click.argument("run", type=click.Path(path_type=Path))
+@json_option
+def inspect(run: Path, as_json: bool) -> None:
+    """What RUN's newest checkpoint holds."""
+    from i2i_forge import checkpoint
+    from i2i_forge.run_folder import RunFolder
+
+    folder = RunFolder.open(run)
+    found = checkpoint.newest(folder.checkpoints, note)
+    if found is None:
+        raise CheckpointError(f"{run} has no checkpoint yet", fix="train it first")
+    networks: dict[str, int] = {}
+    for name, value in found.model.items():
+        role = name.partition(".")[0]
+        networks[role] = networks.get(role, 0) + value.numel()
+    facts: dict[str, Any] = {"recipe": folder.recipe().name, **found.state, "numbers": networks}
+    if as_json:
+        print_json(facts)
+    else:
+        for key, value in facts.items():
+            click.echo(f"{key}: {value}")
+
+
+@command.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "layout", required=True, help="The program it comes from: nvlabs-munit.")
+@click.option("--run", "target", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The run to make.")
+@click.option("--recipe", "name", help="The recipe whose objective and data it gets  [the format's own]")
+@click.pass_obj
+def import_command(
+    folders: tuple[Path, ...], files: tuple[Path, ...], layout: str, target: Path, name: str | None
+) -> None:
+    """Make a run from another program's checkpoint FILES; widths and depths are read from them."""
+    from i2i_forge import checkpoint
+    from i2i_forge.build import build_trainer
+    from i2i_forge.foreign import read_foreign
+    from i2i_forge.run_folder import RunFolder
+    from i2i_forge.translate import without_losses
+
+    host = loaded_host(folders)
+    reader = host.catalog.formats.get(layout)()
+    parts: dict[str, Path] = {}
+    contents: dict[str, Any] = {}
+    for file in files:
+        content = read_foreign(file)
+        part = reader.part_of(content)
+        if part in parts:
+            raise UsageError(f"{parts[part]} and {file} are both '{part}'", fix="give one file of each part")
+        parts[part], contents[part] = file, content
+    changes = [
+        f"networks.{role}.{key}={value}"
+        for role, options in reader.networks(contents).items()
+        for key, value in options.items()
+    ]
+    source = name or reader.recipe
+    recipe = checked_recipe(source, changes, (), folders)
+    trainer = build_trainer(without_losses(recipe), host.catalog)
+    trainer.load_foreign(parts, layout)
+    folder = RunFolder(target)
+    if folder.resolved.exists():
+        raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")
+    folder.prepare()
+    with folder.locked():
+        folder.remember(recipe, source, {}, "imported")
+        imported = {"imported_from": {part: str(file) for part, file in parts.items()}, "format_of_origin": layout}
+        checkpoint.save(folder.checkpoints, 0, trainer, imported, keep=recipe.run.keep)
+    click.echo(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
+
+
+@command.command("export")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", "layout", required=True, help="The program to write for: nvlabs-munit.")
+@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder to write.")
+@click.pass_obj
+def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None:
+    """Write RUN's newest weights as another program's checkpoint."""
+    import torch
+
+    from i2i_forge.translate import load
+
+    translator = load(run, "cpu", loaded_host(folders).catalog)
+    out.mkdir(parents=True, exist_ok=True)
+    for part, content in translator.trainer.format(layout).save(translator.trainer.state_dict()).items():
+        file = out / f"{part}_{translator.step:08d}.pt"
+        torch.save(content, file)
+        click.echo(f"{file}")

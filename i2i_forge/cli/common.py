@@ -1,0 +1,103 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from i2i_forge.errors import UsageError
+from i2i_forge.plugins import Host, Plugin, find_plugins, load_plugins, read_vocabulary
+from i2i_forge.recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def recipe_options(command: F) -> F:
+    """RECIPE, --set and --drop."""
+    command = click.option("--drop", multiple=True, metavar="PHASE.TERM", help="Leave a term out.")(command)
+    command = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
+                           help="Change a value: data.size=64. `~` removes it.")(command)  # fmt: skip
+    return click.argument("recipe", metavar="RECIPE")(command)
+
+
+def json_option(command: F) -> F:
+    """--json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def device_option(command: F) -> F:
+    """--device."""
+    return click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")(command)
+
+
+def checked_recipe(recipe: str, changes: Sequence[str], drop: Sequence[str], folders: Sequence[Path]) -> Recipe:
+    """The recipe, checked without importing torch."""
+    plugins = find_plugins(folders)
+    complain_about(plugins)
+    return read_recipe(recipe, set=changes, drop=drop, vocabulary=read_vocabulary(plugins))
+
+
+def loaded_host(folders: Sequence[Path]) -> Host:
+    """The plugins, imported; what cannot be used is named on stderr."""
+    host = load_plugins(folders)
+    complain_about(host.plugins)
+    for registry in host.catalog.registries():
+        for entries in registry.clashes():
+            owners = " and ".join(f"plugin {entry.plugin}" for entry in entries)
+            warn(f"{registry.kind}: '{entries[0].name}' comes from {owners}; a recipe must write {entries[0].plugin}:"
+                 f"{entries[0].name} or {entries[1].plugin}:{entries[1].name}")  # fmt: skip
+    return host
+
+
+def complain_about(plugins: Sequence[Plugin]) -> None:
+    """One line on stderr for each plugin that cannot be used."""
+    for plugin in plugins:
+        if plugin.status in ("broken", "skipped"):
+            warn(f"plugin '{plugin.name}' is set aside: {plugin.reason.splitlines()[0]}")
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device; "auto" takes a GPU when there is one. Raises UsageError when it is not there."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"--device {name}: {str(error).splitlines()[0]}", fix="use --device cpu, or a device of this machine"
+        ) from None
+    return device
+
+
+def warn(text: str) -> None:
+    """A line on stderr."""
+    click.echo(f"warning: {text}", err=True)
+
+
+def note(text: str) -> None:
+    """A line of progress on stderr."""
+    click.echo(text, err=True)
+
+
+def print_json(data: Any) -> None:
+    """The result, on stdout."""
+    click.echo(json.dumps(data, indent=2))
+
+
+def console() -> Console:
+    """Rich output on stdout; wide when nobody watches, so that lines are not cut."""
+    from rich.console import Console
+
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=160)

@@ -1,0 +1,40 @@
+"""forge data"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from i2i_forge.cli.common import loaded_host, note
+from i2i_forge.errors import DataError, UsageError
+
+
+@click.group("data")
+def command() -> None:
+    """Make data sets."""
+
+
+@command.command("make")
+@click.argument("dataset")
+@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="An option of the data set: size=128.")
+@click.pass_obj
+def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str, ...]) -> None:
+    """Write a generated DATASET (procedural_shoes) as folders of images."""
+    from i2i_forge.build import call
+    from i2i_forge.yaml_source import parse_scalar
+
+    options = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set {change}: this is not KEY=VALUE", fix="write it as --set size=128")
+        options[key] = parse_scalar(value)
+    made = call(loaded_host(folders).catalog.datasets.get(dataset), options, f"data set {dataset}")
+    if not hasattr(made, "write"):
+        raise DataError(f"data set '{dataset}' reads files, it does not make any", fix="make procedural_shoes")
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"--out {out}: the folder is not empty", fix="name a new folder")
+    made.write(out, lambda done, total: note(f"{done}/{total} images") if done % 500 == 0 or done == total else None)
+    click.echo(f"{out}")

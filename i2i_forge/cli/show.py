@@ -1,0 +1,86 @@
+"""forge show"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from i2i_forge.cli.common import checked_recipe, console, json_option, loaded_host, print_json, recipe_options
+from i2i_forge.recipe import Recipe
+
+
+@click.command("show")
+@recipe_options
+@click.option("--graph", is_flag=True, help="Each term, the tensors it needs, and what is pruned.")
+@json_option
+@click.pass_obj
+def command(
+    folders: tuple[Path, ...],
+    recipe: str,
+    changes: tuple[str, ...],
+    drop: tuple[str, ...],
+    graph: bool,
+    as_json: bool,
+) -> None:
+    """Print RECIPE as it is after base, --set and --drop, with the origin of each value."""
+    checked = checked_recipe(recipe, changes, drop, folders)
+    if graph:
+        _graph(checked, folders, as_json)
+    elif as_json:
+        print_json(checked.to_data())
+    else:
+        for line, origin in _lines(checked.to_data(), (), checked):
+            click.echo(f"{line:<72} # {origin}" if origin else line)
+
+
+def _lines(data: Any, keys: tuple[str, ...], recipe: Recipe) -> list[tuple[str, str]]:
+    """YAML lines, each with where its value was written."""
+    found = []
+    for key, value in data.items():
+        here, indent = (*keys, key), "  " * len(keys)
+        if isinstance(value, dict):
+            found += [(f"{indent}{key}:", ""), *_lines(value, here, recipe)]
+        else:
+            found.append((f"{indent}{key}: {_inline(value)}", recipe.origins.get(here, "")))
+    return found
+
+
+def _inline(value: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+
+
+def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:
+    """Each term with its tensors in order of computation; network calls in brackets; what no term needs."""
+    from i2i_forge.build import trace_recipe
+
+    traced = trace_recipe(recipe, loaded_host(folders).catalog)
+    if as_json:
+        terms = {name: [n[2] for node in nodes for n in traced.closure(node)] for name, nodes in traced.terms.items()}
+        print_json({"terms": terms, "pruned": traced.pruned, "network_calls": traced.network_calls})
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    seen: set[Any] = set()
+    for phase, written in recipe.phases.items():
+        pruned = f"pruned: {', '.join(traced.pruned[phase]) or 'nothing'}"
+        table = Table("term", "objective", "computes for it (networks)", title=f"phase {phase}", title_justify="left",
+                      caption=pruned, caption_justify="left")  # fmt: skip
+        for full, nodes in traced.terms.items():
+            owner, term, route = full.split("/")
+            if owner != phase:
+                continue
+            line = written.minimize[term]
+            computed = [n for node in nodes for n in traced.closure(node) if n not in seen]
+            seen.update(computed)
+            calls = [
+                f"{n[2]} ({', '.join(traced.calls[n])})" if n in traced.calls else n[2] for n in dict.fromkeys(computed)
+            ]
+            equation = line if isinstance(line, str) else line[route]
+            table.add_row(*map(Text, (f"{term} {route}", equation, ", ".join(calls) or "nothing new")))
+        console().print(table)
+    click.echo(f"{traced.network_calls} network calls in a step")

@@ -1,0 +1,54 @@
+"""forge translate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json
+from i2i_forge.errors import UsageError
+
+
+@click.command("translate")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where to write the PNGs.")
+@click.option("--route", default="ab", show_default=True, help="The direction.")
+@click.option("--styles", default=None, type=click.IntRange(min=1), help="Random styles for each input  [4]")
+@click.option("--reference", metavar="IMAGE", type=click.Path(path_type=Path), help="Take the style of this image.")
+@click.option("--interpolate", type=click.IntRange(min=2), metavar="N", help="N steps from one style to another.")
+@click.option("--seed", default=0, show_default=True, help="Of the random styles.")
+@device_option
+@json_option
+@click.pass_obj
+def command(
+    folders: tuple[Path, ...],
+    run: Path,
+    inputs: tuple[Path, ...],
+    out: Path,
+    route: str,
+    styles: int | None,
+    reference: Path | None,
+    interpolate: int | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png."""
+    if styles and (reference or interpolate):
+        raise UsageError("--styles goes with neither --reference nor --interpolate", fix="leave --styles out")
+
+    from i2i_forge.translate import load, translate_files
+
+    translator = load(run, chosen_device(device), loaded_host(folders).catalog)
+    note(f"{run}: {translator.recipe.name} after {translator.step} steps")
+    default = 4 if translator.latent else 1
+    written = translate_files(
+        translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
+        interpolate=interpolate or 0, seed=seed, progress=lambda done, total: note(f"{done}/{total} images"),
+    )  # fmt: skip
+    if as_json:
+        print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1])})
+    else:
+        click.echo(f"{len(written) - 1} images and {written[-1]}")

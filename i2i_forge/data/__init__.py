@@ -1,0 +1,27 @@
+"""Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
+
+from i2i_forge.data.decode import check_header, decode
+from i2i_forge.data.folders import check_images, list_images, read_list, split_folder
+from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
+from i2i_forge.data.source import Dataset, ImageSource, PairSource, SideBySideSource, Source
+from i2i_forge.data.transforms import Draw, Transform, to_tensor
+
+__all__ = [
+    "Dataset",
+    "Draw",
+    "ImageSource",
+    "PairSource",
+    "SideBySideSource",
+    "Source",
+    "Transform",
+    "check_halves",
+    "check_header",
+    "check_images",
+    "check_pairs",
+    "decode",
+    "list_images",
+    "match_stems",
+    "read_list",
+    "split_folder",
+    "to_tensor",
+]

@@ -1,0 +1,155 @@
+"""One image file to RGB, or a DataError that names the file, the cause and the fix.
+
+What is not 8-bit RGB becomes so by these rules:
+
+    16-bit grey                      value / 257, rounded (never clipped)
+    32-bit or signed integer TIFF    refused: it does not say which value is white
+    float (TIFF, PFM)                [0, 1] is scaled to [0, 255]; any other value is refused
+    alpha, transparent colour        composited on white
+    palette, 1 bit, grey, CMYK       converted (an ICC profile is not applied)
+    EXIF orientation                 applied
+    several frames or pages          the first
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from i2i_forge.errors import DataError, ForgeError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")  # never EPS and the like, which start other programs
+MAX_PIXELS = 64 * 1024 * 1024
+MAX_ASPECT = 64  # resizing the shorter side of a 1 x 10000 image would make a giant of it
+
+_T = Image.Transpose
+_TURNS = {  # what makes an EXIF orientation upright
+    2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM,
+    5: _T.TRANSPOSE, 6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
+}  # fmt: skip
+
+
+def check_header(path: str | Path) -> tuple[int, int]:
+    """(width, height) of the upright image, from the header alone.
+
+    Raises:
+        DataError: the file is no image that `decode` accepts. Damage behind the header shows only in `decode`.
+    """
+    with _opened(path) as image:
+        if image.mode == "F":
+            _to_rgb(image, path)  # whether it is accepted depends on its values
+        width, height = image.size
+        return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def decode(path: str | Path) -> Image.Image:
+    """The image as upright 8-bit RGB.
+
+    Raises:
+        DataError: missing, not a regular file, empty, truncated, not one of FORMATS, more than MAX_PIXELS,
+            longer than MAX_ASPECT times its other side, or of values without a stated range.
+    """
+    with _opened(path) as image:
+        image.load()
+        orientation = _orientation(image)
+        rgb = _to_rgb(image, path)
+        return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
+
+
+def _bad(path: str | Path, cause: str, fix: str) -> DataError:
+    return DataError(f"{path}: {cause}", fix=fix)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """The file with its header read and checked; whatever Pillow raises inside the block becomes a DataError."""
+    _check_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _check_image(image, path)
+            yield image
+    except (ForgeError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many_pixels(path, "too many") from error
+    except UnidentifiedImageError as error:
+        cause = f"is not a readable JPEG, PNG, WebP, BMP, TIFF or PPM image; {_beginning(path)}"
+        raise _bad(path, cause, "convert it to one of these formats, or remove it") from error
+    except Exception as error:  # damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error
+        cause = f"cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        raise _bad(path, cause, "copy or download it again, or remove it") from error
+
+
+def _check_file(path: str | Path) -> None:
+    # stat before open: opening a fifo would block for ever
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError as error:
+        cause = "is a link to a missing file" if Path(path).is_symlink() else "does not exist"
+        raise _bad(path, cause, "correct the path, or remove the entry") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _bad(path, f"cannot be read: {reason}", "correct the path or the permissions") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise _bad(path, "is not a regular file", "name an image file, or remove the entry")
+    if status.st_size == 0:
+        raise _bad(path, "is empty (0 bytes)", "copy or download it again, or remove it")
+
+
+def _too_many_pixels(path: str | Path, count: str) -> DataError:
+    return _bad(path, f"has {count} pixels, more than {MAX_PIXELS:,}", "make it smaller, or remove it")
+
+
+def _check_image(image: Image.Image, path: str | Path) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_many_pixels(path, f"{width}x{height}")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise _bad(path, f"is {width}x{height}, longer than {MAX_ASPECT} times its other side", "crop or remove it")
+    if image.mode == "I" and image.format == "TIFF":
+        raise _bad(path, "has 32-bit or signed integer values, of unknown range", "convert it to 8 or 16 bit")
+
+
+def _beginning(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        head = file.read(24)
+    is_text = head.isascii() and b"\0" not in head
+    return f"it holds text: {head.decode()!r}" if is_text else f"it begins {head[:12]!r}"
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) to 8. A damaged EXIF block counts as upright: the pixels are what matters."""
+    # Pillow turns TIFFs itself; asking a PNG without EXIF would decode all of it
+    if image.format == "TIFF" or (image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys()):
+        return 1
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return 1
+
+
+def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
+    if image.mode.startswith("I"):
+        return _from_16_bit(image).convert("RGB")
+    if image.mode == "F":
+        values = np.asarray(image)
+        if not (values.min() >= 0 and values.max() <= 1):  # NaN is refused too
+            raise _bad(path, "has float values outside [0, 1]", "scale them to [0, 1], or convert it to 8 or 16 bit")
+        return Image.fromarray(np.rint(values * 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int32)
+    grey = (values + 128) // 257
+    if isinstance(transparent := image.info.get("transparency"), int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey.astype(np.uint8))

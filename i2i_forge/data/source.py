@@ -1,0 +1,125 @@
+"""What a dataset offers: sources, each an independent stream of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from i2i_forge.data.decode import decode
+from i2i_forge.data.transforms import Transform
+
+
+class Source(Protocol):
+    """Images that are drawn together: one order, one set of augmentation parameters."""
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+
+    def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
+        """float32 tensors 3,H,W in [-1, 1] by domain name ("a", "b").
+
+        Args:
+            random: gives the augmentation draws of training; None means no randomness (test).
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+
+    def name(self, index: int) -> str:
+        """What error messages call the example: its file."""
+
+
+class Dataset(Protocol):
+    """The images of a recipe."""
+
+    def sources(self, split: str) -> Sequence[Source]:
+        """The sources of "train" or "test".
+
+        Raises:
+            DataError: folders or lists are missing or empty, or images cannot be used.
+        """
+
+
+class ImageSource:
+    """The images of one domain.
+
+    Args:
+        domain: "a" or "b".
+        paths: the image files, checked already.
+    """
+
+    def __init__(self, domain: str, paths: Sequence[Path], transform: Transform) -> None:
+        self.domain = domain
+        self.paths = list(paths)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
+        """{domain: 3,H,W}."""
+        return {self.domain: self.transform(decode(self.paths[index]), self.transform.draw(random))}
+
+    def name(self, index: int) -> str:
+        """The file."""
+        return str(self.paths[index])
+
+
+class PairSource:
+    """Pairs in two files of the same size; both get the same flip and crop.
+
+    Args:
+        pairs: the files of a and b, checked already.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[Path, Path]], transform: Transform) -> None:
+        self.pairs = list(pairs)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
+        """{"a": 3,H,W, "b": 3,H,W}."""
+        draw = self.transform.draw(random)
+        a, b = self.pairs[index]
+        return {"a": self.transform(decode(a), draw), "b": self.transform(decode(b), draw)}
+
+    def name(self, index: int) -> str:
+        """Both files."""
+        a, b = self.pairs[index]
+        return f"{a} and {b}"
+
+
+class SideBySideSource:
+    """Pairs in one file, left and right; both halves get the same flip and crop.
+
+    Args:
+        paths: files of even width, checked already.
+        domains: those of the left and the right half.
+    """
+
+    def __init__(self, paths: Sequence[Path], transform: Transform, domains: tuple[str, str] = ("a", "b")) -> None:
+        self.paths = list(paths)
+        self.transform = transform
+        self.domains = domains
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
+        """{"a": 3,H,W, "b": 3,H,W}."""
+        draw = self.transform.draw(random)
+        image = decode(self.paths[index])
+        middle = image.width // 2
+        left = image.crop((0, 0, middle, image.height))
+        right = image.crop((middle, 0, 2 * middle, image.height))
+        return {name: self.transform(half, draw) for name, half in zip(self.domains, (left, right), strict=True)}
+
+    def name(self, index: int) -> str:
+        """The file."""
+        return str(self.paths[index])

@@ -1,0 +1,65 @@
+"""Images out: exact PNG files and labelled sheets. [-1, 1] becomes [0, 255] by rounding, never stretched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+GAP = 4
+INK = (60, 60, 60)
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """[-1, 1] -> uint8 in [0, 255], same shape; values outside are clamped."""
+    return ((image.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """3,H,W in [-1, 1] -> RGB image."""
+    return Image.fromarray(to_uint8(image).permute(1, 2, 0).contiguous().numpy())
+
+
+def save_png(image: Tensor | Image.Image, file: Path) -> None:
+    """Write 3,H,W in [-1, 1], or an image, as PNG; the file appears whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    picture = image if isinstance(image, Image.Image) else to_pil(image)
+    partial = file.with_name(f".{file.name}.part")
+    picture.save(partial, format="PNG")
+    partial.replace(file)
+
+
+def sheet(rows: Sequence[Sequence[Tensor | None]], labels: Sequence[str], cell: int | None = None) -> Image.Image:
+    """Rows of images under column labels.
+
+    Args:
+        rows: 3,H,W in [-1, 1] each; None leaves a cell empty.
+        labels: one for each column.
+        cell: the longer side of a cell in pixels; by default 96 to 256, whatever is nearest to the images.
+    """
+    largest = max(max(image.shape[1:]) for row in rows for image in row if image is not None)
+    side = cell or min(max(largest, 96), 256)
+    font = ImageFont.load_default(max(10, side // 9))
+    head = round(side / 9 * 1.6) + GAP
+    width, height = len(labels) * (side + GAP) + GAP, head + len(rows) * (side + GAP)
+    canvas = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(canvas)
+    for column, label in enumerate(labels):
+        draw.text((GAP + column * (side + GAP) + side / 2, head / 2), label, INK, font, anchor="mm")
+    for line, row in enumerate(rows):
+        for column, image in enumerate(row):
+            if image is not None:
+                picture = _fitted(to_pil(image), side)
+                x = GAP + column * (side + GAP) + (side - picture.width) // 2
+                y = head + line * (side + GAP) + (side - picture.height) // 2
+                canvas.paste(picture, (x, y))
+    return canvas
+
+
+def _fitted(picture: Image.Image, side: int) -> Image.Image:
+    scale = side / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)

@@ -1,0 +1,19 @@
+"""Layers for plugin authors: convolution blocks, normalisation, padding, initialisation, augmentation."""
+
+from i2i_forge.nn.augment import Augmentation
+from i2i_forge.nn.blocks import ConvBlock, LinearBlock, ResidualBlock
+from i2i_forge.nn.init import initialize
+from i2i_forge.nn.norms import InstanceNorm, LayerNorm, adain
+from i2i_forge.nn.padding import Pad
+
+__all__ = [
+    "Augmentation",
+    "ConvBlock",
+    "InstanceNorm",
+    "LayerNorm",
+    "LinearBlock",
+    "Pad",
+    "ResidualBlock",
+    "adain",
+    "initialize",
+]

@@ -1,0 +1,74 @@
+"""Normalisation layers. Statistics are accumulated in fp32 whatever the input's type."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EPS = 1e-5
+
+
+class InstanceNorm(nn.Module):
+    """Zero mean and unit variance for each sample and channel; no parameters, no running statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W -> N,C,H,W; more than one pixel is needed."""
+        return F.instance_norm(x, eps=EPS)
+
+
+class LayerNorm(nn.Module):
+    """Normalisation of each sample over all of C,H,W, then an affine map per channel (MUNIT's decoder).
+
+    y = (x - mean) / (std + eps) * gamma + beta with the unbiased std. gamma starts uniform in [0, 1).
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.rand(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W -> N,C,H,W."""
+        kept = x if x.dtype == torch.float64 else x.float()
+        std, mean = torch.std_mean(kept, dim=(1, 2, 3), keepdim=True)
+        scale = self.gamma[:, None, None] / (std + EPS)
+        shift = self.beta[:, None, None] - mean * scale
+        return torch.addcmul(shift, kept, scale).to(x.dtype)
+
+
+def adain(x: Tensor, affine: Tensor) -> Tensor:
+    """Adaptive instance normalisation (Huang & Belongie 2017, eq. 8, with the statistics given as parameters).
+
+    Args:
+        x: N,C,H,W; with N = 1 one content may meet K affine maps.
+        affine: N,2C (or K,2C): the C shifts, then the C scales.
+
+    Returns:
+        normalised(x) * scale + shift, N,C,H,W (or K,C,H,W).
+    """
+    shift, scale = affine.to(x.dtype)[:, :, None, None].chunk(2, dim=1)
+    return torch.addcmul(shift, F.instance_norm(x, eps=EPS), scale)
+
+
+def norm_layer(name: str, channels: int, *, dims: int = 2) -> nn.Module | None:
+    """The layer called `name`: none, instance, layer, batch; spectral is not a layer (see blocks).
+
+    Args:
+        name: the norm.
+        channels: C.
+        dims: 2 for feature maps, 0 for vectors.
+    """
+    match name:
+        case "none" | "spectral":
+            return None
+        case "instance":
+            return InstanceNorm() if dims else nn.InstanceNorm1d(channels)
+        case "layer":
+            return LayerNorm(channels)
+        case "batch":
+            return nn.BatchNorm2d(channels) if dims else nn.BatchNorm1d(channels)
+    raise ValueError(f"norm '{name}' is not one of none, instance, layer, batch, spectral")

@@ -1,0 +1,85 @@
+"""Optimizers: one per role, with the settings of the recipe entry that names the role."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from i2i_forge.errors import RecipeError, suggest
+from i2i_forge.terms import Weight
+
+RULES: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+
+class RoleOptimizer:
+    """Updates one role's networks, of all domains.
+
+    Args:
+        parameters: by name, as in the checkpoint.
+        rule: a key of RULES.
+        lr: the learning rate that the schedule multiplies.
+        schedule: a factor as a function of the step (0-based).
+        options: further keyword arguments of the rule.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        *,
+        rule: str,
+        lr: float,
+        schedule: Weight,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.names = list(parameters)
+        self.parameters = list(parameters.values())
+        self.lr, self.schedule = lr, schedule
+        self.torch = _rule(rule, options)(self.parameters, lr=lr, **_fast(rule, options, self.parameters))
+
+    def step(self, step: int) -> None:
+        """One update with the gradients that are there, at the learning rate of this step."""
+        for group in self.torch.param_groups:
+            group["lr"] = self.lr * self.schedule.at(step)
+        self.torch.step()
+
+    def clear(self) -> None:
+        """Drop the gradients."""
+        self.torch.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The rule's memory, by "parameter|quantity"."""
+        saved = self.torch.state_dict()["state"]
+        return {f"{self.names[i]}|{key}": value for i, entry in saved.items() for key, value in entry.items()}
+
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take back what `state` gave."""
+        entries: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in state.items():
+            parameter, _, key = name.rpartition("|")
+            entries.setdefault(self.names.index(parameter), {})[key] = value
+        self.torch.load_state_dict({"state": entries, "param_groups": self.torch.state_dict()["param_groups"]})
+
+
+def _rule(name: str, options: Mapping[str, Any]) -> Callable[..., torch.optim.Optimizer]:
+    if name not in RULES:
+        raise RecipeError(f"optimizers: there is no rule '{name}'", fix=suggest(name, RULES))
+    known = set(inspect.signature(RULES[name]).parameters) - {"params", "lr", "foreach", "fused", "capturable"}
+    for option in options:
+        if option not in known:
+            raise RecipeError(f"optimizers: {name} has no option '{option}'", fix=suggest(option, known))
+    return RULES[name]
+
+
+def _fast(rule: str, options: Mapping[str, Any], parameters: list[nn.Parameter]) -> dict[str, Any]:
+    """The options, and the fused kernel where it exists: one pass over memory for each update."""
+    fused = rule in ("adam", "adamw") and all(p.device.type in ("cpu", "cuda") for p in parameters)
+    return {**options, "fused": True} if fused else dict(options)

@@ -1,0 +1,203 @@
+"""Finding, loading and isolating plugins.
+
+A plugin is a module (or an object) with hook implementations, announced in the entry-point group `i2i_forge`, or one
+file in a `--plugins` folder. A plugin that cannot be used is set aside with the reason; everything else still works.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pluggy
+from packaging.requirements import InvalidRequirement, Requirement
+
+from i2i_forge import hookspecs
+from i2i_forge.errors import PluginError, suggest
+from i2i_forge.registry import Catalog
+from i2i_forge.vocabulary import Component, Vocabulary, module_file, read_plugin
+
+GROUP = "i2i_forge"
+HOST = "i2i-forge"
+
+
+@dataclass
+class Plugin:
+    """A plugin that was found: where it comes from, and whether it can be used."""
+
+    name: str
+    module: str  # what to import; "module:object" is allowed
+    file: Path | None
+    distribution: str
+    version: str
+    status: str = "found"  # found | ok | broken | skipped
+    reason: str = ""
+    detail: str = ""  # the traceback of a broken plugin
+    provides: list[Component] = field(default_factory=list)
+    complete: bool = True
+
+    def set_aside(self, status: str, reason: str, detail: str = "") -> None:
+        """Mark as not usable."""
+        self.status, self.reason, self.detail = status, reason, detail
+
+
+class Host:
+    """The loaded plugins: their catalog and their hooks."""
+
+    def __init__(self, plugins: list[Plugin]) -> None:
+        self.plugins = plugins
+        self.catalog = Catalog()
+        self.manager = pluggy.PluginManager(GROUP)
+        self.manager.add_hookspecs(hookspecs)
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Call a hook of every plugin in turn. Raises PluginError that names the plugin whose hook failed."""
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            wanted = {name: arguments[name] for name in implementation.argnames}
+            try:
+                implementation.function(**wanted)
+            except Exception as error:
+                error.add_note(f"in hook {hook} of plugin '{implementation.plugin_name}'")
+                raise
+
+
+def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
+    """Every plugin there is, without importing any; those that cannot work are marked `skipped` or `broken`."""
+    points = importlib.metadata.entry_points(group=GROUP)
+    plugins = [_announced(p) for p in sorted(points, key=lambda p: (p.dist.name if p.dist else "", p.name))]
+    for folder in folders:
+        plugins += _one_file_plugins(Path(folder))
+    only = os.environ.get("FORGE_PLUGINS")
+    if only is not None:
+        plugins = _selected(plugins, [name.strip() for name in only.split(",") if name.strip()])
+    for plugin in plugins:
+        twins = [p for p in plugins if p.name == plugin.name]
+        if len(twins) > 1:
+            homes = " and ".join(p.distribution for p in twins)
+            plugin.set_aside("broken", f"the name '{plugin.name}' is used by {homes}; uninstall one")
+        elif plugin.status == "found":
+            _read(plugin)
+    return plugins
+
+
+def read_vocabulary(plugins: Iterable[Plugin]) -> Vocabulary:
+    """What the usable plugins provide, from their source."""
+    usable = [p for p in plugins if p.status in ("found", "ok")]
+    return Vocabulary([c for p in usable for c in p.provides], all(p.complete for p in usable))
+
+
+def load_plugins(folders: Sequence[str | Path] = ()) -> Host:
+    """Import the plugins and let them register. A broken one is set aside (`Plugin.reason`), the rest works."""
+    host = Host(find_plugins(folders))
+    for plugin in host.plugins:
+        if plugin.status == "found":
+            _load(plugin, host)
+    return host
+
+
+def _announced(point: importlib.metadata.EntryPoint) -> Plugin:
+    metadata = point.dist.metadata if point.dist else None
+    distribution = metadata["Name"] if metadata else "unknown"
+    plugin = Plugin(point.name, point.value, None, distribution, metadata["Version"] if metadata else "?")
+    mine = importlib.metadata.version(HOST)
+    for text in (point.dist.requires if point.dist else None) or ():
+        try:
+            needs = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if needs.name.replace("_", "-").lower() == HOST and not needs.specifier.contains(mine, prereleases=True):
+            plugin.set_aside("skipped", f"it needs {HOST}{needs.specifier}, this is {mine}; upgrade one of the two")
+    return plugin
+
+
+def _one_file_plugins(folder: Path) -> list[Plugin]:
+    if not folder.is_dir():
+        raise PluginError(f"--plugins {folder}: there is no such folder", fix="name a folder that holds plugin files")
+    files = sorted(f for f in folder.glob("*.py") if not f.name.startswith(("_", ".")))
+    return [Plugin(f.stem, f"i2i_forge_local_{f.stem}", f, f"{folder}{os.sep}", "-") for f in files]
+
+
+def _selected(plugins: list[Plugin], names: list[str]) -> list[Plugin]:
+    known = {plugin.name for plugin in plugins}
+    for name in names:
+        if name not in known:
+            raise PluginError(f"FORGE_PLUGINS: there is no plugin '{name}'", fix=suggest(name, known, what="plugin"))
+    return [plugin for plugin in plugins if plugin.name in names]
+
+
+def _read(plugin: Plugin) -> None:
+    """Fill in what the plugin provides from its source; catch what would fail at import as far as can be seen."""
+    module = plugin.module.partition(":")[0]
+    plugin.file = plugin.file or module_file(module)
+    if plugin.file is None:
+        top = module.partition(".")[0]
+        if importlib.util.find_spec(top) is None:
+            plugin.set_aside("broken", f"module '{module}' cannot be found; reinstall {plugin.distribution}")
+        plugin.complete = False
+        return
+    try:
+        plugin.provides, plugin.complete = read_plugin(plugin.name, module, plugin.file)
+        tree = ast.parse(plugin.file.read_bytes())
+    except (SyntaxError, ValueError, OSError) as error:
+        plugin.set_aside("broken", f"{type(error).__name__}: {error}")
+        return
+    for missing in _missing_imports(tree):
+        plugin.set_aside("broken", f"it imports '{missing}', which is not installed; pip install it")
+
+
+def _missing_imports(tree: ast.Module) -> list[str]:
+    """Top-level packages that the module's own import statements name and that do not exist."""
+    names = {alias.name for n in tree.body if isinstance(n, ast.Import) for alias in n.names}
+    names |= {n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module and not n.level}
+    tops = sorted({name.partition(".")[0] for name in names})
+    return [top for top in tops if top not in sys.modules and importlib.util.find_spec(top) is None]
+
+
+def _load(plugin: Plugin, host: Host) -> None:
+    try:
+        module = _import(plugin)
+        api = getattr(module, "FORGE_API", hookspecs.FORGE_API)
+        if api != hookspecs.FORGE_API:
+            plugin.set_aside("skipped", f"it is written for FORGE_API {api}, this is {hookspecs.FORGE_API}")
+            return
+        host.manager.register(module, plugin.name)
+        _check_hooks(module, host)
+        host.catalog.registering(plugin.name)
+        register = getattr(module, "register_components", None)
+        if register is not None:
+            register(host.catalog)
+        plugin.status = "ok"
+    except (Exception, SystemExit) as error:
+        plugin.set_aside("broken", f"{type(error).__name__}: {error}".strip(": "), traceback.format_exc())
+        host.manager.unregister(name=plugin.name) if host.manager.has_plugin(plugin.name) else None
+        host.catalog.discard(plugin.name)
+
+
+def _import(plugin: Plugin) -> Any:
+    if plugin.module.startswith("i2i_forge_local_") and plugin.file:
+        spec = importlib.util.spec_from_file_location(plugin.module, plugin.file)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[plugin.module] = module
+        spec.loader.exec_module(module)
+        return module
+    name, _, attribute = plugin.module.partition(":")
+    module = importlib.import_module(name)
+    return getattr(module, attribute) if attribute else module
+
+
+def _check_hooks(module: Any, host: Host) -> None:
+    """A misspelt hook is otherwise ignored in silence."""
+    hooks = [name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "i2i_forge_spec")]
+    for name in dir(module):
+        if host.manager.parse_hookimpl_opts(module, name) is not None and name not in hooks:
+            raise PluginError(f"there is no hook '{name}'", fix=suggest(name, hooks, what="hook"))

@@ -1,0 +1,25 @@
+"""Number formats: what runs in bfloat16, and what stays in fp32 whatever the recipe says."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Matrix products and convolutions in bfloat16 for precision "bf16"; everything as it is for "fp32"."""
+    if device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def full(value: Any) -> Any:
+    """Tensors (and lists of them) in at least fp32: what losses are computed in."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+    if isinstance(value, list | tuple):
+        return type(value)(full(item) for item in value)
+    return value

@@ -1,0 +1,264 @@
+"""Recipes: YAML text -> a checked, frozen Recipe, and back. Nothing here imports torch.
+
+`base:` names another recipe that this one changes; `~` removes what the base has; `--set a.b=c` and `--drop phase.term`
+change the result. All mistakes are reported at once, each with file:line:column.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import PrivateAttr, ValidationError
+
+from i2i_forge.check_names import name_problems
+from i2i_forge.errors import RecipeError, UsageError, suggest
+from i2i_forge.schema import RecipeModel
+from i2i_forge.terms import Term, parse_term
+from i2i_forge.vocabulary import Vocabulary
+from i2i_forge.yaml_source import Path as Keys
+from i2i_forge.yaml_source import parse_scalar, read_yaml
+
+MAX_BASES = 10
+
+
+@dataclass
+class Draft:
+    """A recipe before it is checked: plain data, and where each value was written."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Keys, str] = field(default_factory=dict)
+
+    def where(self, keys: Keys) -> str:
+        """The origin of a value, or of the nearest mapping around it."""
+        while keys and keys not in self.origins:
+            keys = keys[:-1]
+        return self.origins.get(keys, "recipe")
+
+    def overlay(self, data: dict[str, Any], origins: dict[Keys, str], at: Keys = ()) -> None:
+        """Merge `data` over this draft; None removes a key."""
+        here = self.lookup(at)
+        for key, value in data.items():
+            keys = (*at, key)
+            if value is None:
+                here.pop(key, None)
+                self._forget(keys)
+                continue
+            if isinstance(value, dict) and isinstance(here.get(key), dict):
+                self.overlay(value, origins, keys)
+                continue
+            self._forget(keys)
+            here[key] = {} if isinstance(value, dict) else value
+            self.origins[keys] = origins.get(keys, origins.get((), ""))
+            if isinstance(value, dict):
+                self.overlay(value, origins, keys)
+
+    def lookup(self, keys: Keys) -> dict[str, Any]:
+        """The mapping at `keys`, made where it is missing."""
+        here = self.data
+        for key in keys:
+            here = here.setdefault(str(key), {})
+        return here
+
+    def _forget(self, keys: Keys) -> None:
+        self.origins = {k: v for k, v in self.origins.items() if k[: len(keys)] != keys}
+
+
+class Recipe(RecipeModel):
+    """An experiment, checked. `name` is its file's stem; `origins` tells where each value was written."""
+
+    _name: str = PrivateAttr(default="recipe")
+    _origins: dict[Keys, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's stem."""
+        return self._name
+
+    @property
+    def origins(self) -> dict[Keys, str]:
+        """file:line:column, or the flag, of each value that was written."""
+        return self._origins
+
+    def named(self, name: str) -> Recipe:
+        """This recipe under another name."""
+        self._name = name
+        return self
+
+    def terms(self, phase: str) -> dict[str, dict[str, Term]]:
+        """The terms of a phase by name, each by route; the route "*" stands for every route."""
+        written = self.phases[phase].minimize
+        return {
+            name: {route: parse_term(text) for route, text in (line if isinstance(line, dict) else {"*": line}).items()}
+            for name, line in written.items()
+        }
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data that loads back as an equal recipe."""
+        return self.model_dump(exclude_unset=True)
+
+    def to_yaml(self) -> str:
+        """YAML that loads back as an equal recipe."""
+        return yaml.dump(self.to_data(), Dumper=_Dumper, sort_keys=False, width=120, default_flow_style=None)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text so that our reader, whose rules differ from YAML 1.1, reads the same text."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    try:
+        quoted = parse_scalar(text) != text
+    except RecipeError:
+        quoted = True
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def read_recipe(
+    source: str | Path, *, set: Sequence[str] = (), drop: Sequence[str] = (), vocabulary: Vocabulary | None = None
+) -> Recipe:
+    """Read a recipe file, or a shipped recipe by name, and check it.
+
+    Args:
+        source: a path, or the name of a shipped recipe ("munit_edge2shoes").
+        set: changes, "data.size=64"; the value is YAML, `~` removes.
+        drop: terms to leave out, "generator.style".
+        vocabulary: the known components; without it their names and options are not checked.
+
+    Raises:
+        RecipeError: with every mistake, each with file:line:column.
+        UsageError: a `set` or `drop` that cannot be read.
+    """
+    file = find_recipe(source)
+    draft = Draft()
+    for data, origins in reversed(list(_with_bases(file))):
+        draft.overlay(data, origins)
+    for change in set:
+        _apply_set(draft, change)
+    for term in drop:
+        _apply_drop(draft, term)
+    return _checked(draft, file, vocabulary)
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with i2i_forge, by name."""
+    folder = Path(str(importlib.resources.files("i2i_forge_recipes")))
+    return {file.stem: file for file in sorted(folder.rglob("*.yaml"))}
+
+
+def find_recipe(source: str | Path) -> Path:
+    """The file of a recipe that is given by path or by name."""
+    file, shipped = Path(source), shipped_recipes()
+    if file.exists():
+        return file
+    if str(source) in shipped:
+        found, here = shipped[str(source)], Path.cwd()
+        return found.relative_to(here) if found.is_relative_to(here) else found
+    if file.stem in shipped:
+        raise RecipeError(
+            f"{source}: there is no such file, but a recipe of that name comes with i2i_forge",
+            fix=f"name it without folder and ending: {file.stem}",
+        )
+    raise RecipeError(f"{source}: there is no such recipe", fix=suggest(file.stem, shipped, what="recipe"))
+
+
+def _with_bases(file: Path) -> Iterator[tuple[dict[str, Any], dict[Keys, str]]]:
+    """The data and origins of a recipe and of its bases, nearest first."""
+    chain: list[Path] = []
+    while True:
+        shown = " -> ".join(str(f) for f in [*chain, file])
+        if any(file.resolve() == seen.resolve() for seen in chain):
+            raise RecipeError(f"base: goes round in a circle: {shown}", fix="remove one of these `base:` lines")
+        if len(chain) >= MAX_BASES:
+            raise RecipeError(f"base: more than {MAX_BASES} recipes deep: {shown}", fix="merge some of them")
+        chain.append(file)
+        source = read_yaml(file)
+        origins = {keys: str(position) for keys, position in source.positions.items()}
+        base = source.data.pop("base", None)
+        yield source.data, origins
+        if base is None:
+            return
+        where = origins[("base",)]
+        if not isinstance(base, str):
+            raise RecipeError(f"{where}: base: is {base!r}", fix="write one recipe's file or name")
+        beside = file.parent / base
+        try:
+            file = beside if beside.is_file() else find_recipe(base)
+        except RecipeError as error:
+            raise RecipeError(f"{where}: base: {error.message}", fix=error.fix) from None
+
+
+def _apply_set(draft: Draft, change: str) -> None:
+    path, equals, text = change.partition("=")
+    keys = tuple(path.strip().split("."))
+    if not equals or not all(keys):
+        raise UsageError(f"--set {change}: this is not KEY=VALUE", fix="write it as --set data.size=64")
+    nested: Any = parse_scalar(text)
+    for key in reversed(keys[1:]):
+        nested = {key: nested}
+    for depth in range(1, len(keys)):
+        parent = draft.data
+        for key in keys[:depth]:
+            parent = parent.get(key, {}) if isinstance(parent, dict) else {}
+        if not isinstance(parent, dict):
+            raise UsageError(
+                f"--set {change}: {'.'.join(keys[:depth])} is {parent!r}, it has no keys of its own",
+                fix="`forge show` prints the recipe with its keys",
+            )
+    draft.overlay({keys[0]: nested}, {(): f"--set {change}"})
+
+
+def _apply_drop(draft: Draft, term: str) -> None:
+    phase, _, name = term.partition(".")
+    phases = {key: value for key, value in draft.data.get("phases", {}).items() if isinstance(value, dict)}
+    known = [f"{key}.{t}" for key, value in phases.items() for t in (value.get("minimize") or {})]
+    if term not in known:
+        raise UsageError(f"--drop {term}: the recipe has no such term", fix=suggest(term, known, what="term"))
+    draft.overlay({"phases": {phase: {"minimize": {name: None}}}}, {})
+
+
+def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
+    problems: list[tuple[Keys, str]] = []
+    try:
+        recipe = Recipe.model_validate(draft.data)
+    except ValidationError as error:
+        problems += [_explain(draft, dict(e)) for e in error.errors(include_url=False)]
+    problems += name_problems(draft.data, vocabulary)
+    if problems:
+        seen = dict.fromkeys(f"{draft.where(k)}: {'.'.join(map(str, k))}: {text}" for k, text in problems)
+        lines = sorted(seen)
+        count = f"{len(lines)} mistakes" if len(lines) > 1 else "1 mistake"
+        raise RecipeError("\n".join(lines), fix=f"{count} in the recipe; `forge show` prints the keys and their origin")
+    recipe._origins = draft.origins
+    return recipe.named(file.stem)
+
+
+def _explain(draft: Draft, error: dict[str, Any]) -> tuple[Keys, str]:
+    """A pydantic error in plain words."""
+    keys = tuple(k for k in error["loc"] if not (isinstance(k, str) and k.startswith(("dict[", "str", "list[", "["))))
+    if error["type"] == "extra_forbidden":
+        return keys, f"there is no such key; {suggest(str(keys[-1]), _known_keys(keys[:-1]))}"
+    if error["type"] == "missing":
+        return keys, "this key is missing"
+    got = error.get("input")
+    shown = "" if isinstance(got, dict | list) else f", not {got!r}"
+    return keys, f"{error['msg'].removeprefix('Input ').removeprefix('Value error, ')}{shown}"
+
+
+def _known_keys(keys: Keys) -> list[str]:
+    model: Any = RecipeModel
+    match keys:
+        case ("run",):
+            model = RecipeModel.model_fields["run"].annotation
+        case ("phases", _):
+            from i2i_forge.schema import Phase
+
+            model = Phase
+    return [*model.model_fields, *(["base"] if not keys else [])]

@@ -1,0 +1,121 @@
+"""Registries: a name, what it builds, and which plugin brought it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from i2i_forge.errors import PluginError, suggest
+
+KINDS = ("encoders", "decoders", "discriminators", "losses", "trainers", "datasets", "metrics", "formats")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered component and its owner."""
+
+    name: str
+    component: Any
+    plugin: str
+
+    @property
+    def origin(self) -> str:
+        """Where the component is defined: `i2i_forge_plugins.distances.l1`."""
+        module = getattr(self.component, "__module__", type(self.component).__module__)
+        return f"{module}.{getattr(self.component, '__qualname__', type(self.component).__qualname__)}"
+
+
+class Registry:
+    """The components of one kind, by name.
+
+    Two plugins may bring the same name: then the bare name is an error that names both, and `plugin:name` says which.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.plugin = "(by hand)"  # the plugin that is registering now; set by Catalog.registering
+        self._entries: dict[str, list[Entry]] = {}
+
+    def add(self, name: str, component: Any) -> None:
+        """Register a class or function. Raises PluginError when this plugin has already used the name."""
+        entry = Entry(name, component, self.plugin)
+        others = self._entries.setdefault(name, [])
+        for other in others:
+            if other.plugin == entry.plugin:
+                raise PluginError(
+                    f"{self.kind}: '{name}' is already {other.origin}; {entry.origin} cannot have the same name",
+                    fix="give one of them another name",
+                )
+        others.append(entry)
+
+    def entry(self, name: str) -> Entry:
+        """The entry called `name`, or `plugin:name`. Raises PluginError when it is unknown or ambiguous."""
+        plugin, _, bare = name.rpartition(":")
+        found = [entry for entry in self._entries.get(bare, ()) if plugin in ("", entry.plugin)]
+        if not found:
+            raise PluginError(
+                f"{self.kind}: there is no '{name}'",
+                fix=f"{suggest(name, self._entries, what=self.kind)}. `forge plugins` lists which plugin brings what",
+            )
+        if len(found) > 1:
+            raise PluginError(
+                f"{self.kind}: '{name}' is both " + " and ".join(f"{e.origin} (plugin {e.plugin})" for e in found),
+                fix="say which: " + " or ".join(f"{e.plugin}:{name}" for e in found),
+            )
+        return found[0]
+
+    def get(self, name: str) -> Any:
+        """The component called `name`."""
+        return self.entry(name).component
+
+    def clashes(self) -> list[list[Entry]]:
+        """The entries that share a name."""
+        return [entries for entries in self._entries.values() if len(entries) > 1]
+
+    def discard(self, plugin: str) -> None:
+        """Forget what a plugin registered."""
+        kept = {name: [e for e in entries if e.plugin != plugin] for name, entries in self._entries.items()}
+        self._entries = {name: entries for name, entries in kept.items() if entries}
+
+    def entries(self) -> list[Entry]:
+        """Every entry, sorted by name."""
+        return [entry for name in sorted(self._entries) for entry in self._entries[name]]
+
+    def __contains__(self, name: str) -> bool:
+        plugin, _, bare = name.rpartition(":")
+        return any(plugin in ("", entry.plugin) for entry in self._entries.get(bare, ()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class Catalog:
+    """All registries. A plugin is handed one in its `register_components` hook."""
+
+    def __init__(self) -> None:
+        self.encoders = Registry("encoders")
+        self.decoders = Registry("decoders")
+        self.discriminators = Registry("discriminators")
+        self.losses = Registry("losses")
+        self.trainers = Registry("trainers")
+        self.datasets = Registry("datasets")
+        self.metrics = Registry("metrics")
+        self.formats = Registry("formats")
+
+    def registries(self) -> list[Registry]:
+        """The registries, in the order of KINDS."""
+        return [getattr(self, kind) for kind in KINDS]
+
+    def registering(self, plugin: str) -> None:
+        """What is added from now on belongs to `plugin`."""
+        for registry in self.registries():
+            registry.plugin = plugin
+
+    def discard(self, plugin: str) -> None:
+        """Forget what a plugin registered."""
+        for registry in self.registries():
+            registry.discard(plugin)

@@ -1,0 +1,151 @@
+"""A run's folder: one run at a time, the recipe it is for, and its records.
+
+recipe.yaml  resolved.yaml  env.json  metrics.jsonl  log.txt  samples/  checkpoints/  run.lock
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.recipe import Recipe, find_recipe, read_recipe
+
+PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
+FREE = ("steps", "run")  # may differ between a run and its resumption: they change no number
+FREE_DATA = ("workers", "root")
+
+
+class RunFolder:
+    """Paths and records of a run. Raises UsageError when the folder cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+        self.metrics = path / "metrics.jsonl"
+        self.log = path / "log.txt"
+        self.resolved = path / "resolved.yaml"
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing run. Raises CheckpointError when there is none."""
+        folder = cls(Path(path))
+        if not folder.resolved.is_file():
+            raise CheckpointError(
+                f"{path}: there is no run here (no resolved.yaml)", fix="give a folder that `forge train --run` made"
+            )
+        return folder
+
+    def prepare(self) -> None:
+        """Make the folder and see that it can be written."""
+        try:
+            for folder in (self.path, self.checkpoints, self.samples):
+                folder.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a"):
+                pass
+        except OSError as error:
+            raise UsageError(
+                f"the run folder {self.path} cannot be written: {error.strerror}", fix="choose another with --run"
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; a lock whose process is gone is taken over."""
+        with (self.path / "run.lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UsageError(
+                    f"{self.path} is in use by another run ({file.read().strip() or 'unknown process'})",
+                    fix="wait for it, stop it, or choose another --run folder",
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+            file.truncate(0)
+
+    def remember(self, recipe: Recipe, source: str | Path, plugins: Mapping[str, str], hardware: str) -> None:
+        """Write down the recipe and the environment. Raises CheckpointError when the run is of another recipe."""
+        if self.resolved.is_file():
+            self._check_same(recipe)
+        else:
+            shutil.copyfile(find_recipe(source), self.path / "recipe.yaml")
+        self.resolved.write_text(
+            f"# {recipe.name}: everything this run is made of; it can be trained from\n" + recipe.to_yaml()
+        )
+        environment = {
+            "recipe": recipe.name,
+            "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "plugins": dict(plugins),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "hardware": hardware,
+        }
+        (self.path / "env.json").write_text(json.dumps(environment, indent=2) + "\n")
+
+    def recipe(self) -> Recipe:
+        """The recipe of the run, under the name it was trained by."""
+        recipe = read_recipe(self.resolved)
+        try:
+            name = json.loads((self.path / "env.json").read_text())["recipe"]
+        except (OSError, ValueError, KeyError):
+            return recipe  # a copy without its record of the environment
+        return recipe.named(str(name))
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop the records of steps that a resumed run will take again."""
+        if not self.metrics.is_file():
+            return
+        kept = []
+        for line in self.metrics.read_text().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # cut off by a kill
+            if entry.get("step", 0) <= step:
+                kept.append(line)
+        partial = self.metrics.with_suffix(".part")
+        partial.write_text("".join(f"{line}\n" for line in kept))
+        partial.replace(self.metrics)
+
+    def _check_same(self, recipe: Recipe) -> None:
+        before, now = _identity(self.recipe()), _identity(recipe)
+        changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+        if changed:
+            shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} here" for key in changed[:3])
+            raise CheckpointError(
+                f"{self.path} holds a run of another recipe ({len(changed)} differences): {shown}",
+                fix="choose another --run folder, or give the settings of that run",
+            )
+
+
+def _identity(recipe: Recipe) -> dict[str, Any]:
+    """The settings that make the numbers, flat."""
+    flat: dict[str, Any] = {}
+
+    def walk(value: Any, keys: tuple[str, ...]) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(inner, (*keys, key))
+        elif keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in FREE_DATA):
+            flat[".".join(keys)] = value
+
+    walk(recipe.model_dump(mode="json"), ())
+    return flat

@@ -1,0 +1,101 @@
+"""The shape of a recipe: which keys there are and what they mean. Component options are checked elsewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Count = Annotated[int, Field(strict=True, ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Component(BaseModel):
+    """`use` names a registered component; the other keys are its constructor's keyword arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The component's own keyword arguments."""
+        return dict(self.model_extra or {})
+
+
+class Data(_Component):
+    """A stream of images. A nested mapping that has `use` is another, independent stream, by name."""
+
+    batch: Count = 1  # images per step and domain
+    workers: Annotated[int, Field(strict=True, ge=0)] = 2  # processes that prepare images; 0: none
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The data set's own keyword arguments, without the other streams."""
+        return {key: value for key, value in super().options.items() if not _is_stream(value)}
+
+    @property
+    def streams(self) -> dict[str, Data]:
+        """All streams: the main one is called "main"."""
+        others = {key: Data(**value) for key, value in super().options.items() if _is_stream(value)}
+        return {"main": self, **others}
+
+
+class Network(_Component):
+    """One role's network; `per` builds one for each domain, without it the domains share it."""
+
+    per: list[Name] | None = None
+
+
+class Optimizer(_Component):
+    """How the parameters of some roles are updated. The entry `default` takes the roles that no other entry names."""
+
+    use: str = "adam"
+    lr: Annotated[float, Field(gt=0)]
+    roles: list[Name] | None = None
+    schedule: str | float = 1.0  # a factor on the learning rate
+    clip: Annotated[float, Field(gt=0)] | None = None  # largest gradient norm over the entry's parameters together
+
+
+class Phase(_Section):
+    """One player's turn: the roles it trains and the terms it minimizes."""
+
+    trains: Annotated[list[Name], Field(min_length=1)]
+    minimize: dict[Name, str | dict[Name, str]] = {}
+    every: Count = 1  # takes its turn at every so many steps
+    stream: Name = "main"
+    reuse: dict[Name, Name] = {}  # tensor -> the phase whose pass computes it
+
+
+class RunSettings(_Section):
+    """What a run writes and how often, in steps. None of it changes a number of the training."""
+
+    log_every: Count = 50
+    sample_every: Count = 1000
+    sample_inputs: Count = 6
+    sample_styles: Count = 4
+    checkpoint_every: Count = 1000
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 10.0  # at the latest, whatever checkpoint_every says
+    keep: Count = 3
+
+
+class RecipeModel(_Section):
+    """A whole experiment."""
+
+    trainer: str
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    steps: Count
+    precision: Literal["fp32", "bf16"] = "fp32"
+    data: Data
+    networks: Annotated[dict[Name, Network], Field(min_length=1)]
+    optimizers: Annotated[dict[Name, Optimizer], Field(min_length=1)]
+    phases: Annotated[dict[Name, Phase], Field(min_length=1)]
+    run: RunSettings = RunSettings()
+
+
+def _is_stream(value: Any) -> bool:
+    return isinstance(value, dict) and "use" in value

@@ -1,0 +1,165 @@
+"""What a step computes: each term's tensors, their network calls and shapes, and what is never asked for.
+
+A step is taken on tensors without data (device "meta"), so that a recipe of any size is traced in moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from i2i_forge.errors import RecipeError
+from i2i_forge.forward_pass import ForwardPass
+from i2i_forge.trainer import PhasePlan, StepPasses, Trainer
+
+Node = tuple[str, str, str]  # phase, route, tensor
+
+
+@dataclass
+class Trace:
+    """What one step computes.
+
+    Attributes:
+        needs: tensor -> the tensors it asks for.
+        calls: tensor -> the networks that it runs, with domain: "decoder.a".
+        shapes: tensor -> its shape, as text.
+        terms: "phase/term/route" -> the tensors it compares.
+        pruned: phase -> tensors that no term needs.
+        parameters: network -> how many numbers it holds.
+        bytes_parameters, bytes_activations: of the weights, and of the largest phase's saved activations.
+    """
+
+    needs: dict[Node, list[Node]] = field(default_factory=dict)
+    calls: dict[Node, list[str]] = field(default_factory=dict)
+    shapes: dict[Node, str] = field(default_factory=dict)
+    terms: dict[str, list[Node]] = field(default_factory=dict)
+    pruned: dict[str, list[str]] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
+    bytes_parameters: int = 0
+    bytes_activations: int = 0
+
+    def closure(self, node: Node) -> list[Node]:
+        """The tensor and all that it needs, deepest first."""
+        found: list[Node] = []
+        for needed in self.needs.get(node, []):
+            found += [n for n in self.closure(needed) if n not in found]
+        return [*found, node]
+
+    def networks(self, node: Node) -> set[str]:
+        """The networks, with domain, in a tensor's graph."""
+        return {name for needed in self.closure(node) for name in self.calls.get(needed, [])}
+
+    @property
+    def network_calls(self) -> int:
+        """How often a network runs forward in one step."""
+        return sum(map(len, self.calls.values()))
+
+
+class _Recorder:
+    """Watches passes and networks."""
+
+    def __init__(self, result: Trace) -> None:
+        self.result = result
+        self.stack: list[Node] = []
+
+    def asked(self, forward: ForwardPass, name: str) -> None:
+        node = _node(forward, name)
+        if self.stack and node not in (needs := self.result.needs.setdefault(self.stack[-1], [])):
+            needs.append(node)
+
+    @contextmanager
+    def computing(self, forward: ForwardPass, name: str) -> Iterator[None]:
+        self.stack.append(_node(forward, name))
+        try:
+            yield
+        finally:
+            self.stack.pop()
+
+    def called(self, network: str, module: nn.Module, arguments: Any) -> None:
+        if self.stack:
+            self.result.calls.setdefault(self.stack[-1], []).append(network)
+
+
+def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
+    """Trace one step of a trainer that lives on the device "meta".
+
+    Args:
+        batch: as for `Trainer.step`, on "meta".
+    """
+    result = Trace()
+    recorder = _Recorder(result)
+    passes = StepPasses(trainer, batch, 0, {}, watcher=recorder)
+    with ExitStack() as hooks:
+        for name, network in trainer.modules():
+            hooks.callback(network.register_forward_pre_hook(partial(recorder.called, name)).remove)
+            result.parameters[name] = sum(p.numel() for p in network.parameters())
+            result.bytes_parameters += sum(p.nbytes for p in network.parameters())
+        for phase in trainer.phases:
+            saved, count = _counting_bytes()
+            with trainer.training_only(phase.trains), torch.autograd.graph.saved_tensors_hooks(saved, lambda t: t):
+                trainer.losses(phase, passes, 0)
+            result.bytes_activations = max(result.bytes_activations, sum(count.values()))
+            _collect(result, phase, passes, trainer)
+    passes.clear()
+    return result
+
+
+def _collect(result: Trace, phase: PhasePlan, passes: StepPasses, trainer: Trainer) -> None:
+    wanted: set[str] = set()
+    for term in phase.terms:
+        nodes = [(phase.name, term.route, tensor) for tensor in term.tensors]
+        result.terms[f"{phase.name}/{term.name}/{term.route}"] = nodes
+        wanted |= {tensor for node in nodes for owner, _, tensor in result.closure(node) if owner == phase.name}
+    for route in trainer.routes if phase.terms else ():
+        for name, value in passes.get(phase.name, route)._values.items():
+            result.shapes[phase.name, route, name] = _shape(value)
+    result.pruned[phase.name] = sorted(set(trainer.forward_pass.tensors()) - wanted)
+
+
+def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:
+    """Refuse a reused tensor whose networks are updated before its owner's backward. Raises RecipeError."""
+    order = [phase.name for phase in phases]
+    for index, phase in enumerate(phases):
+        for tensor, owner in phase.reuse.items():
+            stepped = {role for between in phases[index : order.index(owner)] for role in between.trains}
+            nodes = [
+                node
+                for node in {*traced.shapes, *traced.needs, *traced.calls}
+                if node[0] == owner and node[2] == tensor
+            ]
+            used = {name.partition(".")[0] for node in nodes for name in traced.networks(node)}
+            if stale := sorted(stepped & used):
+                raise RecipeError(
+                    f"phases.{phase.name}.reuse.{tensor}: {', '.join(stale)} would be updated between computing "
+                    f"'{tensor}' and the backward of phase '{owner}'",
+                    fix=f"put '{owner}' before the phases that train {', '.join(stale)}, or do not reuse '{tensor}'",
+                )
+
+
+def _node(forward: ForwardPass, name: str) -> Node:
+    return forward._frame.phase, forward.route, name
+
+
+def _counting_bytes() -> tuple[Callable[[Tensor], Tensor], dict[int, int]]:
+    """A hook for saved tensors, and the bytes of each storage it has seen."""
+    seen: dict[int, int] = {}
+
+    def pack(saved: Tensor) -> Tensor:
+        storage = saved.untyped_storage()
+        if not isinstance(saved, nn.Parameter):
+            seen[storage._cdata] = storage.nbytes()
+        return saved
+
+    return pack, seen
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return "x".join(map(str, value.shape)) or "scalar"
+    return ", ".join(_shape(item) for item in value) if isinstance(value, list | tuple) else type(value).__name__

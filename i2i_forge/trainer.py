@@ -1,0 +1,393 @@
+"""The trainer: networks, phases, and one step that serves every method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from i2i_forge import distributed
+from i2i_forge.errors import DivergedError, UsageError, suggest
+from i2i_forge.foreign import Format, read_foreign
+from i2i_forge.forward_pass import ForwardPass, Frame, Watcher
+from i2i_forge.optimizers import RoleOptimizer
+from i2i_forge.precision import autocast, full
+from i2i_forge.registry import Registry
+from i2i_forge.terms import Weight
+
+Given = Mapping[str, Mapping[str, Mapping[str, Tensor]]]  # phase -> route -> tensor -> value
+Networks = dict[str, dict[str, nn.Module]]  # role -> domain, or "shared" -> network
+
+
+@dataclass(frozen=True)
+class BoundTerm:
+    """A term on one route, ready to be computed."""
+
+    name: str
+    route: str
+    weight: Weight
+    loss: Callable[..., Tensor]
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """One player's turn, ready to be taken."""
+
+    name: str
+    trains: tuple[str, ...]
+    terms: tuple[BoundTerm, ...]
+    every: int = 1
+    stream: str = "main"
+    reuse: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptimizerEntry:
+    """Optimizers that share settings: their gradients are clipped together."""
+
+    name: str
+    roles: Mapping[str, RoleOptimizer]
+    clip: float | None = None
+
+
+class Trainer:
+    """Base of all methods. A method sets the class attributes; the step is the same for all.
+
+    Attributes:
+        forward_pass: the method's tensors.
+        routes: route -> (domain we leave, domain we enter).
+        roles: role -> the registry its network comes from.
+        latents: drawn tensor -> the tensor that encodes it from a reference image; empty: the method is deterministic.
+        state: name -> what makes a module that is neither network nor tensor (an image pool); it is checkpointed.
+    """
+
+    forward_pass: ClassVar[type[ForwardPass]]
+    routes: ClassVar[Mapping[str, tuple[str, str]]]
+    roles: ClassVar[Mapping[str, str]]
+    latents: ClassVar[Mapping[str, str]] = {}
+    state: ClassVar[Mapping[str, Callable[[], nn.Module]]] = {}
+
+    def __init__(
+        self,
+        networks: Networks,
+        phases: list[PhasePlan],
+        optimizers: list[OptimizerEntry],
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        precision: str = "fp32",
+    ) -> None:
+        self.networks, self.phases, self.optimizers = networks, phases, optimizers
+        self.seed, self.device, self.dtype, self.precision = seed, torch.device(device), dtype, precision
+        self.formats: Registry | None = None  # set by build_trainer
+        self.states = {name: make().to(self.device) for name, make in self.state.items()}
+
+    # ---- training ----------------------------------------------------------------------------------------------
+
+    def step(self, batch: Mapping[str, Any], step: int, given: Given | None = None) -> dict[str, float]:
+        """Every phase takes its turn once.
+
+        Args:
+            batch: domain -> images N,3,H,W in [-1, 1]; further streams are nested under their names.
+            step: the number of steps done before this one; noise and schedules depend on it.
+            given: phase -> route -> tensor -> value, in place of what would be drawn or computed.
+
+        Returns:
+            {"phase/term/route": unweighted loss}.
+
+        Raises:
+            DivergedError: a loss or gradient is not finite; that phase's update was not applied.
+        """
+        turns = [phase for phase in self.phases if phase.terms and step % phase.every == 0]
+        passes = StepPasses(self, self._ready(batch), step, given or {})
+        self._set_mode(training=True)
+        report: dict[str, Tensor] = {}
+        try:
+            for index, phase in enumerate(turns):
+                report |= self._take_turn(phase, passes, step)
+                if not any(phase.name in later.reuse.values() for later in turns[index + 1 :]):
+                    passes.clear(phase.name)
+        finally:
+            passes.clear()
+        return dict(zip(report, torch.stack(list(report.values())).tolist(), strict=True)) if report else {}
+
+    def _take_turn(self, phase: PhasePlan, passes: StepPasses, step: int) -> dict[str, Tensor]:
+        with self.training_only(phase.trains):
+            losses, total = self.losses(phase, passes, step)
+            if not losses:
+                return {}
+            for role in phase.trains:
+                self._optimizer(role).clear()
+            total.backward()  # type: ignore[no-untyped-call]
+        distributed.average_gradients(p for role in phase.trains for p in self._optimizer(role).parameters)
+        self._stop_if_not_finite(phase, losses, total, self._clip(phase), step)
+        for role in phase.trains:
+            self._optimizer(role).step(step)
+            self._optimizer(role).clear()
+        return losses
+
+    def losses(self, phase: PhasePlan, passes: StepPasses, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        """The unweighted losses of a phase by "phase/term/route", and their weighted sum. Networks run in autocast,
+        losses in fp32."""
+        losses: dict[str, Tensor] = {}
+        total = torch.zeros((), device=self.device, dtype=self.dtype)
+        with autocast(self.device, self.precision):
+            for term in phase.terms:
+                weight = term.weight.at(step)
+                if weight == 0:
+                    continue
+                forward = passes.get(phase.name, term.route)
+                values = [full(getattr(forward, name)) for name in term.tensors]
+                with autocast(self.device, "fp32"):
+                    loss = term.loss(*values)
+                losses[f"{phase.name}/{term.name}/{term.route}"] = loss.detach()
+                total = total + weight * loss
+        return losses, total
+
+    def _clip(self, phase: PhasePlan) -> Tensor:
+        """Clip each entry's gradients; the norm of all the phase's gradients before that."""
+        norms = []
+        for entry in self.optimizers:
+            trained = [p for role in entry.roles if role in phase.trains for p in entry.roles[role].parameters]
+            gradients = [p.grad for p in trained if p.grad is not None]
+            if gradients:
+                norms.append(torch.nn.utils.get_total_norm(gradients))
+                if entry.clip is not None:
+                    torch.nn.utils.clip_grads_with_norm_(trained, entry.clip, norms[-1])
+        return torch.stack(norms).sum() if norms else torch.zeros((), device=self.device)
+
+    def _stop_if_not_finite(
+        self, phase: PhasePlan, losses: dict[str, Tensor], total: Tensor, norm: Tensor, step: int
+    ) -> None:
+        if math.isfinite(float(total.detach() + norm)):  # the phase's only wait for the device
+            return
+        bad = [f"{name} = {float(loss)}" for name, loss in losses.items() if not torch.isfinite(loss)]
+        if not bad:
+            bad = [
+                f"the gradient of {role}" + (f".{domain}" if domain != "shared" else "")
+                for role in phase.trains
+                for domain, network in self.networks[role].items()
+                if any(p.grad is not None and not torch.isfinite(p.grad).all() for p in network.parameters())
+            ]
+        raise DivergedError(
+            f"not finite at step {step}: {', '.join(bad) or 'the weighted sum of the losses'}; "
+            f"phase '{phase.name}' was not updated",
+            fix="resume from the last checkpoint with a lower learning rate or weight; look at the images of this step",
+        )
+
+    @contextmanager
+    def training_only(self, roles: tuple[str, ...]) -> Iterator[None]:
+        """Only these roles' parameters require gradients inside; afterwards as before."""
+        before = {role: _requires_grad(domains) for role, domains in self.networks.items()}
+        for role, domains in self.networks.items():
+            _require_grad(domains, role in roles)
+        try:
+            yield
+        finally:
+            for role, domains in self.networks.items():
+                _require_grad(domains, before[role])
+
+    def _optimizer(self, role: str) -> RoleOptimizer:
+        return next(entry.roles[role] for entry in self.optimizers if role in entry.roles)
+
+    def _ready(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The batch on the trainer's device, in its dtype."""
+        return {
+            name: self._ready(value)
+            if isinstance(value, Mapping)
+            else value.to(self.device, self.dtype, non_blocking=True)
+            for name, value in batch.items()
+        }
+
+    def _set_mode(self, *, training: bool) -> None:
+        for _, network in self.modules():
+            network.train(training)
+
+    # ---- inference ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def infer(
+        self,
+        wanted: str,
+        batch: Mapping[str, Tensor],
+        route: str,
+        *,
+        generator: torch.Generator | None = None,
+        **given: Tensor,
+    ) -> Tensor:
+        """A tensor of a route's pass in eval mode, e.g. `infer("translation", {"a": x}, "ab", random_style=s)`."""
+        if route not in self.routes:
+            raise UsageError(f"there is no route '{route}'", fix=suggest(route, self.routes))
+        known = self.forward_pass.tensors()
+        for name in (wanted, *given):
+            if name not in known:
+                raise UsageError(f"{type(self).__name__} has no tensor '{name}'", fix=suggest(name, known))
+        self._set_mode(training=False)
+        passes = StepPasses(self, self._ready(batch), 0, {"translate": {route: given}}, generator=generator)
+        with autocast(self.device, self.precision):
+            value = getattr(passes.get("translate", route), wanted)
+        passes.clear()
+        return full(value)  # type: ignore[no-any-return]
+
+    def translate(
+        self, x: Tensor, route: str = "ab", *, generator: torch.Generator | None = None, **given: Tensor
+    ) -> Tensor:
+        """Translate images.
+
+        Args:
+            x: N,3,H,W in [-1, 1]. With N = 1 a given code may have K rows: one content, K translations.
+            route: the direction.
+            generator: where draws that are not given come from; without it they are the same at every call.
+            given: tensors of the pass, by name: `random_style=s`.
+
+        Returns:
+            The translations, N,3,H,W (or K,3,H,W) in [-1, 1].
+        """
+        return self.infer("translation", {self.routes[route][0]: x} if route in self.routes else {}, route,
+                          generator=generator, **given)  # fmt: skip
+
+    def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
+        """A code of images, N,3,H,W in [-1, 1], that belong to a domain: `encode(x, "style", "b")`."""
+        route = next((r for r, (source, _) in self.routes.items() if source == domain), None)
+        if route is None:
+            raise UsageError(f"no route leaves domain '{domain}'", fix="name a domain that a route starts from")
+        return self.infer(what, {domain: x}, route)
+
+    # ---- state -------------------------------------------------------------------------------------------------
+
+    def modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Every network and registered state, by its name in a checkpoint: "decoder.a", "decoder" when shared."""
+        for role, domains in self.networks.items():
+            for domain, network in domains.items():
+                yield (role if domain == "shared" else f"{role}.{domain}"), network
+        for name, module in self.states.items():
+            yield f"state.{name}", module
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters and buffers of every module."""
+        return {f"{key}.{name}": value for key, m in self.modules() for name, value in m.state_dict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave. Raises KeyError or RuntimeError when names or shapes differ."""
+        for key, module in self.modules():
+            own = {name: state[f"{key}.{name}"] for name in module.state_dict()}
+            module.load_state_dict(own)
+
+    def load_foreign(self, files: Mapping[str, str | Path], format: str) -> None:
+        """Take the weights of another program's checkpoint.
+
+        Args:
+            files: part -> file, e.g. {"gen": ..., "dis": ...}; parts may be left out.
+            format: the layout, one of the catalog's formats.
+
+        Raises:
+            CheckpointError: a file cannot be read, or does not fit these networks.
+        """
+        reader = self.format(format)
+        for part in files:
+            if part not in reader.parts:
+                raise UsageError(f"{format} has no part '{part}'", fix=suggest(part, reader.parts))
+        own = self.state_dict()
+        self.load_state_dict(own | reader.load({part: read_foreign(file) for part, file in files.items()}, own))
+
+    def format(self, name: str) -> Format:
+        """A checkpoint layout by name."""
+        if self.formats is None:
+            raise UsageError("this trainer was made without a catalog", fix="use i2i_forge.build_trainer")
+        return self.formats.get(name)()  # type: ignore[no-any-return]
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """The optimizers' memory, by "role|parameter|quantity"."""
+        return {
+            f"{role}|{name}": value
+            for entry in self.optimizers
+            for role, optimizer in entry.roles.items()
+            for name, value in optimizer.state().items()
+        }
+
+    def load_optimizer_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `optimizer_state` gave."""
+        for entry in self.optimizers:
+            for role, optimizer in entry.roles.items():
+                prefix = f"{role}|"
+                optimizer.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+
+
+class StepPasses:
+    """The passes of one step, made when first asked for: one for each phase and route."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        batch: Mapping[str, Any],
+        step: int,
+        given: Given,
+        *,
+        generator: torch.Generator | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.trainer, self.batch, self.step, self.given = trainer, batch, step, given
+        self.generator, self.watcher = generator, watcher
+        self._plans = {phase.name: phase for phase in trainer.phases}
+        self._passes: dict[str, dict[str, ForwardPass]] = {}
+
+    def get(self, phase: str, route: str) -> ForwardPass:
+        """The pass of a phase along a route."""
+        if phase not in self._passes:
+            self._passes[phase] = self._make(phase)
+        return self._passes[phase][route]
+
+    def clear(self, phase: str | None = None) -> None:
+        """Forget a phase's passes, or all."""
+        for name in [phase] if phase else list(self._passes):
+            for forward in self._passes.pop(name, {}).values():
+                forward.clear()
+
+    def _make(self, phase: str) -> dict[str, ForwardPass]:
+        trainer, plan = self.trainer, self._plans.get(phase)
+        streams = {"main": {k: v for k, v in self.batch.items() if isinstance(v, Tensor)}, **self.batch}
+        frame = Frame(
+            phase, self.step, trainer.seed, trainer.device, streams[plan.stream if plan else "main"],
+            trainer.networks, trainer.states, self.generator, self.watcher,
+        )  # fmt: skip
+        made = {
+            route: trainer.forward_pass(frame, route, domains, self._given(phase, route))
+            for route, domains in trainer.routes.items()
+        }
+        for route, forward in made.items():
+            forward.reverse = next((f for f in made.values() if f.domains == forward.domains[::-1]), None)
+            for tensor, owner in (plan.reuse if plan else {}).items():
+                forward._reused[tensor] = partial(self._from_owner, tensor, owner, route)
+        return made
+
+    def _from_owner(self, tensor: str, owner: str, route: str) -> Any:
+        """A tensor of another phase's pass, computed as that phase would: its trained networks, its noise."""
+        with self.trainer.training_only(self._plans[owner].trains):
+            return getattr(self.get(owner, route), tensor)
+
+    def _given(self, phase: str, route: str) -> dict[str, Tensor]:
+        values = self.given.get(phase, {}).get(route, {})
+        return {name: self._code(name, value) for name, value in values.items()}
+
+    def _code(self, name: str, value: Tensor) -> Tensor:
+        """A given value on the trainer's device; a code may also come as N,dim,1,1."""
+        value = value.to(self.trainer.device, self.trainer.dtype)
+        return value.flatten(1) if name in self.trainer.latents and value.shape[2:] == (1, 1) else value
+
+
+def _requires_grad(domains: Mapping[str, nn.Module]) -> bool:
+    return any(p.requires_grad for network in domains.values() for p in network.parameters())
+
+
+def _require_grad(domains: Mapping[str, nn.Module], required: bool) -> None:
+    for network in domains.values():
+        network.requires_grad_(required)

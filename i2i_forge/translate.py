@@ -1,0 +1,224 @@
+"""Using a trained run: images of any size in, translations out."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from i2i_forge import checkpoint
+from i2i_forge.build import build_trainer
+from i2i_forge.data.decode import decode
+from i2i_forge.data.folders import list_images
+from i2i_forge.data.transforms import to_tensor
+from i2i_forge.errors import CheckpointError, DataError, UsageError
+from i2i_forge.images import save_png, sheet
+from i2i_forge.plugins import load_plugins
+from i2i_forge.recipe import Recipe
+from i2i_forge.registry import Catalog
+from i2i_forge.run_folder import RunFolder
+from i2i_forge.trainer import Trainer
+
+SMALLEST = 64  # pixels that every side is padded to: the coarsest scale of the networks needs them
+
+
+class Translator:
+    """A trainer for inference: `translate` takes any size, `encode` and `styles` give codes.
+
+    Attributes:
+        trainer: the networks, in eval mode when used.
+        recipe: what they were trained with.
+        step: how many steps they were trained for.
+    """
+
+    def __init__(self, trainer: Trainer, recipe: Recipe, step: int) -> None:
+        self.trainer, self.recipe, self.step = trainer, recipe, step
+
+    @property
+    def latent(self) -> str | None:
+        """The tensor that makes one translation differ from another; None when the method is deterministic."""
+        return next(iter(self.trainer.latents), None)
+
+    def translate(
+        self, x: Tensor, route: str = "ab", *, generator: torch.Generator | None = None, **given: Tensor
+    ) -> Tensor:
+        """Translate images of any size.
+
+        Args:
+            x: N,3,H,W in [-1, 1]. With N = 1 a given code may have K rows: one content, K translations.
+            route: the direction.
+            generator: where draws that are not given come from.
+            given: tensors of the pass by name, e.g. `random_style=s` with s: N,dim.
+
+        Returns:
+            N,3,H,W (K,3,H,W) in [-1, 1], the size of x.
+        """
+        padded, (top, left) = self._padded(x)
+        y = self.trainer.translate(padded, route, generator=generator, **given)
+        return y[..., top : top + x.shape[-2], left : left + x.shape[-1]].clamp(-1, 1)
+
+    def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
+        """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
+        return self.trainer.encode(self._padded(x)[0], what, domain)
+
+    def _padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """x with its border repeated to a size that the networks take, and where x begins in it."""
+        if x.ndim != 4 or x.shape[1] != 3:
+            raise UsageError(f"images are N,3,H,W, these are {tuple(x.shape)}", fix="add the batch axis: x[None]")
+        strides = [getattr(network, "stride", 1) for _, network in self.trainer.modules()]
+        multiple = math.lcm(*strides)
+        height, width = (max(math.ceil(n / multiple) * multiple, SMALLEST) for n in x.shape[-2:])
+        top, left = (height - x.shape[-2]) // 2, (width - x.shape[-1]) // 2
+        edges = (left, width - x.shape[-1] - left, top, height - x.shape[-2] - top)
+        return (F.pad(x, edges, mode="replicate") if any(edges) else x), (top, left)
+
+
+def load(run: str | Path, device: torch.device | str = "cpu", catalog: Catalog | None = None) -> Translator:
+    """The translator of a run's newest verified checkpoint.
+
+    Args:
+        run: a folder that `forge train` or `forge checkpoint import` made.
+        device: where to translate.
+        catalog: the components; by default those of the installed plugins.
+
+    Raises:
+        CheckpointError: there is no run, no checkpoint, or all are damaged.
+    """
+    folder = RunFolder.open(run)
+    found = checkpoint.newest(folder.checkpoints, _warn)
+    if found is None:
+        raise CheckpointError(
+            f"{run} has no checkpoint yet", fix="train it first: the same `forge train` command again"
+        )
+    recipe = folder.recipe()
+    trainer = build_trainer(without_losses(recipe), catalog or load_plugins().catalog, device)
+    checkpoint.restore(found, trainer, optimizers=False)
+    return Translator(trainer, recipe, found.step)
+
+
+def without_losses(recipe: Recipe) -> Recipe:
+    """Translating needs no objective, and so none of the files that losses may need."""
+    phases = {name: phase.model_copy(update={"minimize": {}}) for name, phase in recipe.phases.items()}
+    return recipe.model_copy(update={"phases": phases})
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")
+
+
+# ---- files -----------------------------------------------------------------------------------------------------
+
+
+def find_inputs(inputs: list[Path]) -> list[tuple[Path, str]]:
+    """The image files of files and folders, each with the name its translations get; the names differ."""
+    found: list[tuple[Path, str]] = []
+    for path in inputs:
+        if path.is_dir():
+            found += [(f, "_".join(f.relative_to(path).with_suffix("").parts)) for f in list_images(path)]
+        elif path.exists():
+            found.append((path, path.stem))
+        else:
+            raise DataError(f"{path}: there is no such file or folder", fix="give images, or folders of images")
+    names: dict[str, int] = {}
+    unique = []
+    for path, name in found:
+        names[name] = names.get(name, 0) + 1
+        unique.append((path, name if names[name] == 1 else f"{name}-{names[name]}"))
+    return unique
+
+
+def translate_files(
+    translator: Translator,
+    inputs: list[Path],
+    out: Path,
+    *,
+    route: str = "ab",
+    styles: int = 1,
+    reference: Path | None = None,
+    interpolate: int = 0,
+    seed: int = 0,
+    batch: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Translate files and folders to PNG, and write `sheet.png`.
+
+    Args:
+        out: the folder to write to: NAME-00.png, NAME-01.png ... for each input, in the order of the styles.
+        styles: how many random styles; the same ones for every input.
+        reference: an image of the target domain whose style is used instead.
+        interpolate: this many steps from one random style to another (or from the first to the reference's).
+        seed: of the random styles.
+        batch: styles decoded at once.
+
+    Returns:
+        The files, the sheet last.
+    """
+    found = find_inputs(inputs)
+    codes = _codes(translator, route, styles, reference, interpolate, seed)
+    count = len(codes) if codes is not None else 1
+    digits = max(2, len(str(count - 1)))
+    written: list[Path] = []
+    rows: list[list[Tensor]] = []
+    for number, (path, name) in enumerate(found):
+        x = to_tensor(decode(path))[None]
+        images = list(_translated(translator, x, route, codes, batch))
+        for index, image in enumerate(images):
+            written.append(out / f"{name}-{index:0{digits}d}.png")
+            save_png(image, written[-1])
+        if len(rows) < 24:  # a sheet is for looking at
+            rows.append([x[0], *images[:12]])
+        if progress:
+            progress(number + 1, len(found))
+    labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]
+    save_png(sheet(rows, labels), out / "sheet.png")
+    return [*written, out / "sheet.png"]
+
+
+def _codes(
+    translator: Translator, route: str, styles: int, reference: Path | None, interpolate: int, seed: int
+) -> Tensor | None:
+    """The codes to decode, K,dim; None for a deterministic method."""
+    trainer, latent = translator.trainer, translator.latent
+    if route not in trainer.routes:
+        raise UsageError(f"there is no route '{route}'", fix=f"choose one of: {', '.join(trainer.routes)}")
+    if latent is None:
+        if reference or interpolate or styles > 1:
+            method = type(trainer).__name__
+            raise UsageError(
+                f"{method} is deterministic: it has one translation for an image",
+                fix="leave out --styles, --reference and --interpolate",
+            )
+        return None
+    encodes, (source, target) = trainer.latents[latent], trainer.routes[route]
+    probe = torch.zeros(max(styles, 2), 3, SMALLEST, SMALLEST)
+    random = trainer.infer(latent, {source: probe}, route, generator=torch.Generator().manual_seed(seed))
+    guide = None if reference is None else translator.encode(to_tensor(decode(reference))[None], encodes, target)
+    if interpolate:
+        first, last = random[:1], guide if guide is not None else random[1:2]
+        return torch.cat([torch.lerp(first, last, i / max(interpolate - 1, 1)) for i in range(interpolate)])
+    return guide if guide is not None else random[:styles]
+
+
+def _translated(translator: Translator, x: Tensor, route: str, codes: Tensor | None, batch: int) -> Iterator[Tensor]:
+    """The translations of one image; several styles are decoded together from one content code."""
+    if codes is None:
+        yield translator.translate(x, route)[0]
+        return
+    given: dict[str, Any] = {}
+    for chunk in torch.split(codes, batch):
+        given[str(translator.latent)] = chunk
+        yield from translator.translate(x, route, **given)
+
+
+def _labels(count: int, reference: Path | None, interpolate: int, *, latent: bool) -> list[str]:
+    if not latent:
+        return ["translation"]
+    if interpolate:
+        return [f"{i / max(interpolate - 1, 1):.0%}" for i in range(interpolate)]
+    return ["reference style"] if reference else [f"style {i}" for i in range(count)]

@@ -1,0 +1,182 @@
+"""What plugins provide, read from their source without running it: a recipe is checked before torch is imported.
+
+A plugin's `register_components` is looked through for `catalog.<kind>.add("name", Component)`; the component's
+constructor gives the options, a trainer's class body gives its roles, routes and tensors. Whatever is not written
+literally is unknown here (None) and is checked later, when the plugin is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import importlib.util
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from i2i_forge.registry import KINDS
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An option of a component: a parameter of its constructor (or of its function)."""
+
+    name: str
+    annotation: str | None
+    default: str | None  # source text; None: required
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component as its plugin's source describes it. None stands for "not written literally"."""
+
+    kind: str
+    name: str
+    plugin: str
+    origin: str
+    summary: str = ""
+    options: tuple[Parameter, ...] | None = None
+    arguments: int | None = None  # a loss: how many tensors it compares
+    roles: dict[str, str] | None = None
+    routes: dict[str, Any] | None = None
+    tensors: frozenset[str] | None = None
+
+
+@dataclass
+class Vocabulary:
+    """All components that are known without importing a plugin."""
+
+    components: list[Component] = field(default_factory=list)
+    complete: bool = True  # False: some plugin registers names that cannot be read from its source
+
+    def names(self, kind: str) -> list[str]:
+        """The names of a kind, sorted."""
+        return sorted({c.name for c in self.components if c.kind == kind})
+
+    def find(self, kind: str, name: str) -> list[Component]:
+        """The components of a kind called `name` or `plugin:name`; several when plugins clash."""
+        plugin, _, bare = name.rpartition(":")
+        return [c for c in self.components if (c.kind, c.name) == (kind, bare) and plugin in ("", c.plugin)]
+
+
+def module_file(module: str) -> Path | None:
+    """The source file of a module, found without importing its parents' code."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for depth in range(len(rest)):
+        locations = spec.submodule_search_locations if spec else None
+        if not locations:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(".".join([top, *rest[: depth + 1]]), list(locations))
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def read_plugin(plugin: str, module: str, file: Path) -> tuple[list[Component], bool]:
+    """The components a plugin's file registers, and whether that is all of them. Raises SyntaxError, OSError."""
+    tree = ast.parse(file.read_bytes(), str(file))
+    definitions = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    hook = definitions.get("register_components")
+    if not isinstance(hook, ast.FunctionDef) or not hook.args.args:
+        return [], True
+    catalog, found, complete = hook.args.args[0].arg, [], True
+    for call in (node for node in ast.walk(hook) if isinstance(node, ast.Call)):
+        kind = _registry_of(call.func, catalog)
+        if kind is None:
+            continue
+        if len(call.args) == 2 and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str):
+            defined = definitions.get(call.args[1].id) if isinstance(call.args[1], ast.Name) else None
+            origin = f"{module}.{ast.unparse(call.args[1])}"
+            found.append(_component(kind, call.args[0].value, plugin, origin, defined, definitions))
+        else:
+            complete = False
+    return found, complete
+
+
+def _registry_of(function: ast.expr, catalog: str) -> str | None:
+    """The kind in `catalog.<kind>.add`."""
+    match function:
+        case ast.Attribute(attr="add", value=ast.Attribute(attr=kind, value=ast.Name(id=name))) if name == catalog:
+            return kind if kind in KINDS else None
+    return None
+
+
+def _component(
+    kind: str, name: str, plugin: str, origin: str, node: ast.stmt | None, definitions: dict[str, Any]
+) -> Component:
+    if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return Component(kind, name, plugin, origin)
+    summary = (ast.get_docstring(node) or "").partition("\n")[0]
+    if kind == "trainers" and isinstance(node, ast.ClassDef):
+        body = dict(_assignments(node))
+        forward = definitions.get(ast.unparse(body["forward_pass"])) if "forward_pass" in body else None
+        return Component(
+            kind, name, plugin, origin, summary, (), None,
+            roles=_literal(body.get("roles")),
+            routes=_literal(body.get("routes")),
+            tensors=_tensors(forward, definitions) if forward else None,
+        )  # fmt: skip
+    options, arguments = _signature(node, is_loss=kind == "losses")
+    return Component(kind, name, plugin, origin, summary, options, arguments)
+
+
+def _assignments(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            yield statement.targets[0].id, statement.value
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+            yield statement.target.id, statement.value
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(node) if node is not None else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _tensors(node: ast.ClassDef, definitions: dict[str, Any]) -> frozenset[str] | None:
+    """The names of a forward pass's tensors; None when a base class is not in the same file."""
+    names = {"source", "target"}
+    for base in node.bases:
+        if ast.unparse(base).rpartition(".")[2] == "ForwardPass":
+            continue
+        inherited = _tensors(definitions[n], definitions) if (n := ast.unparse(base)) in definitions else None
+        if inherited is None:
+            return None
+        names |= inherited
+    methods = (s for s in node.body if isinstance(s, ast.FunctionDef))
+    names |= {m.name for m in methods if any(ast.unparse(d).endswith("tensor") for d in m.decorator_list)}
+    return frozenset(names)
+
+
+def _signature(
+    node: ast.ClassDef | ast.FunctionDef, *, is_loss: bool
+) -> tuple[tuple[Parameter, ...] | None, int | None]:
+    """The options, and for a loss the number of tensors it takes."""
+    if isinstance(node, ast.FunctionDef):
+        parameters = _parameters(node.args)
+        if not is_loss or parameters is None:
+            return parameters, None
+        return tuple(p for p in parameters if p.default is not None), sum(p.default is None for p in parameters)
+    methods = {s.name: s for s in node.body if isinstance(s, ast.FunctionDef)}
+    if "__init__" not in methods:
+        return (None if node.bases else ()), None
+    call = methods.get("forward") or methods.get("__call__")
+    takes = _parameters(call.args, skip=1) if call and is_loss else None
+    return _parameters(methods["__init__"].args, skip=1), len(takes) if takes is not None else None
+
+
+def _parameters(arguments: ast.arguments, skip: int = 0) -> tuple[Parameter, ...] | None:
+    if arguments.kwarg or arguments.vararg:
+        return None
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
+    pairs: Iterable[tuple[ast.arg, ast.expr | None]] = [
+        *list(zip(positional, [*defaults, *arguments.defaults], strict=True))[skip:],
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return tuple(
+        Parameter(a.arg, ast.unparse(a.annotation) if a.annotation else None, ast.unparse(d) if d else None)
+        for a, d in pairs
+    )

@@ -1,0 +1,46 @@
+"""Adversarial games. Logits are a tensor or, from several scales, a list: the mean of each, summed over the list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from i2i_forge.hookspecs import hookimpl
+
+Logits = Tensor | Sequence[Tensor]
+
+
+def lsgan_discriminator(real_logits: Logits, fake_logits: Logits) -> Tensor:
+    """Least squares, the discriminator's side: mean((D(x) - 1)^2) + mean(D(G)^2) (Mao et al. 2017, eq. 2)."""
+    return _sum(lambda d: (d - 1).square(), real_logits) + _sum(torch.square, fake_logits)
+
+
+def lsgan_generator(fake_logits: Logits) -> Tensor:
+    """Least squares, the generator's side: mean((D(G) - 1)^2) (Mao et al. 2017, eq. 2)."""
+    return _sum(lambda d: (d - 1).square(), fake_logits)
+
+
+def nsgan_discriminator(real_logits: Logits, fake_logits: Logits) -> Tensor:
+    """Cross-entropy, the discriminator's side: -log D(x) - log(1 - D(G)) with sigmoid D (Goodfellow et al. 2014)."""
+    return _sum(lambda d: F.softplus(-d), real_logits) + _sum(F.softplus, fake_logits)
+
+
+def nsgan_generator(fake_logits: Logits) -> Tensor:
+    """Non-saturating cross-entropy, the generator's side: -log D(G) (Goodfellow et al. 2014, section 3)."""
+    return _sum(lambda d: F.softplus(-d), fake_logits)
+
+
+def _sum(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
+    scales = [logits] if isinstance(logits, Tensor) else logits
+    return torch.stack([loss(scale).mean() for scale in scales]).sum()
+
+
+@hookimpl
+def register_components(catalog):
+    catalog.losses.add("lsgan_discriminator", lsgan_discriminator)
+    catalog.losses.add("lsgan_generator", lsgan_generator)
+    catalog.losses.add("nsgan_discriminator", nsgan_discriminator)
+    catalog.losses.add("nsgan_generator", nsgan_generator)

@@ -1,0 +1,30 @@
+"""Distances between two tensors of one shape, averaged over all elements."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from i2i_forge.hookspecs import hookimpl
+
+
+def l1(input: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference."""
+    return (_same_shape(input, target) - target).abs().mean()
+
+
+def mse(input: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference."""
+    return (_same_shape(input, target) - target).square().mean()
+
+
+def _same_shape(input: Tensor, target: Tensor) -> Tensor:
+    # Broadcasting would compare every sample with every other and still give a number.
+    if input.shape != target.shape:
+        raise ValueError(f"the tensors have different shapes: {tuple(input.shape)} and {tuple(target.shape)}")
+    return input
+
+
+@hookimpl
+def register_components(catalog):
+    catalog.losses.add("l1", l1)
+    catalog.losses.add("mse", mse)

@@ -1,0 +1,182 @@
+"""Datasets made of image files: unpaired folders, lists, and pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from i2i_forge.data import (
+    ImageSource,
+    PairSource,
+    SideBySideSource,
+    Source,
+    Transform,
+    check_halves,
+    check_images,
+    check_pairs,
+    list_images,
+    match_stems,
+    read_list,
+    split_folder,
+)
+from i2i_forge.errors import DataError, suggest
+from i2i_forge.hookspecs import hookimpl
+
+A_NAMES = ("trainA", "testA")
+B_NAMES = ("trainB", "testB")
+
+
+class UnpairedFolders:
+    """Two folders of images that belong to two domains, each in its own order.
+
+    Args:
+        root: holds the folders; by default trainA, trainB, testA, testB.
+        a, b: other training folders, relative to `root` or absolute.
+        test_a, test_b: other test folders; by default testA and testB of `root`, else the training folders.
+        size, resize, flip, test_crop: see i2i_forge.data.Transform.
+
+    Raises:
+        DataError: the options do not make sense; in `sources`: folders or images cannot be used.
+    """
+
+    def __init__(
+        self,
+        root: str = "",
+        a: str = "",
+        b: str = "",
+        test_a: str = "",
+        test_b: str = "",
+        size: int | list[int] = 256,
+        resize: int | None = None,
+        flip: bool = True,
+        test_crop: bool = True,
+    ) -> None:
+        _need_folders(root, a, b)
+        self.root, self.a, self.b, self.test_a, self.test_b = root, a, b, test_a, test_b
+        self.transform = Transform(size, resize, flip, test_crop)
+
+    def sources(self, split: str) -> Sequence[Source]:
+        """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
+        a = list_images(split_folder(self.root, split, self.a, self.test_a, A_NAMES))
+        b = list_images(split_folder(self.root, split, self.b, self.test_b, B_NAMES))
+        return _unpaired(a, b, self.transform)
+
+
+class ImageLists:
+    """Two domains given by text files with one image path a line.
+
+    Args:
+        train_a, train_b: the lists of the training images, relative to `root`.
+        test_a, test_b: the lists of the test images; by default the training lists and their folders.
+        root: what lists and folders are relative to; by default the working directory.
+        folder_train_a, folder_train_b, folder_test_a, folder_test_b: what the paths in each list are relative to;
+            by default `root`.
+        size, resize, flip, test_crop: see i2i_forge.data.Transform.
+
+    Raises:
+        DataError: the options do not make sense; in `sources`: lists or images cannot be used.
+    """
+
+    def __init__(
+        self,
+        train_a: str,
+        train_b: str,
+        test_a: str = "",
+        test_b: str = "",
+        root: str = "",
+        folder_train_a: str = "",
+        folder_train_b: str = "",
+        folder_test_a: str = "",
+        folder_test_b: str = "",
+        size: int | list[int] = 256,
+        resize: int | None = None,
+        flip: bool = True,
+        test_crop: bool = True,
+    ) -> None:
+        train = [(train_a, folder_train_a), (train_b, folder_train_b)]
+        test = [(test_a, folder_test_a), (test_b, folder_test_b)]
+        self.root = root
+        self.lists = {
+            "train": train,
+            "test": [own if own[0] else other for own, other in zip(test, train, strict=True)],
+        }
+        self.transform = Transform(size, resize, flip, test_crop)
+
+    def sources(self, split: str) -> Sequence[Source]:
+        """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
+        a, b = (read_list(Path(self.root, file), Path(self.root, folder)) for file, folder in self.lists[split])
+        return _unpaired(a, b, self.transform)
+
+
+class PairedFolders:
+    """Pairs of images, which share one order and one set of augmentation draws.
+
+    Args:
+        root: holds the folders.
+        layout: "side_by_side", where the left half of each image is a and the right half b, in the folders train and
+            test (or val); or "two_folders", where files of the same name pair, in trainA, trainB, testA, testB.
+        direction: "BtoA" exchanges a and b.
+        a, b, test_a, test_b: other folders, relative to `root` or absolute; side by side, `a` and `test_a` count.
+            A test folder that is neither named nor there is the training folder.
+        size, resize, flip, test_crop: see i2i_forge.data.Transform.
+
+    Raises:
+        DataError: the options do not make sense; in `sources`: folders or images cannot be used, or do not pair.
+    """
+
+    def __init__(
+        self,
+        root: str = "",
+        layout: Literal["side_by_side", "two_folders"] = "side_by_side",
+        direction: Literal["AtoB", "BtoA"] = "AtoB",
+        a: str = "",
+        b: str = "",
+        test_a: str = "",
+        test_b: str = "",
+        size: int | list[int] = 256,
+        resize: int | None = None,
+        flip: bool = True,
+        test_crop: bool = True,
+    ) -> None:
+        _need_one_of("layout", layout, ("side_by_side", "two_folders"))
+        _need_one_of("direction", direction, ("AtoB", "BtoA"))
+        _need_folders(root, a, b if layout == "two_folders" else a)
+        self.root, self.layout, self.swap = root, layout, direction == "BtoA"
+        self.a, self.b, self.test_a, self.test_b = a, b, test_a, test_b
+        self.transform = Transform(size, resize, flip, test_crop)
+
+    def sources(self, split: str) -> Sequence[Source]:
+        """One source of {"a": 3,H,W, "b": 3,H,W}, in [-1, 1]."""
+        if self.layout == "side_by_side":
+            paths = list_images(split_folder(self.root, split, self.a, self.test_a, ("train", "test", "val")))
+            check_halves(paths)
+            return [SideBySideSource(paths, self.transform, ("b", "a") if self.swap else ("a", "b"))]
+        folder_a = split_folder(self.root, split, self.a, self.test_a, A_NAMES)
+        folder_b = split_folder(self.root, split, self.b, self.test_b, B_NAMES)
+        pairs = match_stems(list_images(folder_a), list_images(folder_b), folder_a, folder_b)
+        check_pairs(pairs)
+        return [PairSource([(b, a) for a, b in pairs] if self.swap else pairs, self.transform)]
+
+
+def _unpaired(a: list[Path], b: list[Path], transform: Transform) -> list[Source]:
+    check_images([*a, *b])
+    return [ImageSource("a", a, transform), ImageSource("b", b, transform)]
+
+
+def _need_folders(root: str, a: str, b: str) -> None:
+    if not root and not (a and b):
+        raise DataError("the dataset has no folder", fix="set `root`, or name the folders `a` and `b`")
+
+
+def _need_one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, known))
+
+
+@hookimpl
+def register_components(catalog):
+    """Three datasets."""
+    catalog.datasets.add("unpaired_folders", UnpairedFolders)
+    catalog.datasets.add("image_lists", ImageLists)
+    catalog.datasets.add("paired_folders", PairedFolders)
