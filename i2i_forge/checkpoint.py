@@ -3,7 +3,8 @@
     checkpoints/step-00012000/   model.safetensors   optimizers.safetensors   state.json   MANIFEST.json
 
 A checkpoint is written to a hidden folder, every file synced to disk, and renamed once: the rename is the commit.
-MANIFEST.json holds the size and SHA-256 of each file. There is no pickle anywhere.
+MANIFEST.json holds the size and SHA-256 of each file; the format's version stands in it and in state.json, so that a
+damaged version is told from a newer one. There is no pickle anywhere.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
-from i2i_forge.errors import CheckpointError, ResourceError
+from i2i_forge.errors import CheckpointError, DivergedError, ResourceError
 from i2i_forge.trainer import Trainer
 
 FORMAT_VERSION = 1
@@ -52,10 +53,17 @@ def save(root: Path, step: int, trainer: Trainer, state: Mapping[str, Any], keep
 
     Raises:
         ResourceError: the disk is full or does not take it; what was there before is untouched.
+        DivergedError: a weight is not finite; nothing is written.
     """
+    model, optimizers = _plain(trainer.state_dict()), _plain(trainer.optimizer_state())
+    if bad := _not_finite(model):
+        raise DivergedError(
+            f"{bad} is not finite after step {step}; it was not saved",
+            fix="resume from the last checkpoint with a lower learning rate",
+        )
     files = {
-        "model.safetensors": tensor_bytes(_plain(trainer.state_dict())),
-        "optimizers.safetensors": tensor_bytes(_plain(trainer.optimizer_state())),
+        "model.safetensors": tensor_bytes(model),
+        "optimizers.safetensors": tensor_bytes(optimizers),
         "state.json": _json({**state, "step": step, "format": FORMAT_VERSION}),
     }
     sums = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
@@ -67,58 +75,70 @@ def save(root: Path, step: int, trainer: Trainer, state: Mapping[str, Any], keep
         for name, data in files.items():
             _write_synced(partial / name, data)
         _sync_folder(partial)
-        if final.exists():
-            _discard(final)
+        replaced = _set_aside(final) if final.exists() else None
         partial.rename(final)
         _sync_folder(root)
+        if replaced:
+            shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ResourceError(
             f"the checkpoint of step {step} could not be written to {root}: {error.strerror or error}",
             fix="free disk space or choose another --run folder; the same command resumes from the previous checkpoint",
         ) from error
-    for old in list_steps(root)[:-keep]:
-        _discard(root / f"{PREFIX}{old:08d}")
+    # newer ones are damaged, or we would have resumed from them; they must not push out what was just written
+    for old in [s for s in list_steps(root) if s <= step][:-keep]:
+        shutil.rmtree(_set_aside(root / f"{PREFIX}{old:08d}"), ignore_errors=True)
     return final
 
 
 def list_steps(root: Path) -> list[int]:
     """The steps that have a checkpoint folder, ascending."""
-    names = [p.name for p in root.glob(f"{PREFIX}*") if p.is_dir()] if root.is_dir() else []
-    return sorted(int(name.removeprefix(PREFIX)) for name in names if name.removeprefix(PREFIX).isdigit())
+    numbers = [p.name.removeprefix(PREFIX) for p in root.glob(f"{PREFIX}*") if p.is_dir()] if root.is_dir() else []
+    return sorted(int(n) for n in numbers if n.isdecimal() and n == f"{int(n):08d}")
 
 
 def read(folder: Path) -> Checkpoint:
     """Read and verify one checkpoint. Raises CheckpointError that says what is wrong with it."""
-    name = folder.name
+    name, version, sums = folder.name, *_manifest(folder)
+    try:
+        state = json.loads(_verified(folder, "state.json", sums))
+        if state["format"] != version:
+            raise ValueError("MANIFEST.json and state.json disagree about its format")
+        if version > FORMAT_VERSION:
+            raise CheckpointError(
+                f"checkpoint {name} has format {version}, this i2i_forge reads up to {FORMAT_VERSION}",
+                fix="upgrade: pip install -U i2i-forge",
+            )
+        model, optimizers = (read_tensors(_verified(folder, f"{p}.safetensors", sums)) for p in ("model", "optimizers"))
+        if bad := _not_finite(model):
+            raise ValueError(f"{bad} is not finite")
+        return Checkpoint(folder, int(state["step"]), model, optimizers, state)
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"checkpoint {name} is damaged: {error}") from error
+
+
+def _manifest(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The format's version, and size and SHA-256 of each file."""
     try:
         manifest = json.loads((folder / "MANIFEST.json").read_bytes())
-        listed = dict(manifest["files"])
-        version = int(manifest["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {name} is damaged: its MANIFEST.json cannot be read") from error
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"checkpoint {name} has format {version}, this i2i_forge reads up to {FORMAT_VERSION}",
-            fix="upgrade: pip install -U i2i-forge",
-        )
-    data = {}
-    for file in ("model.safetensors", "optimizers.safetensors", "state.json"):
-        try:
-            data[file] = (folder / file).read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"checkpoint {name} is damaged: {file} cannot be read") from error
-        expected = listed.get(file, {})
-        if len(data[file]) != expected.get("bytes"):
-            raise CheckpointError(f"checkpoint {name} is damaged: {file} has the wrong size")
-        if hashlib.sha256(data[file]).hexdigest() != expected.get("sha256"):
-            raise CheckpointError(f"checkpoint {name} is damaged: {file} has the wrong SHA-256")
+        return int(manifest["format"]), {str(file): dict(sums) for file, sums in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: its MANIFEST.json cannot be read") from error
+
+
+def _verified(folder: Path, file: str, sums: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """A file's content, if it is what was written."""
     try:
-        state = json.loads(data["state.json"])
-        model, optimizers = (read_tensors(data[f"{part}.safetensors"]) for part in ("model", "optimizers"))
-        return Checkpoint(folder, int(state["step"]), model, optimizers, state)
-    except (ValueError, KeyError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {name} is damaged: {error}") from error
+        data = (folder / file).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} cannot be read") from error
+    expected = sums.get(file, {})
+    if len(data) != expected.get("bytes"):
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} has the wrong size")
+    if hashlib.sha256(data).hexdigest() != expected.get("sha256"):
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} has the wrong SHA-256")
+    return data
 
 
 def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -203,11 +223,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _discard(folder: Path) -> None:
-    """Rename, then delete: a half-deleted folder must not look like a checkpoint."""
+def _set_aside(folder: Path) -> Path:
+    """Rename what is to be deleted: a half-deleted folder must not look like a checkpoint."""
     trash = folder.with_name(f"{HIDDEN[1]}{folder.name}-{secrets.token_hex(2)}")
-    folder.rename(trash)
-    shutil.rmtree(trash, ignore_errors=True)
+    return folder.rename(trash)
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """The name of the first tensor that holds NaN or infinity, or nothing."""
+    return next((n for n, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()), "")
 
 
 def _hidden(root: Path) -> Iterator[Path]:

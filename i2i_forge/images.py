@@ -38,10 +38,10 @@ def sheet(rows: Sequence[Sequence[Tensor | None]], labels: Sequence[str], cell: 
     Args:
         rows: 3,H,W in [-1, 1] each; None leaves a cell empty.
         labels: one for each column.
-        cell: the longer side of a cell in pixels; by default 96 to 256, whatever is nearest to the images.
+        cell: the longer side of a cell in pixels; by default 128 to 256, whatever is nearest to the images.
     """
     largest = max(max(image.shape[1:]) for row in rows for image in row if image is not None)
-    side = cell or min(max(largest, 96), 256)
+    side = cell or min(max(largest, 128), 256)
     font = ImageFont.load_default(max(10, side // 9))
     head = round(side / 9 * 1.6) + GAP
     width, height = len(labels) * (side + GAP) + GAP, head + len(rows) * (side + GAP)

@@ -23,3 +23,8 @@ def full(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(full(item) for item in value)
     return value
+
+
+def slow_here(device: torch.device, precision: str) -> bool:
+    """Whether bfloat16 would be emulated: many times slower than fp32."""
+    return precision == "bf16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()

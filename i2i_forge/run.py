@@ -20,6 +20,7 @@ from i2i_forge.data.source import Dataset, Source
 from i2i_forge.data.stream import Stream, batches, test_batch
 from i2i_forge.errors import DivergedError, ForgeError, Interrupted, ResourceError
 from i2i_forge.plugins import Host
+from i2i_forge.precision import slow_here
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
@@ -80,6 +81,8 @@ class Run:
             plugins = {p.name: f"{p.distribution} {p.version}" for p in self.host.plugins if p.status == "ok"}
             self.folder.remember(self.recipe, self.source, plugins, _hardware(self.device))
             checkpoint.sweep(self.folder.checkpoints)
+            if slow_here(self.device, self.recipe.precision):
+                self._note("this processor has no bfloat16 instructions: fp32 will be many times faster than bf16")
             done = self._resume()
             self.host.call("run_started", run=self, step=done)
             try:

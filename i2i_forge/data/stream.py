@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ from torch.utils.data import DataLoader, default_collate
 from i2i_forge.data.source import Source
 from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.seeding import generator
+
+log = logging.getLogger("i2i_forge")
 
 WORKER_TIMEOUT = 300  # seconds without a batch before a worker counts as hanging
 
@@ -90,20 +94,47 @@ def batches(streams: Mapping[str, Stream], first: int, last: int, workers: int, 
         streams: by name; "main" is the main one.
         workers: processes that prepare batches; any number gives the same batches.
         pin: whether to put them into pinned memory.
+
+    Raises:
+        DataError: an image cannot be used.
+        ForgeError: worker processes end or hang again and again; once, they are started anew at the same batch.
     """
-    loader: DataLoader[Any] = DataLoader(
+    lost_at = -1
+    while first < last:
+        try:
+            for batch in _loader(streams, first, last, workers, pin):
+                if isinstance(batch, ForgeError):
+                    raise batch
+                yield batch
+                first += 1
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if not workers or lost_at == first:
+                raise
+            if lost_at >= 0:
+                raise ForgeError(
+                    f"the processes that prepare images were lost twice, at batch {lost_at} and {first}: {error}",
+                    fix="set data.workers=0 to see why, or give them more memory; the same command resumes",
+                ) from error
+            log.warning("the processes that prepare images are started anew at batch %d: %s", first, error)
+            lost_at = first
+
+
+def _loader(streams: Mapping[str, Stream], first: int, last: int, workers: int, pin: bool) -> DataLoader[Any]:
+    return DataLoader(
         _Steps(streams),  # type: ignore[arg-type]
         sampler=range(first, last),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         timeout=WORKER_TIMEOUT if workers else 0,
+        worker_init_fn=_leave_interrupts,
         pin_memory=pin,
     )
-    for batch in loader:
-        if isinstance(batch, ForgeError):
-            raise batch
-        yield batch
+
+
+def _leave_interrupts(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; a worker goes on, so that the step can be finished and saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Steps:

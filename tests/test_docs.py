@@ -1,0 +1,89 @@
+"""The documentation tells the truth: its recipes parse, its code runs, its commands exist."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+import i2i_forge
+from i2i_forge import hookspecs
+from i2i_forge.cli import COMMANDS, cli
+from i2i_forge.plugins import load_plugins
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_readme_recipe_is_valid(tmp_path: Path) -> None:
+    (text,) = blocks("yaml")
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    recipe = i2i_forge.load_recipe(file)
+    assert "cycle" in recipe.phases["generator"].minimize
+
+
+def test_readme_plugin_is_a_loss_that_a_recipe_uses(tmp_path: Path) -> None:
+    plugin = next(block for block in blocks("python") if "hookimpl" in block)
+    (tmp_path / "charbonnier.py").write_text(plugin)
+    host = load_plugins([tmp_path])
+    assert host.catalog.losses.get("charbonnier")(torch.zeros(2), torch.zeros(2)).item() == pytest.approx(1e-3)
+
+
+def test_readme_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = next(block for block in blocks("python") if "load_recipe" in block)
+    small = ["networks.decoder.width=4", "networks.content_encoder.width=4"]
+    load = i2i_forge.load_recipe
+    monkeypatch.setattr(
+        i2i_forge, "load_recipe", lambda name, set, drop: load(name, set=set + small, drop=drop), raising=False
+    )
+    without_run = code.partition("translator =")[0]
+    names = {"a": torch.rand(1, 3, 64, 64), "b": torch.rand(1, 3, 64, 64)}
+    exec(without_run, names)
+    assert "generator/image/ab" in names["report"]
+    assert "generator/style/ab" not in names["report"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name: str) -> None:
+    assert f"forge {name}" in README
+
+
+def test_every_command_line_in_the_documents_exists() -> None:
+    for name in re.findall(
+        r"`?forge (?:--plugins \w+ )?([a-z]+)", README + ARCHITECTURE + (ROOT / "CHANGELOG.md").read_text()
+    ):
+        assert cli.get_command(None, name) is not None, name
+
+
+@pytest.mark.parametrize("hook", [n for n in vars(hookspecs) if hasattr(getattr(hookspecs, n), "i2i_forge_spec")])
+def test_every_hook_is_documented_in_one_sentence(hook: str) -> None:
+    text = getattr(hookspecs, hook).__doc__
+    assert text.count(".") == 1
+    assert text.endswith(".")
+    assert hook in ARCHITECTURE + README
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+def test_links_and_pictures_exist(document: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / document).read_text()):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_the_ladder_in_the_documents_is_the_tested_one() -> None:
+    from test_layers import LADDER
+
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", ARCHITECTURE, re.MULTILINE)
+    written = [set(re.findall(r"`(\w+)`", names)) for _, names in sorted(rows, key=lambda row: int(row[0]))]
+    assert written == LADDER
+
+
+def test_makefile_targets_of_the_readme_exist() -> None:
+    for target in re.findall(r"make (demo|test|lint|types|slow)", README):
+        assert subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, check=False).returncode == 0

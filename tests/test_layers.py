@@ -1,0 +1,75 @@
+"""Imports go down only: the ladder of ARCHITECTURE.md, and what plugins may import."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LADDER = [  # lowest first; a module imports only from rungs below its own
+    {"errors", "paths", "schedules", "seeding"},
+    {"distributed", "foreign", "hookspecs", "nn", "precision", "registry", "terms", "yaml_source"},
+    {"data", "forward_pass", "images", "optimizers", "schema", "vocabulary"},
+    {"check_names", "passes", "plugins"},
+    {"recipe", "trainer"},
+    {"trace"},
+    {"build", "checkpoint"},
+    {"api", "run_folder"},
+    {"run", "translate"},
+    {"cli"},
+]
+RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
+PLUGIN_MAY_IMPORT = {
+    "__future__", "PIL", "collections", "colorsys", "csv", "dataclasses", "functools", "i2i_forge", "itertools", "kornia",
+    "math", "numpy", "pathlib", "re", "torch", "torchvision", "typing",
+}  # fmt: skip
+
+
+def modules() -> list[tuple[str, Path]]:
+    files = sorted((ROOT / "i2i_forge").rglob("*.py"))
+    return [(f.relative_to(ROOT / "i2i_forge").parts[0].removesuffix(".py"), f) for f in files if "__" not in f.stem]
+
+
+def imported(file: Path, *, at_run_time: bool = True) -> set[str]:
+    """The modules a file imports, those for type checking only left out."""
+    tree = ast.parse(file.read_text())
+    typing_only = {
+        inner for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }  # fmt: skip
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if node in typing_only and at_run_time:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize(("home", "file"), modules(), ids=lambda value: getattr(value, "name", None))
+def test_imports_go_down_only(home: str, file: Path) -> None:
+    for name in imported(file):
+        parts = name.split(".")
+        if parts[0] != "i2i_forge" or len(parts) < 2 or parts[1] not in RUNG or parts[1] == home:
+            continue
+        assert RUNG[parts[1]] < RUNG[home], f"{file.name} imports {name}, which is not below it"
+
+
+def test_every_module_has_its_rung() -> None:
+    assert {home for home, _ in modules()} == set(RUNG) - ({"passes"} if "passes" not in dict(modules()) else set())
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda f: f.name)
+def test_plugins_import_the_framework_and_never_each_other(file: Path) -> None:
+    own = "i2i_forge_plugins." + file.relative_to(ROOT / "plugins").parts[0]
+    for name in imported(file, at_run_time=False):
+        assert name.partition(".")[0] in PLUGIN_MAY_IMPORT or name.startswith(own), f"{file.name} imports {name}"
+
+
+@pytest.mark.parametrize("file", [f for _, f in modules()], ids=lambda f: f.name)
+def test_no_method_is_named_in_the_machinery(file: Path) -> None:
+    names = {getattr(n, "id", getattr(n, "attr", getattr(n, "name", ""))) for n in ast.walk(ast.parse(file.read_text()))}
+    for method in ("munit", "bicyclegan", "pix2pix", "cyclegan"):
+        assert not [name for name in names if isinstance(name, str) and method in name.lower()]
