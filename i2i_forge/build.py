@@ -12,13 +12,14 @@ from torch import nn
 
 from i2i_forge.errors import ForgeError, RecipeError, suggest
 from i2i_forge.forward_pass import seeded
-from i2i_forge.optimizers import RoleOptimizer
+from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
+from i2i_forge.passes import BoundTerm, PhasePlan
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
 from i2i_forge.seeding import seed_of
 from i2i_forge.terms import Term, parse_weight
 from i2i_forge.trace import Trace, refuse_stale_reuse, trace
-from i2i_forge.trainer import BoundTerm, Networks, OptimizerEntry, PhasePlan, Trainer
+from i2i_forge.trainer import Networks, Trainer
 
 
 def build_trainer(
@@ -100,6 +101,13 @@ def _networks(
 
 
 def _phases(recipe: Recipe, method: type[Trainer], catalog: Catalog) -> list[PhasePlan]:
+    for name, phase in recipe.phases.items():
+        for tensor, owner in phase.reuse.items():
+            if further := recipe.phases[owner].reuse.get(tensor):
+                raise RecipeError(
+                    f"phases.{name}.reuse.{tensor}: '{owner}' does not compute it, it takes it from '{further}'",
+                    fix="name the phase that computes it",
+                )
     losses: dict[str, Any] = {}  # one object for all terms that say the same, so that weights are loaded once
     return [
         PhasePlan(

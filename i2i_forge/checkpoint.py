@@ -180,8 +180,15 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, *, optimizers: bool = True
             fix="use the recipe it was trained with (resolved.yaml beside it)",
         )
     trainer.load_state_dict(checkpoint.model)
-    if optimizers:
+    if not optimizers:
+        return
+    try:
         trainer.load_optimizer_state(checkpoint.optimizers)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.folder.name} has a state of other optimizers: {error}",
+            fix="use the recipe it was trained with (resolved.yaml beside it)",
+        ) from error
 
 
 def sweep(root: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,12 +43,15 @@ def read_foreign(file: str | Path) -> Any:
     if not file.is_file():
         raise CheckpointError(f"{file}: there is no such file", fix="give the path of a downloaded checkpoint")
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickle's versions: the file is read, or refused below
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged pickle makes its reader stumble over
         start = file.read_bytes()[:64].lstrip()
         if start.startswith(b"<"):
             raise CheckpointError(f"{file}: not a checkpoint, it looks like HTML", fix="download it again") from None
+        reason = "the file is empty" if not start else (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise CheckpointError(
-            f"{file}: not a checkpoint that can be read safely ({str(error).splitlines()[0][:120]})",
+            f"{file}: not a checkpoint that can be read safely ({reason})",
             fix="only files of plain tensors are read; ask for a state_dict, or download it again",
         ) from None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge import distributed
-from i2i_forge.errors import ForgeError, UsageError
+from i2i_forge.errors import ForgeError, RecipeError, UsageError
 from i2i_forge.seeding import generator, seed_of
 
 T = TypeVar("T")
@@ -65,7 +65,13 @@ class DomainNetworks:
         if role not in self._networks:
             raise AttributeError(f"the recipe has no network '{role}'")
         per_domain = self._networks[role]
-        return per_domain.get(self._domain, per_domain.get("shared"))
+        network = per_domain.get(self._domain, per_domain.get("shared"))
+        if network is None:
+            raise RecipeError(
+                f"networks.{role}: domain '{self._domain}' has none, and a tensor needs it",
+                fix=f"name the domain too: `per: [{', '.join([*per_domain, self._domain])}]`",
+            )
+        return network
 
 
 class ForwardPass:
@@ -121,7 +127,7 @@ class ForwardPass:
             name = self._computing[-1] if self._computing else ""
             draws = generator(frame.seed, "noise", frame.step, frame.phase, self.route, name, self._draws)
         self._draws += 1
-        everyone = torch.randn(count * ranks, *shape, generator=draws)
+        everyone = torch.randn(count * ranks, *shape, generator=draws, device=draws.device)
         mine = everyone[distributed.rank() * count :][:count]
         return mine.to(dtype=like.dtype, device=like.device)
 

@@ -9,6 +9,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from i2i_forge.errors import ResourceError, UsageError
+
 GAP = 4
 INK = (60, 60, 60)
 
@@ -24,12 +26,24 @@ def to_pil(image: Tensor) -> Image.Image:
 
 
 def save_png(image: Tensor | Image.Image, file: Path) -> None:
-    """Write 3,H,W in [-1, 1], or an image, as PNG; the file appears whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write 3,H,W in [-1, 1], or an image, as PNG; the file appears whole or not at all.
+
+    Raises:
+        UsageError: the folder cannot be written.
+        ResourceError: the disk does not take it.
+    """
     picture = image if isinstance(image, Image.Image) else to_pil(image)
     partial = file.with_name(f".{file.name}.part")
-    picture.save(partial, format="PNG")
-    partial.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(partial, format="PNG")
+        partial.replace(file)
+    except OSError as error:
+        if partial.is_file():
+            partial.unlink()
+        refused = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError)
+        kind, fix = (UsageError, "name another folder") if refused else (ResourceError, "free disk space")
+        raise kind(f"{file} cannot be written: {error.strerror or error}", fix=fix) from error
 
 
 def sheet(rows: Sequence[Sequence[Tensor | None]], labels: Sequence[str], cell: int | None = None) -> Image.Image:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from i2i_forge.errors import RecipeError, suggest
 from i2i_forge.terms import Weight
@@ -67,6 +68,26 @@ class RoleOptimizer:
             parameter, _, key = name.rpartition("|")
             entries.setdefault(self.names.index(parameter), {})[key] = value
         self.torch.load_state_dict({"state": entries, "param_groups": self.torch.state_dict()["param_groups"]})
+
+
+@dataclass(frozen=True)
+class OptimizerEntry:
+    """Optimizers that share settings: their gradients are clipped together."""
+
+    name: str
+    roles: Mapping[str, RoleOptimizer]
+    clip: float | None = None
+
+    def clip_gradients(self, trained: Collection[str]) -> Tensor | None:
+        """Clip the gradients of the trained roles; their norm before that, None when there is no gradient."""
+        parameters = [p for role, optimizer in self.roles.items() if role in trained for p in optimizer.parameters]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if not gradients:
+            return None
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.clip, norm)
+        return norm
 
 
 def _rule(name: str, options: Mapping[str, Any]) -> Callable[..., torch.optim.Optimizer]:

@@ -6,7 +6,7 @@ import logging
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -66,6 +66,7 @@ class Run:
         self.folder = RunFolder(Path(folder))
         self.source = source or recipe.name
         self.device = torch.device(device)
+        self._recording = True
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
         self.trainer = build_trainer(recipe, host.catalog, self.device)
 
@@ -87,7 +88,9 @@ class Run:
             self.host.call("run_started", run=self, step=done)
             try:
                 self._show("start", done, self.recipe.steps)
-                return self._loop(done, requests)
+                workers, pin = self.recipe.data.workers, self.device.type == "cuda"
+                with closing(batches(self.streams, done, self.recipe.steps, workers, pin)) as loader:
+                    return self._loop(loader, done, requests)
             finally:
                 self._show("stop")
 
@@ -97,15 +100,19 @@ class Run:
         if found is not None:
             checkpoint.restore(found, self.trainer)
             done = found.step
-            self._note(f"resuming {self.folder.path} after step {done}")
+            finished = done >= self.recipe.steps
+            self._note(
+                f"{self.folder.path} has taken its {done} steps already; --steps N goes on"
+                if finished
+                else f"resuming {self.folder.path} after step {done}"
+            )
         self.folder.forget_after(done)
         return done
 
-    def _loop(self, done: int, requests: list[int]) -> int:
-        settings, workers = self.recipe.run, self.recipe.data.workers
-        loader = batches(self.streams, done, self.recipe.steps, workers, pin=self.device.type == "cuda")
+    def _loop(self, loader: Iterator[dict[str, Any]], done: int, requests: list[int]) -> int:
+        settings = self.recipe.run
         logged = saved = time.monotonic()
-        logged_at = saved_at = done
+        logged_at = done
         for batch in loader:
             report = self._step(batch, done)
             done += 1
@@ -120,10 +127,10 @@ class Run:
             late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
             if done % settings.checkpoint_every == 0 or last or late or requests:
                 self.save(done)
-                saved, saved_at = time.monotonic(), done
+                saved = time.monotonic()
             if requests and not last:
                 raise Interrupted(
-                    f"stopped by {signal.Signals(requests[0]).name} after step {saved_at}; everything is saved",
+                    f"stopped by {signal.Signals(requests[0]).name} after step {done}; everything is saved",
                     signal_number=requests[0],
                     fix="run the same command again to go on",
                 )
@@ -159,7 +166,12 @@ class Run:
         images = self.recipe.data.batch * distributed.world_size()
         entry = {"step": done, "epoch": round(self.streams["main"].epoch(done), 4), "steps_per_second": round(speed, 4),
                  "images_per_second": round(speed * images, 4), **report}  # fmt: skip
-        self.folder.record(entry)
+        try:
+            self.folder.record(entry)
+        except OSError as error:
+            if self._recording:
+                self._note(f"{self.folder.metrics} cannot be written ({error.strerror}); training goes on without it")
+            self._recording = False
         return entry
 
     def _note(self, text: str) -> None:

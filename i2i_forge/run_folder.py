@@ -10,14 +10,13 @@ import importlib.metadata
 import json
 import os
 import platform
-import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.errors import CheckpointError, RecipeError, UsageError
 from i2i_forge.recipe import Recipe, find_recipe, read_recipe
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
@@ -41,8 +40,11 @@ class RunFolder:
         """An existing run. Raises CheckpointError when there is none."""
         folder = cls(Path(path))
         if not folder.resolved.is_file():
+            beside = Path("runs") / folder.path
+            meant = f"did you mean {beside}?" if (beside / folder.resolved.name).is_file() else ""
             raise CheckpointError(
-                f"{path}: there is no run here (no resolved.yaml)", fix="give a folder that `forge train --run` made"
+                f"{path}: there is no run here (no resolved.yaml)",
+                fix=meant or "give a folder that `forge train --run` made",
             )
         return folder
 
@@ -81,9 +83,11 @@ class RunFolder:
         if self.resolved.is_file():
             self._check_same(recipe)
         else:
-            shutil.copyfile(find_recipe(source), self.path / "recipe.yaml")
-        self.resolved.write_text(
-            f"# {recipe.name}: everything this run is made of; it can be trained from\n" + recipe.to_yaml()
+            with suppress(RecipeError):  # a recipe that a program made has no file
+                _write_whole(self.path / "recipe.yaml", find_recipe(source).read_text(encoding="utf-8"))
+        _write_whole(
+            self.resolved,
+            f"# {recipe.name}: everything this run is made of; it can be trained from\n{recipe.to_yaml()}",
         )
         environment = {
             "recipe": recipe.name,
@@ -93,7 +97,7 @@ class RunFolder:
             "platform": platform.platform(),
             "hardware": hardware,
         }
-        (self.path / "env.json").write_text(json.dumps(environment, indent=2) + "\n")
+        _write_whole(self.path / "env.json", json.dumps(environment, indent=2) + "\n")
 
     def recipe(self) -> Recipe:
         """The recipe of the run, under the name it was trained by."""
@@ -114,16 +118,13 @@ class RunFolder:
         if not self.metrics.is_file():
             return
         kept = []
-        for line in self.metrics.read_text().splitlines():
+        for line in self.metrics.read_text(errors="replace").splitlines():
             try:
-                entry = json.loads(line)
-            except ValueError:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, TypeError, KeyError):
                 continue  # cut off by a kill
-            if entry.get("step", 0) <= step:
-                kept.append(line)
-        partial = self.metrics.with_suffix(".part")
-        partial.write_text("".join(f"{line}\n" for line in kept))
-        partial.replace(self.metrics)
+        _write_whole(self.metrics, "".join(f"{line}\n" for line in kept))
 
     def _check_same(self, recipe: Recipe) -> None:
         before, now = _identity(self.recipe()), _identity(recipe)
@@ -131,9 +132,16 @@ class RunFolder:
         if changed:
             shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} here" for key in changed[:3])
             raise CheckpointError(
-                f"{self.path} holds a run of another recipe ({len(changed)} differences): {shown}",
+                f"{self.path} holds a run of another recipe (differences: {len(changed)}): {shown}",
                 fix="choose another --run folder, or give the settings of that run",
             )
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """Write a file so that it is there whole or as it was."""
+    partial = file.with_name(f".{file.name}.part")
+    partial.write_text(text)
+    partial.replace(file)
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def seed_of(*parts: int | str) -> int:
     >>> seed_of(0, "init", "decoder") == seed_of(0, "init", "decoder")
     True
     """
-    text = "/".join(f"{type(part).__name__}:{part}" for part in parts)
+    text = "/".join(f"{type(part).__name__}:{part}".replace("/", "//") for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 

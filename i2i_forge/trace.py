@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from i2i_forge.errors import RecipeError
 from i2i_forge.forward_pass import ForwardPass
-from i2i_forge.trainer import PhasePlan, StepPasses, Trainer
+from i2i_forge.passes import PhasePlan, StepPasses
+from i2i_forge.terms import parse_weight
+from i2i_forge.trainer import Trainer
 
 Node = tuple[str, str, str]  # phase, route, tensor
 
@@ -87,27 +89,33 @@ class _Recorder:
 
 
 def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
-    """Trace one step of a trainer that lives on the device "meta".
+    """Trace one step of a trainer that lives on the device "meta", with every term, whatever its schedule.
 
     Args:
         batch: as for `Trainer.step`, on "meta".
     """
     result = Trace()
     recorder = _Recorder(result)
-    passes = StepPasses(trainer, batch, 0, {}, watcher=recorder)
+    phases = [_at_full_weight(phase) for phase in trainer.phases]
+    passes = StepPasses(trainer, batch, 0, {}, phases=phases, watcher=recorder)
     with ExitStack() as hooks:
         for name, network in trainer.modules():
             hooks.callback(network.register_forward_pre_hook(partial(recorder.called, name)).remove)
             result.parameters[name] = sum(p.numel() for p in network.parameters())
             result.bytes_parameters += sum(p.nbytes for p in network.parameters())
-        for phase in trainer.phases:
-            saved, count = _counting_bytes()
+        for phase in phases:
+            saved, count = _counting_bytes(trainer)
             with trainer.training_only(phase.trains), torch.autograd.graph.saved_tensors_hooks(saved, lambda t: t):
                 trainer.losses(phase, passes, 0)
             result.bytes_activations = max(result.bytes_activations, sum(count.values()))
             _collect(result, phase, passes, trainer)
     passes.clear()
     return result
+
+
+def _at_full_weight(phase: PhasePlan) -> PhasePlan:
+    """The phase with constant weights, so that a term whose schedule begins at 0 is traced too."""
+    return replace(phase, terms=tuple(replace(term, weight=parse_weight(1)) for term in phase.terms))
 
 
 def _collect(result: Trace, phase: PhasePlan, passes: StepPasses, trainer: Trainer) -> None:
@@ -125,9 +133,10 @@ def _collect(result: Trace, phase: PhasePlan, passes: StepPasses, trainer: Train
 def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:
     """Refuse a reused tensor whose networks are updated before its owner's backward. Raises RecipeError."""
     order = [phase.name for phase in phases]
-    for index, phase in enumerate(phases):
-        for tensor, owner in phase.reuse.items():
-            stepped = {role for between in phases[index : order.index(owner)] for role in between.trains}
+    for index, taker in enumerate(phases):
+        for tensor, owner in taker.reuse.items():
+            between = [phase for phase in phases[index : order.index(owner)] if phase.terms]
+            stepped = {role for phase in between for role in phase.trains}
             nodes = [
                 node
                 for node in {*traced.shapes, *traced.needs, *traced.calls}
@@ -136,7 +145,7 @@ def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:
             used = {name.partition(".")[0] for node in nodes for name in traced.networks(node)}
             if stale := sorted(stepped & used):
                 raise RecipeError(
-                    f"phases.{phase.name}.reuse.{tensor}: {', '.join(stale)} would be updated between computing "
+                    f"phases.{taker.name}.reuse.{tensor}: {', '.join(stale)} would be updated between computing "
                     f"'{tensor}' and the backward of phase '{owner}'",
                     fix=f"put '{owner}' before the phases that train {', '.join(stale)}, or do not reuse '{tensor}'",
                 )
@@ -146,13 +155,14 @@ def _node(forward: ForwardPass, name: str) -> Node:
     return forward._frame.phase, forward.route, name
 
 
-def _counting_bytes() -> tuple[Callable[[Tensor], Tensor], dict[int, int]]:
-    """A hook for saved tensors, and the bytes of each storage it has seen."""
+def _counting_bytes(trainer: Trainer) -> tuple[Callable[[Tensor], Tensor], dict[int, int]]:
+    """A hook for saved tensors, and the bytes of each storage it has seen; weights and views of them do not count."""
+    weights = {p.untyped_storage()._cdata for _, module in trainer.modules() for p in module.parameters()}
     seen: dict[int, int] = {}
 
     def pack(saved: Tensor) -> Tensor:
         storage = saved.untyped_storage()
-        if not isinstance(saved, nn.Parameter):
+        if storage._cdata not in weights:
             seen[storage._cdata] = storage.nbytes()
         return saved
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,48 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge import distributed
-from i2i_forge.errors import DivergedError, UsageError, suggest
+from i2i_forge.errors import DivergedError, RecipeError, UsageError, suggest
 from i2i_forge.foreign import Format, read_foreign
-from i2i_forge.forward_pass import ForwardPass, Frame, Watcher
-from i2i_forge.optimizers import RoleOptimizer
+from i2i_forge.forward_pass import ForwardPass, seeded
+from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
+from i2i_forge.passes import Given, PhasePlan, StepPasses
 from i2i_forge.precision import autocast, full
 from i2i_forge.registry import Registry
-from i2i_forge.terms import Weight
+from i2i_forge.seeding import seed_of
 
-Given = Mapping[str, Mapping[str, Mapping[str, Tensor]]]  # phase -> route -> tensor -> value
 Networks = dict[str, dict[str, nn.Module]]  # role -> domain, or "shared" -> network
-
-
-@dataclass(frozen=True)
-class BoundTerm:
-    """A term on one route, ready to be computed."""
-
-    name: str
-    route: str
-    weight: Weight
-    loss: Callable[..., Tensor]
-    tensors: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PhasePlan:
-    """One player's turn, ready to be taken."""
-
-    name: str
-    trains: tuple[str, ...]
-    terms: tuple[BoundTerm, ...]
-    every: int = 1
-    stream: str = "main"
-    reuse: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class OptimizerEntry:
-    """Optimizers that share settings: their gradients are clipped together."""
-
-    name: str
-    roles: Mapping[str, RoleOptimizer]
-    clip: float | None = None
 
 
 class Trainer:
@@ -90,6 +56,10 @@ class Trainer:
         self.seed, self.device, self.dtype, self.precision = seed, torch.device(device), dtype, precision
         self.formats: Registry | None = None  # set by build_trainer
         self.states = {name: make().to(self.device) for name, make in self.state.items()}
+        self._trainable = {  # without what a plugin froze for good
+            role: [p for network in domains.values() for p in network.parameters() if p.requires_grad]
+            for role, domains in networks.items()
+        }
 
     # ---- training ----------------------------------------------------------------------------------------------
 
@@ -108,28 +78,37 @@ class Trainer:
             DivergedError: a loss or gradient is not finite; that phase's update was not applied.
         """
         turns = [phase for phase in self.phases if phase.terms and step % phase.every == 0]
-        passes = StepPasses(self, self._ready(batch), step, given or {})
+        passes = StepPasses(self, self.ready(batch), step, given or {}, phases=self.phases)
         self._set_mode(training=True)
         report: dict[str, Tensor] = {}
         try:
             for index, phase in enumerate(turns):
-                report |= self._take_turn(phase, passes, step)
-                if not any(phase.name in later.reuse.values() for later in turns[index + 1 :]):
+                later = turns[index + 1 :]
+                report |= self._take_turn(phase, passes, step, later)
+                if not any(phase.name in plan.reuse.values() for plan in later):
                     passes.clear(phase.name)
         finally:
             passes.clear()
         return dict(zip(report, torch.stack(list(report.values())).tolist(), strict=True)) if report else {}
 
-    def _take_turn(self, phase: PhasePlan, passes: StepPasses, step: int) -> dict[str, Tensor]:
+    def _take_turn(self, phase: PhasePlan, passes: StepPasses, step: int, later: list[PhasePlan]) -> dict[str, Tensor]:
         with self.training_only(phase.trains):
             losses, total = self.losses(phase, passes, step)
             if not losses:
                 return {}
+            if not total.requires_grad:
+                raise RecipeError(
+                    f"phases.{phase.name}: none of its terms depends on what it trains ({', '.join(phase.trains)})",
+                    fix="give it a term that does, or remove the phase",
+                )
             for role in phase.trains:
                 self._optimizer(role).clear()
             total.backward()  # type: ignore[no-untyped-call]
+        with torch.no_grad(), autocast(self.device, self.precision):
+            passes.compute_for(later, phase.name)
         distributed.average_gradients(p for role in phase.trains for p in self._optimizer(role).parameters)
-        self._stop_if_not_finite(phase, losses, total, self._clip(phase), step)
+        norms = [norm for entry in self.optimizers if (norm := entry.clip_gradients(phase.trains)) is not None]
+        self._stop_if_not_finite(phase, losses, total, norms, step)
         for role in phase.trains:
             self._optimizer(role).step(step)
             self._optimizer(role).clear()
@@ -147,28 +126,18 @@ class Trainer:
                     continue
                 forward = passes.get(phase.name, term.route)
                 values = [full(getattr(forward, name)) for name in term.tensors]
-                with autocast(self.device, "fp32"):
+                name = f"{phase.name}/{term.name}/{term.route}"
+                key = seed_of(self.seed, "loss", step, name, distributed.rank())
+                with autocast(self.device, "fp32"), seeded(key, self.device):
                     loss = term.loss(*values)
-                losses[f"{phase.name}/{term.name}/{term.route}"] = loss.detach()
+                losses[name] = loss.detach()
                 total = total + weight * loss
         return losses, total
 
-    def _clip(self, phase: PhasePlan) -> Tensor:
-        """Clip each entry's gradients; the norm of all the phase's gradients before that."""
-        norms = []
-        for entry in self.optimizers:
-            trained = [p for role in entry.roles if role in phase.trains for p in entry.roles[role].parameters]
-            gradients = [p.grad for p in trained if p.grad is not None]
-            if gradients:
-                norms.append(torch.nn.utils.get_total_norm(gradients))
-                if entry.clip is not None:
-                    torch.nn.utils.clip_grads_with_norm_(trained, entry.clip, norms[-1])
-        return torch.stack(norms).sum() if norms else torch.zeros((), device=self.device)
-
     def _stop_if_not_finite(
-        self, phase: PhasePlan, losses: dict[str, Tensor], total: Tensor, norm: Tensor, step: int
+        self, phase: PhasePlan, losses: dict[str, Tensor], total: Tensor, norms: list[Tensor], step: int
     ) -> None:
-        if math.isfinite(float(total.detach() + norm)):  # the phase's only wait for the device
+        if math.isfinite(float(sum(norms, total.detach()))):  # the phase's only wait for the device
             return
         bad = [f"{name} = {float(loss)}" for name, loss in losses.items() if not torch.isfinite(loss)]
         if not bad:
@@ -187,26 +156,26 @@ class Trainer:
     @contextmanager
     def training_only(self, roles: tuple[str, ...]) -> Iterator[None]:
         """Only these roles' parameters require gradients inside; afterwards as before."""
-        before = {role: _requires_grad(domains) for role, domains in self.networks.items()}
-        for role, domains in self.networks.items():
-            _require_grad(domains, role in roles)
+        before = [(p, p.requires_grad) for parameters in self._trainable.values() for p in parameters]
+        for role, parameters in self._trainable.items():
+            for parameter in parameters:
+                parameter.requires_grad_(role in roles)
         try:
             yield
         finally:
-            for role, domains in self.networks.items():
-                _require_grad(domains, before[role])
+            for parameter, required in before:
+                parameter.requires_grad_(required)
 
     def _optimizer(self, role: str) -> RoleOptimizer:
         return next(entry.roles[role] for entry in self.optimizers if role in entry.roles)
 
-    def _ready(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The batch on the trainer's device, in its dtype."""
-        return {
-            name: self._ready(value)
-            if isinstance(value, Mapping)
-            else value.to(self.device, self.dtype, non_blocking=True)
-            for name, value in batch.items()
-        }
+    def ready(self, value: Any) -> Any:
+        """A batch or a value on the trainer's device; floating-point tensors in its dtype, labels as they are."""
+        if isinstance(value, Mapping):
+            return {name: self.ready(item) for name, item in value.items()}
+        if not isinstance(value, Tensor):
+            return value
+        return value.to(self.device, self.dtype if value.is_floating_point() else value.dtype, non_blocking=True)
 
     def _set_mode(self, *, training: bool) -> None:
         for _, network in self.modules():
@@ -232,11 +201,12 @@ class Trainer:
             if name not in known:
                 raise UsageError(f"{type(self).__name__} has no tensor '{name}'", fix=suggest(name, known))
         self._set_mode(training=False)
-        passes = StepPasses(self, self._ready(batch), 0, {"translate": {route: given}}, generator=generator)
-        with autocast(self.device, self.precision):
-            value = getattr(passes.get("translate", route), wanted)
-        passes.clear()
-        return full(value)  # type: ignore[no-any-return]
+        passes = StepPasses(self, self.ready(batch), 0, {"translate": {route: given}}, generator=generator)
+        try:
+            with autocast(self.device, self.precision):
+                return full(getattr(passes.get("translate", route), wanted))  # type: ignore[no-any-return]
+        finally:
+            passes.clear()
 
     def translate(
         self, x: Tensor, route: str = "ab", *, generator: torch.Generator | None = None, **given: Tensor
@@ -320,74 +290,3 @@ class Trainer:
             for role, optimizer in entry.roles.items():
                 prefix = f"{role}|"
                 optimizer.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-
-
-class StepPasses:
-    """The passes of one step, made when first asked for: one for each phase and route."""
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        batch: Mapping[str, Any],
-        step: int,
-        given: Given,
-        *,
-        generator: torch.Generator | None = None,
-        watcher: Watcher | None = None,
-    ) -> None:
-        self.trainer, self.batch, self.step, self.given = trainer, batch, step, given
-        self.generator, self.watcher = generator, watcher
-        self._plans = {phase.name: phase for phase in trainer.phases}
-        self._passes: dict[str, dict[str, ForwardPass]] = {}
-
-    def get(self, phase: str, route: str) -> ForwardPass:
-        """The pass of a phase along a route."""
-        if phase not in self._passes:
-            self._passes[phase] = self._make(phase)
-        return self._passes[phase][route]
-
-    def clear(self, phase: str | None = None) -> None:
-        """Forget a phase's passes, or all."""
-        for name in [phase] if phase else list(self._passes):
-            for forward in self._passes.pop(name, {}).values():
-                forward.clear()
-
-    def _make(self, phase: str) -> dict[str, ForwardPass]:
-        trainer, plan = self.trainer, self._plans.get(phase)
-        streams = {"main": {k: v for k, v in self.batch.items() if isinstance(v, Tensor)}, **self.batch}
-        frame = Frame(
-            phase, self.step, trainer.seed, trainer.device, streams[plan.stream if plan else "main"],
-            trainer.networks, trainer.states, self.generator, self.watcher,
-        )  # fmt: skip
-        made = {
-            route: trainer.forward_pass(frame, route, domains, self._given(phase, route))
-            for route, domains in trainer.routes.items()
-        }
-        for route, forward in made.items():
-            forward.reverse = next((f for f in made.values() if f.domains == forward.domains[::-1]), None)
-            for tensor, owner in (plan.reuse if plan else {}).items():
-                forward._reused[tensor] = partial(self._from_owner, tensor, owner, route)
-        return made
-
-    def _from_owner(self, tensor: str, owner: str, route: str) -> Any:
-        """A tensor of another phase's pass, computed as that phase would: its trained networks, its noise."""
-        with self.trainer.training_only(self._plans[owner].trains):
-            return getattr(self.get(owner, route), tensor)
-
-    def _given(self, phase: str, route: str) -> dict[str, Tensor]:
-        values = self.given.get(phase, {}).get(route, {})
-        return {name: self._code(name, value) for name, value in values.items()}
-
-    def _code(self, name: str, value: Tensor) -> Tensor:
-        """A given value on the trainer's device; a code may also come as N,dim,1,1."""
-        value = value.to(self.trainer.device, self.trainer.dtype)
-        return value.flatten(1) if name in self.trainer.latents and value.shape[2:] == (1, 1) else value
-
-
-def _requires_grad(domains: Mapping[str, nn.Module]) -> bool:
-    return any(p.requires_grad for network in domains.values() for p in network.parameters())
-
-
-def _require_grad(domains: Mapping[str, nn.Module], required: bool) -> None:
-    for network in domains.values():
-        network.requires_grad_(required)

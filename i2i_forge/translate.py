@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
+from i2i_forge.seeding import generator
 from i2i_forge.trainer import Trainer
 
 SMALLEST = 64  # pixels that every side is padded to: the coarsest scale of the networks needs them
@@ -125,11 +127,13 @@ def find_inputs(inputs: list[Path]) -> list[tuple[Path, str]]:
             found.append((path, path.stem))
         else:
             raise DataError(f"{path}: there is no such file or folder", fix="give images, or folders of images")
-    names: dict[str, int] = {}
+    wanted, taken = {name for _, name in found}, set[str]()
     unique = []
     for path, name in found:
-        names[name] = names.get(name, 0) + 1
-        unique.append((path, name if names[name] == 1 else f"{name}-{names[name]}"))
+        others = (f"{name}-{number}" for number in itertools.count(2))
+        free = name if name not in taken else next(n for n in others if n not in taken | wanted)
+        taken.add(free)
+        unique.append((path, free))
     return unique
 
 
@@ -196,8 +200,9 @@ def _codes(
             )
         return None
     encodes, (source, target) = trainer.latents[latent], trainer.routes[route]
-    probe = torch.zeros(max(styles, 2), 3, SMALLEST, SMALLEST)
-    random = trainer.infer(latent, {source: probe}, route, generator=torch.Generator().manual_seed(seed))
+    probe = {source: torch.zeros(1, 3, SMALLEST, SMALLEST)}
+    draws = (generator(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
+    random = torch.cat([trainer.infer(latent, probe, route, generator=draw) for draw in draws])
     guide = None if reference is None else translator.encode(to_tensor(decode(reference))[None], encodes, target)
     if interpolate:
         first, last = random[:1], guide if guide is not None else random[1:2]

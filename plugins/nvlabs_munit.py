@@ -21,6 +21,12 @@ SPECTRAL = {
     "conv.parametrizations.weight.0._v": "conv.module.weight_v",
 }
 ORDER = ("enc_style", "enc_content", "dec", "mlp", "cnns")
+# fmt: off
+RANKS = (  # the order of names within a layer
+    "model", "norm", "activation", "conv", "fc", "module", "gamma", "beta", "weight", "bias",
+    "weight_u", "weight_v", "weight_bar", "running_mean", "running_var", "num_batches_tracked",
+)
+# fmt: on
 
 
 class NvlabsMunit:
@@ -36,6 +42,15 @@ class NvlabsMunit:
 
     def networks(self, files: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Widths and depths, from the shapes."""
+        try:
+            return self._networks(files)
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"this is not a checkpoint of the published MUNIT code, its widths cannot be read ({error})",
+                fix="give the gen_*.pt and dis_*.pt files",
+            ) from None
+
+    def _networks(self, files: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         if "gen" in files:
             shapes = {name: tuple(t.shape) for name, t in _domain(files["gen"], "a", "gen").items()}
@@ -109,7 +124,9 @@ class NvlabsMunit:
 
     def _published(self, key: str, own: Mapping[str, Tensor]) -> tuple[str, str, str] | None:
         """(part, domain, published name) of one of our tensors."""
-        role, domain, name = key.split(".", 2)
+        role, domain, name = [*key.split(".", 2), "", ""][:3]
+        if domain not in ("a", "b"):  # the published code shares no network
+            return None
         downs = len({k.split(".")[3] for k in own if k.startswith(f"{role}.{domain}.down.")})
         ups = len({k.split(".")[3] for k in own if k.startswith(f"{role}.{domain}.up.")})
         match role, *name.split("."):
@@ -125,8 +142,8 @@ class NvlabsMunit:
                 published = ["dec.model", 2 * int(index) + 2, *rest]
             case "decoder", "to_image", *rest:
                 published = ["dec.model", 2 * ups + 1, *rest]
-            case "decoder", "mlp", index, "linear", *rest:
-                published = ["mlp.model", index, "fc", *rest]
+            case "decoder", "mlp", index, layer, *rest:
+                published = ["mlp.model", index, "fc" if layer == "linear" else layer, *rest]
             case "discriminator", "scales", *rest:
                 text = ".".join(rest)
                 for ours, theirs in SPECTRAL.items():
@@ -144,10 +161,9 @@ def _place(which: str) -> int:
 
 
 def _published_order(item: tuple[str, Tensor]) -> tuple[Any, ...]:
-    """Encoders before decoder before MLP, layers by number, norm before convolution, weight before bias."""
+    """Encoders before decoder before MLP, layers by number, norm before activation before convolution."""
     top, *rest = item[0].split(".")
-    ranks = ("norm", "conv", "fc", "module", "gamma", "beta", "weight", "bias", "running_mean", "running_var")
-    return ORDER.index(top), *((0, int(p)) if p.isdigit() else (1, ranks.index(p) if p in ranks else -1) for p in rest)
+    return ORDER.index(top), *((0, int(p)) if p.isdigit() else (1, RANKS.index(p)) for p in rest)
 
 
 def _domain(content: Any, domain: str, part: str) -> dict[str, Tensor]:

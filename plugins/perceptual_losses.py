@@ -36,7 +36,7 @@ class CaffeVgg16(nn.Module):
                 self.add_module(f"conv{block}_{index}", nn.Conv2d(inputs, width, 3, padding=1))
                 inputs = width
         self.load_state_dict(dict(weights))
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """N,3,H,W in [-1, 1], RGB -> relu5_3: N,512,H/8,W/8."""
@@ -67,7 +67,13 @@ class DomainInvariantPerceptual(nn.Module):
                 "--drop generator.perceptual",
             )
         content: Any = read_foreign(file)
-        self.vgg = CaffeVgg16(content)
+        try:
+            self.vgg = CaffeVgg16(content)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{file} is not the state dict of the Caffe VGG16 ({str(error).splitlines()[-1].strip()[:120]})",
+                fix="it must hold conv1_1.weight ... conv5_3.bias and nothing else; torchvision's VGG16 is another one",
+            ) from None
         self.norm = InstanceNorm()
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def command() -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @json_option
 def verify(run: Path, as_json: bool) -> None:
-    """Check size and SHA-256 of every file of every checkpoint of RUN."""
+    """Check size and SHA-256 of every file of every checkpoint of RUN; exit code 5 when one is damaged."""
     from i2i_forge import checkpoint
     from i2i_forge.run_folder import RunFolder
 
@@ -38,8 +38,16 @@ def verify(run: Path, as_json: bool) -> None:
     else:
         for name, text in outcome.items():
             click.echo(f"{name}: {text}")
-    if not any(text == "ok" for text in outcome.values()):
+    good = [name for name, text in outcome.items() if text == "ok"]
+    if not outcome:
+        raise CheckpointError(f"{run} has no checkpoint yet", fix="train it first")
+    if not good:
         raise CheckpointError(f"{run}: no checkpoint can be used", fix="restore the folder from a copy")
+    if len(good) < len(outcome):
+        raise CheckpointError(
+            f"{run}: {len(outcome) - len(good)} of {len(outcome)} checkpoints cannot be used",
+            fix=f"nothing has to be done: training and translating use {good[-1]}",
+        )
 
 
 @command.command("inspect")
@@ -58,11 +66,20 @@ def inspect(run: Path, as_json: bool) -> None:
     for name, value in found.model.items():
         role = name.partition(".")[0]
         networks[role] = networks.get(role, 0) + value.numel()
-    facts: dict[str, Any] = {"recipe": folder.recipe().name, **found.state, "numbers": networks}
+    facts: dict[str, Any] = {
+        "recipe": folder.recipe().name,
+        **found.state,
+        "parameters": dict(sorted(networks.items())),
+    }
     if as_json:
         print_json(facts)
-    else:
-        for key, value in facts.items():
+        return
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            click.echo(f"{key}:")
+            for name, inner in value.items():
+                click.echo(f"  {name}: {inner:,}" if isinstance(inner, int) else f"  {name}: {inner}")
+        else:
             click.echo(f"{key}: {value}")
 
 
@@ -83,6 +100,8 @@ def import_command(
     from i2i_forge.translate import without_losses
 
     host = loaded_host(folders)
+    if RunFolder(target).resolved.exists():
+        raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")
     reader = host.catalog.formats.get(layout)()
     parts: dict[str, Path] = {}
     contents: dict[str, Any] = {}
@@ -102,13 +121,14 @@ def import_command(
     trainer = build_trainer(without_losses(recipe), host.catalog)
     trainer.load_foreign(parts, layout)
     folder = RunFolder(target)
-    if folder.resolved.exists():
-        raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")
     folder.prepare()
     with folder.locked():
         folder.remember(recipe, source, {}, "imported")
         imported = {"imported_from": {part: str(file) for part, file in parts.items()}, "format_of_origin": layout}
         checkpoint.save(folder.checkpoints, 0, trainer, imported, keep=recipe.run.keep)
+    for part in reader.parts:
+        if part not in parts:
+            note(f"no file of '{part}' was given: its networks are freshly drawn")
     click.echo(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
 
 
@@ -124,8 +144,13 @@ def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None
     from i2i_forge.translate import load
 
     translator = load(run, "cpu", loaded_host(folders).catalog)
-    out.mkdir(parents=True, exist_ok=True)
-    for part, content in translator.trainer.format(layout).save(translator.trainer.state_dict()).items():
-        file = out / f"{part}_{translator.step:08d}.pt"
-        torch.save(content, file)
-        click.echo(f"{file}")
+    parts = translator.trainer.format(layout).save(translator.trainer.state_dict())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for part, content in parts.items():
+            file = out / f"{part}_{translator.step:08d}.pt"
+            with file.open("wb") as handle:
+                torch.save(content, handle)
+            click.echo(f"{file}")
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written: {error.strerror}", fix="name another folder") from error

@@ -34,7 +34,7 @@ def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str,
     made = call(loaded_host(folders).catalog.datasets.get(dataset), options, f"data set {dataset}")
     if not hasattr(made, "write"):
         raise DataError(f"data set '{dataset}' reads files, it does not make any", fix="make procedural_shoes")
-    if out.exists() and any(out.iterdir()):
-        raise UsageError(f"--out {out}: the folder is not empty", fix="name a new folder")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"--out {out}: there is something already", fix="name a new folder")
     made.write(out, lambda done, total: note(f"{done}/{total} images") if done % 500 == 0 or done == total else None)
     click.echo(f"{out}")

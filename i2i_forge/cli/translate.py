@@ -46,7 +46,7 @@ def command(
     default = 4 if translator.latent else 1
     written = translate_files(
         translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
-        interpolate=interpolate or 0, seed=seed, progress=lambda done, total: note(f"{done}/{total} images"),
+        interpolate=interpolate or 0, seed=seed, progress=lambda n, total: note(f"{n}/{total} images") if n % 50 == 0 or n == total else None,
     )  # fmt: skip
     if as_json:
         print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1])})

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import torch
@@ -87,7 +90,9 @@ def test_batch(sources: Sequence[Source], count: int) -> dict[str, Tensor]:
     return merged
 
 
-def batches(streams: Mapping[str, Stream], first: int, last: int, workers: int, pin: bool) -> Iterator[dict[str, Any]]:
+def batches(
+    streams: Mapping[str, Stream], first: int, last: int, workers: int, pin: bool
+) -> Generator[dict[str, Any], None, None]:
     """The batches of steps first..last-1: the main stream's images, other streams nested under their names.
 
     Args:
@@ -97,26 +102,50 @@ def batches(streams: Mapping[str, Stream], first: int, last: int, workers: int, 
 
     Raises:
         DataError: an image cannot be used.
-        ForgeError: worker processes end or hang again and again; once, they are started anew at the same batch.
+        ForgeError: a worker process was killed or hangs for the second time; the first time all are started anew.
     """
-    lost_at = -1
+    lost = False
     while first < last:
         try:
-            for batch in _loader(streams, first, last, workers, pin):
+            for batch in _loaded(_loader(streams, first, last, workers, pin)):
                 if isinstance(batch, ForgeError):
                     raise batch
                 yield batch
                 first += 1
         except (RuntimeError, ConnectionError, EOFError) as error:
-            if not workers or lost_at == first:
+            if not workers or str(error).startswith("Caught"):  # a mistake in the data set's own code
                 raise
-            if lost_at >= 0:
+            if lost:
                 raise ForgeError(
-                    f"the processes that prepare images were lost twice, at batch {lost_at} and {first}: {error}",
-                    fix="set data.workers=0 to see why, or give them more memory; the same command resumes",
+                    f"a process that prepares images was lost again, at batch {first}: {str(error).splitlines()[0]}",
+                    fix="the same command resumes; --set data.workers=0 prepares images without further processes",
                 ) from error
+            lost = True
             log.warning("the processes that prepare images are started anew at batch %d: %s", first, error)
-            lost_at = first
+
+
+def _loaded(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The loader's batches. A lost worker raises while we wait for one; torch alone raises in the midst of a step."""
+    batches, waiting = iter(loader), True
+    check = signal.getsignal(signal.SIGCHLD)  # torch's: raises when a worker was lost
+
+    def check_when_waiting(number: int, frame: FrameType | None) -> None:
+        if waiting and callable(check):
+            check(number, frame)
+
+    ours = loader.num_workers > 0 and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGCHLD, check_when_waiting)
+    try:
+        for batch in batches:
+            waiting = False
+            yield batch
+            waiting = True
+            if ours:
+                check_when_waiting(signal.SIGCHLD, None)
+    finally:
+        if ours:
+            signal.signal(signal.SIGCHLD, check)
 
 
 def _loader(streams: Mapping[str, Stream], first: int, last: int, workers: int, pin: bool) -> DataLoader[Any]:
@@ -127,14 +156,23 @@ def _loader(streams: Mapping[str, Stream], first: int, last: int, workers: int, 
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         timeout=WORKER_TIMEOUT if workers else 0,
-        worker_init_fn=_leave_interrupts,
+        worker_init_fn=_outlast_stop_requests,
         pin_memory=pin,
     )
 
 
-def _leave_interrupts(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; a worker goes on, so that the step can be finished and saved."""
+def _outlast_stop_requests(worker: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach every process: a worker goes on, so that the step can be finished and
+    saved. The second SIGTERM ends it."""
+    requests: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if requests:
+            os._exit(128 + number)
+        requests.append(number)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, remember)
 
 
 class _Steps:

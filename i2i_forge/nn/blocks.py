@@ -86,7 +86,13 @@ class ResidualBlock(nn.Module):
 
 
 class LinearBlock(nn.Module):
-    """linear map -> norm -> activation."""
+    """linear map -> norm -> activation.
+
+    Args:
+        inputs, outputs: lengths of the vectors.
+        norm: none, layer, batch, spectral.
+        activation: relu, lrelu, prelu, selu, tanh, none.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, norm: str = "none", activation: str = "relu") -> None:
         super().__init__()

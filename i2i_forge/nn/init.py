@@ -28,6 +28,8 @@ def initialize(network: nn.Module, scheme: str) -> None:
 
 
 def _draw(weight: Tensor, scheme: str) -> None:
+    if weight.is_meta:  # nothing to draw, and torch would import its compiler to do so
+        return
     match scheme:
         case "kaiming":
             nn.init.kaiming_normal_(weight, a=0, mode="fan_in")

@@ -32,11 +32,12 @@ class LayerNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """N,C,H,W -> N,C,H,W."""
+        """N,C,H,W -> N,C,H,W, or N,C -> N,C."""
         kept = x if x.dtype == torch.float64 else x.float()
-        std, mean = torch.std_mean(kept, dim=(1, 2, 3), keepdim=True)
-        scale = self.gamma[:, None, None] / (std + EPS)
-        shift = self.beta[:, None, None] - mean * scale
+        std, mean = torch.std_mean(kept, dim=tuple(range(1, x.dim())), keepdim=True)
+        per_channel = (-1, *[1] * (x.dim() - 2))
+        scale = self.gamma.view(per_channel) / (std + EPS)
+        shift = self.beta.view(per_channel) - mean * scale
         return torch.addcmul(shift, kept, scale).to(x.dtype)
 
 
@@ -65,10 +66,10 @@ def norm_layer(name: str, channels: int, *, dims: int = 2) -> nn.Module | None:
     match name:
         case "none" | "spectral":
             return None
-        case "instance":
-            return InstanceNorm() if dims else nn.InstanceNorm1d(channels)
+        case "instance" if dims:  # a vector has one value for each channel: nothing to normalise
+            return InstanceNorm()
         case "layer":
             return LayerNorm(channels)
         case "batch":
             return nn.BatchNorm2d(channels) if dims else nn.BatchNorm1d(channels)
-    raise ValueError(f"norm '{name}' is not one of none, instance, layer, batch, spectral")
+    raise ValueError(f"norm '{name}' is not one of none, {'instance, ' if dims else ''}layer, batch, spectral")

@@ -1,0 +1,133 @@
+"""The passes of one step: a phase's forward passes along every route, and what phases take from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from i2i_forge.errors import UsageError
+from i2i_forge.forward_pass import ForwardPass, Frame, Watcher
+
+if TYPE_CHECKING:
+    import torch
+
+    from i2i_forge.terms import Weight
+    from i2i_forge.trainer import Trainer
+
+Given = Mapping[str, Mapping[str, Mapping[str, Tensor]]]  # phase -> route -> tensor -> value
+
+
+@dataclass(frozen=True)
+class BoundTerm:
+    """A term on one route, ready to be computed."""
+
+    name: str
+    route: str
+    weight: Weight
+    loss: Callable[..., Tensor]
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """One player's turn, ready to be taken."""
+
+    name: str
+    trains: tuple[str, ...]
+    terms: tuple[BoundTerm, ...]
+    every: int = 1
+    stream: str = "main"
+    reuse: Mapping[str, str] = field(default_factory=dict)
+
+
+class StepPasses:
+    """The passes of one step, made when first asked for: one for each phase and route.
+
+    Args:
+        trainer: whose networks run.
+        batch: as for `Trainer.step`, on the trainer's device.
+        step: the key of the randomness, with the phase's name.
+        given: phase -> route -> tensor -> value.
+        phases: the plans; a name that none of them has is a pass over the main stream without reuse.
+        generator: inference: draws come from here.
+        watcher: is told of every tensor.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        batch: Mapping[str, Any],
+        step: int,
+        given: Given,
+        *,
+        phases: Sequence[PhasePlan] = (),
+        generator: torch.Generator | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.trainer, self.batch, self.step, self.given = trainer, batch, step, given
+        self.generator, self.watcher = generator, watcher
+        self._plans = {phase.name: phase for phase in phases}
+        self._passes: dict[str, dict[str, ForwardPass]] = {}
+
+    def get(self, phase: str, route: str) -> ForwardPass:
+        """The pass of a phase along a route."""
+        if phase not in self._passes:
+            self._passes[phase] = self._make(self._plans.get(phase) or PhasePlan(phase, (), ()))
+        return self._passes[phase][route]
+
+    def compute_for(self, later: Sequence[PhasePlan], owner: str) -> None:
+        """Compute what later phases take from the owner's pass, while its networks are still those of that pass."""
+        for phase in later:
+            for route in {term.route: None for term in phase.terms if term.weight.at(self.step) != 0}:
+                for tensor in [name for name, named in phase.reuse.items() if named == owner]:
+                    getattr(self.get(owner, route), tensor)
+
+    def clear(self, phase: str | None = None) -> None:
+        """Forget a phase's passes, or all."""
+        for name in [phase] if phase else list(self._passes):
+            for forward in self._passes.pop(name, {}).values():
+                forward.clear()
+
+    def _make(self, plan: PhasePlan) -> dict[str, ForwardPass]:
+        trainer = self.trainer
+        frame = Frame(
+            plan.name, self.step, trainer.seed, trainer.device, self._stream(plan),
+            trainer.networks, trainer.states, self.generator, self.watcher,
+        )  # fmt: skip
+        made = {
+            route: trainer.forward_pass(frame, route, domains, self._given(plan.name, route))
+            for route, domains in trainer.routes.items()
+        }
+        for route, forward in made.items():
+            forward.reverse = next((f for f in made.values() if f.domains == forward.domains[::-1]), None)
+            for tensor, owner in plan.reuse.items():
+                forward._reused[tensor] = partial(self._from_owner, tensor, owner, route)
+        return made
+
+    def _stream(self, plan: PhasePlan) -> Mapping[str, Tensor]:
+        if plan.stream == "main":
+            return {name: value for name, value in self.batch.items() if isinstance(value, Tensor)}
+        stream = self.batch.get(plan.stream)
+        if not isinstance(stream, Mapping):
+            raise UsageError(
+                f"phase '{plan.name}' reads the stream '{plan.stream}', and the batch has none of that name",
+                fix=f'nest it in the batch: {{"a": ..., "{plan.stream}": {{"a": ...}}}}',
+            )
+        return stream
+
+    def _from_owner(self, tensor: str, owner: str, route: str) -> Any:
+        """A tensor of another phase's pass, computed as that phase would: its trained networks, its noise."""
+        with self.trainer.training_only(self._plans[owner].trains):
+            return getattr(self.get(owner, route), tensor)
+
+    def _given(self, phase: str, route: str) -> dict[str, Tensor]:
+        values = self.given.get(phase, {}).get(route, {})
+        return {name: self._code(name, self.trainer.ready(value)) for name, value in values.items()}
+
+    def _code(self, name: str, value: Tensor) -> Tensor:
+        """A code may also be given as N,dim,1,1."""
+        return value.flatten(1) if name in self.trainer.latents and value.shape[2:] == (1, 1) else value

@@ -1,0 +1,275 @@
+"""forge checkpoint: import, export, verify, inspect."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from i2i_forge import checkpoint
+from i2i_forge.cli import main
+from i2i_forge.recipe import read_recipe
+
+TINY = (
+    "data.count=2", "data.test_count=1", "data.batch=1", "data.workers=0", "steps=2",
+    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1",
+    "networks.style_encoder.width=6", "networks.style_encoder.dim=3",
+    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
+    "networks.decoder.style_dim=3",
+    "networks.discriminator.width=5", "networks.discriminator.scales=2", "networks.discriminator.layers=2",
+    "run.checkpoint_every=1", "run.sample_inputs=1", "run.sample_styles=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def forge(capsys):
+    def call(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err and "this is unexpected" not in err
+        return ended.value.code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A trained run with checkpoints of steps 1 and 2."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    sets = [part for change in TINY for part in ("--set", change)]
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "munit_synthetic", "--run", str(folder), "--device", "cpu", *sets])
+    assert ended.value.code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """gen and dis in the published layout, with the widths of the tiny run."""
+    folder = tmp_path_factory.mktemp("exported")
+    with pytest.raises(SystemExit) as ended:
+        main(["checkpoint", "export", str(run), "--format", "nvlabs-munit", "--out", str(folder)])
+    assert ended.value.code == 0
+    return folder / "gen_00000002.pt", folder / "dis_00000002.pt"
+
+
+@pytest.fixture
+def damaged(run, tmp_path):
+    """A copy of the run whose newest checkpoint has one wrong byte."""
+    copy = tmp_path / "damaged"
+    shutil.copytree(run, copy)
+    file = copy / "checkpoints/step-00000002/model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    return copy
+
+
+def weights(run):
+    return checkpoint.newest(run / "checkpoints", pytest.fail).model
+
+
+def imported(forge, *files, run):
+    return forge("checkpoint", "import", *files, "--format", "nvlabs-munit", "--run", run)
+
+
+# ---- import and export -----------------------------------------------------------------------------------------
+
+
+def test_export_writes_plain_tensors_in_the_published_layout(exported):
+    gen, dis = (torch.load(file, weights_only=True) for file in exported)
+    assert sorted(gen) == sorted(dis) == ["a", "b"]
+    assert gen["a"]["enc_content.model.0.conv.weight"].shape == (4, 3, 7, 7)
+    assert {name.partition(".")[0] for name in gen["b"]} == {"enc_style", "enc_content", "dec", "mlp"}
+    assert {name.split(".")[1] for name in dis["b"]} == {"0", "1"}
+
+
+def test_import_reads_widths_and_depths_from_the_files(forge, run, exported, tmp_path):
+    code, out, _ = imported(forge, *exported, run=tmp_path / "new")
+    assert code == 0
+    assert out == f"{tmp_path / 'new'}: gen, dis imported. Next: forge translate {tmp_path / 'new'} IMAGES --out DIR\n"
+    ours, theirs = weights(run), weights(tmp_path / "new")
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].equal(theirs[name]) for name in ours)
+    before, after = (read_recipe(folder / "resolved.yaml").networks for folder in (run, tmp_path / "new"))
+    assert (after["discriminator"].options["layers"], after["discriminator"].options["scales"]) == (2, 2)
+    for role in before:
+        options = before[role].options
+        assert {key: after[role].options[key] for key in options} == options
+
+
+def test_imported_translates_as_the_original_did(forge, run, exported, tmp_path):
+    Image.effect_noise((70, 50), 80).convert("RGB").save(tmp_path / "x.png")
+    imported(forge, *exported, run=tmp_path / "new")
+    for name, folder in (("a", run), ("b", tmp_path / "new")):
+        assert forge("translate", folder, tmp_path / "x.png", "--out", tmp_path / name, "--styles", 2)[0] == 0
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+def test_exported_again_it_is_equal_in_names_and_bits(forge, exported, tmp_path):
+    imported(forge, *exported, run=tmp_path / "new")
+    code, out, _ = forge("checkpoint", "export", tmp_path / "new", "--format", "nvlabs-munit", "--out", tmp_path / "e")
+    files = [tmp_path / "e/gen_00000000.pt", tmp_path / "e/dis_00000000.pt"]
+    assert (code, out.splitlines()) == (0, [str(file) for file in files])
+    for before, after in zip(exported, files, strict=True):
+        one, two = (torch.load(file, weights_only=True) for file in (before, after))
+        for domain in "ab":
+            assert list(one[domain]) == list(two[domain])
+            assert all(one[domain][name].equal(two[domain][name]) for name in one[domain])
+
+
+def test_the_generator_alone_is_enough_to_translate(forge, run, exported, tmp_path):
+    code, out, _ = imported(forge, exported[0], run=tmp_path / "new")
+    assert (code, "gen imported" in out) == (0, True)
+    ours, theirs = weights(run), weights(tmp_path / "new")
+    names = [name for name in ours if not name.startswith("discriminator")]
+    assert all(ours[name].equal(theirs[name]) for name in names)
+    Image.new("RGB", (64, 64)).save(tmp_path / "x.png")
+    assert forge("translate", tmp_path / "new", tmp_path / "x.png", "--out", tmp_path / "out")[0] == 0
+
+
+def test_training_goes_on_from_an_import(forge, exported, tmp_path):
+    run = tmp_path / "new"
+    arguments = ["--format", "nvlabs-munit", "--run", run, "--recipe", "munit_synthetic"]
+    assert forge("checkpoint", "import", *exported, *arguments)[0] == 0
+    before = weights(run)
+    small = ("data.batch=1", "data.workers=0", "run.sample_inputs=1")
+    sets = [part for change in small for part in ("--set", change)]
+    code, _, err = forge("train", run / "resolved.yaml", "--run", run, "--steps", 1, *sets)
+    assert code == 5 and "data.batch: 4 there, 1 here" in err  # it is the run of a recipe like any other
+    code, _, err = forge("train", run / "resolved.yaml", "--run", run, "--steps", 1, *sets[2:])
+    assert code == 0, err
+    after = weights(run)
+    assert all(not after[name].equal(before[name]) for name in after if name.endswith("conv.weight"))
+
+
+def test_what_cannot_be_imported(forge, run, exported, tmp_path):
+    (tmp_path / "page.pt").write_text("<!DOCTYPE html><html>404</html>")
+    (tmp_path / "text.pt").write_text("hello")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.save({"a": {"w": torch.zeros(2)}, "b": {"w": torch.zeros(2)}}, tmp_path / "other.pt")
+    torch.save({"model": {"w": torch.zeros(2)}}, tmp_path / "flat.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    (tmp_path / "cut.pt").write_bytes(exported[0].read_bytes()[:2000])
+    for name, words in {
+        "nowhere.pt": "there is no such file",
+        "page.pt": "looks like HTML",
+        "text.pt": "text.pt: not a checkpoint",
+        "empty.pt": "empty.pt: not a checkpoint",
+        "cut.pt": "cut.pt: not a checkpoint",
+        "other.pt": "not a checkpoint of the published MUNIT code",
+        "flat.pt": "not a checkpoint of the published MUNIT code",
+        "list.pt": "not a checkpoint of the published MUNIT code",
+    }.items():
+        code, out, err = imported(forge, tmp_path / name, run=tmp_path / "new")
+        assert (code, out) == (5, ""), (name, err)
+        assert words in err and "fix: " in err and len(err.splitlines()) <= 6, (name, err)
+        assert not (tmp_path / "new").exists()
+
+
+def test_a_pickle_that_would_run_code_is_not_run(forge, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "canary"), "w"))
+
+    torch.save({"a": Bomb(), "b": {}}, tmp_path / "bomb.pt")
+    code, _, err = imported(forge, tmp_path / "bomb.pt", run=tmp_path / "new")
+    assert code == 5
+    assert "cannot be read safely" in err or "not a checkpoint that can be read safely" in err
+    assert not (tmp_path / "canary").exists()
+
+
+def test_usage_of_import(forge, run, exported, tmp_path):
+    code, _, err = imported(forge, exported[0], exported[0], run=tmp_path / "new")
+    assert code == 2 and "are both 'gen'" in err
+    code, _, err = imported(forge, *exported, run=run)
+    assert code == 2 and "there is a run already" in err
+    code, _, err = forge("checkpoint", "import", *exported, "--format", "nvlabs", "--run", tmp_path / "new")
+    assert code == 6 and "did you mean 'nvlabs-munit'?" in err
+    code, _, err = forge("checkpoint", "export", run, "--format", "nvlabs-munit", "--out", exported[0])
+    assert code == 2 and "cannot be written" in err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_missing_part_is_said(forge, exported, tmp_path):
+    for number, (file, missing) in enumerate(zip(exported, ("dis", "gen"), strict=True)):
+        code, _, err = imported(forge, file, run=tmp_path / str(number))
+        assert code == 0
+        assert f"no file of '{missing}' was given: its networks are freshly drawn" in err
+
+
+# ---- verify and inspect ----------------------------------------------------------------------------------------
+
+
+def test_verify(forge, run):
+    assert forge("checkpoint", "verify", run)[:2] == (0, "step-00000001: ok\nstep-00000002: ok\n")
+    code, out, _ = forge("checkpoint", "verify", run, "--json")
+    assert (code, json.loads(out)) == (0, {"step-00000001": "ok", "step-00000002": "ok"})
+
+
+def test_verify_names_what_is_damaged(forge, damaged):
+    code, out, err = forge("checkpoint", "verify", damaged)
+    assert code == 5
+    assert out.splitlines()[0] == "step-00000001: ok"
+    assert "model.safetensors has the wrong SHA-256" in out.splitlines()[1]
+    assert "1 of 2 checkpoints cannot be used" in err and "step-00000001" in err
+    code, out, _ = forge("checkpoint", "verify", damaged, "--json")
+    assert code == 5 and "SHA-256" in json.loads(out)["step-00000002"]
+
+
+def test_verify_when_all_are_damaged(forge, damaged):
+    (damaged / "checkpoints/step-00000001/MANIFEST.json").unlink()
+    code, out, err = forge("checkpoint", "verify", damaged)
+    assert code == 5 and len(out.splitlines()) == 2
+    assert "no checkpoint can be used" in err
+
+
+def test_inspect(forge, run):
+    code, out, _ = forge("checkpoint", "inspect", run, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert (facts["recipe"], facts["step"], facts["images"], facts["format"]) == ("munit_synthetic", 2, 2, 1)
+    numbers = {
+        role: sum(v.numel() for n, v in weights(run).items() if n.startswith(f"{role}."))
+        for role in facts["parameters"]
+    }
+    assert facts["parameters"] == numbers
+    assert sorted(numbers) == ["content_encoder", "decoder", "discriminator", "style_encoder"]
+    code, out, _ = forge("checkpoint", "inspect", run)
+    assert code == 0 and "recipe: munit_synthetic" in out and "step: 2" in out
+    assert f"  discriminator: {numbers['discriminator']:,}" in out
+
+
+def test_inspect_of_a_damaged_one_warns_and_shows_the_one_before(forge, damaged):
+    code, out, err = forge("checkpoint", "inspect", damaged, "--json")
+    assert (code, json.loads(out)["step"]) == (0, 1)
+    assert "step-00000002 is damaged" in err and "using step 1" in err
+
+
+def test_inspect_tells_where_an_import_comes_from(forge, exported, tmp_path):
+    imported(forge, exported[0], run=tmp_path / "new")
+    facts = json.loads(forge("checkpoint", "inspect", tmp_path / "new", "--json")[1])
+    assert facts["imported_from"] == {"gen": str(exported[0])}
+    assert facts["format_of_origin"] == "nvlabs-munit"
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+def test_no_run_and_no_checkpoint(forge, run, tmp_path, command):
+    code, out, err = forge("checkpoint", command, tmp_path)
+    assert (code, out) == (5, "") and "there is no run here" in err
+    shutil.copytree(run, tmp_path / "new")
+    shutil.rmtree(tmp_path / "new/checkpoints")
+    code, out, err = forge("checkpoint", command, tmp_path / "new")
+    assert code == 5 and "has no checkpoint yet" in err

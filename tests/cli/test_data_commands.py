@@ -1,0 +1,105 @@
+"""forge data make."""
+
+import csv
+
+import pytest
+import torch
+from PIL import Image
+
+from i2i_forge.cli import main
+
+TINY = ("content_encoder.width=4", "content_encoder.blocks=1", "style_encoder.width=4", "decoder.width=4",
+        "decoder.blocks=1", "decoder.mlp_dim=8", "discriminator.width=4", "discriminator.scales=1",
+        "discriminator.layers=2")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def forge(capsys):
+    def call(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err and "this is unexpected" not in err
+        return ended.value.code, out, err
+
+    return call
+
+
+def make(forge, out, *changes, dataset="procedural_shoes"):
+    sets = [part for change in changes for part in ("--set", change)]
+    return forge("data", "make", dataset, "--out", out, *sets)
+
+
+def test_folders_that_can_be_trained_from(forge, tmp_path):
+    out = tmp_path / "shoes"
+    code, stdout, err = make(forge, out, "count=4", "test_count=2", "size=64")
+    assert (code, stdout) == (0, f"{out}\n")
+    assert "12/12 images" in err
+    assert {p.name: len(list(p.iterdir())) for p in out.iterdir() if p.is_dir()} == {
+        "trainA": 4, "trainB": 4, "testA": 2, "testB": 2,
+    }  # fmt: skip
+    with (out / "modes.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 6
+    with Image.open(next((out / "trainA").iterdir())) as image:
+        assert (image.size, image.mode) == ((64, 64), "RGB")
+    sets = [f"networks.{change}" for change in TINY]
+    sets += [f"data.root={out}", "data.size=64", "data.workers=0", "run.sample_inputs=1", "run.sample_styles=1"]
+    arguments = [part for change in sets for part in ("--set", change)]
+    code, stdout, err = forge("train", "munit_edge2shoes", "--run", tmp_path / "run", "--steps", 2, *arguments)
+    assert code == 0, err
+    assert "2 steps done" in stdout
+
+
+def test_the_same_options_make_the_same_files(forge, tmp_path):
+    def content(folder):
+        return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    for name in ("one", "two"):
+        make(forge, tmp_path / name, "count=2", "test_count=1")
+    make(forge, tmp_path / "other", "count=2", "test_count=1", "seed=1")
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert content(tmp_path / "one") != content(tmp_path / "other")
+
+
+def test_an_empty_folder_may_be_there(forge, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert make(forge, tmp_path / "out", "count=1", "test_count=1")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "changes", "code", "words"),
+    [
+        ("procedural_shoe", (), 6, "did you mean 'procedural_shoes'?"),
+        ("unpaired_folders", ("root=x",), 4, "'unpaired_folders' reads files"),
+        ("procedural_shoes", ("count",), 2, "--set count: this is not KEY=VALUE"),
+        ("procedural_shoes", ("cuont=4",), 3, "cuont"),
+        ("procedural_shoes", ("count=0",), 4, "count is 0"),
+        ("procedural_shoes", ("size=8",), 4, "use a size of at least 64"),
+        ("procedural_shoes", ("count=many",), 3, "count"),
+    ],
+)
+def test_mistakes(forge, tmp_path, dataset, changes, code, words):
+    got, out, err = make(forge, tmp_path / "out", *changes, dataset=dataset)
+    assert (got, out) == (code, ""), err
+    assert words in err and "fix: " in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_written_over(forge, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/x").touch()
+    (tmp_path / "file").touch()
+    for name in ("full", "file"):
+        code, _, err = make(forge, tmp_path / name, "count=1")
+        assert code == 2 and f"--out {tmp_path / name}: there is something already" in err
+    code, _, err = make(forge, tmp_path / "file/below", "count=1", "test_count=1")
+    assert code in (2, 4) and "file" in err

@@ -1,0 +1,179 @@
+"""Figures of the published MUNIT code, measured in float64 with weights, images and noise given by formulas.
+
+`munit_golden.json` holds them with the formulas (`recipe`). Everything here goes through the public interface.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import i2i_forge
+
+GOLDEN = json.loads((Path(__file__).parent / "munit_golden.json").read_text())
+CASES = ("munit", "munit_nocycle")
+RELATIVE = 1e-9
+TINY = [
+    "networks.content_encoder.width=8", "networks.content_encoder.blocks=2", "networks.style_encoder.width=8",
+    "networks.decoder.width=8", "networks.decoder.blocks=2", "networks.decoder.mlp_dim=16",
+    "networks.discriminator.width=8",
+]  # fmt: skip
+CYCLE = "phases.generator.minimize.cycle=10 * l1(cycled, source)"
+NAMES = {  # theirs -> ours
+    "dis_a": "discriminator/gan/ba", "dis_b": "discriminator/gan/ab",
+    "gen_adv_a": "generator/gan/ba", "gen_adv_b": "generator/gan/ab",
+    "gen_recon_x_a": "generator/image/ab", "gen_recon_x_b": "generator/image/ba",
+    "gen_recon_s_a": "generator/style/ba", "gen_recon_s_b": "generator/style/ab",
+    "gen_recon_c_a": "generator/content/ab", "gen_recon_c_b": "generator/content/ba",
+    "gen_cycrecon_x_a": "generator/cycle/ab", "gen_cycrecon_x_b": "generator/cycle/ba",
+}  # fmt: skip
+ROLES = {"gen": ("content_encoder", "style_encoder", "decoder"), "dis": ("discriminator",)}
+
+
+def weights(shapes: list[tuple[str, list[int]]], phase: float) -> dict[str, Tensor]:
+    made = {}
+    for k, (name, shape) in enumerate(shapes):
+        count = math.prod(shape)
+        wave = torch.sin(0.7 * torch.arange(count, dtype=torch.float64) + 1.3 * k + phase).reshape(shape)
+        if len(shape) > 1:
+            made[name] = wave / math.sqrt(count / shape[0])
+        else:
+            made[name] = 1 + 0.1 * wave if name.endswith(("weight", "gamma")) else 0.1 * wave
+    return made
+
+
+def images(shape: list[int]) -> tuple[Tensor, Tensor]:
+    n, c, y, x = torch.meshgrid(*(torch.arange(size, dtype=torch.float64) for size in shape), indexing="ij")
+    return torch.sin(0.13 * x + 0.17 * y + 1.1 * c + 2.3 * n), torch.cos(0.11 * x - 0.19 * y + 0.7 * c + 1.7 * n)
+
+
+def drawn(count: int, call: int) -> Tensor:
+    """The draw number `call` of `count` style codes."""
+    n, j = torch.meshgrid(torch.arange(count).double(), torch.arange(8).double(), indexing="ij")
+    return torch.sin(1.9 * j + 0.8 * n + call)
+
+
+def load(case: str, folder: Path) -> i2i_forge.Trainer:
+    recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, CYCLE] if case == "munit" else TINY)
+    trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
+    gen, dis = GOLDEN["shapes"]["gen_a"], GOLDEN["shapes"]["dis_a"]
+    torch.save({"a": weights(gen, 0.0), "b": weights(gen, 0.5)}, folder / "gen_00000000.pt")
+    torch.save({"a": weights(dis, 1.0), "b": weights(dis, 1.5)}, folder / "dis_00000000.pt")
+    trainer.load_foreign({"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"}, "nvlabs-munit")
+    return trainer
+
+
+def given_styles(count: int, step: int) -> dict[str, dict[str, dict[str, Tensor]]]:
+    """The four draws of a step, one of each phase as N,dim and one as N,dim,1,1, the published shape."""
+    styles = [drawn(count, 4 * step + call) for call in range(4)]
+    return {
+        phase: {"ba": {"random_style": to_a}, "ab": {"random_style": to_b[:, :, None, None]}}
+        for phase, to_a, to_b in (("discriminator", *styles[:2]), ("generator", *styles[2:]))
+    }
+
+
+def close(ours: float, theirs: float) -> bool:
+    return math.isclose(ours, theirs, rel_tol=RELATIVE, abs_tol=0)
+
+
+def assert_statistics(value: Tensor, expected: Mapping[str, Any]) -> None:
+    shape = list(value.shape)
+    assert shape + [1] * (len(expected["shape"]) - len(shape)) == expected["shape"]
+    assert value.dtype == torch.float64
+    assert close(value.abs().mean().item(), expected["abs_mean"])
+    # A mean of numbers that cancel is exact to their size, not to its own.
+    assert math.isclose(value.mean().item(), expected["mean"], rel_tol=RELATIVE, abs_tol=1e-12)
+    if expected["std"] is None:
+        assert value.numel() == 1
+    else:
+        assert math.isclose(value.std().item(), expected["std"], rel_tol=RELATIVE, abs_tol=1e-12)
+    assert len(expected["at"]) >= min(value.numel(), 2)
+    for index, number in expected["at"].items():
+        assert math.isclose(value.flatten()[int(index)].item(), number, rel_tol=RELATIVE, abs_tol=1e-12), index
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_forward_passes_are_those_of_the_published_code(case: str, tmp_path: Path) -> None:
+    golden, trainer = GOLDEN[case], load(case, tmp_path)
+    a, _ = images(golden["batch"])
+    content, style = trainer.encode(a, "content", "a"), trainer.encode(a, "style", "a")
+    assert_statistics(content, golden["gen_a.content(A)"])
+    assert_statistics(style, golden["gen_a.style(A)"])
+    for random_style in (drawn(len(a), 0), drawn(len(a), 0)[:, :, None, None]):
+        translation = trainer.translate(a, "ab", random_style=random_style)
+        assert_statistics(translation, golden["gen_b.decode(content_a(A), z(call=0))"])
+    logits = trainer.infer("real_logits", {"a": a}, "ba")
+    assert len(logits) == 3
+    for scale, value in enumerate(logits):
+        assert_statistics(value, golden[f"dis_a(A)[{scale}]"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_three_training_steps_are_those_of_the_published_code(case: str, tmp_path: Path) -> None:
+    golden, trainer = GOLDEN[case], load(case, tmp_path)
+    a, b = images(golden["batch"])
+    term_weights = {
+        "gan": golden["weights"]["gan_w"], "image": golden["weights"]["recon_x_w"],
+        "style": golden["weights"]["recon_s_w"], "content": golden["weights"]["recon_c_w"],
+        "cycle": golden["weights"]["recon_x_cyc_w"],
+    }  # fmt: skip
+    names = {k: v for k, v in NAMES.items() if case == "munit" or "cycle" not in v}
+    for step, expected in enumerate(golden["steps"]):
+        report = trainer.step({"a": a, "b": b}, step, given=given_styles(len(a), step))
+        assert set(report) == set(names.values())
+        for theirs, ours in names.items():
+            assert close(report[ours], expected[f"loss_{theirs}"]), (step, ours)
+        for phase, total in (("discriminator", "loss_dis_total"), ("generator", "loss_gen_total")):
+            ours_total = sum(v * term_weights[k.split("/")[1]] for k, v in report.items() if k.startswith(phase))
+            assert close(ours_total, expected[total]), (step, total)
+    state = trainer.state_dict()
+    for network, expected_sum in golden["param_abs_sum_after"].items():
+        part, domain = network.split("_")
+        own = [v for k, v in state.items() if k.split(".")[0] in ROLES[part] and k.split(".")[1] == domain]
+        assert close(sum(v.abs().sum().item() for v in own), expected_sum), network
+
+
+def test_the_figures_do_not_depend_on_the_trainers_own_noise(tmp_path: Path) -> None:
+    """The check of the check: with other styles the losses are others, so the given ones were used."""
+    trainer = load("munit_nocycle", tmp_path)
+    a, b = images(GOLDEN["munit_nocycle"]["batch"])
+    report = trainer.step({"a": a, "b": b}, 0)
+    assert not close(report["generator/style/ab"], GOLDEN["munit_nocycle"]["steps"][0]["loss_gen_recon_s_b"])
+
+
+def test_nsgan_is_the_published_cross_entropy_of_sigmoids(tmp_path: Path) -> None:
+    """Specification 2.2: BCE(sigmoid(D(fake)), 0) + BCE(sigmoid(D(real)), 1), scales summed; G: BCE(sigmoid(D), 1)."""
+    sets = [
+        "phases.discriminator.minimize.gan=1 * nsgan_discriminator(real_logits, fake_logits)",
+        "phases.generator.minimize.gan=1 * nsgan_generator(fake_logits)",
+    ]
+    trainer = i2i_forge.build_trainer(
+        i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, *sets]), dtype=torch.float64
+    )
+    a, b = images([1, 3, 64, 64])
+    styles = given_styles(1, 0)
+    given = styles["discriminator"]["ab"]["random_style"]
+    real = trainer.infer("real_logits", {"a": a, "b": b}, "ab")
+    fake = trainer.infer("fake_logits", {"a": a, "b": b}, "ab", random_style=given)
+    bce = torch.nn.functional.binary_cross_entropy
+    expected = sum(
+        bce(r.sigmoid(), torch.ones_like(r)) + bce(f.sigmoid(), torch.zeros_like(f))
+        for r, f in zip(real, fake, strict=True)
+    )
+    report = trainer.step({"a": a, "b": b}, 0, given=styles)
+    assert close(report["discriminator/gan/ab"], float(expected))
+    # The generator's turn comes after the discriminator's update; what it saw is what the networks give now.
+    updated = i2i_forge.build_trainer(
+        i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, *sets]), dtype=torch.float64
+    )
+    generator_before = {k: v for k, v in updated.state_dict().items() if not k.startswith("discriminator")}
+    updated.load_state_dict(trainer.state_dict() | generator_before)
+    fake = updated.infer(
+        "fake_logits", {"a": a, "b": b}, "ab", random_style=styles["generator"]["ab"]["random_style"]
+    )  # fmt: skip
+    assert close(report["generator/gan/ab"], float(sum(bce(f.sigmoid(), torch.ones_like(f)) for f in fake)))

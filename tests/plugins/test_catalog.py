@@ -1,0 +1,273 @@
+"""Everything the live catalog holds: it builds with its defaults scaled down, learns, saves, and is documented."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from i2i_forge.nn import initialize
+from i2i_forge.plugins import load_plugins
+from i2i_forge.registry import Entry
+from i2i_forge.trainer import Trainer
+
+CATALOG = load_plugins().catalog
+NETWORKS = [e for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminators) for e in r.entries()]
+KIND = {id(e): r.kind for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminators) for e in r.entries()}
+LOSSES = CATALOG.losses.entries()
+SMALL = {"width": 4, "blocks": 1, "mlp_dim": 8, "layers": 3, "scales": 2}  # where a component has the option
+
+# The Caffe VGG16 weights are a file to be downloaded by hand: test_perceptual_losses.py makes one.
+NEEDS_A_FILE = {"domain_invariant_perceptual"}
+
+
+def names(entries: list[Entry]) -> list[str]:
+    return [entry.name for entry in entries]
+
+
+def options_of(component: Any) -> set[str]:
+    return set(inspect.signature(component).parameters)
+
+
+def build(entry: Entry, **changes: Any) -> nn.Module:
+    torch.manual_seed(0)
+    small = {name: value for name, value in SMALL.items() if name in options_of(entry.component)}
+    return entry.component(**small, **changes)
+
+
+def inputs(entry: Entry, network: nn.Module, count: int = 2) -> list[Tensor]:
+    """Images; for a decoder what its first layers take, found from an encoder of the same width."""
+    draws = torch.Generator().manual_seed(1)
+    images = torch.rand(count, 3, 64, 64, generator=draws) * 2 - 1
+    if KIND[id(entry)] != "decoders":
+        return [images]
+    widest = max(m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d))
+    content = torch.randn(count, widest, 16, 16, generator=draws)
+    style_dim = inspect.signature(entry.component).parameters.get("style_dim")
+    return [content] if style_dim is None else [content, torch.randn(count, style_dim.default, generator=draws)]
+
+
+def flat(output: Any) -> list[Tensor]:
+    return [output] if isinstance(output, Tensor) else [part for item in output for part in flat(item)]
+
+
+every_network = pytest.mark.parametrize("entry", NETWORKS, ids=names(NETWORKS))
+
+
+@every_network
+def test_a_network_learns_in_every_parameter_and_reaches_its_input(entry: Entry) -> None:
+    network = build(entry).train()
+    given = [x.requires_grad_() for x in inputs(entry, network)]
+    outputs = flat(network(*given))
+    assert all(torch.isfinite(out).all() for out in outputs)
+    sum((out * torch.randn_like(out)).sum() for out in outputs).backward()  # type: ignore[union-attr]
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    for x in given:
+        assert x.grad is not None
+        assert x.grad.abs().sum() > 0
+
+
+@every_network
+def test_a_networks_state_comes_back(entry: Entry) -> None:
+    network, other = build(entry).eval(), build(entry).eval()
+    for parameter in other.parameters():
+        nn.init.constant_(parameter, 0.5)
+    other.load_state_dict(network.state_dict())
+    given = inputs(entry, network)
+    for one, same in zip(flat(network(*given)), flat(other(*given)), strict=True):
+        assert torch.equal(one, same)
+
+
+@every_network
+def test_a_network_is_a_function_in_eval_mode_and_treats_samples_apart(entry: Entry) -> None:
+    network = build(entry).double().eval()
+    given = [x.double() for x in inputs(entry, network)]
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    first = flat(network(*given))
+    for again, out in zip(flat(network(*given)), first, strict=True):
+        assert torch.equal(again, out)
+    for alone, out in zip(flat(network(*[x[1:] for x in given])), first, strict=True):
+        assert torch.allclose(alone, out[1:], rtol=1e-10, atol=1e-12)
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+@every_network
+def test_a_network_takes_channels_last(entry: Entry) -> None:
+    network = build(entry).double().eval()
+    given = [x.double() for x in inputs(entry, network)]
+    expected = flat(network(*given))
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    last = [x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in given]
+    for one, other in zip(flat(network(*last)), expected, strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-10)
+
+
+@every_network
+def test_a_network_runs_in_bfloat16_autocast(entry: Entry) -> None:
+    network = build(entry).train()
+    given = inputs(entry, network)
+    expected = flat(network(*given))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = flat(network(*given))
+    for one, other in zip(outputs, expected, strict=True):
+        assert (one.float() - other).abs().mean() < 0.05 * other.abs().mean() + 0.02
+    sum(out.float().square().mean() for out in outputs).backward()  # type: ignore[union-attr]
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in network.parameters())
+
+
+@every_network
+def test_a_network_runs_without_data(entry: Entry) -> None:
+    network = build(entry)
+    expected = [out.shape for out in flat(network(*inputs(entry, network)))]
+    with torch.device("meta"):
+        shadow = build(entry)
+    shapes = [out.shape for out in flat(shadow(*[x.to("meta") for x in inputs(entry, network)]))]
+    assert shapes == expected
+
+
+@every_network
+@pytest.mark.parametrize("option", ["norm", "activation", "padding", "init"])
+def test_every_documented_choice_builds_and_a_wrong_one_is_refused(entry: Entry, option: str) -> None:
+    if option not in options_of(entry.component):
+        pytest.skip(f"{entry.name} has no option {option}")
+    documented = inspect.cleandoc(entry.component.__doc__)
+    line = next(text for text in documented.splitlines() if text.strip().startswith(f"{option}:"))
+    last = {"norm": "spectral", "activation": "none", "padding": "zero", "init": "default"}[option]
+    choices = line[: line.index(last) + len(last)].replace(";", ",").split(":")[-1].split(",")
+    assert len(choices) >= 3
+    for choice in choices:
+        network = build(entry, **{option: choice.strip()})
+        size = 128 if option == "norm" else 64  # an instance norm needs more than one pixel
+        given = [nn.functional.interpolate(x, size=size) if x.shape[-1] == 64 else x for x in inputs(entry, network)]
+        assert all(torch.isfinite(out).all() for out in flat(network(*given)))
+    with pytest.raises(ValueError, match="is not one of"):
+        build(entry, **{option: "mistyped"})
+
+
+@every_network
+def test_initialisation_follows_the_seed_alone(entry: Entry) -> None:
+    one, same = build(entry), build(entry)
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, same.state_dict()[name])
+    initialize(one, "gaussian")
+
+
+# ---- losses --------------------------------------------------------------------------------------------------------
+
+CHECKED = [entry for entry in LOSSES if entry.name not in NEEDS_A_FILE]
+
+
+def tensors_for(entry: Entry, dtype: torch.dtype = torch.float32) -> list[Any]:
+    """Logits where a parameter is called so, otherwise two batches of one shape."""
+    draws = torch.Generator().manual_seed(2)
+    made: list[Any] = []
+    for parameter in inspect.signature(entry.component).parameters.values():
+        if parameter.default is not inspect.Parameter.empty:
+            continue
+        shape = (2, 1, 4, 4) if "logits" in parameter.name else (2, 3, 8, 8)
+        value = torch.randn(shape, generator=draws).to(dtype).requires_grad_()
+        made.append([value, (value[..., ::2, ::2] * 3)] if "logits" in parameter.name else value)
+    return made
+
+
+@pytest.mark.parametrize("entry", CHECKED, ids=names(CHECKED))
+def test_a_loss_is_a_finite_scalar_that_reaches_every_tensor(entry: Entry) -> None:
+    given = tensors_for(entry)
+    loss = entry.component(*given)
+    assert loss.shape == ()
+    assert torch.isfinite(loss)
+    loss.backward()
+    for value in given:
+        leaf = value[0] if isinstance(value, list) else value
+        assert leaf.grad is not None
+        assert torch.isfinite(leaf.grad).all()
+        assert leaf.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("entry", CHECKED, ids=names(CHECKED))
+def test_a_losss_gradient_is_its_derivative(entry: Entry) -> None:
+    given = tensors_for(entry, torch.float64)
+    entry.component(*given).backward()
+    leaves = [value[0] if isinstance(value, list) else value for value in given]
+    plain = [leaf.detach() for leaf in leaves]
+
+    def at(shift: float, which: int, direction: Tensor) -> float:
+        moved = [leaf + shift * direction if index == which else leaf for index, leaf in enumerate(plain)]
+        args = [[m, m[..., ::2, ::2] * 3] if isinstance(v, list) else m for m, v in zip(moved, given, strict=True)]
+        return entry.component(*args).item()
+
+    for index, leaf in enumerate(leaves):
+        direction = torch.randn(leaf.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(index))
+        difference = (at(1e-6, index, direction) - at(-1e-6, index, direction)) / 2e-6
+        assert leaf.grad is not None
+        assert (leaf.grad * direction).sum().item() == pytest.approx(difference, rel=1e-4, abs=1e-8)
+
+
+@pytest.mark.parametrize("entry", CHECKED, ids=names(CHECKED))
+def test_a_loss_stays_finite_at_extremes(entry: Entry) -> None:
+    given = [
+        [part.detach() * 1e4 for part in value] if isinstance(value, list) else value.detach() * 1e4
+        for value in tensors_for(entry)
+    ]
+    assert torch.isfinite(entry.component(*given))
+
+
+def test_a_game_with_one_scale_takes_a_tensor_and_sums_over_many() -> None:
+    for entry in CHECKED:
+        given = tensors_for(entry)
+        if not all(isinstance(value, list) for value in given):
+            continue
+        scales = [[value[scale] for value in given] for scale in range(2)]
+        apart = sum(float(entry.component(*scale).detach()) for scale in scales)
+        assert entry.component(*given).item() == pytest.approx(apart, rel=1e-5)
+
+
+def test_least_squares_and_distances_by_hand() -> None:
+    real, fake = [torch.tensor([1.0, 3.0]), torch.tensor([2.0])], [torch.tensor([2.0, 0.0]), torch.tensor([-1.0])]
+    losses = CATALOG.losses
+    assert losses.get("lsgan_discriminator")(real, fake).item() == pytest.approx((0 + 4) / 2 + 1 + (4 + 0) / 2 + 1)
+    assert losses.get("lsgan_generator")(fake).item() == pytest.approx((1 + 1) / 2 + 4)
+    one, other = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 0.0]])
+    assert losses.get("l1")(one, other).item() == 2.0
+    assert losses.get("mse")(one, other).item() == 4.0
+    for name in ("l1", "mse"):
+        with pytest.raises(ValueError, match=r"different shapes: \(1, 2\) and \(1, 1\)"):
+            losses.get(name)(one, other[:, :1])
+
+
+# ---- trainers and documentation ------------------------------------------------------------------------------------
+
+TRAINERS = CATALOG.trainers.entries()
+
+
+@pytest.mark.parametrize("entry", TRAINERS, ids=names(TRAINERS))
+def test_a_trainers_words_fit_together(entry: Entry) -> None:
+    method = entry.component
+    assert issubclass(method, Trainer)
+    tensors = method.forward_pass.tensors()
+    assert "translation" in tensors
+    assert set(method.roles.values()) <= {"encoders", "decoders", "discriminators"}
+    assert {name for pair in method.latents.items() for name in pair} <= set(tensors)
+    assert all(len(domains) == 2 for domains in method.routes.values())
+
+
+def test_everything_registered_is_documented() -> None:
+    for registry in CATALOG.registries():
+        for entry in registry.entries():
+            documentation = inspect.getdoc(entry.component)
+            assert documentation, f"{registry.kind}: {entry.origin} has no docstring"
+            assert documentation != inspect.getdoc(nn.Module)
+            if registry.kind == "trainers" or not inspect.isclass(entry.component):
+                continue  # a trainer is built by the framework, from its parts
+            for option in options_of(entry.component):
+                assert f"{option}:" in documentation or f"{option}," in documentation, f"{entry.origin}: {option}"
+
+
+def test_the_catalog_is_not_empty() -> None:
+    assert not [plugin for plugin in load_plugins().plugins if getattr(plugin, "reason", None)]
+    assert {"residual_content", "pooled_style"} <= set(CATALOG.encoders)
+    assert {"l1", "lsgan_generator"} <= set(CATALOG.losses)
+    assert not any(registry.clashes() for registry in CATALOG.registries())

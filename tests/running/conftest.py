@@ -1,0 +1,171 @@
+"""A run so small that ten steps take seconds, and ways to look at what it left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2i_forge import checkpoint
+from i2i_forge.build import build_trainer
+from i2i_forge.plugins import load_plugins
+from i2i_forge.recipe import read_recipe
+from i2i_forge.run import Run
+
+# 7 images in batches of 2: an epoch ends within a step
+SETTINGS = (
+    "data.count=7", "data.test_count=3", "data.batch=2", "data.workers=0", "steps=10",
+    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1",
+    "networks.style_encoder.width=4",
+    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
+    "networks.discriminator.width=4", "networks.discriminator.scales=1", "networks.discriminator.layers=2",
+    "run.log_every=1", "run.checkpoint_every=1000",
+    "run.sample_every=1000", "run.sample_inputs=1", "run.sample_styles=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny tensors on several threads mostly wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def host():
+    """All plugins."""
+    return load_plugins()
+
+
+@pytest.fixture(scope="session")
+def quiet():
+    """Plugins without sample grids, which take longer than a step."""
+    host = load_plugins()
+    host.manager.unregister(name="sample_grids")
+    return host
+
+
+class Tiny:
+    """Makes tiny runs, by default without sample grids."""
+
+    settings = SETTINGS
+
+    def __init__(self, host):
+        self.host = host
+
+    def recipe(self, *changes, source="munit_synthetic"):
+        return read_recipe(source, set=[*SETTINGS, *changes])
+
+    def trainer(self, *changes):
+        return build_trainer(self.recipe(*changes), self.host.catalog)
+
+    def run(self, folder, *changes, **options):
+        """A run that has not started."""
+        return Run(self.recipe(*changes), options.pop("host", self.host), folder, **options)
+
+    def train(self, folder, *changes, **options):
+        """Train; returns the digest of all state."""
+        run = self.run(folder, *changes, **options)
+        run.train()
+        return checkpoint.digest(run.trainer)
+
+    def digest(self, folder, *changes):
+        """The digest of what a run's newest checkpoint holds."""
+        trainer = self.trainer(*changes)
+        checkpoint.restore(checkpoint.newest(Path(folder) / "checkpoints", pytest.fail), trainer)
+        return checkpoint.digest(trainer)
+
+    def metrics(self, folder):
+        """The records without what depends on the clock."""
+        lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+        return [{k: v for k, v in line.items() if not k.endswith("per_second")} for line in lines]
+
+
+@pytest.fixture(scope="session")
+def tiny(quiet):
+    return Tiny(quiet)
+
+
+@pytest.fixture(scope="session")
+def straight(tiny, tmp_path_factory):
+    """The uninterrupted run of ten steps: its folder and its digest."""
+    folder = tmp_path_factory.mktemp("straight")
+    return folder, tiny.train(folder)
+
+
+class Forge:
+    """`forge` in a process of its own."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "i2i_forge", *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
+        )  # fmt: skip
+
+    def wait_for(self, condition):
+        """Until the condition holds; fails when the process ends first."""
+        for _ in range(6000):
+            if condition():
+                return self
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.02)
+        raise AssertionError("waited for two minutes")
+
+    def end(self, number=None, group=False):
+        """(exit code, stdout, stderr), after a signal if one is given."""
+        if number is not None and group:
+            os.killpg(self.process.pid, number)
+        elif number is not None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=120)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def forge():
+    """Starts `forge` with arguments; whatever still runs at the end of the test is killed."""
+    started = []
+
+    def start(*arguments):
+        started.append(Forge(*arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.communicate()
+
+
+@pytest.fixture
+def train_command(tiny):
+    """The arguments of `forge train` for a tiny run."""
+
+    def arguments(folder, *changes):
+        sets = [part for change in (*tiny.settings, *changes) for part in ("--set", change)]
+        return ["train", "munit_synthetic", "--run", folder, "--device", "cpu", *sets]
+
+    return arguments
+
+
+@pytest.fixture
+def call_forge(capsys):
+    """Runs `forge` in this process: (exit code, stdout, stderr)."""
+    from i2i_forge.cli import main
+
+    def call(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return call

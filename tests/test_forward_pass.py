@@ -1,0 +1,286 @@
+"""Named tensors: computed once, with randomness that depends on their names alone."""
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+import torch
+import toy
+from torch import Tensor, nn
+
+from i2i_forge.errors import ForgeError, RecipeError, UsageError
+from i2i_forge.forward_pass import ForwardPass, frozen, seeded, tensor
+from i2i_forge.passes import StepPasses
+from i2i_forge.seeding import generator, seed_of
+
+
+def passes(trainer: Any, *, step: int = 0, given: Any = None, phase: str = "phase") -> dict[str, Any]:
+    made = StepPasses(trainer, toy.images(), step, {phase: given or {}}, phases=trainer.phases)
+    return {route: made.get(phase, route) for route in trainer.routes}
+
+
+# ---- values --------------------------------------------------------------------------------------------------------
+
+
+def test_a_tensor_is_computed_once_and_its_needs_with_it() -> None:
+    trainer = toy.build()
+    ab = passes(trainer)["ab"]
+    assert trainer.networks["encoder"]["a"].calls == 0
+    first = ab.translation
+    assert ab.translation is first
+    assert ab.content is ab.content
+    assert trainer.networks["encoder"]["a"].calls == 1
+    assert trainer.networks["decoder"]["b"].calls == 1
+    assert trainer.networks["encoder"]["b"].calls == 0
+    assert trainer.networks["decoder"]["a"].calls == 0
+
+
+def test_none_is_a_value_too() -> None:
+    computed = []
+
+    class Nothing(ForwardPass):
+        @tensor
+        def nothing(self) -> None:
+            computed.append(1)
+
+    trainer = toy.build()
+    trainer.forward_pass = Nothing
+    ab = passes(trainer)["ab"]
+    assert ab.nothing is None
+    assert ab.nothing is None
+    assert computed == [1]
+
+
+def test_tensors_lists_inherited_ones_and_a_subclass_replaces_one() -> None:
+    class Sub(toy.ToyForward):
+        @tensor
+        def content(self) -> Tensor:
+            return self.source + 1
+
+    assert {"source", "target", "translation", "content"} <= set(Sub.tensors())
+    assert Sub.tensors()["content"].compute is not toy.ToyForward.tensors()["content"].compute
+    trainer = toy.build()
+    trainer.forward_pass = Sub
+    ab = passes(trainer)["ab"]
+    assert torch.equal(ab.content, ab.source + 1)
+
+
+def test_a_tensor_that_needs_itself_is_an_error_that_shows_the_circle() -> None:
+    with pytest.raises(ForgeError, match="'chicken' needs itself: chicken -> egg -> chicken"):
+        passes(toy.build())["ab"].chicken  # noqa: B018
+
+
+def test_a_failure_names_every_tensor_on_the_way() -> None:
+    with pytest.raises(ValueError, match="a mistake of the author") as caught:
+        passes(toy.build())["ba"].after_broken  # noqa: B018
+    assert caught.value.__notes__ == [
+        "while computing tensor 'broken' (phase phase, route ba)",
+        "while computing tensor 'after_broken' (phase phase, route ba)",
+    ]
+
+
+def test_after_a_failure_the_tensor_can_be_asked_for_again() -> None:
+    ab = passes(toy.build())["ab"]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a mistake"):
+            ab.after_broken  # noqa: B018
+
+
+def test_missing_images_are_named() -> None:
+    trainer = toy.build()
+    made = StepPasses(trainer, {"a": toy.images()["a"]}, 0, {})
+    with pytest.raises(UsageError, match=r"route 'ab' needs images 'b'; the batch holds \['a'\]"):
+        made.get("phase", "ab").target  # noqa: B018
+
+
+def test_a_role_without_a_network_for_the_domain_is_named() -> None:
+    networks = toy.recipe().to_data()["networks"] | {"critic": {"use": "conv", "per": ["b"]}}
+    trainer = toy.build(networks=networks)
+    assert passes(trainer)["ab"].fake_logits.shape == (2, 1, 3, 3)
+    with pytest.raises(RecipeError, match=r"networks\.critic: domain 'a' has none"):
+        passes(trainer)["ba"].fake_logits  # noqa: B018
+
+
+def test_reverse_is_the_pass_the_other_way_of_the_same_phase() -> None:
+    both = passes(toy.build())
+    assert both["ab"].reverse is both["ba"]
+    assert both["ba"].reverse is both["ab"]
+    assert both["ab"].reverse_content is both["ba"].content
+
+
+# ---- noise ---------------------------------------------------------------------------------------------------------
+
+
+def drawn(trainer: Any = None, *, name: str = "code", route: str = "ab", **options: Any) -> Tensor:
+    return getattr(passes(trainer or toy.build(), **options)[route], name)
+
+
+def test_noise_is_a_function_of_its_key() -> None:
+    assert torch.equal(drawn(), drawn())
+    others = [
+        drawn(toy.build(seed=4)), drawn(step=1), drawn(phase="another"), drawn(route="ba"), drawn(name="two_draws")[0],
+    ]  # fmt: skip
+    everything = [drawn(), *others, drawn(name="two_draws")[1]]
+    for index, one in enumerate(everything):
+        assert not any(torch.equal(one, other) for other in everything[:index])
+
+
+def test_noise_does_not_depend_on_order_nor_on_what_else_is_drawn() -> None:
+    alone = {name: drawn(name=name) for name in ("code", "two_draws", "masked", "masked_again")}
+    for order in (list(alone), list(reversed(alone))):
+        forward = passes(toy.build())["ab"]
+        torch.rand(7)
+        for name in order:
+            assert torch.equal(getattr(forward, name), alone[name])
+
+
+def test_noise_is_standard_normal_with_the_type_of_like() -> None:
+    forward = passes(toy.build())["ab"]
+    noise = forward.noise(10_000, 4, like=torch.empty(0, dtype=torch.float64))
+    assert noise.dtype == torch.float64
+    assert noise.shape == (10_000, 4)
+    assert abs(noise.mean().item()) < 0.02
+    assert abs(noise.std().item() - 1) < 0.02
+
+
+def test_the_first_samples_of_a_larger_batch_draw_the_same() -> None:
+    """What makes a rank's noise a slice of the global noise."""
+    forward = passes(toy.build())["ab"]
+    few, many = (generator("key") for _ in range(2))
+    assert torch.equal(torch.randn(2, 3, generator=few), torch.randn(2, 3, generator=many))
+    assert forward.noise(5, 3, like=forward.source).shape == (5, 3)
+
+
+def test_seeds_differ_by_the_type_and_place_of_every_part() -> None:
+    seeds = [seed_of(*parts) for parts in ((1, 2), (2, 1), ("1", 2), (12,), ("1/2",), (1, "2"), ("1/int:2",))]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert seed_of(0, "init", "decoder") == seed_of(0, "init", "decoder")
+
+
+def test_seeded_gives_the_global_state_back_even_after_an_error() -> None:
+    before = torch.get_rng_state()
+    with seeded(1, torch.device("cpu")):
+        inside = torch.rand(3)
+    with pytest.raises(ZeroDivisionError), seeded(2, torch.device("cpu")):
+        torch.rand(3)
+        raise ZeroDivisionError
+    assert torch.equal(torch.get_rng_state(), before)
+    with seeded(1, torch.device("cpu")):
+        assert torch.equal(torch.rand(3), inside)
+
+
+# ---- given ---------------------------------------------------------------------------------------------------------
+
+
+def test_given_replaces_a_draw_on_its_route_only() -> None:
+    code = torch.full((2, 2), 5.0)
+    both = passes(toy.build(), given={"ab": {"code": code}})
+    assert torch.equal(both["ab"].code, code)
+    assert torch.equal(both["ba"].code, drawn(route="ba"))
+
+
+def test_given_replaces_a_computed_tensor_and_what_it_needs_is_not_computed() -> None:
+    trainer = toy.build()
+    translation = torch.zeros(2, 3, 8, 8)
+    ab = passes(trainer, given={"ab": {"translation": translation}})["ab"]
+    assert torch.equal(ab.recovered, trainer.networks["encoder"]["b"](translation))
+    assert trainer.networks["encoder"]["a"].calls == 0
+    assert trainer.networks["decoder"]["b"].calls == 0
+
+
+def test_given_replaces_an_input() -> None:
+    ab = passes(toy.build(), given={"ab": {"source": torch.ones(1, 3, 8, 8)}})["ab"]
+    assert ab.content.shape[0] == 1
+
+
+def test_given_values_take_the_trainers_type_but_labels_stay_integers() -> None:
+    trainer = toy.build(dtype=torch.float64)
+    ab = passes(trainer, given={"ab": {"code": torch.ones(2, 2), "labels": torch.tensor([1, 2])}})["ab"]
+    assert ab.code.dtype == torch.float64
+    assert ab.labels.dtype == torch.int64
+
+
+# ---- dropout -------------------------------------------------------------------------------------------------------
+
+
+def test_dropout_draws_under_the_tensors_key() -> None:
+    trainer = toy.build()
+    one, other = passes(trainer), passes(trainer)
+    again_first = other["ab"].masked_again
+    assert torch.equal(one["ab"].masked, other["ab"].masked)
+    assert torch.equal(one["ab"].masked_again, again_first)
+    assert not torch.equal(one["ab"].masked, one["ab"].masked_again)
+    assert not torch.equal(one["ab"].masked, one["ba"].masked)
+    assert not torch.equal(one["ab"].masked, passes(trainer, step=1)["ab"].masked)
+
+
+def test_dropout_in_a_tensor_does_not_depend_on_what_is_computed_inside_it() -> None:
+    """`translation` computes `content` on its way, or finds it; the layers of both draw the same."""
+    networks = toy.recipe().to_data()["networks"] | {"encoder": {"use": "conv", "per": ["a", "b"], "dropout": 0.5}}
+    trainer = toy.build(networks=networks)
+    found, computed = passes(trainer)["ab"], passes(trainer)["ab"]
+    content = found.content
+    assert (content == 0).any()
+    assert torch.equal(found.recovered, computed.recovered)
+    assert torch.equal(content, computed.content)
+
+
+# ---- life ----------------------------------------------------------------------------------------------------------
+
+
+def test_clear_forgets_values_and_the_reverse_pass() -> None:
+    both = passes(toy.build())
+    translation = weakref.ref(both["ab"].translation)
+    gone = weakref.ref(both["ab"])
+    both["ab"].clear()
+    assert translation() is None
+    assert both["ab"].reverse is None
+    gc.disable()
+    try:
+        both["ba"].clear()
+        both.clear()
+        assert gone() is None  # without the collector's help: there is no circle left
+    finally:
+        gc.enable()
+
+
+# ---- frozen --------------------------------------------------------------------------------------------------------
+
+
+def test_frozen_passes_gradients_to_the_input_and_not_to_the_weights() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2))
+    x = torch.randn(2, 3, 3, 3, requires_grad=True)
+    names = {name: (id(p), p.requires_grad) for name, p in network.named_parameters()}
+    through = frozen(network)(x)
+    assert torch.equal(through, network(x))
+    through.sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+    assert all(p.grad is None for p in network.parameters())
+    assert names == {name: (id(p), p.requires_grad) for name, p in network.named_parameters()}
+    network(x).sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_frozen_works_with_spectral_norm() -> None:
+    network = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2)).eval()
+    x = torch.randn(4, 3, requires_grad=True)
+    out = frozen(network)(x)
+    assert torch.allclose(out, network(x))
+    out.sum().backward()
+    assert x.grad is not None
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_frozen_in_a_step_trains_what_is_before_it_only() -> None:
+    """`judged` runs the encoder of b on the translation: the encoder of a and the decoder of b learn, that of b not."""
+    trainer = toy.build(toy.only("1 * size(judged)"))
+    before = toy.weights(trainer)
+    trainer.step(toy.images(), 0)
+    moved = {name for name, value in trainer.state_dict().items() if not value.equal(before[name])}
+    assert moved == {
+        "encoder.a.conv.weight", "encoder.a.conv.bias", "decoder.b.conv.weight", "decoder.b.conv.bias",
+        "decoder.b.code.weight", "decoder.b.code.bias",
+    }  # fmt: skip

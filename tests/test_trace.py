@@ -1,0 +1,166 @@
+"""A step without data: what is computed, in which shapes, and what is pruned."""
+
+from typing import Any
+
+import pytest
+import torch
+import toy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import i2i_forge
+from i2i_forge.build import build_trainer, trace_recipe
+from i2i_forge.plugins import load_plugins
+from i2i_forge.trace import Trace, trace
+
+CYCLE = "phases.generator.minimize.cycle=10 * l1(cycled, source)"
+
+
+def munit(*, set: list[str] | None = None, drop: list[str] | None = None) -> Trace:
+    recipe = i2i_forge.load_recipe(
+        "munit_edge2shoes", set=["data.size=[64, 96]", "data.batch=2", *(set or [])], drop=drop or []
+    )
+    return trace_recipe(recipe, load_plugins().catalog)
+
+
+@pytest.fixture(scope="module")
+def full() -> Trace:
+    return munit(set=[CYCLE])
+
+
+def test_needs_and_calls(full: Trace) -> None:
+    def node(name: str, phase: str = "generator", route: str = "ab") -> tuple[str, str, str]:
+        return phase, route, name
+
+    assert full.needs[node("translation")] == [node("content"), node("random_style")]
+    assert full.needs[node("cycled")] == [node("recovered_content"), node("style")]
+    assert full.needs[node("content")] == [node("source")]
+    assert full.calls[node("translation")] == ["decoder.b"]
+    assert full.calls[node("cycled")] == ["decoder.a"]
+    assert full.calls[node("content", "discriminator", "ba")] == ["content_encoder.b"]
+    assert node("source") not in full.calls
+    assert full.network_calls == 24
+
+
+def test_closure_is_in_order_of_computation_without_repeats(full: Trace) -> None:
+    closure = full.closure(("generator", "ab", "cycled"))
+    assert [name for _, _, name in closure] == [
+        "source", "content", "random_style", "translation", "recovered_content", "style", "cycled",
+    ]  # fmt: skip
+    for index, node in enumerate(closure):
+        assert all(closure.index(needed) < index for needed in full.needs.get(node, []))
+    assert full.networks(("generator", "ab", "cycled")) == {
+        "content_encoder.a", "content_encoder.b", "style_encoder.a", "decoder.a", "decoder.b",
+    }  # fmt: skip
+
+
+def test_terms_name_their_tensors(full: Trace) -> None:
+    assert full.terms["generator/style/ba"] == [
+        ("generator", "ba", "recovered_style"),
+        ("generator", "ba", "random_style"),
+    ]
+    assert len(full.terms) == 2 * 6
+
+
+def test_shapes(full: Trace) -> None:
+    shapes = {
+        name: shape for (phase, route, name), shape in full.shapes.items() if (phase, route) == ("generator", "ab")
+    }
+    assert shapes == {
+        "source": "2x3x64x96", "content": "2x256x16x24", "style": "2x8", "random_style": "2x8",
+        "reconstruction": "2x3x64x96", "translation": "2x3x64x96", "recovered_content": "2x256x16x24",
+        "recovered_style": "2x8", "cycled": "2x3x64x96", "fake_logits": "2x1x4x6, 2x1x2x3, 2x1x1x1",
+    }  # fmt: skip
+
+
+def test_pruned_is_what_no_term_needs(full: Trace) -> None:
+    assert full.pruned["generator"] == ["real_logits", "target"]
+    assert "cycled" in full.pruned["discriminator"]
+    assert not {"content", "translation", "real_logits"} & set(full.pruned["discriminator"])
+    without = munit(drop=["generator.style"])
+    assert without.pruned["generator"] == ["cycled", "real_logits", "recovered_style", "target"]
+
+
+def test_a_term_whose_schedule_begins_at_zero_is_not_pruned() -> None:
+    traced = munit(set=["phases.generator.minimize.cycle=linear(0, 1, steps=1000) * l1(cycled, source)"])
+    assert "cycled" not in traced.pruned["generator"]
+    assert traced.network_calls == 24
+
+
+def test_parameters_are_those_of_the_paper(full: Trace) -> None:
+    """Specification 1.2: 15,026,187 a generator, 8,271,171 a discriminator, 46,594,716 together."""
+    generator = sum(full.parameters[f"{role}.a"] for role in ("content_encoder", "style_encoder", "decoder"))
+    assert generator == 15_026_187
+    assert full.parameters["discriminator.b"] == 8_271_171
+    assert sum(full.parameters.values()) == 46_594_716
+    assert full.bytes_parameters == 4 * 46_594_716
+
+
+def test_activations_grow_with_the_batch() -> None:
+    one, two = munit(set=["data.batch=1"]), munit()
+    assert one.bytes_activations > 2**20
+    assert two.bytes_activations == pytest.approx(2 * one.bytes_activations, rel=0.01)
+
+
+class Allocated(TorchDispatchMode):
+    """Adds up the bytes of results that are not on the device meta."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, torch.Tensor) and not value.is_meta:
+                self.bytes += value.nbytes
+        return result
+
+
+def test_the_device_meta_costs_no_memory() -> None:
+    recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[CYCLE, "data.size=1024", "data.batch=64"])
+    catalog = load_plugins().catalog
+    with Allocated() as allocated:
+        traced = trace_recipe(recipe, catalog)
+    assert traced.bytes_activations > 2**37
+    assert allocated.bytes < 2**20  # noise of a few numbers, random states
+    trainer = build_trainer(recipe, catalog, "meta")
+    assert all(value.is_meta for value in trainer.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("norm", "scheme"),
+    [
+        ("instance", "kaiming"),
+        ("layer", "gaussian"),
+        ("batch", "xavier"),
+        ("none", "default"),
+        ("spectral", "orthogonal"),
+    ],
+)
+def test_every_norm_and_init_can_be_traced(norm: str, scheme: str) -> None:
+    parts = {"content_encoder": norm, "style_encoder": "none", "discriminator": norm}
+    sets = [f"networks.{role}.norm={name}" for role, name in parts.items()]
+    sets += [f"networks.{role}.init={scheme}" for role in (*parts, "decoder")]
+    sets += [f"networks.{role}.width=4" for role in (*parts, "decoder")] + [
+        "networks.discriminator.augment=[color, flip]"
+    ]
+    sets += ["networks.content_encoder.blocks=1", "networks.discriminator.scales=2"]
+    assert munit(set=[*sets, "data.size=128"]).network_calls == 22
+
+
+def test_a_shared_network_and_a_reverse_pass_are_traced() -> None:
+    networks = toy.recipe().to_data()["networks"] | {"encoder": {"use": "conv"}}
+    traced = trace_recipe(toy.recipe(toy.only("1 * mse(cycled, source)"), networks=networks), toy.catalog())
+    assert traced.calls["phase", "ab", "content"] == ["encoder"]
+    assert ("phase", "ba", "code") in traced.needs["phase", "ab", "cycled"]
+    assert traced.parameters["state.pool"] == 0
+    # `pruned` goes by the name: the code of the way back counts as needed
+    assert "code" not in traced.pruned["phase"]
+
+
+def test_a_trace_takes_any_trainer_on_meta_and_leaves_no_hook() -> None:
+    trainer = build_trainer(toy.recipe(), toy.catalog(), "meta")
+    traced = trace(trainer, {d: torch.empty(5, 3, 8, 8, device="meta") for d in ("a", "b")})
+    assert traced.shapes["translator", "ba", "translation"] == "5x3x8x8"
+    assert not any(module._forward_pre_hooks for _, module in trainer.modules())
