@@ -140,6 +140,7 @@ def read_recipe(
     draft = Draft()
     for data, origins in reversed(list(_with_bases(file))):
         draft.overlay(data, origins)
+    draft.origins[()] = f"{file}:1:1"
     for change in set:
         _apply_set(draft, change)
     for term in drop:

@@ -52,7 +52,7 @@ class Network(_Component):
 
 
 class Optimizer(_Component):
-    """How the parameters of some roles are updated. The entry `default` takes the roles that no other entry names."""
+    """How the parameters of some roles are updated. The entry without `roles` takes those that no other entry names."""
 
     use: str = "adam"
     lr: Annotated[float, Field(gt=0)]

@@ -135,6 +135,15 @@ def test_noise_does_not_depend_on_order_nor_on_what_else_is_drawn() -> None:
             assert torch.equal(getattr(forward, name), alone[name])
 
 
+def test_a_tensor_drawn_in_the_midst_of_another_changes_neither() -> None:
+    inside, before = passes(toy.build())["ab"], passes(toy.build())["ab"]
+    assert torch.equal(before.code, drawn())
+    assert torch.equal(inside.drawn_around, before.drawn_around)
+    assert torch.equal(inside.code, drawn())
+    first, _, second = inside.drawn_around
+    assert not torch.equal(first, second)
+
+
 def test_noise_is_standard_normal_with_the_type_of_like() -> None:
     forward = passes(toy.build())["ab"]
     noise = forward.noise(10_000, 4, like=torch.empty(0, dtype=torch.float64))

@@ -91,10 +91,11 @@ def test_it_is_the_owners_noise_and_dropout(order: str) -> None:
 
 def test_an_owner_that_drops_the_tensor_still_computes_it_before_its_update() -> None:
     """Leaving out the generator's adversarial term must not change which images the critic judges."""
-    owner = {**TRANSLATOR, "minimize": {"gan": "1 * size(fake_logits)", "other": "1 * size(content)"}}
+    other = {"other": "1 * size(target_content)"}  # trains the encoders, and leaves the tensor's needs uncomputed
+    owner = {**TRANSLATOR, "minimize": {"gan": "1 * size(fake_logits)", **other}}
     full = toy.build({"translator": owner, "critic": REUSING})
     report = full.step(toy.images(), 0)
-    dropped = {**TRANSLATOR, "minimize": {"other": "1 * size(content)"}}
+    dropped = {**TRANSLATOR, "minimize": other}
     ablated = toy.build({"translator": dropped, "critic": REUSING}).step(toy.images(), 0)
     assert ablated == {name: value for name, value in report.items() if "/gan/" not in name}
 

@@ -78,6 +78,12 @@ class ToyForward(ForwardPass):
         return torch.stack([self.noise(2, 2, like=self.source), self.noise(2, 2, like=self.source)])
 
     @tensor
+    def drawn_around(self) -> Tensor:
+        """Draws, asks for another tensor that draws, and draws again."""
+        before = self.noise(2, 2, like=self.source)
+        return torch.stack([before, self.code, self.noise(2, 2, like=self.source)])
+
+    @tensor
     def masked(self) -> Tensor:
         return F.dropout(torch.ones_like(self.source), 0.5)
 

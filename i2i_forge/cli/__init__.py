@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from i2i_forge.errors import ForgeError
+from i2i_forge.errors import ForgeError, UsageError, suggest
 
 COMMANDS = {  # name -> (module, one line of help); the modules are imported when the command runs
     "train": ("train", "Train a recipe; the same command again resumes."),
@@ -37,6 +37,14 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"i2i_forge.cli.{COMMANDS[cmd_name][0]}")
         return module.command  # type: ignore[no-any-return]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command; an unknown one is an error that suggests the nearest."""
+        if args[0] not in COMMANDS:
+            raise UsageError(f"there is no command '{args[0]}'", fix=suggest(args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""

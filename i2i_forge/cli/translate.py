@@ -46,9 +46,14 @@ def command(
     default = 4 if translator.latent else 1
     written = translate_files(
         translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
-        interpolate=interpolate or 0, seed=seed, progress=lambda n, total: note(f"{n}/{total} images") if n % 50 == 0 or n == total else None,
+        interpolate=interpolate or 0, seed=seed, progress=_show,
     )  # fmt: skip
     if as_json:
         print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1])})
     else:
         click.echo(f"{len(written) - 1} images and {written[-1]}")
+
+
+def _show(done: int, total: int) -> None:
+    if done % 50 == 0 or done == total:
+        note(f"{done}/{total} images")

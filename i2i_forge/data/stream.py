@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from types import FrameType
 from typing import Any
 
@@ -107,11 +108,12 @@ def batches(
     lost = False
     while first < last:
         try:
-            for batch in _loaded(_loader(streams, first, last, workers, pin)):
-                if isinstance(batch, ForgeError):
-                    raise batch
-                yield batch
-                first += 1
+            with closing(_loaded(_loader(streams, first, last, workers, pin))) as loaded:
+                for batch in loaded:
+                    if isinstance(batch, ForgeError):
+                        raise batch
+                    yield batch
+                    first += 1
         except (RuntimeError, ConnectionError, EOFError) as error:
             if not workers or str(error).startswith("Caught"):  # a mistake in the data set's own code
                 raise
@@ -124,7 +126,7 @@ def batches(
             log.warning("the processes that prepare images are started anew at batch %d: %s", first, error)
 
 
-def _loaded(loader: DataLoader[Any]) -> Iterator[Any]:
+def _loaded(loader: DataLoader[Any]) -> Generator[Any, None, None]:
     """The loader's batches. A lost worker raises while we wait for one; torch alone raises in the midst of a step."""
     batches, waiting = iter(loader), True
     check = signal.getsignal(signal.SIGCHLD)  # torch's: raises when a worker was lost
@@ -144,6 +146,7 @@ def _loaded(loader: DataLoader[Any]) -> Iterator[Any]:
             if ours:
                 check_when_waiting(signal.SIGCHLD, None)
     finally:
+        del batches  # ends the workers, even while an error keeps this frame
         if ours:
             signal.signal(signal.SIGCHLD, check)
 

@@ -1,3 +1,4 @@
+import gc
 import multiprocessing
 import os
 import signal
@@ -75,6 +76,11 @@ def indices(stream, steps, domain="a"):
 
 def draws(stream, steps):
     return {(step, n): float(d) for step in steps for n, d in enumerate(stream.batch(step)["a"][:, 1, 0, 0])}
+
+
+def children():
+    gc.collect()  # iterators that an error of another test kept
+    return set(multiprocessing.active_children())
 
 
 # ---- batch k is a function of (seed, k) ------------------------------------------------------------------------
@@ -272,9 +278,10 @@ def test_the_test_batch_crops_to_the_smallest_image(tmp_path):
 def test_a_worker_lost_during_a_step_does_not_break_the_step(tmp_path):
     """Half a step cannot be taken back: the loss is noticed when the next batch is asked for."""
     stream = make(Numbers(7))
+    before = children()
     source = batches({"main": stream}, 0, 40, 1, pin=False)
     got = [next(source)]
-    [worker] = multiprocessing.active_children()
+    [worker] = children() - before
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
     for _ in range(1000):  # the step: a signal handler that raises would do it here
@@ -286,9 +293,10 @@ def test_a_worker_lost_during_a_step_does_not_break_the_step(tmp_path):
 
 def test_workers_outlast_the_first_request_to_stop():
     stream = make(Numbers(7))
+    before = children()
     source = batches({"main": stream}, 0, 40, 2, pin=False)
     got = [next(source)]
-    for worker in multiprocessing.active_children():
+    for worker in children() - before:
         os.kill(worker.pid, signal.SIGINT)
         os.kill(worker.pid, signal.SIGTERM)
     got += source
@@ -297,10 +305,17 @@ def test_workers_outlast_the_first_request_to_stop():
 
 def test_signal_handlers_and_workers_are_gone_after_closing():
     list(batches({"main": make()}, 0, 1, 1, pin=False))  # torch sets its own, once
-    before = signal.getsignal(signal.SIGCHLD)
+    before, others = signal.getsignal(signal.SIGCHLD), children()
     source = batches({"main": make()}, 0, 40, 2, pin=False)
     next(source)
     assert signal.getsignal(signal.SIGCHLD) is not before
     source.close()
     assert signal.getsignal(signal.SIGCHLD) is before
-    assert multiprocessing.active_children() == []
+    assert children() - others == set()
+
+
+def test_an_error_leaves_no_workers():
+    others = children()
+    with pytest.raises(DataError):
+        list(batches({"main": make(Failing(7))}, 0, 40, 2, pin=False))
+    assert children() - others == set()

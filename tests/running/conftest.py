@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
@@ -27,15 +26,6 @@ SETTINGS = (
     "run.log_every=1", "run.checkpoint_every=1000",
     "run.sample_every=1000", "run.sample_inputs=1", "run.sample_styles=1",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tiny tensors on several threads mostly wait."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ def test_a_request_to_stop_loses_no_step(tiny, straight, forge, train_command, t
         assert tiny.metrics(tmp_path) == tiny.metrics(straight[0])
 
 
+@slow
 def test_a_second_sigint_stops_at_once(tiny, straight, forge, train_command, tmp_path):
     run = forge(*train_command(tmp_path, "steps=10000", "run.checkpoint_every=1"))
     run.wait_for(lambda: lines(tmp_path) >= 2)
@@ -69,6 +70,7 @@ def test_sigkill_and_the_same_command_again(tiny, straight, forge, train_command
         assert tiny.metrics(tmp_path) == tiny.metrics(straight[0])
 
 
+@slow
 def test_a_process_holds_the_folder_until_it_is_gone(tiny, forge, train_command, call_forge, tmp_path):
     first = forge(*train_command(tmp_path, "steps=10000"))
     first.wait_for(lambda: lines(tmp_path) >= 1)

@@ -1,0 +1,113 @@
+"""Components in a recipe's data that do not exist, and options that do not fit them. Works on unchecked data."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+from i2i_forge.errors import suggest
+from i2i_forge.schema import Data, Network
+from i2i_forge.vocabulary import Component, Parameter, Vocabulary
+from i2i_forge.yaml_source import Path as Keys
+
+Problem = tuple[Keys, str]
+_PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}
+
+
+def mapping(value: Any, *keys: str) -> dict[str, Any]:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def component_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Iterator[Problem]:
+    if vocabulary is None:
+        return
+    trainer = one(vocabulary, "trainers", data.get("trainer"))
+    yield from unknown(vocabulary, "trainers", data.get("trainer"), ("trainer",))
+    roles = trainer.roles if trainer else None
+    for role, network in mapping(data, "networks").items():
+        if roles is None:
+            continue
+        if role not in roles:
+            yield ("networks", role), f"{data['trainer']} has no such role; {suggest(role, roles)}"
+        elif isinstance(network, dict):
+            yield from _spec_problems(vocabulary, roles[role], network, ("networks", role), set(Network.model_fields))
+    for role in roles or ():
+        if role not in mapping(data, "networks"):
+            yield ("networks", role), f"this key is missing: {data['trainer']} needs the role '{role}'"
+    for keys, stream in streams(data):
+        yield from _spec_problems(vocabulary, "datasets", stream, keys, set(Data.model_fields))
+
+
+def streams(data: dict[str, Any]) -> Iterator[tuple[Keys, dict[str, Any]]]:
+    main = mapping(data, "data")
+    others = {key: value for key, value in main.items() if isinstance(value, dict) and "use" in value}
+    yield ("data",), {key: value for key, value in main.items() if key not in others}
+    for name, stream in others.items():
+        yield ("data", name), stream
+
+
+def one(vocabulary: Vocabulary, kind: str, name: Any) -> Component | None:
+    found = vocabulary.find(kind, name) if isinstance(name, str) else []
+    return found[0] if len(found) == 1 else None
+
+
+def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterator[Problem]:
+    if not isinstance(name, str):
+        return
+    found = vocabulary.find(kind, name)
+    if not found and vocabulary.complete:
+        yield keys, f"there is no '{name}' among the {kind}; {suggest(name, vocabulary.names(kind), what=kind)}"
+    if len(found) > 1:
+        choices = " or ".join(f"{c.plugin}:{c.name}" for c in found)
+        yield keys, f"'{name}' is both {' and '.join(c.origin for c in found)}; write {choices}"
+
+
+def _spec_problems(
+    vocabulary: Vocabulary, kind: str, spec: dict[str, Any], keys: Keys, engine_keys: set[str]
+) -> Iterator[Problem]:
+    """Problems of a `{use: name, option: value}` mapping."""
+    yield from unknown(vocabulary, kind, spec.get("use"), (*keys, "use"))
+    component = one(vocabulary, kind, spec.get("use"))
+    if component is None or component.options is None:
+        return
+    given = {key: value for key, value in spec.items() if key not in engine_keys}
+    yield from option_problems(component, given, keys)
+
+
+def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> Iterator[Problem]:
+    known = {parameter.name: parameter for parameter in component.options or ()}
+    for key, value in given.items():
+        if key not in known:
+            yield (*keys, key), f"{component.name} has no option '{key}'; {suggest(key, known, what='option')}"
+        elif not _fits(known[key], value):
+            yield (*keys, key), f"{component.name} wants {known[key].annotation} here, not {value!r}"
+    for parameter in known.values():
+        if parameter.default is None and parameter.name not in given:
+            yield (*keys, parameter.name), f"this key is missing: {component.name} needs it"
+
+
+def _fits(parameter: Parameter, value: Any) -> bool:
+    """Whether a value fits an annotation; annotations beyond plain ones and Literal fit everything."""
+    if parameter.annotation is None:
+        return True
+    return _matches(ast.parse(parameter.annotation, mode="eval").body, value)
+
+
+def _matches(node: ast.expr, value: Any) -> bool:
+    match node:
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            return _matches(left, value) or _matches(right, value)
+        case ast.Constant(value=None):
+            return value is None
+        case ast.Name(id=name) if name in _PLAIN:
+            return isinstance(value, _PLAIN[name]) and (name == "bool" or not isinstance(value, bool))  # type: ignore[arg-type]
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            return value in (
+                ast.literal_eval(choices) if isinstance(choices, ast.Tuple) else (ast.literal_eval(choices),)
+            )
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return isinstance(value, list) and all(_matches(item, v) for v in value)
+    return True

@@ -1,0 +1,60 @@
+"""Names, owners, and clashes."""
+
+import pytest
+
+from i2i_forge.errors import PluginError
+from i2i_forge.registry import KINDS, Catalog, Registry
+
+
+def one():
+    pass
+
+
+def other():
+    pass
+
+
+def test_get_and_list():
+    registry = Registry("losses")
+    registry.add("one", one)
+    assert registry.get("one") is one
+    assert list(registry) == ["one"] and len(registry) == 1 and "one" in registry and "two" not in registry
+
+
+def test_a_plugin_cannot_use_a_name_twice():
+    registry = Registry("losses")
+    registry.add("l1", one)
+    with pytest.raises(PluginError, match=r"'l1' is already test_registry\.one; test_registry\.other cannot"):
+        registry.add("l1", other)
+
+
+def test_a_clash_between_plugins_names_both_owners_and_is_resolved_by_qualifying():
+    catalog = Catalog()
+    catalog.registering("first")
+    catalog.losses.add("l1", one)
+    catalog.registering("second")
+    catalog.losses.add("l1", other)
+    with pytest.raises(PluginError) as caught:
+        catalog.losses.get("l1")
+    for part in ("test_registry.one (plugin first)", "test_registry.other (plugin second)", "first:l1", "second:l1"):
+        assert part in str(caught.value)
+    assert catalog.losses.get("first:l1") is one and catalog.losses.get("second:l1") is other
+    assert len(catalog.losses.clashes()) == 1
+    catalog.discard("second")
+    assert catalog.losses.get("l1") is one and catalog.losses.clashes() == []
+
+
+def test_an_unknown_name_suggests_the_nearest_and_the_list():
+    registry = Registry("losses")
+    registry.add("charbonnier", one)
+    registry.add("l1", other)
+    with pytest.raises(PluginError, match="did you mean 'charbonnier'") as caught:
+        registry.get("charbonier")
+    assert "charbonnier, l1" in str(caught.value)
+
+
+def test_catalogs_share_nothing_and_have_every_kind():
+    first, second = Catalog(), Catalog()
+    first.losses.add("l1", one)
+    assert "l1" not in second.losses
+    assert [registry.kind for registry in first.registries()] == list(KINDS)
