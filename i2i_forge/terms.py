@@ -7,13 +7,17 @@ factor   = number | schedule(number, ..., name=number)
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import math
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 from i2i_forge.errors import suggest
 from i2i_forge.schedules import SCHEDULES, Schedule
+
+MAX_LENGTH = 500
+_LARGEST = 1e300
 
 
 class TermSyntaxError(ValueError):
@@ -29,7 +33,7 @@ class Weight:
 
     def at(self, step: int) -> float:
         """The weight at a step (0-based)."""
-        return prod(f(step) if callable(f) else f for f in self.factors)
+        return math.prod(f(step) if callable(f) else f for f in self.factors)
 
     @property
     def is_zero(self) -> bool:
@@ -53,7 +57,7 @@ class Term:
 
 def parse_term(text: str) -> Term:
     """Read `[weight *] loss(tensor, ..., option=literal)`. Raises TermSyntaxError."""
-    *factors, call = _factors(_expression(text))
+    *factors, call = _factors(_expression(text, "a term reads `10 * l1(cycled, source)`"))
     if not isinstance(call, ast.Call):
         raise TermSyntaxError(f"'{ast.unparse(call)}' is not a loss; a term reads `10 * l1(cycled, source)`")
     tensors = []
@@ -62,20 +66,26 @@ def parse_term(text: str) -> Term:
             shown = ast.unparse(argument)
             raise TermSyntaxError(f"'{shown}' is not the name of a tensor; write options by name: `option={shown}`")
         tensors.append(argument.id)
-    return Term(_weight(factors), _dotted(call.func).replace(".", ":"), tuple(tensors), _literals(call))
+    return Term(_weight(factors), _dotted(call.func).replace(".", ":"), tuple(tensors), _named(call, _literal))
 
 
 def parse_weight(text: str | float) -> Weight:
-    """Read a number or a product of schedule calls, as in `schedule: warmup(1000) * step(100_000, 0.5)`."""
-    return _weight(_factors(_expression(str(text))))
+    """Read a number or a product of schedule calls: `warmup(1000) * step(100_000, 0.5)`. Raises TermSyntaxError."""
+    return _weight(_factors(_expression(str(text), "a schedule reads `step(100_000, 0.5)`")))
 
 
-def _expression(text: str) -> ast.expr:
+def _expression(text: str, example: str) -> ast.expr:
+    shown = " ".join(text.split())
+    if len(text) > MAX_LENGTH:
+        raise TermSyntaxError(f"'{shown[:40]} ...' has more than {MAX_LENGTH} characters; {example}")
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # Python's remarks on odd spelling, such as "\\d"
+            node = ast.parse(text.strip(), mode="eval").body
+        ast.unparse(node)  # whatever is nested so deep that a message about it could not be written ends here
+        return node
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         column = f" (column {error.offset})" if isinstance(error, SyntaxError) and error.offset else ""
-        raise TermSyntaxError(f"cannot read '{text}'{column}; a term reads `10 * l1(cycled, source)`") from None
+        raise TermSyntaxError(f"cannot read '{shown}'{column}; {example}") from None
 
 
 def _factors(node: ast.expr) -> list[ast.expr]:
@@ -98,35 +108,53 @@ def _factor(node: ast.expr) -> float | Schedule:
         if name not in SCHEDULES:
             raise TermSyntaxError(f"there is no schedule '{name}'; {suggest(name, SCHEDULES)}")
         try:
-            schedule = SCHEDULES[name](*(_number(argument) for argument in node.args), **_literals(node))
-            schedule(0)
-            return schedule
-        except (TypeError, ArithmeticError) as error:
+            return SCHEDULES[name](*map(_number, node.args), **_named(node, _number))
+        except (TypeError, ValueError) as error:
+            if isinstance(error, TermSyntaxError):
+                raise
             raise TermSyntaxError(f"{ast.unparse(node)}: {error}") from None
     return _number(node)
 
 
 def _number(node: ast.expr) -> float:
-    value = _literal(node)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError):
+        value = None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
         raise TermSyntaxError(f"'{ast.unparse(node)}' is not a number")
     return value
 
 
-def _literals(call: ast.Call) -> dict[str, Any]:
-    options = {}
+def _named(call: ast.Call, read: Callable[[ast.expr], Any]) -> dict[str, Any]:
+    """The arguments given by name."""
+    options: dict[str, Any] = {}
     for keyword in call.keywords:
         if keyword.arg is None:
             raise TermSyntaxError("'**' is not part of a term; write the options out")
-        options[keyword.arg] = _literal(keyword.value)
+        if keyword.arg in options:
+            raise TermSyntaxError(f"'{keyword.arg}' is given twice in {ast.unparse(call)}; keep one")
+        options[keyword.arg] = read(keyword.value)
     return options
 
 
 def _literal(node: ast.expr) -> Any:
     try:
-        return ast.literal_eval(node)
+        value = ast.literal_eval(node)
     except (ValueError, TypeError):
         raise TermSyntaxError(f"'{ast.unparse(node)}' is not a literal; quote it if it is text") from None
+    if not _is_plain(value):
+        raise TermSyntaxError(f"'{ast.unparse(node)}' is not a number, text, True, False, None, or a list of them")
+    return value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is what a recipe can hold, so that it comes back from text as it was."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
+    return value is None or isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= _LARGEST)
 
 
 def _dotted(node: ast.expr) -> str:

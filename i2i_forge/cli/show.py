@@ -77,10 +77,15 @@ def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:
             line = written.minimize[term]
             computed = [n for node in nodes for n in traced.closure(node) if n not in seen]
             seen.update(computed)
-            calls = [
-                f"{n[2]} ({', '.join(traced.calls[n])})" if n in traced.calls else n[2] for n in dict.fromkeys(computed)
-            ]
+            calls = [_computation(n, phase, traced.calls.get(n, [])) for n in dict.fromkeys(computed)]
             equation = line if isinstance(line, str) else line[route]
             table.add_row(*map(Text, (f"{term} {route}", equation, ", ".join(calls) or "nothing new")))
         console().print(table)
     click.echo(f"{traced.network_calls} network calls in a step")
+
+
+def _computation(node: tuple[str, str, str], phase: str, networks: list[str]) -> str:
+    """`translation (decoder.b)`; a tensor of another phase's pass with that phase's name."""
+    owner, _, tensor = node
+    name = tensor if owner == phase else f"{owner}'s {tensor}"
+    return f"{name} ({', '.join(networks)})" if networks else name

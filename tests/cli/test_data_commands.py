@@ -3,7 +3,6 @@
 import csv
 
 import pytest
-import torch
 from PIL import Image
 
 from i2i_forge.cli import main
@@ -11,14 +10,6 @@ from i2i_forge.cli import main
 TINY = ("content_encoder.width=4", "content_encoder.blocks=1", "style_encoder.width=4", "decoder.width=4",
         "decoder.blocks=1", "decoder.mlp_dim=8", "discriminator.width=4", "discriminator.scales=1",
         "discriminator.layers=2")  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import math
 
 import pytest
-import torch
 import yaml
 
 from i2i_forge.build import trace_recipe
@@ -40,14 +39,6 @@ def shoes(host, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shoes")
     host.catalog.datasets.get("procedural_shoes")(count=3, test_count=1).write(folder)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def without_files(name):
