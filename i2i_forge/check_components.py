@@ -58,7 +58,11 @@ def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterato
     if not isinstance(name, str):
         return
     found = vocabulary.find(kind, name)
-    if not found and vocabulary.complete:
+    aside = [(c, why) for c, why in vocabulary.unusable if (c.kind, c.name) == (kind, name.rpartition(":")[2])]
+    if not found and aside:
+        component, why = aside[0]
+        yield keys, f"'{name}' belongs to plugin '{component.plugin}', which cannot be used: {why.splitlines()[0]}"
+    elif not found and vocabulary.complete:
         yield keys, f"there is no '{name}' among the {kind}; {suggest(name, vocabulary.names(kind), what=kind)}"
     if len(found) > 1:
         choices = " or ".join(f"{c.plugin}:{c.name}" for c in found)
@@ -105,9 +109,8 @@ def _matches(node: ast.expr, value: Any) -> bool:
         case ast.Name(id=name) if name in _PLAIN:
             return isinstance(value, _PLAIN[name]) and (name == "bool" or not isinstance(value, bool))  # type: ignore[arg-type]
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            return value in (
-                ast.literal_eval(choices) if isinstance(choices, ast.Tuple) else (ast.literal_eval(choices),)
-            )
+            listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
+            return any(not isinstance(choice, ast.Constant) or choice.value == value for choice in listed)
         case ast.Subscript(value=ast.Name(id="list"), slice=item):
             return isinstance(value, list) and all(_matches(item, v) for v in value)
     return True

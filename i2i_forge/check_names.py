@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from i2i_forge.check_components import Problem, component_problems, mapping, one, option_problems, streams, unknown
@@ -55,10 +55,7 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
             try:
                 parse_weight(entry["schedule"])
             except TermSyntaxError as error:
-                text = str(error).replace(
-                    "a term reads `10 * l1(cycled, source)`", "a schedule reads `step(1000, 0.5)`"
-                )
-                yield ("optimizers", name, "schedule"), text
+                yield ("optimizers", name, "schedule"), str(error)
     rest = [name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("roles") is None]
     for name in rest[1:]:
         yield (
@@ -89,7 +86,7 @@ def _term_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Itera
                 if isinstance(text, str):
                     yield from _one_term(text, at, trainer, vocabulary)
         for tensor in mapping(phase, "reuse"):
-            yield from _tensor_problem(tensor, ("phases", phase_name, "reuse", tensor), trainer)
+            yield from _tensor_problem([tensor], ("phases", phase_name, "reuse", tensor), trainer)
 
 
 def _one_term(text: str, keys: Keys, trainer: Component | None, vocabulary: Vocabulary | None) -> Iterator[Problem]:
@@ -98,8 +95,7 @@ def _one_term(text: str, keys: Keys, trainer: Component | None, vocabulary: Voca
     except TermSyntaxError as error:
         yield keys, str(error)
         return
-    for tensor in term.tensors:
-        yield from _tensor_problem(tensor, keys, trainer)
+    yield from _tensor_problem(term.tensors, keys, trainer)
     if vocabulary is None:
         return
     yield from unknown(vocabulary, "losses", term.loss, keys)
@@ -107,9 +103,15 @@ def _one_term(text: str, keys: Keys, trainer: Component | None, vocabulary: Voca
     if loss is not None and loss.options is not None:
         yield from option_problems(loss, dict(term.options), keys)
     if loss is not None and loss.arguments is not None and loss.arguments != len(term.tensors):
-        yield keys, f"{term.loss} takes {loss.arguments} tensors, here are {len(term.tensors)}"
+        s = "" if loss.arguments == 1 else "s"
+        yield keys, f"{term.loss} takes {loss.arguments} tensor{s}, not {len(term.tensors)}"
 
 
-def _tensor_problem(tensor: str, keys: Keys, trainer: Component | None) -> Iterator[Problem]:
-    if trainer is not None and trainer.tensors is not None and tensor not in trainer.tensors:
-        yield keys, f"{trainer.name} has no tensor '{tensor}'; {suggest(tensor, trainer.tensors)}"
+def _tensor_problem(tensors: Iterable[str], keys: Keys, trainer: Component | None) -> Iterator[Problem]:
+    """At most one problem for all tensors of a term, so that the list of those that exist is said once."""
+    if trainer is None or trainer.tensors is None:
+        return
+    missing = [tensor for tensor in dict.fromkeys(tensors) if tensor not in trainer.tensors]
+    if missing:
+        shown = " and no ".join(f"'{tensor}'" for tensor in missing)
+        yield keys, f"{trainer.name} has no tensor {shown}; {suggest(missing[0], trainer.tensors)}"

@@ -19,6 +19,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MAX_LISTED = 24  # names in one message
+
 
 class ForgeError(Exception):
     """A failure that is explained in one message.
@@ -89,13 +91,17 @@ class Interrupted(ForgeError):
         self.exit_code = 128 + signal_number
 
 
-def suggest(name: str, known: Iterable[str], *, what: str = "one of") -> str:
-    """`did you mean 'cycled'?` for a near miss, followed by the list of what there is.
+def suggest(name: str, known: Iterable[str], *, what: str = "such thing") -> str:
+    """`did you mean 'cycled'?` for a near miss, followed by the list of what there is, as far as it is short.
 
     >>> suggest("cyled", ["cycled", "source"])
     "did you mean 'cycled'? There is: cycled, source"
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
-    there_is = f"There is: {', '.join(names)}" if names else f"There is no {what} at all"
-    return f"did you mean '{near[0]}'? {there_is}" if near else there_is
+    if not names:
+        return f"there {'are' if what.endswith('s') else 'is'} no {what} at all"
+    there_is = ", ".join(names[:MAX_LISTED])
+    if len(names) > MAX_LISTED:
+        there_is += f" and {len(names) - MAX_LISTED} more"
+    return f"did you mean '{near[0]}'? There is: {there_is}" if near else f"there is: {there_is}"

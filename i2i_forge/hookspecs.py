@@ -1,10 +1,18 @@
-"""The hooks a plugin may implement; each is called once per plugin, and one that fails does not stop the others."""
+"""The hooks a plugin may implement.
+
+A plugin whose `register_components` fails is set aside and the others work on; an error in another hook ends the run,
+with a note that names the hook and the plugin.
+"""
 
 from __future__ import annotations
 
+import ast
+import inspect
 from typing import TYPE_CHECKING
 
 import pluggy
+
+from i2i_forge.errors import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,3 +39,24 @@ def run_started(run: Run, step: int) -> None:
 @hookspec
 def step_finished(run: Run, step: int, report: Mapping[str, float]) -> None:
     """Called after each training step with the number of steps done and the step's unweighted losses."""
+
+
+def hook_problem(tree: ast.Module) -> tuple[str, str] | None:
+    """What is wrong with the hooks in a plugin's source, as status and reason; seen without importing it."""
+    hooks = {name: hook for name, hook in globals().items() if hasattr(hook, "i2i_forge_spec")}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="FORGE_API")], value=ast.Constant(value=int(api))) if api != FORGE_API:
+                return "skipped", f"it is written for FORGE_API {api}, this is {FORGE_API}"
+            case ast.FunctionDef(name=name, args=given):
+                marked = any("hookimpl" in ast.unparse(decorator) for decorator in node.decorator_list)
+                if name in hooks and not node.decorator_list:
+                    return "broken", f"{name} is not a hook without `@hookimpl` above it (line {node.lineno})"
+                if marked and name not in hooks:
+                    return "broken", f"there is no hook '{name}' (line {node.lineno}); {suggest(name, hooks)}"
+                known = inspect.signature(hooks[name]).parameters if marked else {}
+                for argument in [*given.posonlyargs, *given.args, *given.kwonlyargs] if marked else ():
+                    if argument.arg not in known:
+                        hint = suggest(argument.arg, known)
+                        return "broken", f"hook {name} has no argument '{argument.arg}' (line {node.lineno}); {hint}"
+    return None

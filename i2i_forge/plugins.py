@@ -7,6 +7,7 @@ file in a `--plugins` folder. A plugin that cannot be used is set aside with the
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -20,6 +21,7 @@ from typing import Any
 
 import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from i2i_forge import hookspecs
 from i2i_forge.errors import PluginError, suggest
@@ -60,7 +62,7 @@ class Host:
         self.manager.add_hookspecs(hookspecs)
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Call a hook of every plugin in turn. Raises PluginError that names the plugin whose hook failed."""
+        """Call a hook of every plugin in turn. An error gets a note that names the hook and the plugin."""
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             wanted = {name: arguments[name] for name in implementation.argnames}
             try:
@@ -72,10 +74,10 @@ class Host:
 
 def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
     """Every plugin there is, without importing any; those that cannot work are marked `skipped` or `broken`."""
-    points = importlib.metadata.entry_points(group=GROUP)
-    plugins = [_announced(p) for p in sorted(points, key=lambda p: (p.dist.name if p.dist else "", p.name))]
-    for folder in folders:
-        plugins += _one_file_plugins(Path(folder))
+    plugins = [_announced(point) for point in importlib.metadata.entry_points(group=GROUP)]
+    plugins.sort(key=lambda plugin: (plugin.distribution, plugin.name))
+    for folder in {Path(folder).resolve(): Path(folder) for folder in folders}.values():
+        plugins += _one_file_plugins(folder)
     only = os.environ.get("FORGE_PLUGINS")
     if only is not None:
         plugins = _selected(plugins, [name.strip() for name in only.split(",") if name.strip()])
@@ -83,7 +85,7 @@ def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
         twins = [p for p in plugins if p.name == plugin.name]
         if len(twins) > 1:
             homes = " and ".join(p.distribution for p in twins)
-            plugin.set_aside("broken", f"the name '{plugin.name}' is used by {homes}; uninstall one")
+            plugin.set_aside("broken", f"the name '{plugin.name}' is used by {homes}; remove or rename one")
         elif plugin.status == "found":
             _read(plugin)
     return plugins
@@ -91,8 +93,14 @@ def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
 
 def read_vocabulary(plugins: Iterable[Plugin]) -> Vocabulary:
     """What the usable plugins provide, from their source."""
+    plugins = list(plugins)
     usable = [p for p in plugins if p.status in ("found", "ok")]
-    return Vocabulary([c for p in usable for c in p.provides], all(p.complete for p in usable))
+    aside = [p for p in plugins if p not in usable]
+    return Vocabulary(
+        [component for p in usable for component in p.provides],
+        all(p.complete for p in usable),
+        [(component, p.reason) for p in aside for component in p.provides],
+    )
 
 
 def load_plugins(folders: Sequence[str | Path] = ()) -> Host:
@@ -100,21 +108,22 @@ def load_plugins(folders: Sequence[str | Path] = ()) -> Host:
     host = Host(find_plugins(folders))
     for plugin in host.plugins:
         if plugin.status == "found":
-            _load(plugin, host)
+            load_plugin(plugin, host)
     return host
 
 
 def _announced(point: importlib.metadata.EntryPoint) -> Plugin:
-    metadata = point.dist.metadata if point.dist else None
-    distribution = metadata["Name"] if metadata else "unknown"
-    plugin = Plugin(point.name, point.value, None, distribution, metadata["Version"] if metadata else "?")
+    plugin = Plugin(point.name, point.value, None, "unknown", "")
     mine = importlib.metadata.version(HOST)
-    for text in (point.dist.requires if point.dist else None) or ():
-        try:
-            needs = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if needs.name.replace("_", "-").lower() == HOST and not needs.specifier.contains(mine, prereleases=True):
+    try:
+        assert point.dist
+        plugin.distribution, plugin.version = point.dist.name or "unknown", point.dist.version or ""
+        requirements = [Requirement(text) for text in point.dist.requires or ()]
+    except (AssertionError, TypeError, KeyError, InvalidRequirement):  # the package's metadata is damaged
+        return plugin
+    for needs in requirements:
+        applies = needs.marker is None or needs.marker.evaluate({"extra": ""})
+        if canonicalize_name(needs.name) == HOST and applies and not needs.specifier.contains(mine, prereleases=True):
             plugin.set_aside("skipped", f"it needs {HOST}{needs.specifier}, this is {mine}; upgrade one of the two")
     return plugin
 
@@ -123,7 +132,7 @@ def _one_file_plugins(folder: Path) -> list[Plugin]:
     if not folder.is_dir():
         raise PluginError(f"--plugins {folder}: there is no such folder", fix="name a folder that holds plugin files")
     files = sorted(f for f in folder.glob("*.py") if not f.name.startswith(("_", ".")))
-    return [Plugin(f.stem, f"i2i_forge_local_{f.stem}", f, f"{folder}{os.sep}", "-") for f in files]
+    return [Plugin(f.stem, f"i2i_forge_local_{f.stem}", f, f"{folder}{os.sep}", "") for f in files]
 
 
 def _selected(plugins: list[Plugin], names: list[str]) -> list[Plugin]:
@@ -136,22 +145,24 @@ def _selected(plugins: list[Plugin], names: list[str]) -> list[Plugin]:
 
 def _read(plugin: Plugin) -> None:
     """Fill in what the plugin provides from its source; catch what would fail at import as far as can be seen."""
-    module = plugin.module.partition(":")[0]
-    plugin.file = plugin.file or module_file(module)
-    if plugin.file is None:
-        top = module.partition(".")[0]
-        if importlib.util.find_spec(top) is None:
-            plugin.set_aside("broken", f"module '{module}' cannot be found; reinstall {plugin.distribution}")
-        plugin.complete = False
-        return
+    module, _, attribute = plugin.module.partition(":")
+    plugin.complete = False
     try:
-        plugin.provides, plugin.complete = read_plugin(plugin.name, module, plugin.file)
-        tree = ast.parse(plugin.file.read_bytes())
-    except (SyntaxError, ValueError, OSError) as error:
+        plugin.file = plugin.file or module_file(module)
+        if plugin.file is None:
+            if importlib.util.find_spec(module.partition(".")[0]) is None:
+                plugin.set_aside("broken", f"module '{module}' cannot be found; reinstall {plugin.distribution}")
+            return
+        tree = ast.parse(plugin.file.read_bytes(), str(plugin.file))
+        if not attribute:
+            plugin.provides, plugin.complete = read_plugin(plugin.name, module, plugin.file)
+    except (SyntaxError, ValueError, OSError, RecursionError) as error:
         plugin.set_aside("broken", f"{type(error).__name__}: {error}")
         return
-    for missing in _missing_imports(tree):
-        plugin.set_aside("broken", f"it imports '{missing}', which is not installed; pip install it")
+    if missing := ", ".join(_missing_imports(tree)):
+        plugin.set_aside("broken", f"it imports {missing}, which cannot be found; pip install it")
+    elif not attribute and (problem := hookspecs.hook_problem(tree)):
+        plugin.set_aside(*problem)
 
 
 def _missing_imports(tree: ast.Module) -> list[str]:
@@ -162,24 +173,30 @@ def _missing_imports(tree: ast.Module) -> list[str]:
     return [top for top in tops if top not in sys.modules and importlib.util.find_spec(top) is None]
 
 
-def _load(plugin: Plugin, host: Host) -> None:
+def load_plugin(plugin: Plugin, host: Host) -> None:
+    """Import a plugin and let it register; what it prints goes to stderr. It is set aside when that fails."""
     try:
-        module = _import(plugin)
-        api = getattr(module, "FORGE_API", hookspecs.FORGE_API)
-        if api != hookspecs.FORGE_API:
-            plugin.set_aside("skipped", f"it is written for FORGE_API {api}, this is {hookspecs.FORGE_API}")
-            return
-        host.manager.register(module, plugin.name)
-        _check_hooks(module, host)
-        host.catalog.registering(plugin.name)
-        register = getattr(module, "register_components", None)
-        if register is not None:
-            register(host.catalog)
-        plugin.status = "ok"
+        with contextlib.redirect_stdout(sys.stderr):
+            _register(plugin, _import(plugin), host)
     except (Exception, SystemExit) as error:
         plugin.set_aside("broken", f"{type(error).__name__}: {error}".strip(": "), traceback.format_exc())
+    if plugin.status != "ok":
         host.manager.unregister(name=plugin.name) if host.manager.has_plugin(plugin.name) else None
         host.catalog.discard(plugin.name)
+
+
+def _register(plugin: Plugin, module: Any, host: Host) -> None:
+    api = getattr(module, "FORGE_API", hookspecs.FORGE_API)
+    if api != hookspecs.FORGE_API:
+        plugin.set_aside("skipped", f"it is written for FORGE_API {api}, this is {hookspecs.FORGE_API}")
+        return
+    host.manager.register(module, plugin.name)
+    _check_hooks(module, host)
+    host.catalog.registering(plugin.name)
+    register = getattr(module, "register_components", None)
+    if register is not None:
+        register(host.catalog)
+    plugin.status = "ok"
 
 
 def _import(plugin: Plugin) -> Any:
@@ -188,7 +205,11 @@ def _import(plugin: Plugin) -> Any:
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         sys.modules[plugin.module] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[plugin.module]
+            raise
         return module
     name, _, attribute = plugin.module.partition(":")
     module = importlib.import_module(name)

@@ -7,21 +7,24 @@ change the result. All mistakes are reported at once, each with file:line:column
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import PrivateAttr, ValidationError
+from pydantic import PrivateAttr
 
+from i2i_forge.check_components import mapping
 from i2i_forge.check_names import name_problems
+from i2i_forge.check_shape import shape_problems
 from i2i_forge.errors import RecipeError, UsageError, suggest
 from i2i_forge.schema import RecipeModel
 from i2i_forge.terms import Term, parse_term
 from i2i_forge.vocabulary import Vocabulary
 from i2i_forge.yaml_source import Path as Keys
 from i2i_forge.yaml_source import parse_scalar, read_yaml
+from i2i_forge.yaml_text import to_yaml
 
 MAX_BASES = 10
 
@@ -44,18 +47,20 @@ class Draft:
         here = self.lookup(at)
         for key, value in data.items():
             keys = (*at, key)
+            if key in here and not (isinstance(value, dict) and isinstance(here[key], dict)):
+                self._forget(keys)
             if value is None:
                 here.pop(key, None)
-                self._forget(keys)
                 continue
             if isinstance(value, dict) and isinstance(here.get(key), dict):
                 self.overlay(value, origins, keys)
                 continue
-            self._forget(keys)
             here[key] = {} if isinstance(value, dict) else value
             self.origins[keys] = origins.get(keys, origins.get((), ""))
             if isinstance(value, dict):
                 self.overlay(value, origins, keys)
+            elif isinstance(value, list):
+                self.origins |= {(*keys, i): origins[*keys, i] for i in range(len(value)) if (*keys, i) in origins}
 
     def lookup(self, keys: Keys) -> dict[str, Any]:
         """The mapping at `keys`, made where it is missing."""
@@ -103,22 +108,7 @@ class Recipe(RecipeModel):
 
     def to_yaml(self) -> str:
         """YAML that loads back as an equal recipe."""
-        return yaml.dump(self.to_data(), Dumper=_Dumper, sort_keys=False, width=120, default_flow_style=None)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes text so that our reader, whose rules differ from YAML 1.1, reads the same text."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    try:
-        quoted = parse_scalar(text) != text
-    except RecipeError:
-        quoted = True
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
-
-
-_Dumper.add_representer(str, _represent_text)
+        return to_yaml(self.to_data())
 
 
 def read_recipe(
@@ -157,17 +147,26 @@ def shipped_recipes() -> dict[str, Path]:
 def find_recipe(source: str | Path) -> Path:
     """The file of a recipe that is given by path or by name."""
     file, shipped = Path(source), shipped_recipes()
-    if file.exists():
-        return file
-    if str(source) in shipped:
+    if str(source) in shipped and not _is(Path.is_file, file):  # a folder of that name may be a run
         found, here = shipped[str(source)], Path.cwd()
         return found.relative_to(here) if found.is_relative_to(here) else found
+    if _is(Path.is_dir, file):
+        raise RecipeError(f"{source or 'the empty name'}: it is a folder", fix="name a recipe's file")
+    if _is(Path.exists, file):
+        return file
     if file.stem in shipped:
         raise RecipeError(
             f"{source}: there is no such file, but a recipe of that name comes with i2i_forge",
             fix=f"name it without folder and ending: {file.stem}",
         )
     raise RecipeError(f"{source}: there is no such recipe", fix=suggest(file.stem, shipped, what="recipe"))
+
+
+def _is(kind: Callable[[Path], bool], file: Path) -> bool:
+    try:
+        return kind(file)
+    except OSError:  # the name is too long
+        return False
 
 
 def _with_bases(file: Path) -> Iterator[tuple[dict[str, Any], dict[Keys, str]]]:
@@ -191,7 +190,7 @@ def _with_bases(file: Path) -> Iterator[tuple[dict[str, Any], dict[Keys, str]]]:
             raise RecipeError(f"{where}: base: is {base!r}", fix="write one recipe's file or name")
         beside = file.parent / base
         try:
-            file = beside if beside.is_file() else find_recipe(base)
+            file = beside if _is(Path.is_file, beside) else find_recipe(base)
         except RecipeError as error:
             raise RecipeError(f"{where}: base: {error.message}", fix=error.fix) from None
 
@@ -201,65 +200,40 @@ def _apply_set(draft: Draft, change: str) -> None:
     keys = tuple(path.strip().split("."))
     if not equals or not all(keys):
         raise UsageError(f"--set {change}: this is not KEY=VALUE", fix="write it as --set data.size=64")
+    if keys == ("base",):
+        raise UsageError(f"--set {change}: the base is not a value of the recipe", fix="write `base:` into a file")
     nested: Any = parse_scalar(text)
-    for key in reversed(keys[1:]):
-        nested = {key: nested}
-    for depth in range(1, len(keys)):
-        parent = draft.data
-        for key in keys[:depth]:
-            parent = parent.get(key, {}) if isinstance(parent, dict) else {}
-        if not isinstance(parent, dict):
+    removes = nested is None
+    here: Any = draft.data
+    for depth, key in enumerate(keys):
+        if not isinstance(here, dict):
             raise UsageError(
-                f"--set {change}: {'.'.join(keys[:depth])} is {parent!r}, it has no keys of its own",
+                f"--set {change}: {'.'.join(keys[:depth])} is {here!r}, it has no keys of its own",
                 fix="`forge show` prints the recipe with its keys",
             )
+        if removes and key not in here:
+            raise UsageError(f"--set {change}: there is no such key to remove", fix=suggest(key, here, what="key"))
+        here = here.get(key, {})
+    for key in reversed(keys[1:]):
+        nested = {key: nested}
     draft.overlay({keys[0]: nested}, {(): f"--set {change}"})
 
 
 def _apply_drop(draft: Draft, term: str) -> None:
     phase, _, name = term.partition(".")
-    phases = {key: value for key, value in draft.data.get("phases", {}).items() if isinstance(value, dict)}
-    known = [f"{key}.{t}" for key, value in phases.items() for t in (value.get("minimize") or {})]
+    known = [f"{key}.{t}" for key, phase in mapping(draft.data, "phases").items() for t in mapping(phase, "minimize")]
     if term not in known:
         raise UsageError(f"--drop {term}: the recipe has no such term", fix=suggest(term, known, what="term"))
     draft.overlay({"phases": {phase: {"minimize": {name: None}}}}, {})
 
 
 def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
-    problems: list[tuple[Keys, str]] = []
-    try:
-        recipe = Recipe.model_validate(draft.data)
-    except ValidationError as error:
-        problems += [_explain(draft, dict(e)) for e in error.errors(include_url=False)]
-    problems += name_problems(draft.data, vocabulary)
+    problems = [*shape_problems(draft.data), *name_problems(draft.data, vocabulary)]
     if problems:
-        seen = dict.fromkeys(f"{draft.where(k)}: {'.'.join(map(str, k))}: {text}" for k, text in problems)
-        lines = sorted(seen)
+        found = {f"{draft.where(keys)}: {'.'.join(map(str, keys))}: {text}" for keys, text in problems}
+        lines = sorted(found, key=lambda line: [int(s) if s.isdecimal() else s for s in re.split("([0-9]+)", line)])
         count = f"{len(lines)} mistakes" if len(lines) > 1 else "1 mistake"
         raise RecipeError("\n".join(lines), fix=f"{count} in the recipe; `forge show` prints the keys and their origin")
+    recipe = Recipe.model_validate(draft.data)
     recipe._origins = draft.origins
     return recipe.named(file.stem)
-
-
-def _explain(draft: Draft, error: dict[str, Any]) -> tuple[Keys, str]:
-    """A pydantic error in plain words."""
-    keys = tuple(k for k in error["loc"] if not (isinstance(k, str) and k.startswith(("dict[", "str", "list[", "["))))
-    if error["type"] == "extra_forbidden":
-        return keys, f"there is no such key; {suggest(str(keys[-1]), _known_keys(keys[:-1]))}"
-    if error["type"] == "missing":
-        return keys, "this key is missing"
-    got = error.get("input")
-    shown = "" if isinstance(got, dict | list) else f", not {got!r}"
-    return keys, f"{error['msg'].removeprefix('Input ').removeprefix('Value error, ')}{shown}"
-
-
-def _known_keys(keys: Keys) -> list[str]:
-    model: Any = RecipeModel
-    match keys:
-        case ("run",):
-            model = RecipeModel.model_fields["run"].annotation
-        case ("phases", _):
-            from i2i_forge.schema import Phase
-
-            model = Phase
-    return [*model.model_fields, *(["base"] if not keys else [])]

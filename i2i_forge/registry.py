@@ -38,7 +38,11 @@ class Registry:
         self._entries: dict[str, list[Entry]] = {}
 
     def add(self, name: str, component: Any) -> None:
-        """Register a class or function. Raises PluginError when this plugin has already used the name."""
+        """Register a class or function. Raises PluginError when this plugin has already used the name, or it is odd."""
+        if not isinstance(name, str) or not name.strip() or ":" in name:
+            raise PluginError(f"{self.kind}: {name!r} cannot be a name", fix="use text without a colon")
+        if self.kind == "losses" and not name.isidentifier():
+            raise PluginError(f"losses: '{name}' cannot be called in a term", fix="use letters, digits and _")
         entry = Entry(name, component, self.plugin)
         others = self._entries.setdefault(name, [])
         for other in others:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Count = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
 
 
 class _Section(BaseModel):
@@ -55,10 +57,10 @@ class Optimizer(_Component):
     """How the parameters of some roles are updated. The entry without `roles` takes those that no other entry names."""
 
     use: str = "adam"
-    lr: Annotated[float, Field(gt=0)]
+    lr: Positive
     roles: list[Name] | None = None
-    schedule: str | float = 1.0  # a factor on the learning rate
-    clip: Annotated[float, Field(gt=0)] | None = None  # largest gradient norm over the entry's parameters together
+    schedule: str | Number = 1.0  # a factor on the learning rate
+    clip: Positive | None = None  # largest gradient norm over the entry's parameters together
 
 
 class Phase(_Section):
@@ -79,7 +81,7 @@ class RunSettings(_Section):
     sample_inputs: Count = 6
     sample_styles: Count = 4
     checkpoint_every: Count = 1000
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 10.0  # at the latest, whatever checkpoint_every says
+    checkpoint_minutes: Positive = 10.0  # at the latest, whatever checkpoint_every says
     keep: Count = 3
 
 

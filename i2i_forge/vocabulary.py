@@ -49,6 +49,7 @@ class Vocabulary:
 
     components: list[Component] = field(default_factory=list)
     complete: bool = True  # False: some plugin registers names that cannot be read from its source
+    unusable: list[tuple[Component, str]] = field(default_factory=list)  # of plugins set aside, and why
 
     def names(self, kind: str) -> list[str]:
         """The names of a kind, sorted."""
@@ -78,19 +79,24 @@ def read_plugin(plugin: str, module: str, file: Path) -> tuple[list[Component], 
     definitions = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
     hook = definitions.get("register_components")
     if not isinstance(hook, ast.FunctionDef) or not hook.args.args:
-        return [], True
-    catalog, found, complete = hook.args.args[0].arg, [], True
+        return [], not _mentions_hook(tree)
+    catalog, found = hook.args.args[0].arg, []
     for call in (node for node in ast.walk(hook) if isinstance(node, ast.Call)):
         kind = _registry_of(call.func, catalog)
-        if kind is None:
-            continue
-        if len(call.args) == 2 and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str):
-            defined = definitions.get(call.args[1].id) if isinstance(call.args[1], ast.Name) else None
-            origin = f"{module}.{ast.unparse(call.args[1])}"
-            found.append(_component(kind, call.args[0].value, plugin, origin, defined, definitions))
-        else:
-            complete = False
-    return found, complete
+        match call.args:
+            case [ast.Constant(value=str(name)), component] if kind is not None:
+                defined = definitions.get(component.id) if isinstance(component, ast.Name) else None
+                origin = f"{module}.{ast.unparse(component)}"
+                found.append(_component(kind, name, plugin, origin, defined, definitions))
+    uses = sum(isinstance(node, ast.Name) and node.id == catalog for node in ast.walk(hook))
+    return found, uses == len(found)  # the catalog is used in no other way
+
+
+def _mentions_hook(tree: ast.Module) -> bool:
+    """Whether a module may have the hook without defining it at its top level: imported, assigned, in an `if`."""
+    nodes = [node for statement in tree.body for node in ast.walk(statement) if not isinstance(statement, ast.ClassDef)]
+    names = [getattr(node, "asname", None) or getattr(node, "name", getattr(node, "id", "")) for node in nodes]
+    return "register_components" in names or "*" in names
 
 
 def _registry_of(function: ast.expr, catalog: str) -> str | None:
@@ -114,7 +120,7 @@ def _component(
             kind, name, plugin, origin, summary, (), None,
             roles=_literal(body.get("roles")),
             routes=_literal(body.get("routes")),
-            tensors=_tensors(forward, definitions) if forward else None,
+            tensors=_tensors(forward, definitions) if isinstance(forward, ast.ClassDef) else None,
         )  # fmt: skip
     options, arguments = _signature(node, is_loss=kind == "losses")
     return Component(kind, name, plugin, origin, summary, options, arguments)
@@ -128,20 +134,22 @@ def _assignments(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
             yield statement.target.id, statement.value
 
 
-def _literal(node: ast.expr | None) -> Any:
+def _literal(node: ast.expr | None) -> dict[str, Any] | None:
     try:
-        return ast.literal_eval(node) if node is not None else None
+        value = ast.literal_eval(node) if node is not None else None
     except (ValueError, TypeError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def _tensors(node: ast.ClassDef, definitions: dict[str, Any]) -> frozenset[str] | None:
     """The names of a forward pass's tensors; None when a base class is not in the same file."""
     names = {"source", "target"}
-    for base in node.bases:
-        if ast.unparse(base).rpartition(".")[2] == "ForwardPass":
+    others = {name: other for name, other in definitions.items() if other is not node}  # one may extend its namesake
+    for base in map(ast.unparse, node.bases):
+        if base.rpartition(".")[2] == "ForwardPass":
             continue
-        inherited = _tensors(definitions[n], definitions) if (n := ast.unparse(base)) in definitions else None
+        inherited = _tensors(others[base], others) if isinstance(others.get(base), ast.ClassDef) else None
         if inherited is None:
             return None
         names |= inherited
@@ -153,18 +161,23 @@ def _tensors(node: ast.ClassDef, definitions: dict[str, Any]) -> frozenset[str] 
 def _signature(
     node: ast.ClassDef | ast.FunctionDef, *, is_loss: bool
 ) -> tuple[tuple[Parameter, ...] | None, int | None]:
-    """The options, and for a loss the number of tensors it takes."""
+    """The options, and for a loss the number of tensors it takes. A decorator may change both."""
+    if node.decorator_list:
+        return None, None
     if isinstance(node, ast.FunctionDef):
         parameters = _parameters(node.args)
         if not is_loss or parameters is None:
             return parameters, None
-        return tuple(p for p in parameters if p.default is not None), sum(p.default is None for p in parameters)
+        by_name = {a.arg for a in node.args.kwonlyargs}
+        options = tuple(p for p in parameters if p.default is not None or p.name in by_name)
+        return options, len(parameters) - len(options)
     methods = {s.name: s for s in node.body if isinstance(s, ast.FunctionDef)}
-    if "__init__" not in methods:
-        return (None if node.bases else ()), None
     call = methods.get("forward") or methods.get("__call__")
     takes = _parameters(call.args, skip=1) if call and is_loss else None
-    return _parameters(methods["__init__"].args, skip=1), len(takes) if takes is not None else None
+    count = len(takes) if takes is not None and all(p.default is None for p in takes) else None
+    if "__init__" not in methods:
+        return (None if node.bases else ()), count
+    return _parameters(methods["__init__"].args, skip=1), count
 
 
 def _parameters(arguments: ast.arguments, skip: int = 0) -> tuple[Parameter, ...] | None:

@@ -9,9 +9,9 @@ ROOT = Path(__file__).parents[1]
 LADDER = [  # lowest first; a module imports only from rungs below its own
     {"errors", "paths", "schedules", "seeding"},
     {"distributed", "foreign", "hookspecs", "nn", "precision", "registry", "terms", "yaml_source"},
-    {"data", "forward_pass", "images", "optimizers", "schema", "vocabulary"},
+    {"data", "forward_pass", "images", "optimizers", "schema", "vocabulary", "yaml_text"},
     {"check_components", "passes", "plugins"},
-    {"check_names", "trainer"},
+    {"check_names", "check_shape", "trainer"},
     {"recipe"},
     {"trace"},
     {"build", "checkpoint"},

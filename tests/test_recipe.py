@@ -151,7 +151,7 @@ def test_drop(write):
 
 REPLACED = [  # what is replaced, by what, and the place and words of the mistake
     ("steps: 10", "setps: 10", "r.yaml:2:1: setps: there is no such key; did you mean 'steps'"),
-    ("steps: 10", "steps: ten", "r.yaml:2:1: steps: should be a valid integer, not 'ten'"),
+    ("steps: 10", "steps: ten", "r.yaml:2:1: steps: should be a whole number, not 'ten'"),
     ("steps: 10", "steps: 0", "r.yaml:2:1: steps: should be greater than or equal to 1, not 0"),
     ("steps: 10", "steps: 10\nrun: {kep: 3}", "r.yaml:3:7: run.kep: there is no such key; did you mean 'keep'"),
     ("steps: 10", "steps: 10\nprecision: fp16", "r.yaml:3:1: precision: should be 'fp32' or 'bf16', not 'fp16'"),
@@ -164,7 +164,7 @@ REPLACED = [  # what is replaced, by what, and the place and words of the mistak
     ("size: 64}", "sise: 64}", "r.yaml:3:31: data.sise: procedural_shoes has no option 'sise'; did you mean 'size'"),
     ("l1(reconstruction, source)", "l1(reconstrution, source)",
      "r.yaml:19:7: phases.generator.minimize.image: munit has no tensor 'reconstrution'; did you mean"),
-    ("l1(reconstruction, source)", "l1(source)", "minimize.image: l1 takes 2 tensors, here are 1"),
+    ("l1(reconstruction, source)", "l1(source)", "minimize.image: l1 takes 2 tensors, not 1"),
     ("l1(reconstruction, source)", "l7(reconstruction, source)", "minimize.image: there is no 'l7' among the losses"),
     ("10 * l1(reconstruction, source)", "10 * l1(", "minimize.image: cannot read '10 * l1('"),
     ("10 * l1(reconstruction, source)", "{ax: 'l1(source, source)'}", "minimize.image.ax: munit has no route 'ax'"),

@@ -26,18 +26,22 @@ def command(
 ) -> None:
     """Report every mistake in RECIPE, each with file:line:column; then take one step on tensors without data."""
     checked = checked_recipe(recipe, changes, drop, folders)
-    facts = {"recipe": checked.name, "ok": True} | ({} if no_step else _facts(checked, folders))
+    facts = {} if no_step else _facts(checked, folders)
     if as_json:
-        print_json(facts)
+        print_json({"recipe": checked.name, "ok": True, **facts})
         return
     click.echo(f"{checked.name}: no mistakes")
-    for key, value in facts.items():
-        if key not in ("recipe", "ok"):
-            click.echo(f"  {key.replace('_', ' ')}: {value}")
+    if facts:
+        memory, activations = (facts[key] / 2**30 for key in ("bytes", "bytes_of_activations"))
+        click.echo(f"  parameters: {facts['parameters']:,}")
+        click.echo(f"  network calls per step: {facts['network_calls']}")
+        click.echo(f"  memory of a step: about {memory:.2f} GiB, {activations:.2f} of it activations")
+        for name, shape in facts["shapes"].items():
+            click.echo(f"  shape of {name}: {shape}")
 
 
 def _facts(recipe: Recipe, folders: tuple[Path, ...]) -> dict[str, Any]:
-    """Parameters, shapes and memory of one step, from a step without data."""
+    """Parameters, network calls, shapes and memory of one step, from a step without data."""
     from i2i_forge.build import trace_recipe
 
     traced = trace_recipe(recipe, loaded_host(folders).catalog)
@@ -45,8 +49,9 @@ def _facts(recipe: Recipe, folders: tuple[Path, ...]) -> dict[str, Any]:
     memory = 4 * traced.bytes_parameters + traced.bytes_activations
     shapes = {name: shape for (_, _, name), shape in traced.shapes.items()}
     return {
-        "parameters": f"{sum(traced.parameters.values()):,}",
-        "network_calls_per_step": traced.network_calls,
-        "memory_of_a_step_about": f"{memory / 2**30:.2f} GiB, {traced.bytes_activations / 2**30:.2f} of it activations",
-        **{f"shape of {name}": shape for name, shape in shapes.items() if name in ("source", "translation", "content")},
+        "parameters": sum(traced.parameters.values()),
+        "network_calls": traced.network_calls,
+        "bytes": memory,
+        "bytes_of_activations": traced.bytes_activations,
+        "shapes": {name: shapes[name] for name in ("source", "content", "translation") if name in shapes},
     }

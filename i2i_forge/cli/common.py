@@ -58,9 +58,11 @@ def loaded_host(folders: Sequence[Path]) -> Host:
 
 
 def complain_about(plugins: Sequence[Plugin]) -> None:
-    """One line on stderr for each plugin that cannot be used."""
+    """One line on stderr for each plugin that cannot be used, once in a command."""
+    said: set[str] = click.get_current_context().meta.setdefault("i2i_forge.said", set())
     for plugin in plugins:
-        if plugin.status in ("broken", "skipped"):
+        if plugin.status in ("broken", "skipped") and plugin.name not in said:
+            said.add(plugin.name)
             warn(f"plugin '{plugin.name}' is set aside: {plugin.reason.splitlines()[0]}")
 
 

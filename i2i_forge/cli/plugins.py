@@ -5,16 +5,31 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, print_json
+from i2i_forge.cli.common import console, json_option, note, print_json
 from i2i_forge.errors import PluginError, suggest
 from i2i_forge.plugins import HOST, Plugin, find_plugins
+from i2i_forge.vocabulary import Component
 
-PROBE_TIMEOUT = 60
+PROBE_TIMEOUT = 60  # seconds
+PROBE = """\
+import json, os, sys
+out = os.dup(1); os.dup2(2, 1)  # what plugins print must not mix with the answer
+from i2i_forge.plugins import Host, load_plugin
+from i2i_forge.cli.plugins import found
+for plugin in found(sys.argv[2:]):
+    if plugin.name not in json.loads(sys.argv[1]):
+        os.write(out, json.dumps([plugin.name]).encode() + b"\\n")
+        load_plugin(plugin, host := Host([]))
+        provides = {registry.kind: list(registry) for registry in host.catalog.registries() if len(registry)}
+        facts = [plugin.name, plugin.status, plugin.reason, plugin.detail, provides]
+        os.write(out, json.dumps(facts).encode() + b"\\n")
+"""
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -54,51 +69,62 @@ def _list(folders: tuple[Path, ...], as_json: bool, why: str | None) -> None:
     for plugin in plugins:
         provides = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in _provides(plugin).items())
         status = plugin.status if not plugin.reason else f"{plugin.status}: {plugin.reason}"
-        table.add_row(*map(Text, (plugin.name, f"{plugin.distribution} {plugin.version}", status, provides or "hooks")))
+        origin = f"{plugin.distribution} {plugin.version}".strip()
+        table.add_row(*map(Text, (plugin.name, origin, status, provides or ("hooks" if status == "ok" else ""))))
+    if not plugins:
+        note("no plugins: FORGE_PLUGINS chooses none")
+        return
     console().print(table)
+
+
+def found(folders: Sequence[str | Path]) -> list[Plugin]:
+    """Other people's plugins, not yet imported."""
+    return [p for p in find_plugins(folders) if p.status == "found" and p.distribution != HOST]
 
 
 def _try_foreign(plugins: list[Plugin], folders: tuple[Path, ...]) -> None:
     """Import the plugins that are not ours in another process; ours have been read and are covered by our tests."""
-    for plugin in plugins:
-        if plugin.status == "found" and plugin.distribution == HOST:
-            plugin.status = "ok"
-    foreign = [plugin for plugin in plugins if plugin.status == "found"]
-    if not foreign:
-        return
+    untried = {plugin.name: plugin for plugin in plugins if plugin.status == "found"}
+    for name in [name for name, plugin in untried.items() if plugin.distribution == HOST]:
+        untried.pop(name).status = "ok"
+    skip: list[str] = []
+    while untried:
+        lines, ending = _probe(skip, folders)
+        begun = [name for name, *outcome in lines if not outcome]
+        for name, *outcome in lines:
+            if outcome and name in untried:
+                plugin = untried.pop(name)
+                plugin.status, plugin.reason, plugin.detail, live = outcome
+                plugin.provides = plugin.provides if plugin.complete else _components(plugin, live)
+        culprits = [name for name in begun[-1:] if name in untried] or list(untried)  # it died in the last one it began
+        for name in culprits:
+            untried.pop(name).set_aside("broken", ending)
+        skip += [*begun, *culprits]
+
+
+def _probe(skip: list[str], folders: tuple[Path, ...]) -> tuple[list[list[Any]], str]:
+    """What PROBE wrote about the plugins that are not in `skip`, and how it ended."""
+    command_line = [sys.executable, "-c", PROBE, json.dumps(skip), *map(str, folders)]
     try:
-        outcome = _probe(folders)
-    except (subprocess.TimeoutExpired, ValueError):
-        for plugin in foreign:
-            plugin.set_aside("broken", f"importing the plugins hangs or crashes (waited {PROBE_TIMEOUT} s at most)")
-        return
-    for plugin in foreign:
-        found = outcome.get(plugin.name)
-        if found:
-            plugin.status, plugin.reason, plugin.detail = found
+        done = subprocess.run(command_line, capture_output=True, timeout=PROBE_TIMEOUT, check=False)
+        output, ending = done.stdout, f"importing it ends Python (exit code {done.returncode})"
+    except subprocess.TimeoutExpired as error:
+        output, ending = error.stdout or b"", f"importing it hangs (waited {PROBE_TIMEOUT} s)"
+    return [json.loads(line) for line in output.splitlines()], ending
 
 
-def _probe(folders: tuple[Path, ...]) -> dict[str, list[str]]:
-    """name -> status, reason, detail, of every plugin as imported elsewhere."""
-    code = (
-        "import sys, json, os\n"
-        "out = os.dup(1); os.dup2(2, 1)\n"  # what plugins print must not mix with the answer
-        "from i2i_forge.plugins import load_plugins\n"
-        "host = load_plugins(sys.argv[1:])\n"
-        "os.write(out, json.dumps({p.name: [p.status, p.reason, p.detail] for p in host.plugins}).encode())\n"
-    )
-    command_line = [sys.executable, "-c", code, *map(str, folders)]
-    done = subprocess.run(command_line, capture_output=True, timeout=PROBE_TIMEOUT, check=False)
-    return dict(json.loads(done.stdout))
+def _components(plugin: Plugin, live: dict[str, list[str]]) -> list[Component]:
+    """What a plugin has registered, when its source does not tell."""
+    return [Component(kind, name, plugin.name, plugin.module) for kind, names in live.items() for name in names]
 
 
 def _explain(plugins: list[Plugin], name: str) -> None:
     for plugin in plugins:
         if plugin.name == name:
-            click.echo(f"{plugin.name}: {plugin.status}. {plugin.reason}".rstrip())
+            click.echo(f"{plugin.name}: {plugin.status}{f', {plugin.reason}' if plugin.reason else ''}")
             click.echo(plugin.detail, nl=False)
             return
-    raise PluginError(f"there is no plugin '{name}'", fix=suggest(name, [p.name for p in plugins]))
+    raise PluginError(f"there is no plugin '{name}'", fix=suggest(name, [p.name for p in plugins], what="plugin"))
 
 
 def _provides(plugin: Plugin) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ import click
 
 from i2i_forge.cli.common import checked_recipe, console, json_option, loaded_host, print_json, recipe_options
 from i2i_forge.recipe import Recipe
+from i2i_forge.yaml_text import to_inline_yaml
 
 
 @click.command("show")
@@ -31,26 +32,22 @@ def command(
     elif as_json:
         print_json(checked.to_data())
     else:
-        for line, origin in _lines(checked.to_data(), (), checked):
-            click.echo(f"{line:<72} # {origin}" if origin else line)
+        lines = _lines(checked.model_dump(exclude_none=True), (), checked)
+        width = min(max(len(line) for line, _ in lines), 72)
+        for line, origin in lines:
+            click.echo(f"{line:<{width}} # {origin}" if origin else line)
 
 
 def _lines(data: Any, keys: tuple[str, ...], recipe: Recipe) -> list[tuple[str, str]]:
     """YAML lines, each with where its value was written."""
     found = []
     for key, value in data.items():
-        here, indent = (*keys, key), "  " * len(keys)
-        if isinstance(value, dict):
-            found += [(f"{indent}{key}:", ""), *_lines(value, here, recipe)]
-        else:
-            found.append((f"{indent}{key}: {_inline(value)}", recipe.origins.get(here, "")))
+        here, start = (*keys, key), "  " * len(keys) + to_inline_yaml(key) + ":"
+        if isinstance(value, dict) and value:
+            found += [(start, ""), *_lines(value, here, recipe)]
+        elif value != {} or here in recipe.origins:
+            found.append((f"{start} {to_inline_yaml(value)}", recipe.origins.get(here, "default")))
     return found
-
-
-def _inline(value: Any) -> str:
-    import yaml
-
-    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
 
 
 def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:

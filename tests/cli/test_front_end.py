@@ -79,7 +79,7 @@ def test_check_takes_a_step_without_data(forge):
     code, out, _ = forge("check", "munit_edge2shoes")
     assert code == 0 and "no mistakes" in out and "46,594,716" in out and "1x256x64x64" in out
     facts = json.loads(forge("check", "munit_edge2shoes", "--json")[1])
-    assert facts["network_calls_per_step"] == 22 and facts["ok"]
+    assert facts["network_calls"] == 22 and facts["ok"]
 
 
 def test_show_has_the_origin_of_each_value(forge):
