@@ -16,12 +16,14 @@ _PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
 def mapping(value: Any, *keys: str) -> dict[str, Any]:
+    """The mapping under these keys; an empty one where there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
 def component_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Iterator[Problem]:
+    """Trainer, networks and data sets: unknown names and roles, options that do not fit."""
     if vocabulary is None:
         return
     trainer = one(vocabulary, "trainers", data.get("trainer"))
@@ -34,6 +36,7 @@ def component_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> I
             yield ("networks", role), f"{data['trainer']} has no such role; {suggest(role, roles)}"
         elif isinstance(network, dict):
             yield from _spec_problems(vocabulary, roles[role], network, ("networks", role), set(Network.model_fields))
+            yield from _domain_problems(trainer, network, ("networks", role, "per"))
     for role in roles or ():
         if role not in mapping(data, "networks"):
             yield ("networks", role), f"this key is missing: {data['trainer']} needs the role '{role}'"
@@ -41,7 +44,17 @@ def component_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> I
         yield from _spec_problems(vocabulary, "datasets", stream, keys, set(Data.model_fields))
 
 
+def _domain_problems(trainer: Component | None, network: dict[str, Any], keys: Keys) -> Iterator[Problem]:
+    """Domains in `per` that no route of the trainer goes through."""
+    per, routes = network.get("per"), (trainer.routes if trainer else None) or {}
+    domains = {domain for route in routes.values() for domain in route}
+    for index, domain in enumerate(per if isinstance(per, list) and domains else ()):
+        if isinstance(domain, str) and domain not in domains:
+            yield (*keys, index), f"there is no domain '{domain}'; {suggest(domain, domains)}"
+
+
 def streams(data: dict[str, Any]) -> Iterator[tuple[Keys, dict[str, Any]]]:
+    """The keys and the data of the main stream, and of those that `data` names."""
     main = mapping(data, "data")
     others = {key: value for key, value in main.items() if isinstance(value, dict) and "use" in value}
     yield ("data",), {key: value for key, value in main.items() if key not in others}
@@ -50,11 +63,13 @@ def streams(data: dict[str, Any]) -> Iterator[tuple[Keys, dict[str, Any]]]:
 
 
 def one(vocabulary: Vocabulary, kind: str, name: Any) -> Component | None:
+    """The component of that name, if there is exactly one."""
     found = vocabulary.find(kind, name) if isinstance(name, str) else []
     return found[0] if len(found) == 1 else None
 
 
 def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterator[Problem]:
+    """A name that is not there, that belongs to a broken plugin, or that two plugins bring."""
     if not isinstance(name, str):
         return
     found = vocabulary.find(kind, name)
@@ -82,6 +97,7 @@ def _spec_problems(
 
 
 def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> Iterator[Problem]:
+    """Options that the component does not have or that do not fit, and required ones that are missing."""
     known = {parameter.name: parameter for parameter in component.options or ()}
     for key, value in given.items():
         if key not in known:

@@ -7,6 +7,7 @@ from typing import Any
 
 from i2i_forge.check_components import Problem, component_problems, mapping, one, option_problems, streams, unknown
 from i2i_forge.errors import suggest
+from i2i_forge.schema import RULES
 from i2i_forge.terms import TermSyntaxError, parse_term, parse_weight
 from i2i_forge.vocabulary import Component, Vocabulary
 from i2i_forge.yaml_source import Path as Keys
@@ -51,6 +52,9 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
             elif role in taken:
                 yield at, f"'{role}' is already in optimizers.{taken[role]}"
             taken[role] = name
+        rule = entry.get("use") if isinstance(entry, dict) else None
+        if isinstance(rule, str) and rule not in RULES:
+            yield ("optimizers", name, "use"), f"there is no optimizer '{rule}'; {suggest(rule, RULES)}"
         if isinstance(entry, dict) and isinstance(entry.get("schedule"), str):
             try:
                 parse_weight(entry["schedule"])
@@ -63,8 +67,10 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
             f"'{rest[0]}' takes the roles that no entry names already; give '{name}' its `roles`",
         )
     trained = {role for phase in mapping(data, "phases").values() for _, role in _texts(phase, "trains")}
-    for role in sorted(trained & set(roles) - set(taken)) if entries and not rest else ():
-        yield ("optimizers",), f"no entry takes '{role}', which is trained; add an entry without `roles`, or name it"
+    left = sorted(trained & set(roles) - set(taken))
+    if left and entries and not rest:
+        shown = ", ".join(f"'{role}'" for role in left)
+        yield ("optimizers",), f"no entry takes {shown}, which a phase trains; name it in `roles`, or add a `default`"
 
 
 def _texts(section: Any, key: str) -> list[tuple[int, str]]:

@@ -1,8 +1,4 @@
-"""The hooks a plugin may implement.
-
-A plugin whose `register_components` fails is set aside and the others work on; an error in another hook ends the run,
-with a note that names the hook and the plugin.
-"""
+"""The hooks a plugin may implement. One that fails is set aside with a note; the others and the run go on."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from i2i_forge import hookspecs
-from i2i_forge.errors import PluginError, suggest
+from i2i_forge.errors import ForgeError, PluginError, suggest
 from i2i_forge.registry import Catalog
 from i2i_forge.vocabulary import Component, Vocabulary, module_file, read_plugin
 
@@ -61,15 +61,18 @@ class Host:
         self.manager = pluggy.PluginManager(GROUP)
         self.manager.add_hookspecs(hookspecs)
 
-    def call(self, hook: str, **arguments: Any) -> None:
-        """Call a hook of every plugin in turn. An error gets a note that names the hook and the plugin."""
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            wanted = {name: arguments[name] for name in implementation.argnames}
+    def call(self, hook: str, **arguments: Any) -> list[tuple[str, Exception]]:
+        """Call a hook of every plugin in turn; one that fails is not called again, and is returned with its error."""
+        failed: list[tuple[str, Exception]] = []
+        for implementation in list(getattr(self.manager.hook, hook).get_hookimpls()):
             try:
-                implementation.function(**wanted)
+                implementation.function(**{name: arguments[name] for name in implementation.argnames})
+            except ForgeError:
+                raise  # said on purpose, to whoever waits for the run
             except Exception as error:
-                error.add_note(f"in hook {hook} of plugin '{implementation.plugin_name}'")
-                raise
+                failed.append((implementation.plugin_name, error))
+                self.manager.unregister(name=implementation.plugin_name)
+        return failed
 
 
 def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:

@@ -103,11 +103,11 @@ class Recipe(RecipeModel):
         }
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data that loads back as an equal recipe."""
+        """Plain data that loads back as a recipe of the same values."""
         return self.model_dump(exclude_unset=True)
 
     def to_yaml(self) -> str:
-        """YAML that loads back as an equal recipe."""
+        """YAML that loads back as a recipe of the same values."""
         return to_yaml(self.to_data())
 
 

@@ -85,7 +85,7 @@ class Run:
             if slow_here(self.device, self.recipe.precision):
                 self._note("this processor has no bfloat16 instructions: fp32 will be many times faster than bf16")
             done = self._resume()
-            self.host.call("run_started", run=self, step=done)
+            self._tell("run_started", step=done)
             try:
                 self._show("start", done, self.recipe.steps)
                 workers, pin = self.recipe.data.workers, self.device.type == "cuda"
@@ -123,7 +123,7 @@ class Run:
                 entry = self._record(done, report, (done - logged_at) / max(now - logged, 1e-9))
                 logged, logged_at = now, done
             self._show("step", done, entry)
-            self.host.call("step_finished", run=self, step=done, report=report)
+            self._tell("step_finished", step=done, report=report)
             late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
             if done % settings.checkpoint_every == 0 or last or late or requests:
                 self.save(done)
@@ -173,6 +173,11 @@ class Run:
                 self._note(f"{self.folder.metrics} cannot be written ({error.strerror}); training goes on without it")
             self._recording = False
         return entry
+
+    def _tell(self, hook: str, **arguments: Any) -> None:
+        """Call a hook; a plugin that fails in it must not cost the run."""
+        for plugin, error in self.host.call(hook, run=self, **arguments):
+            self._note(f"plugin '{plugin}' failed in {hook} and is not called again: {type(error).__name__}: {error}")
 
     def _note(self, text: str) -> None:
         log.info(text)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+RULES = ("adam", "adamw", "rmsprop", "sgd")  # of optimizers; the classes are in optimizers.py
 Positive = Annotated[Number, Field(gt=0)]
 
 

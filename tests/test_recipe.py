@@ -174,7 +174,7 @@ REPLACED = [  # what is replaced, by what, and the place and words of the mistak
      "phases.discriminator.reuse.translation: there is no other phase 'genrator'; did you mean 'generator'"),
     ("lr: 1e-4}", "lr: -1}", "r.yaml:10:24: optimizers.default.lr: should be greater than 0, not -1"),
     ("lr: 1e-4}", "lr: 1e-4, schedule: setp(3)}", "optimizers.default.schedule: there is no schedule 'setp'; did you"),
-    ("  default: {", "  default: {roles: [decoder], ", "no entry takes 'content_encoder', which is trained"),
+    ("  default: {", "  default: {roles: [decoder], ", "no entry takes 'content_encoder', 'discriminator', 'style_encoder', which a"),
     ("lr: 1e-4}", "lr: 1e-4}\n  two: {lr: 1, roles: [decoder]}\n  three: {lr: 1, roles: [decoder]}",
      "optimizers.three.roles.0: 'decoder' is already in optimizers.two"),
 ]  # fmt: skip

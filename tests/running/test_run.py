@@ -413,3 +413,24 @@ def test_usage_errors_of_python_callers(tiny, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError):
         tiny.run(tmp_path / "file", "steps=1").train()
+
+
+def test_a_plugin_that_fails_in_a_hook_does_not_cost_the_run(tiny, straight, tmp_path):
+    (tmp_path / "fails.py").write_text(
+        "from i2i_forge import hookimpl\n"
+        "@hookimpl\ndef step_finished(step):\n"
+        "    assert step <= 2\n    if step == 2:\n        raise ValueError('no luck')\n"
+    )
+    host, notes = load_plugins([tmp_path]), []
+
+    class Notes:
+        def start(self, done, steps): ...
+        def step(self, done, entry): ...
+        def stop(self): ...
+        def note(self, text):
+            notes.append(text)
+
+    assert tiny.train(tmp_path / "run", host=host, progress=Notes()) == straight[1]
+    assert [n for n in notes if "fails" in n] == [
+        "plugin 'fails' failed in step_finished and is not called again: ValueError: no luck"
+    ]
