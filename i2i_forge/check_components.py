@@ -73,12 +73,13 @@ def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterato
     if not isinstance(name, str):
         return
     found = vocabulary.find(kind, name)
-    aside = [(c, why) for c, why in vocabulary.unusable if (c.kind, c.name) == (kind, name.rpartition(":")[2])]
+    bare = name.rpartition(":")[2]
+    aside = [(c, why) for c, why in vocabulary.unusable if (c.kind, c.name) == (kind, bare)]
     if not found and aside:
         component, why = aside[0]
         yield keys, f"'{name}' belongs to plugin '{component.plugin}', which cannot be used: {why.splitlines()[0]}"
     elif not found and vocabulary.complete:
-        yield keys, f"there is no '{name}' among the {kind}; {suggest(name, vocabulary.names(kind), what=kind)}"
+        yield keys, f"there is no '{name}' among the {kind}; {suggest(bare, vocabulary.names(kind), what=kind)}"
     if len(found) > 1:
         choices = " or ".join(f"{c.plugin}:{c.name}" for c in found)
         yield keys, f"'{name}' is both {' and '.join(c.origin for c in found)}; write {choices}"

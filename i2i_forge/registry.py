@@ -60,7 +60,7 @@ class Registry:
         if not found:
             raise PluginError(
                 f"{self.kind}: there is no '{name}'",
-                fix=f"{suggest(name, self._entries, what=self.kind)}. `forge plugins` lists which plugin brings what",
+                fix=f"{suggest(bare, self._entries, what=self.kind)}. `forge plugins` lists which plugin brings what",
             )
         if len(found) > 1:
             raise PluginError(

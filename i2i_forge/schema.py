@@ -60,7 +60,7 @@ class Optimizer(_Component):
     use: str = "adam"
     lr: Positive
     roles: list[Name] | None = None
-    schedule: str | Number = 1.0  # a factor on the learning rate
+    schedule: Number | str = 1.0  # a factor on the learning rate
     clip: Positive | None = None  # largest gradient norm over the entry's parameters together
 
 

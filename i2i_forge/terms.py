@@ -84,6 +84,8 @@ def _expression(text: str, example: str) -> ast.expr:
         ast.unparse(node)  # whatever is nested so deep that a message about it could not be written ends here
         return node
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        if text.count("(") > text.count(")"):
+            example += "; inside { } quote it, for a comma ends a value there"
         column = f" (column {error.offset})" if isinstance(error, SyntaxError) and error.offset else ""
         raise TermSyntaxError(f"cannot read '{shown}'{column}; {example}") from None
 

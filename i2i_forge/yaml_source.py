@@ -176,7 +176,8 @@ def _build(rest: Iterator[Step], step: Step, path: Path, positions: dict[Path, P
         if not isinstance(key, str):
             _fail(step[1], f"the key {key!r:.60} is not text", "put it in quotes")
         if key in mapping:
-            _fail(step[1], f"the key {key!r:.60} is already at {positions[(*path, key)]}", "keep one of the two")
+            fix = "quote text that has a comma inside { }" if key.endswith(")") else "keep one of the two"
+            _fail(step[1], f"the key {key!r:.60} is already at {positions[(*path, key)]}", fix)
         positions[(*path, key)] = step[1]
         mapping[key] = _build(rest, next(rest), (*path, key), positions)
     return items if isinstance(event, yaml.SequenceStartEvent) else mapping

@@ -1,7 +1,9 @@
 """The public surface is what `__all__` says, and importing it does not import torch."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +29,16 @@ def test_version_and_unknown_names():
 def test_importing_does_not_import_torch():
     code = "import i2i_forge, sys; i2i_forge.load_recipe('munit_synthetic'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_star_import_gives_exactly_the_public_names():
+    names = {}
+    exec("from i2i_forge import *", names)
+    assert set(names) - {"__builtins__"} == set(i2i_forge.__all__)
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(i2i_forge.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.name: node.module for node in block.body for alias in node.names}
+    assert seen == {name: f"i2i_forge.{home}" for name, home in i2i_forge._HOMES.items()}

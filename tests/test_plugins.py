@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from i2i_forge.errors import PluginError
-from i2i_forge.plugins import find_plugins, load_plugins
+from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 
 LOSS = """
 from i2i_forge import hookimpl
@@ -129,12 +129,158 @@ def test_forge_plugins_why_shows_the_traceback(tmp_path):
     assert forge("plugins", "--why", "nothing").returncode == 6
 
 
-def test_a_plugin_that_hangs_is_reported(tmp_path, monkeypatch):
+def test_those_that_hang_or_crash_are_named_and_the_others_are_still_tried(tmp_path, monkeypatch):
+    """All in one folder: the process in which they are tried is started anew without the one it died in."""
     from i2i_forge.cli import plugins as command
 
-    (tmp_path / "hangs.py").write_text("import time\ntime.sleep(600)\n")
+    (tmp_path / "a_hangs.py").write_text("import time\ntime.sleep(600)\n")
+    (tmp_path / "b_good.py").write_text("print('noise')\nfrom i2i_forge import hookimpl\n")
+    (tmp_path / "c_crash.py").write_text("import os\nos._exit(7)\n")
+    (tmp_path / "d_dynamic.py").write_text(
+        LOSS.replace('catalog.losses.add("half", half)', 'for n in ("h1", "h2"): catalog.losses.add(n, half)')
+    )
     monkeypatch.setattr(command, "PROBE_TIMEOUT", 2)
-    found = find_plugins([tmp_path])
-    command._try_foreign(found, (tmp_path,))
-    assert next(p for p in found if p.name == "hangs").status == "broken"
-    assert next(p for p in found if p.name == "munit").status == "ok"
+    tried = find_plugins([tmp_path])
+    command._try_foreign(tried, (tmp_path,))
+    found = {p.name: p for p in tried}
+    assert (found["a_hangs"].status, found["a_hangs"].reason) == ("broken", "importing it hangs (waited 2 s)")
+    assert (found["c_crash"].status, found["c_crash"].reason) == (
+        "broken", "importing it ends Python (exit code 7)",
+    )  # fmt: skip
+    assert found["b_good"].status == found["d_dynamic"].status == found["munit"].status == "ok"
+    assert [(c.kind, c.name) for c in found["d_dynamic"].provides] == [("losses", "h1"), ("losses", "h2")]
+
+
+BEFORE_IMPORT = {  # source -> status and reason, found without running it
+    "import nothing_a, os\nfrom nothing_b.c import d": (
+        "broken",
+        "it imports nothing_a, nothing_b, which cannot be found",
+    ),
+    "def (:": ("broken", "SyntaxError: invalid syntax"),
+    "a = '\0'": ("broken", "source code string cannot contain null bytes"),
+    "FORGE_API = 99\n" + LOSS: ("skipped", "it is written for FORGE_API 99, this is 1"),
+    BROKEN["misspelt"]: (
+        "broken",
+        "there is no hook 'register_component' (line 9); did you mean 'register_components'?",
+    ),
+    BROKEN["argument"]: ("broken", "hook register_components has no argument 'catalogue' (line 9)"),
+    "def step_finished(run, step, report): pass": ("broken", "step_finished is not a hook without `@hookimpl`"),
+}
+
+
+@pytest.mark.parametrize("source", BEFORE_IMPORT)
+def test_what_is_found_without_importing(tmp_path, source):
+    canary = tmp_path / "canary"
+    (tmp_path / "odd.py").write_text(f"{source}\nopen({str(canary)!r}, 'w')\n")
+    status, reason = BEFORE_IMPORT[source]
+    (found,) = (p for p in find_plugins([tmp_path]) if p.name == "odd")
+    assert found.status == status and reason in found.reason
+    assert plugin(load_plugins([tmp_path]), "odd").status == status
+    assert not canary.exists()
+
+
+def test_what_may_be_missing_is_not_called_missing(tmp_path):
+    (tmp_path / "careful.py").write_text(
+        "from typing import TYPE_CHECKING\ntry:\n    import nothing_a\nexcept ImportError:\n    nothing_a = None\n"
+        "if TYPE_CHECKING:\n    import nothing_b\n" + LOSS
+    )
+    assert plugin(load_plugins([tmp_path]), "careful").status == "ok"
+
+
+def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path, capsys):
+    (tmp_path / "noisy.py").write_text(
+        "print('at import')\n" + LOSS.replace("catalog.losses", "print('in hook'); catalog.losses")
+    )
+    assert plugin(load_plugins([tmp_path]), "noisy").status == "ok"
+    assert capsys.readouterr() == ("", "at import\nin hook\n")
+
+
+def test_a_broken_plugin_leaves_nothing_behind(tmp_path):
+    (tmp_path / "late.py").write_text(LOSS + "    raise ValueError('late')\n")
+    host = load_plugins([tmp_path])
+    assert plugin(host, "late").reason == "ValueError: late" and "Traceback" in plugin(host, "late").detail
+    assert "half" not in host.catalog.losses and not host.manager.has_plugin("late")
+    (tmp_path / "early.py").write_text("raise ValueError('early')")
+    load_plugins([tmp_path])
+    assert "i2i_forge_local_early" not in sys.modules
+
+
+def test_a_clash_inside_one_plugin_sets_it_aside(tmp_path):
+    (tmp_path / "twice.py").write_text(LOSS + "    catalog.losses.add('half', register_components)\n")
+    reason = plugin(load_plugins([tmp_path]), "twice").reason
+    assert "'half' is already i2i_forge_local_twice.half" in reason and "i2i_forge_local_twice.register_comp" in reason
+
+
+def test_a_folder_given_twice_is_read_once(tmp_path):
+    (tmp_path / "mine.py").write_text(LOSS)
+    (tmp_path / "_helper.py").write_text("raise SystemExit")
+    host = load_plugins([tmp_path, str(tmp_path / ".." / tmp_path.name)])
+    assert [p.name for p in host.plugins if p.distribution != "i2i-forge"] == ["mine"]
+    assert plugin(host, "mine").status == "ok"
+
+
+def test_a_file_named_like_a_built_in_sets_both_aside_and_tells_the_way_out(tmp_path):
+    (tmp_path / "munit.py").write_text(LOSS)
+    twins = [p for p in find_plugins([tmp_path]) if p.name == "munit"]
+    assert [p.status for p in twins] == ["broken", "broken"]
+    assert twins[0].reason == f"the name 'munit' is used by i2i-forge and {tmp_path}/; remove or rename one"
+
+
+def installed(folder, requires="", points="[i2i_forge]\nother = forge_other\n", metadata=True):
+    """A package on a folder that is put on sys.path."""
+    info = folder / "forge_other-1.0.dist-info"
+    info.mkdir()
+    if metadata:
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: forge-other\nVersion: 1.0\n{requires}")
+    (info / "entry_points.txt").write_text(points)
+    (folder / "forge_other.py").write_text(LOSS)
+
+
+@pytest.mark.parametrize(
+    ("requires", "status"),
+    [
+        ("", "found"),
+        ("Requires-Dist: I2I_Forge>=0.1\n", "found"),
+        ("Requires-Dist: i2i.forge>=99\n", "skipped"),
+        ("Requires-Dist: i2i-forge>=99; extra == 'dev'\n", "found"),
+        ("Requires-Dist: i2i-forge>=99; python_version > '3'\n", "skipped"),
+        ("Requires-Dist: i2i-forge >> 1\n", "found"),
+    ],
+)
+def test_requirements_of_an_installed_plugin(tmp_path, monkeypatch, requires, status):
+    installed(tmp_path, requires)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (other,) = (p for p in find_plugins() if p.name == "other")
+    assert (other.status, other.distribution, other.version) == (status, "forge-other", "1.0")
+    assert status == "found" or "this is" in other.reason
+
+
+@pytest.mark.parametrize(
+    "value", ["no_such_module_x", "forge_other.deeper", "forge_other:nothing", ".relative", ":x", "1 + 1", "os:system"]
+)
+def test_an_entry_point_that_leads_nowhere_hurts_nobody(tmp_path, monkeypatch, value):
+    installed(tmp_path, points=f"[i2i_forge]\nother = {value}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    host = load_plugins()
+    assert plugin(host, "other").status in ("broken", "ok") and plugin(host, "munit").status == "ok"
+    assert "half" not in host.catalog.losses
+
+
+def test_a_package_with_damaged_metadata_hurts_nobody(tmp_path, monkeypatch):
+    installed(tmp_path, metadata=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert plugin(load_plugins(), "munit").status == "ok"
+
+
+def test_an_object_as_plugin(tmp_path, monkeypatch):
+    """Its hooks are not read from the source: what it brings is checked when it is imported."""
+    installed(tmp_path, points="[i2i_forge]\nother = forge_other:plugin\n")
+    (tmp_path / "forge_other.py").write_text(
+        "from i2i_forge import hookimpl\nclass P:\n    @hookimpl\n    def register_components(self, catalog):\n"
+        "        catalog.losses.add('half', len)\nplugin = P()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = find_plugins()
+    assert not read_vocabulary(found).complete
+    monkeypatch.delitem(sys.modules, "forge_other", raising=False)
+    assert load_plugins().catalog.losses.entry("half").plugin == "other"

@@ -58,3 +58,50 @@ def test_catalogs_share_nothing_and_have_every_kind():
     first.losses.add("l1", one)
     assert "l1" not in second.losses
     assert [registry.kind for registry in first.registries()] == list(KINDS)
+
+
+def test_qualified_names():
+    catalog = Catalog()
+    catalog.registering("first")
+    catalog.losses.add("l1", one)
+    assert catalog.losses.get("first:l1") is one
+    assert "first:l1" in catalog.losses and "second:l1" not in catalog.losses
+    with pytest.raises(PluginError, match=r"there is no 'second:l1'\nfix: did you mean 'l1'\?"):
+        catalog.losses.get("second:l1")
+    assert [(e.name, e.plugin, e.origin) for e in catalog.losses.entries()] == [("l1", "first", "test_registry.one")]
+
+
+def test_an_empty_registry_says_so():
+    with pytest.raises(PluginError, match=r"metrics: there is no 'fid'\nfix: there are no metrics at all"):
+        Catalog().metrics.get("fid")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a:b", None, 3])
+def test_names_that_could_never_be_asked_for(name):
+    with pytest.raises(PluginError, match="cannot be a name"):
+        Registry("encoders").add(name, one)
+
+
+def test_a_loss_has_a_name_that_a_term_can_call():
+    with pytest.raises(PluginError, match="'my-loss' cannot be called in a term"):
+        Registry("losses").add("my-loss", one)
+    Registry("formats").add("my-format", one)
+
+
+def test_discard_takes_only_what_the_plugin_brought():
+    catalog = Catalog()
+    for plugin in ("first", "second"):
+        catalog.registering(plugin)
+        catalog.losses.add(plugin, one)
+        catalog.encoders.add("shared", one)
+    catalog.discard("first")
+    assert list(catalog.losses) == ["second"] and catalog.encoders.entry("shared").plugin == "second"
+    catalog.discard("nobody")
+    assert list(catalog.losses) == ["second"]
+
+
+def test_anything_has_an_origin():
+    registry = Registry("losses")
+    registry.add("object", object())
+    registry.add("function", one)
+    assert registry.entry("object").origin == "builtins.object"

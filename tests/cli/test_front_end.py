@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from i2i_forge.cli import COMMANDS, main
+from i2i_forge.recipe import read_recipe
 
 TELL_TORCH = "import atexit, sys; atexit.register(lambda: sys.stderr.write('TORCH' * ('torch' in sys.modules)))\n"
 
@@ -130,3 +132,116 @@ def test_a_one_file_plugin_is_used_by_a_recipe(forge, tmp_path):
 def test_python_m(tmp_path):
     done = subprocess.run([sys.executable, "-m", "i2i_forge", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("forge, version ")
+
+
+def test_results_go_to_stdout_and_messages_to_stderr(forge, tmp_path):
+    (tmp_path / "noisy.py").write_text("print('noise')\nraise ValueError('no\\nreason')\n")
+    code, out, err = forge("--plugins", tmp_path, "check", "munit_synthetic", "--json")
+    facts = json.loads(out)
+    assert (code, facts["recipe"], facts["ok"], facts["shapes"]["source"]) == (0, "munit_synthetic", True, "2x3x64x64")
+    assert {type(facts[key]) for key in ("parameters", "network_calls", "bytes", "bytes_of_activations")} == {int}
+    assert err == "noise\nwarning: plugin 'noisy' is set aside: ValueError: no\n"  # once, in one line
+
+
+def test_check_without_a_step_says_only_what_it_knows(forge):
+    assert forge("check", "munit_edge2shoes", "--no-step") == (0, "munit_edge2shoes: no mistakes\n", "")
+    assert json.loads(forge("check", "munit_edge2shoes", "--no-step", "--json")[1]) == {
+        "recipe": "munit_edge2shoes", "ok": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        (["check"], 2, "Missing argument 'RECIPE'"),
+        (["check", "munit_synthetic", "--set"], 2, "requires an argument"),
+        (["check", "munit_synthetic", "--plugins", "mine"], 2, "It goes before the command: forge --plugins DIR"),
+        (["check", "munit_synthetic", "--set", "seed"], 2, "this is not KEY=VALUE"),
+        (["check", "x" * 300], 3, "there is no such recipe"),
+        (["check", "."], 3, "it is a folder"),
+        (["check", "munit_synthetic", "--set", "networks.decoder.use=nothing"], 3, "among the decoders"),
+        (["plugins", "--why", "munti"], 6, "did you mean 'munit'?"),
+        (["data", "make", "nothing", "--out", "x"], 6, "datasets: there is no 'nothing'"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_more_mistakes(forge, arguments, code, part):
+    got, out, err = forge(*arguments)
+    assert (got, out) == (code, "") and part in err
+    assert "Traceback" not in err and "unexpected" not in err and len(err.splitlines()) <= 6
+
+
+def test_an_unknown_plugin_in_the_environment(forge, monkeypatch):
+    monkeypatch.setenv("FORGE_PLUGINS", "munti")
+    for arguments in (["plugins"], ["check", "munit_synthetic"]):
+        code, out, err = forge(*arguments)
+        assert (code, out) == (6, "") and "FORGE_PLUGINS: there is no plugin 'munti'" in err
+
+
+def test_no_plugins_at_all(forge, monkeypatch):
+    monkeypatch.setenv("FORGE_PLUGINS", "")
+    assert forge("plugins") == (0, "", "no plugins: FORGE_PLUGINS chooses none\n")
+    assert forge("plugins", "--json")[1] == "[]\n"
+    code, _, err = forge("check", "munit_synthetic")
+    assert code == 3 and "there are no trainers at all" in err
+
+
+def test_debug_may_stand_anywhere(forge):
+    for arguments in (["--debug", "check", "nothing"], ["check", "nothing", "--debug"]):
+        code, out, err = forge(*arguments)
+        assert (code, out) == (3, "") and "Traceback" in err and "error: nothing: there is no such recipe" in err
+
+
+def test_an_accident_is_one_message_and_asks_for_a_report(forge, monkeypatch):
+    def accident(*_):
+        raise ZeroDivisionError("of all things\nsecond line")
+
+    monkeypatch.setattr("i2i_forge.cli.check.checked_recipe", accident)
+    code, out, err = forge("check", "munit_synthetic")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[0] == "error: ZeroDivisionError: of all things" and "forge --debug" in err
+    assert "Traceback" in forge("check", "munit_synthetic", "--debug")[2]
+    for stop in (KeyboardInterrupt, click.Abort):
+        monkeypatch.setattr("i2i_forge.cli.check.checked_recipe", lambda *_, stop=stop: (_ for _ in ()).throw(stop))
+        code, out, err = forge("check", "munit_synthetic")
+        assert (code, out, err.strip()) == (130, "", "stopped")
+
+
+def test_what_show_prints_is_a_recipe_with_the_same_values(forge, tmp_path):
+    changes = ["data.root=1e-4 # no", "run.keep=7"]
+    _, out, _ = forge("show", "munit_summer2winter", "--set", changes[0], "--set", changes[1])
+    (tmp_path / "shown.yaml").write_text(out)
+    shown, expected = read_recipe(tmp_path / "shown.yaml"), read_recipe("munit_summer2winter", set=changes)
+    assert shown.model_dump() == expected.model_dump()
+    lines = {line.partition(":")[0].strip(): line for line in out.splitlines()}
+    assert lines["keep"].endswith("# --set run.keep=7") and lines["precision"].endswith("# default")
+    assert max(map(len, out.splitlines())) < 150
+
+
+def test_show_as_json_is_the_recipe(forge):
+    assert json.loads(forge("show", "munit_synthetic", "--json")[1]) == read_recipe("munit_synthetic").to_data()
+
+
+def test_the_graph_names_terms_tensors_networks_and_what_is_pruned(forge):
+    _, out, _ = forge("show", "munit_edge2shoes", "--graph")
+    for words in ("phase discriminator", "phase generator", "10 * l1(reconstruction, source)",
+                  "reconstruction (decoder.a)", "recovered_style (style_encoder.b)",
+                  "pruned: cycled, real_logits, target", "22 network calls in a step"):  # fmt: skip
+        assert words in out
+    assert "image ab" in out and "image ba" in out and max(map(len, out.splitlines())) <= 200
+
+
+def test_help_is_complete_and_lines_are_short(forge):
+    _, out, _ = forge("--help")
+    for name, (_, text) in COMMANDS.items():
+        assert f"  {name} " in out and text.split()[0] in out
+    for code in ("2 usage", "3 recipe", "4 data", "5 checkpoint", "6", "130 SIGINT"):
+        assert code in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_a_reader_that_stops_causes_no_message():
+    """forge show ... | head -1"""
+    command = f"{sys.executable} -m i2i_forge show munit_synthetic; echo $? >&2"
+    done = subprocess.Popen(["bash", "-c", f"set -o pipefail; ({command}) | true"], stderr=subprocess.PIPE, text=True)
+    assert done.communicate()[1] in ("0\n", "1\n")  # no complaint; 1 is click's own code for it
