@@ -177,17 +177,11 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(tiny, tmp_path):
     assert (tmp_path / "run.lock").read_text() == ""
 
 
-def test_a_failure_frees_the_folder(tiny, tmp_path):
-    class Broken:
-        @hookimpl
-        def run_started(self, run, step):
-            raise ZeroDivisionError
-
-    host = load_plugins()
-    host.manager.register(Broken(), "broken")
-    with pytest.raises(ZeroDivisionError) as caught:
-        tiny.run(tmp_path, "steps=1", host=host).train()
-    assert caught.value.__notes__ == ["in hook run_started of plugin 'broken'"]
+def test_a_failure_frees_the_folder(tiny, tmp_path, monkeypatch):
+    run = tiny.run(tmp_path, "steps=1")
+    monkeypatch.setattr(run.trainer, "step", lambda batch, step: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run.train()
     assert "the run failed" in (tmp_path / "log.txt").read_text()
     assert tiny.run(tmp_path, "steps=1").train() == 1
 
