@@ -77,8 +77,7 @@ def measure(recipe: str, changes: list[str], steps: int, device: str) -> dict[st
         "seconds": seconds,
         "bytes": peak,
         "outside": 1 - products / sum(own.values()),
-        "size": size,
-        "batch": batch,
+        "images": f"{batch} x {size}x{size}",
     }
 
 
