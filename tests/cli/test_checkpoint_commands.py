@@ -22,19 +22,6 @@ TINY = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def forge(capsys):
-    def call(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err and "this is unexpected" not in err
-        return ended.value.code, out, err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A trained run with checkpoints of steps 1 and 2."""

@@ -5,24 +5,9 @@ import csv
 import pytest
 from PIL import Image
 
-from i2i_forge.cli import main
-
 TINY = ("content_encoder.width=4", "content_encoder.blocks=1", "style_encoder.width=4", "decoder.width=4",
         "decoder.blocks=1", "decoder.mlp_dim=8", "discriminator.width=4", "discriminator.scales=1",
         "discriminator.layers=2")  # fmt: skip
-
-
-@pytest.fixture
-def forge(capsys):
-    def call(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err and "this is unexpected" not in err
-        return ended.value.code, out, err
-
-    return call
 
 
 def make(forge, out, *changes, dataset="procedural_shoes"):
