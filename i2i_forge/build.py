@@ -40,7 +40,7 @@ def build_trainer(
     method: type[Trainer] = catalog.trainers.get(recipe.trainer)
     networks = _networks(recipe, method, catalog, torch.device(device), dtype)
     trainer = method(
-        networks, _phases(recipe, method, catalog), _optimizers(recipe, networks),
+        networks, _phases(recipe, method, catalog), _optimizers(recipe, networks), _states(recipe, method, device),
         seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
     )  # fmt: skip
     trainer.formats = catalog.formats
@@ -84,20 +84,30 @@ def _networks(
     networks: Networks = {}
     domains = {domain for route in method.routes.values() for domain in route}
     for role, kind in method.roles.items():
+        if role not in recipe.networks and role in method.optional_roles:
+            continue
         if role not in recipe.networks:
             raise RecipeError(f"networks.{role}: {recipe.trainer} needs this role", fix=suggest(role, recipe.networks))
-        spec = recipe.networks[role]
-        for domain in spec.per or ():
-            if domain not in domains:
-                raise RecipeError(f"networks.{role}.per: there is no domain '{domain}'", fix=suggest(domain, domains))
-        component = getattr(catalog, kind).get(spec.use)
         networks[role] = {}
-        for domain in spec.per or ["shared"]:
+        for domain, spec in recipe.networks[role].built().items():
+            if domain not in domains | {"shared"}:
+                raise RecipeError(f"networks.{role}.per: there is no domain '{domain}'", fix=suggest(domain, domains))
+            component = getattr(catalog, kind).get(spec.use)
             drawn_on = device if device.type == "meta" else torch.device("cpu")
             with seeded(seed_of(recipe.seed, "init", role, domain), torch.device("cpu")), drawn_on:
                 networks[role][domain] = call(component, spec.options, f"networks.{role}")
             networks[role][domain].to(device, dtype)
     return networks
+
+
+def _states(recipe: Recipe, method: type[Trainer], device: torch.device | str) -> Networks:
+    for name in recipe.state:
+        if name not in method.state:
+            raise RecipeError(f"state.{name}: {recipe.trainer} has no such state", fix=suggest(name, method.state))
+    return {
+        name: {route: call(make, recipe.state.get(name, {}), f"state.{name}").to(device) for route in method.routes}
+        for name, make in method.state.items()
+    }
 
 
 def _phases(recipe: Recipe, method: type[Trainer], catalog: Catalog) -> list[PhasePlan]:
@@ -128,21 +138,22 @@ def _terms(
             term = lines.get(route, lines.get("*"))
             if term is None or term.weight.is_zero:
                 continue
-            _check_tensors(term, method, where)
+            _check_arguments(term, method, route, where)
             key = f"{term.loss}{sorted(term.options.items())}"
             if key not in losses:
                 losses[key] = _loss(term, catalog, where)
-            bound.append(BoundTerm(name, route, term.weight, losses[key], term.tensors))
+            bound.append(BoundTerm(name, route, term.weight, losses[key], term.arguments))
         for route in set(lines) - {"*", *method.routes}:
             raise RecipeError(f"{where}: there is no route '{route}'", fix=suggest(route, method.routes))
     return bound
 
 
-def _check_tensors(term: Term, method: type[Trainer], where: str) -> None:
-    known = method.forward_pass.tensors()
-    for name in term.tensors:
-        if name not in known:
-            raise RecipeError(f"{where}: {method.__name__} has no tensor '{name}'", fix=suggest(name, known))
+def _check_arguments(term: Term, method: type[Trainer], route: str, where: str) -> None:
+    known = method.pass_along(route).tensors()
+    for name in term.arguments:
+        if name not in known and name not in method.roles:
+            on_route = "" if isinstance(method.forward_pass, type) else f" on route '{route}'"
+            raise RecipeError(f"{where}: {method.__name__} has no tensor '{name}'{on_route}", fix=suggest(name, known))
 
 
 def _loss(term: Term, catalog: Catalog, where: str) -> Any:

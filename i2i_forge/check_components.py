@@ -35,22 +35,38 @@ def component_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> I
         if role not in roles:
             yield ("networks", role), f"{data['trainer']} has no such role; {suggest(role, roles)}"
         elif isinstance(network, dict):
-            yield from _spec_problems(vocabulary, roles[role], network, ("networks", role), set(Network.model_fields))
+            yield from _network_problems(vocabulary, roles[role], network, ("networks", role))
             yield from _domain_problems(trainer, network, ("networks", role, "per"))
     for role in roles or ():
-        if role not in mapping(data, "networks"):
+        if role not in mapping(data, "networks") and trainer and role not in trainer.optional_roles:
             yield ("networks", role), f"this key is missing: {data['trainer']} needs the role '{role}'"
+    for name in mapping(data, "state"):
+        if trainer and trainer.state is not None and name not in trainer.state:
+            yield ("state", name), f"{trainer.name} has no such state; {suggest(name, trainer.state)}"
     for keys, stream in streams(data):
         yield from _spec_problems(vocabulary, "datasets", stream, keys, set(Data.model_fields))
+
+
+def _network_problems(vocabulary: Vocabulary, kind: str, network: dict[str, Any], keys: Keys) -> Iterator[Problem]:
+    """Problems of a role's network, or of each domain's where they differ."""
+    own = mapping(network, "per")
+    if not own:
+        yield from _spec_problems(vocabulary, kind, network, keys, set(Network.model_fields))
+    for domain, changes in own.items():
+        merged = network | (changes if isinstance(changes, dict) else {})
+        for at, text in _spec_problems(vocabulary, kind, merged, keys, set(Network.model_fields)):
+            yield ((*keys, "per", domain, at[-1]) if isinstance(changes, dict) and at[-1] in changes else at), text
 
 
 def _domain_problems(trainer: Component | None, network: dict[str, Any], keys: Keys) -> Iterator[Problem]:
     """Domains in `per` that no route of the trainer goes through."""
     per, routes = network.get("per"), (trainer.routes if trainer else None) or {}
     domains = {domain for route in routes.values() for domain in route}
-    for index, domain in enumerate(per if isinstance(per, list) and domains else ()):
+    named = list(per.items()) if isinstance(per, dict) else list(enumerate(per if isinstance(per, list) else ()))
+    for place, value in named if domains else ():
+        domain = place if isinstance(per, dict) else value
         if isinstance(domain, str) and domain not in domains:
-            yield (*keys, index), f"there is no domain '{domain}'; {suggest(domain, domains)}"
+            yield (*keys, place), f"there is no domain '{domain}'; {suggest(domain, domains)}"
 
 
 def streams(data: dict[str, Any]) -> Iterator[tuple[Keys, dict[str, Any]]]:

@@ -90,27 +90,29 @@ def _term_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Itera
                 if route != "*" and trainer and trainer.routes and route not in trainer.routes:
                     yield at, f"{trainer.name} has no route '{route}'; {suggest(str(route), trainer.routes)}"
                 if isinstance(text, str):
-                    yield from _one_term(text, at, trainer, vocabulary)
+                    yield from _one_term(text, at, trainer, vocabulary, set(mapping(data, "networks")))
         for tensor in mapping(phase, "reuse"):
             yield from _tensor_problem([tensor], ("phases", phase_name, "reuse", tensor), trainer)
 
 
-def _one_term(text: str, keys: Keys, trainer: Component | None, vocabulary: Vocabulary | None) -> Iterator[Problem]:
+def _one_term(
+    text: str, keys: Keys, trainer: Component | None, vocabulary: Vocabulary | None, roles: set[str]
+) -> Iterator[Problem]:
     try:
         term = parse_term(text)
     except TermSyntaxError as error:
         yield keys, str(error)
         return
-    yield from _tensor_problem(term.tensors, keys, trainer)
+    yield from _tensor_problem([name for name in term.arguments if name not in roles], keys, trainer)
     if vocabulary is None:
         return
     yield from unknown(vocabulary, "losses", term.loss, keys)
     loss = one(vocabulary, "losses", term.loss)
     if loss is not None and loss.options is not None:
         yield from option_problems(loss, dict(term.options), keys)
-    if loss is not None and loss.arguments is not None and loss.arguments != len(term.tensors):
+    if loss is not None and loss.arguments is not None and loss.arguments != len(term.arguments):
         s = "" if loss.arguments == 1 else "s"
-        yield keys, f"{term.loss} takes {loss.arguments} tensor{s}, not {len(term.tensors)}"
+        yield keys, f"{term.loss} takes {loss.arguments} argument{s}, not {len(term.arguments)}"
 
 
 def _tensor_problem(tensors: Iterable[str], keys: Keys, trainer: Component | None) -> Iterator[Problem]:

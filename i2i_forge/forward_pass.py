@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, overload
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge import distributed
-from i2i_forge.errors import ForgeError, RecipeError, UsageError
+from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
 from i2i_forge.seeding import generator, seed_of
 
 T = TypeVar("T")
@@ -50,7 +50,8 @@ class Frame:
     device: torch.device
     batch: Mapping[str, Tensor]
     networks: Mapping[str, Mapping[str, nn.Module]]  # role -> domain, or "shared"
-    state: Mapping[str, nn.Module] = field(default_factory=dict)
+    state: Mapping[str, Mapping[str, nn.Module]] = field(default_factory=dict)  # name -> route
+    training: bool = True
     generator: torch.Generator | None = None  # inference: draws come from here
     watcher: Watcher | None = None
 
@@ -61,9 +62,17 @@ class DomainNetworks:
     def __init__(self, networks: Mapping[str, Mapping[str, nn.Module]], domain: str) -> None:
         self._networks, self._domain = networks, domain
 
+    def __contains__(self, role: str) -> bool:
+        """Whether the recipe has this role; an optional one may be left out."""
+        return role in self._networks
+
     def __getattr__(self, role: str) -> Any:
+        if role.startswith("_"):
+            raise AttributeError(role)
         if role not in self._networks:
-            raise AttributeError(f"the recipe has no network '{role}'")
+            raise RecipeError(
+                f"networks.{role}: the recipe has none, and a tensor needs it", fix=suggest(role, self._networks)
+            )
         per_domain = self._networks[role]
         network = per_domain.get(self._domain, per_domain.get("shared"))
         if network is None:
@@ -80,7 +89,8 @@ class ForwardPass:
     Attributes:
         src, dst: the networks of the domain we leave and of the domain we enter.
         reverse: the pass of the opposite direction, on the same batch.
-        state: the trainer's registered state, by name.
+        state: the trainer's registered state for this route, by name.
+        training: False in inference, where nothing is learnt and what only training needs can be left out.
     """
 
     reverse: Any
@@ -88,7 +98,8 @@ class ForwardPass:
     def __init__(self, frame: Frame, route: str, domains: tuple[str, str], given: Mapping[str, Any]) -> None:
         self.route, self.domains = route, domains
         self.src, self.dst = (DomainNetworks(frame.networks, domain) for domain in domains)
-        self.state = frame.state
+        self.state = {name: modules[route] for name, modules in frame.state.items()}
+        self.training = frame.training
         self._frame = frame
         self._given = given
         self._reused: dict[str, Callable[[], Any]] = {}
@@ -137,6 +148,14 @@ class ForwardPass:
         self._reused.clear()
         self.reverse = None
 
+    def argument(self, name: str) -> Any:
+        """What a term's argument stands for: a tensor of this pass, else the entered domain's network of that role."""
+        return getattr(self if isinstance(getattr(type(self), name, None), tensor) else self.dst, name)
+
+    def watched(self, name: str) -> AbstractContextManager[None]:
+        """Tells the watcher, if there is one, that what runs inside is computed for `name`."""
+        return nullcontext() if self._frame.watcher is None else self._frame.watcher.computing(self, name)
+
     @classmethod
     def tensors(cls) -> dict[str, tensor[Any]]:
         """The named tensors of this pass, inherited ones included."""
@@ -177,8 +196,9 @@ class ForwardPass:
         frame = self._frame
         if frame.watcher is not None:
             return frame.watcher.computing(self, name)
+        seed = frame.seed if frame.generator is None else frame.generator.initial_seed()
         return seeded(
-            seed_of(frame.seed, "layers", frame.step, frame.phase, self.route, name, distributed.rank()), frame.device
+            seed_of(seed, "layers", frame.step, frame.phase, self.route, name, distributed.rank()), frame.device
         )
 
 

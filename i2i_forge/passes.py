@@ -23,13 +23,13 @@ Given = Mapping[str, Mapping[str, Mapping[str, Tensor]]]  # phase -> route -> te
 
 @dataclass(frozen=True)
 class BoundTerm:
-    """A term on one route, ready to be computed."""
+    """A term on one route, ready to be computed. An argument is a tensor of the pass or the name of a role."""
 
     name: str
     route: str
     weight: Weight
     loss: Callable[..., Tensor]
-    tensors: tuple[str, ...]
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class StepPasses:
         step: the key of the randomness, with the phase's name.
         given: phase -> route -> tensor -> value.
         phases: the plans; a name that none of them has is a pass over the main stream without reuse.
+        training: False in inference.
         generator: inference: draws come from here.
         watcher: is told of every tensor.
     """
@@ -65,11 +66,12 @@ class StepPasses:
         given: Given,
         *,
         phases: Sequence[PhasePlan] = (),
+        training: bool = True,
         generator: torch.Generator | None = None,
         watcher: Watcher | None = None,
     ) -> None:
         self.trainer, self.batch, self.step, self.given = trainer, batch, step, given
-        self.generator, self.watcher = generator, watcher
+        self.training, self.generator, self.watcher = training, generator, watcher
         self._plans = {phase.name: phase for phase in phases}
         self._passes: dict[str, dict[str, ForwardPass]] = {}
 
@@ -96,10 +98,10 @@ class StepPasses:
         trainer = self.trainer
         frame = Frame(
             plan.name, self.step, trainer.seed, trainer.device, self._stream(plan),
-            trainer.networks, trainer.states, self.generator, self.watcher,
+            trainer.networks, trainer.states, self.training, self.generator, self.watcher,
         )  # fmt: skip
         made = {
-            route: trainer.forward_pass(frame, route, domains, self._given(plan.name, route))
+            route: trainer.pass_along(route)(frame, route, domains, self._given(plan.name, route))
             for route, domains in trainer.routes.items()
         }
         for route, forward in made.items():

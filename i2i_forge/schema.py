@@ -49,9 +49,19 @@ class Data(_Component):
 
 
 class Network(_Component):
-    """One role's network; `per` builds one for each domain, without it the domains share it."""
+    """One role's network; `per` builds one for each domain, without it the domains share it.
 
-    per: list[Name] | None = None
+    `per: {a: {width: 32}, b: {}}` gives a domain options of its own.
+    """
+
+    per: list[Name] | dict[Name, dict[Name, Any]] | None = None
+
+    def built(self) -> dict[str, _Component]:
+        """What is built: by domain, or "shared"."""
+        if self.per is None:
+            return {"shared": _Component(use=self.use, **self.options)}
+        own = self.per if isinstance(self.per, dict) else {key: {} for key in self.per}
+        return {domain: _Component(**{"use": self.use, **self.options, **changes}) for domain, changes in own.items()}
 
 
 class Optimizer(_Component):
@@ -95,6 +105,7 @@ class RecipeModel(_Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     data: Data
     networks: Annotated[dict[Name, Network], Field(min_length=1)]
+    state: dict[Name, dict[Name, Any]] = {}  # options of what the trainer remembers beside its networks
     optimizers: Annotated[dict[Name, Optimizer], Field(min_length=1)]
     phases: Annotated[dict[Name, Phase], Field(min_length=1)]
     run: RunSettings = RunSettings()

@@ -1,6 +1,7 @@
 """Terms of an objective: `10 * l1(cycled, source)` as text and as an object. Parsed with `ast`, never evaluated.
 
-term     = [factor *]... loss(tensor, ..., option=literal, ...)
+term     = [factor *]... loss(argument, ..., option=literal, ...)
+argument = tensor | role                       a role stands for the network of the domain entered
 factor   = number | schedule(number, ..., name=number)
 """
 
@@ -43,15 +44,15 @@ class Weight:
 
 @dataclass(frozen=True)
 class Term:
-    """One line of an objective: a weight, a loss, the tensors it compares, and the loss's options."""
+    """One line of an objective: a weight, a loss, what it compares (tensors, or a role's network), its options."""
 
     weight: Weight
     loss: str
-    tensors: tuple[str, ...]
+    arguments: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
-        arguments = [*self.tensors, *(f"{key}={value!r}" for key, value in self.options.items())]
+        arguments = [*self.arguments, *(f"{key}={value!r}" for key, value in self.options.items())]
         return f"{self.weight.text} * {self.loss.replace(':', '.')}({', '.join(arguments)})"
 
 
@@ -60,13 +61,13 @@ def parse_term(text: str) -> Term:
     *factors, call = _factors(_expression(text, "a term reads `10 * l1(cycled, source)`"))
     if not isinstance(call, ast.Call):
         raise TermSyntaxError(f"'{ast.unparse(call)}' is not a loss; a term reads `10 * l1(cycled, source)`")
-    tensors = []
+    arguments = []
     for argument in call.args:
         if not isinstance(argument, ast.Name):
             shown = ast.unparse(argument)
             raise TermSyntaxError(f"'{shown}' is not the name of a tensor; write options by name: `option={shown}`")
-        tensors.append(argument.id)
-    return Term(_weight(factors), _dotted(call.func).replace(".", ":"), tuple(tensors), _named(call, _literal))
+        arguments.append(argument.id)
+    return Term(_weight(factors), _dotted(call.func).replace(".", ":"), tuple(arguments), _named(call, _literal))
 
 
 def parse_weight(text: str | float) -> Weight:

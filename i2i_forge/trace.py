@@ -121,13 +121,17 @@ def _at_full_weight(phase: PhasePlan) -> PhasePlan:
 def _collect(result: Trace, phase: PhasePlan, passes: StepPasses, trainer: Trainer) -> None:
     wanted: set[str] = set()
     for term in phase.terms:
-        nodes = [(phase.name, term.route, tensor) for tensor in term.tensors]
+        known = trainer.pass_along(term.route).tensors()
+        loss = (phase.name, term.route, f"{term.name} (loss)")  # there if it runs a network itself
+        nodes = [(phase.name, term.route, name) for name in term.arguments if name in known]
+        nodes += [loss] if loss in result.calls else []
         result.terms[f"{phase.name}/{term.name}/{term.route}"] = nodes
         wanted |= {tensor for node in nodes for owner, _, tensor in result.closure(node) if owner == phase.name}
     for route in trainer.routes if phase.terms else ():
         for name, value in passes.get(phase.name, route)._values.items():
             result.shapes[phase.name, route, name] = _shape(value)
-    result.pruned[phase.name] = sorted(set(trainer.forward_pass.tensors()) - wanted)
+    offered = {name for route in trainer.routes for name in trainer.pass_along(route).tensors()}
+    result.pruned[phase.name] = sorted(offered - wanted)
 
 
 def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:

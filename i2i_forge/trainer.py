@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from i2i_forge import distributed
 from i2i_forge.errors import DivergedError, RecipeError, UsageError, suggest
-from i2i_forge.foreign import Format, read_foreign
+from i2i_forge.foreign import Format, part_of, read_foreign
 from i2i_forge.forward_pass import ForwardPass, seeded
 from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.passes import Given, PhasePlan, StepPasses
@@ -28,24 +28,29 @@ class Trainer:
     """Base of all methods. A method sets the class attributes; the step is the same for all.
 
     Attributes:
-        forward_pass: the method's tensors.
+        forward_pass: the method's tensors; a mapping by route where the directions differ.
         routes: route -> (domain we leave, domain we enter).
         roles: role -> the registry its network comes from.
-        latents: drawn tensor -> the tensor that encodes it from a reference image; empty: the method is deterministic.
-        state: name -> what makes a module that is neither network nor tensor (an image pool); it is checkpointed.
+        optional_roles: those that a recipe may leave out.
+        latents: drawn tensor -> the tensor that encodes it from a reference image (None: nothing does); a latent
+            counts on the routes whose pass has it; without any the method is deterministic.
+        state: name -> what makes a module that is neither network nor tensor (an image pool), one for each route; its
+            options are in the recipe's `state`, it is checkpointed.
     """
 
-    forward_pass: ClassVar[type[ForwardPass]]
+    forward_pass: ClassVar[type[ForwardPass] | Mapping[str, type[ForwardPass]]]
     routes: ClassVar[Mapping[str, tuple[str, str]]]
     roles: ClassVar[Mapping[str, str]]
-    latents: ClassVar[Mapping[str, str]] = {}
-    state: ClassVar[Mapping[str, Callable[[], nn.Module]]] = {}
+    optional_roles: ClassVar[tuple[str, ...]] = ()
+    latents: ClassVar[Mapping[str, str | None]] = {}
+    state: ClassVar[Mapping[str, Callable[..., nn.Module]]] = {}
 
     def __init__(
         self,
         networks: Networks,
         phases: list[PhasePlan],
         optimizers: list[OptimizerEntry],
+        states: Networks | None = None,
         *,
         seed: int = 0,
         device: torch.device | str = "cpu",
@@ -55,11 +60,22 @@ class Trainer:
         self.networks, self.phases, self.optimizers = networks, phases, optimizers
         self.seed, self.device, self.dtype, self.precision = seed, torch.device(device), dtype, precision
         self.formats: Registry | None = None  # set by build_trainer
-        self.states = {name: make().to(self.device) for name, make in self.state.items()}
+        self.states = states or {}  # name -> route -> module
         self._trainable = {  # without what a plugin froze for good
             role: [p for network in domains.values() for p in network.parameters() if p.requires_grad]
             for role, domains in networks.items()
         }
+
+    @classmethod
+    def pass_along(cls, route: str) -> type[ForwardPass]:
+        """The tensors of a route."""
+        return cls.forward_pass if isinstance(cls.forward_pass, type) else cls.forward_pass[route]
+
+    @classmethod
+    def latents_of(cls, route: str) -> dict[str, str | None]:
+        """The latents of a route: drawn tensor -> the tensor that encodes it. Empty: one translation for an image."""
+        known = cls.pass_along(route).tensors()
+        return {drawn: encoded for drawn, encoded in cls.latents.items() if drawn in known}
 
     # ---- training ----------------------------------------------------------------------------------------------
 
@@ -125,10 +141,10 @@ class Trainer:
                 if weight == 0:
                     continue
                 forward = passes.get(phase.name, term.route)
-                values = [full(getattr(forward, name)) for name in term.tensors]
+                values = [full(forward.argument(name)) for name in term.arguments]
                 name = f"{phase.name}/{term.name}/{term.route}"
                 key = seed_of(self.seed, "loss", step, name, distributed.rank())
-                with autocast(self.device, "fp32"), seeded(key, self.device):
+                with autocast(self.device, "fp32"), seeded(key, self.device), forward.watched(f"{term.name} (loss)"):
                     loss = term.loss(*values)
                 losses[name] = loss.detach()
                 total = total + weight * loss
@@ -196,12 +212,13 @@ class Trainer:
         """A tensor of a route's pass in eval mode, e.g. `infer("translation", {"a": x}, "ab", random_style=s)`."""
         if route not in self.routes:
             raise UsageError(f"there is no route '{route}'", fix=suggest(route, self.routes))
-        known = self.forward_pass.tensors()
+        known = self.pass_along(route).tensors()
         for name in (wanted, *given):
             if name not in known:
                 raise UsageError(f"{type(self).__name__} has no tensor '{name}'", fix=suggest(name, known))
         self._set_mode(training=False)
-        passes = StepPasses(self, self.ready(batch), 0, {"translate": {route: given}}, generator=generator)
+        given_here = {"translate": {route: given}}
+        passes = StepPasses(self, self.ready(batch), 0, given_here, training=False, generator=generator)
         try:
             with autocast(self.device, self.precision):
                 return full(getattr(passes.get("translate", route), wanted))  # type: ignore[no-any-return]
@@ -226,11 +243,21 @@ class Trainer:
                           generator=generator, **given)  # fmt: skip
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
-        """A code of images, N,3,H,W in [-1, 1], that belong to a domain: `encode(x, "style", "b")`."""
-        route = next((r for r, (source, _) in self.routes.items() if source == domain), None)
-        if route is None:
-            raise UsageError(f"no route leaves domain '{domain}'", fix="name a domain that a route starts from")
-        return self.infer(what, {domain: x}, route)
+        """A code of images, N,3,H,W in [-1, 1], that belong to a domain: `encode(x, "style", "b")`.
+
+        It is computed along a route that leaves the domain, or that enters it if no such route has the tensor.
+        """
+        leaving = [route for route, (source, _) in self.routes.items() if source == domain]
+        entering = [route for route, (_, target) in self.routes.items() if target == domain]
+        for route in (*leaving, *entering):
+            if what in self.pass_along(route).tensors():
+                return self.infer(what, {domain: x}, route)
+        if leaving:
+            return self.infer(what, {domain: x}, leaving[0])  # which says that there is no such tensor
+        raise UsageError(
+            f"no route that passes domain '{domain}' has a tensor '{what}'",
+            fix=f"the domains are {', '.join(sorted({d for pair in self.routes.values() for d in pair}))}",
+        )
 
     # ---- state -------------------------------------------------------------------------------------------------
 
@@ -239,8 +266,9 @@ class Trainer:
         for role, domains in self.networks.items():
             for domain, network in domains.items():
                 yield (role if domain == "shared" else f"{role}.{domain}"), network
-        for name, module in self.states.items():
-            yield f"state.{name}", module
+        for name, routes in self.states.items():
+            for route, module in routes.items():
+                yield f"state.{name}.{route}", module
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers of every module."""
@@ -266,8 +294,11 @@ class Trainer:
         for part in files:
             if part not in reader.parts:
                 raise UsageError(f"{format} has no part '{part}'", fix=suggest(part, reader.parts))
+        contents = {part: read_foreign(file) for part, file in files.items()}
+        for part, content in contents.items():
+            part_of(content, files[part], format, self.formats or Registry("formats"))
         own = self.state_dict()
-        self.load_state_dict(own | reader.load({part: read_foreign(file) for part, file in files.items()}, own))
+        self.load_state_dict(own | reader.load(contents, own))
 
     def format(self, name: str) -> Format:
         """A checkpoint layout by name."""

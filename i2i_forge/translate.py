@@ -42,10 +42,12 @@ class Translator:
     def __init__(self, trainer: Trainer, recipe: Recipe, step: int) -> None:
         self.trainer, self.recipe, self.step = trainer, recipe, step
 
-    @property
-    def latent(self) -> str | None:
-        """The tensor that makes one translation differ from another; None when the method is deterministic."""
-        return next(iter(self.trainer.latents), None)
+    def latent(self, route: str) -> str | None:
+        """The tensor that makes one translation differ from another; None when the route is deterministic."""
+        if route not in self.trainer.routes:
+            routes = ", ".join(self.trainer.routes)
+            raise UsageError(f"there is no route '{route}'", fix=f"choose one of: {routes}")
+        return next(iter(self.trainer.latents_of(route)), None)
 
     def translate(
         self, x: Tensor, route: str = "ab", *, generator: torch.Generator | None = None, **given: Tensor
@@ -188,22 +190,25 @@ def _codes(
     translator: Translator, route: str, styles: int, reference: Path | None, interpolate: int, seed: int
 ) -> Tensor | None:
     """The codes to decode, K,dim; None for a deterministic method."""
-    trainer, latent = translator.trainer, translator.latent
-    if route not in trainer.routes:
-        raise UsageError(f"there is no route '{route}'", fix=f"choose one of: {', '.join(trainer.routes)}")
+    trainer, latent = translator.trainer, translator.latent(route)
+    method = type(trainer).__name__
     if latent is None:
         if reference or interpolate or styles > 1:
-            method = type(trainer).__name__
             raise UsageError(
-                f"{method} is deterministic: it has one translation for an image",
+                f"{method} is deterministic: it has one translation for an image"
+                + (f" along '{route}'" if trainer.latents else ""),
                 fix="leave out --styles, --reference and --interpolate",
             )
         return None
     encodes, (source, target) = trainer.latents[latent], trainer.routes[route]
+    if reference and encodes is None:
+        raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
     probe = {source: torch.zeros(1, 3, SMALLEST, SMALLEST)}
     draws = (generator(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
     random = torch.cat([trainer.infer(latent, probe, route, generator=draw) for draw in draws])
-    guide = None if reference is None else translator.encode(to_tensor(decode(reference))[None], encodes, target)
+    guide = None
+    if reference is not None and encodes is not None:
+        guide = translator.encode(to_tensor(decode(reference))[None], encodes, target)
     if interpolate:
         first, last = random[:1], guide if guide is not None else random[1:2]
         return torch.cat([torch.lerp(first, last, i / max(interpolate - 1, 1)) for i in range(interpolate)])
@@ -217,7 +222,7 @@ def _translated(translator: Translator, x: Tensor, route: str, codes: Tensor | N
         return
     given: dict[str, Any] = {}
     for chunk in torch.split(codes, batch):
-        given[str(translator.latent)] = chunk
+        given[str(translator.latent(route))] = chunk
         yield from translator.translate(x, route, **given)
 
 

@@ -37,10 +37,12 @@ class Component:
     origin: str
     summary: str = ""
     options: tuple[Parameter, ...] | None = None
-    arguments: int | None = None  # a loss: how many tensors it compares
+    arguments: int | None = None  # a loss: how many arguments a term gives it
     roles: dict[str, str] | None = None
+    optional_roles: tuple[str, ...] = ()
     routes: dict[str, Any] | None = None
-    tensors: frozenset[str] | None = None
+    tensors: frozenset[str] | None = None  # of all routes
+    state: frozenset[str] | None = None
 
 
 @dataclass
@@ -115,12 +117,14 @@ def _component(
     summary = (ast.get_docstring(node) or "").partition("\n")[0]
     if kind == "trainers" and isinstance(node, ast.ClassDef):
         body = dict(_assignments(node))
-        forward = definitions.get(ast.unparse(body["forward_pass"])) if "forward_pass" in body else None
+        optional = _literal(body.get("optional_roles"))
         return Component(
             kind, name, plugin, origin, summary, (), None,
-            roles=_literal(body.get("roles")),
-            routes=_literal(body.get("routes")),
-            tensors=_tensors(forward, definitions) if isinstance(forward, ast.ClassDef) else None,
+            roles=_mapping(body.get("roles")),
+            optional_roles=optional if isinstance(optional, tuple) else (),
+            routes=_mapping(body.get("routes")),
+            tensors=_offered(body.get("forward_pass"), definitions),
+            state=_keys(body.get("state")),
         )  # fmt: skip
     options, arguments = _signature(node, is_loss=kind == "losses")
     return Component(kind, name, plugin, origin, summary, options, arguments)
@@ -134,12 +138,37 @@ def _assignments(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
             yield statement.target.id, statement.value
 
 
-def _literal(node: ast.expr | None) -> dict[str, Any] | None:
+def _literal(node: ast.expr | None) -> Any:
     try:
-        value = ast.literal_eval(node) if node is not None else None
+        return ast.literal_eval(node) if node is not None else None
     except (ValueError, TypeError):
         return None
-    return value if isinstance(value, dict) else None
+
+
+def _mapping(node: ast.expr | None) -> dict[str, Any] | None:
+    return value if isinstance(value := _literal(node), dict) else None
+
+
+def _keys(node: ast.expr | None) -> frozenset[str] | None:
+    """The keys of a mapping of literal keys; none where there is no mapping."""
+    if node is None:
+        return frozenset()
+    keys = [_literal(key) for key in node.keys] if isinstance(node, ast.Dict) else [None]
+    names = frozenset(key for key in keys if isinstance(key, str))
+    return names if len(names) == len(keys) else None
+
+
+def _offered(forward_pass: ast.expr | None, definitions: dict[str, Any]) -> frozenset[str] | None:
+    """The tensors of a trainer's forward pass, or of its passes by route together."""
+    passes = forward_pass.values if isinstance(forward_pass, ast.Dict) else [forward_pass] if forward_pass else []
+    found: set[str] = set()
+    for node in passes:
+        defined = definitions.get(ast.unparse(node))
+        tensors = _tensors(defined, definitions) if isinstance(defined, ast.ClassDef) else None
+        if tensors is None:
+            return None
+        found |= tensors
+    return frozenset(found) or None
 
 
 def _tensors(node: ast.ClassDef, definitions: dict[str, Any]) -> frozenset[str] | None:

@@ -34,8 +34,10 @@ class NvlabsMunit:
 
     parts = ("gen", "dis")
     recipe = "munit_edge2shoes"
+    title = "the published MUNIT code"
+    file = "{part}_{step:08d}.pt"
 
-    def part_of(self, content: Any) -> str:
+    def part_of(self, content: Any, name: str) -> str:
         """gen or dis, by the names of the tensors."""
         names = _domain(content, "a", "the file")
         return "dis" if any(name.startswith("cnns.") for name in names) else "gen"

@@ -5,10 +5,12 @@ Written to samples/ROUTE-step-00000200.png at step 0, every `run.sample_every` s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 
+from i2i_forge.errors import RecipeError
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.images import save_png, sheet
 from i2i_forge.seeding import generator
@@ -44,17 +46,31 @@ def _columns(
     trainer = run.trainer
     source, target = trainer.routes[route]
     columns: dict[str, list[torch.Tensor | None]] = {"input": list(x)}
-    if "reconstruction" in trainer.forward_pass.tensors():
-        columns["reconstruction"] = list(trainer.infer("reconstruction", {source: x}, route))
-    if not trainer.latents:
+    both = {source: x} if references is None else {source: x, target: references}
+    if "reconstruction" in trainer.pass_along(route).tensors():
+        columns |= _if_it_can("reconstruction", lambda: trainer.infer("reconstruction", both, route))
+    latents = trainer.latents_of(route)
+    if not latents:
         return columns | {"translation": list(trainer.translate(x, route))}
-    latent, encodes = next(iter(trainer.latents.items()))
+    latent, encodes = next(iter(latents.items()))
     for number in range(run.recipe.run.sample_styles):
         draws = generator(run.recipe.seed, "samples", route, number)
         one = trainer.infer(latent, {source: x[:1]}, route, generator=draws)
         columns[f"style {number}"] = list(trainer.translate(x, route, **{latent: one.expand(len(x), -1)}))
-    if references is not None:
-        codes = trainer.encode(references, encodes, target)
-        columns["reference"] = list(references)
-        columns["its style"] = list(trainer.translate(x, route, **{latent: codes}))
+    if references is not None and encodes is not None:
+        columns |= _if_it_can(
+            "its style",
+            lambda: trainer.translate(x, route, **{latent: trainer.encode(references, encodes, target)}),
+            {"reference": list(references)},
+        )
     return columns
+
+
+def _if_it_can(
+    name: str, compute: Callable[[], torch.Tensor], before: dict[str, list[torch.Tensor | None]] | None = None
+) -> dict[str, list[torch.Tensor | None]]:
+    """A column, after `before`; neither when it needs an optional role that the recipe leaves out."""
+    try:
+        return {**(before or {}), name: list(compute())}
+    except RecipeError:
+        return {}

@@ -77,7 +77,7 @@ def test_a_valid_recipe_has_none(problems):
         ({"phases.generator.stream": "paird"}, "phases.generator.stream", "data has no stream 'paird'; there is: main"),
         ({"phases.generator.reuse": {"styl": "discriminator"}}, "phases.generator.reuse.styl", "no tensor 'styl'; did"),
         ({"phases.generator.reuse": {"style": "generator"}}, "phases.generator.reuse.style", "no other phase 'generat"),
-        ({"phases.generator.minimize.x": "l1(a1, b1, style)"}, "phases.generator.minimize.x", "l1 takes 2 tensors, no"),
+        ({"phases.generator.minimize.x": "l1(a1, b1, style)"}, "phases.generator.minimize.x", "l1 takes 2 arguments, "),
         ({"phases.generator.minimize.x": "l1(a1, b1)"}, "phases.generator.minimize.x", "no tensor 'a1' and no 'b1'; "),
         ({"phases.generator.minimize.x": "l1(style, style, k=1)"}, "phases.generator.minimize.x.k", "no option 'k'"),
         ({"phases.generator.minimize.x": {"ab": 3}}, "phases.generator.minimize.x.ab", "should be text, not 3"),

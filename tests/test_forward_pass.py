@@ -36,7 +36,7 @@ def test_a_tensor_is_computed_once_and_its_needs_with_it() -> None:
     assert trainer.networks["decoder"]["a"].calls == 0
 
 
-def test_none_is_a_value_too() -> None:
+def test_none_is_a_value_too(monkeypatch: pytest.MonkeyPatch) -> None:
     computed = []
 
     class Nothing(ForwardPass):
@@ -45,14 +45,14 @@ def test_none_is_a_value_too() -> None:
             computed.append(1)
 
     trainer = toy.build()
-    trainer.forward_pass = Nothing
+    monkeypatch.setattr(toy.Toy, "forward_pass", Nothing)
     ab = passes(trainer)["ab"]
     assert ab.nothing is None
     assert ab.nothing is None
     assert computed == [1]
 
 
-def test_tensors_lists_inherited_ones_and_a_subclass_replaces_one() -> None:
+def test_tensors_lists_inherited_ones_and_a_subclass_replaces_one(monkeypatch: pytest.MonkeyPatch) -> None:
     class Sub(toy.ToyForward):
         @tensor
         def content(self) -> Tensor:
@@ -60,9 +60,8 @@ def test_tensors_lists_inherited_ones_and_a_subclass_replaces_one() -> None:
 
     assert {"source", "target", "translation", "content"} <= set(Sub.tensors())
     assert Sub.tensors()["content"].compute is not toy.ToyForward.tensors()["content"].compute
-    trainer = toy.build()
-    trainer.forward_pass = Sub
-    ab = passes(trainer)["ab"]
+    monkeypatch.setattr(toy.Toy, "forward_pass", Sub)
+    ab = passes(toy.build())["ab"]
     assert torch.equal(ab.content, ab.source + 1)
 
 

@@ -96,7 +96,7 @@ def test_one_content_with_many_styles_is_decoded_at_once() -> None:
         (lambda t, x: t.translate(x, "ac"), r"there is no route 'ac'\nfix: there is: ab, ba"),
         (lambda t, x: t.infer("translaton", {"a": x}, "ab"), "Toy has no tensor 'translaton'\nfix: did you mean 'tran"),
         (lambda t, x: t.translate(x, "ab", cod=x), "has no tensor 'cod'\nfix: did you mean 'code'"),
-        (lambda t, x: t.encode(x, "content", "c"), "no route leaves domain 'c'"),
+        (lambda t, x: t.encode(x, "content", "c"), "no route that passes domain 'c' has a tensor 'content'"),
         (lambda t, x: t.encode(x, "target", "a"), "route 'ab' needs images 'b'"),
         (lambda t, x: t.load_foreign({}, "nvlabs-munit"), "made without a catalog"),
     ],

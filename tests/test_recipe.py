@@ -165,7 +165,7 @@ REPLACED = [  # what is replaced, by what, and the place and words of the mistak
     ("size: 64}", "sise: 64}", "r.yaml:3:31: data.sise: procedural_shoes has no option 'sise'; did you mean 'size'"),
     ("l1(reconstruction, source)", "l1(reconstrution, source)",
      "r.yaml:19:7: phases.generator.minimize.image: munit has no tensor 'reconstrution'; did you mean"),
-    ("l1(reconstruction, source)", "l1(source)", "minimize.image: l1 takes 2 tensors, not 1"),
+    ("l1(reconstruction, source)", "l1(source)", "minimize.image: l1 takes 2 arguments, not 1"),
     ("l1(reconstruction, source)", "l7(reconstruction, source)", "minimize.image: there is no 'l7' among the losses"),
     ("10 * l1(reconstruction, source)", "10 * l1(", "minimize.image: cannot read '10 * l1('"),
     ("10 * l1(reconstruction, source)", "{ax: 'l1(source, source)'}", "minimize.image.ax: munit has no route 'ax'"),

@@ -25,7 +25,7 @@ from i2i_forge.terms import MAX_LENGTH, Term, TermSyntaxError, parse_term, parse
 )
 def test_terms_are_read_and_written(text, weight, loss, tensors, options):
     term = parse_term(text)
-    assert (term.weight.at(0), term.loss, term.tensors, term.options) == (weight, loss, tensors, options)
+    assert (term.weight.at(0), term.loss, term.arguments, term.options) == (weight, loss, tensors, options)
     assert parse_term(str(term)) == term
 
 

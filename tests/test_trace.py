@@ -154,7 +154,7 @@ def test_a_shared_network_and_a_reverse_pass_are_traced() -> None:
     traced = trace_recipe(toy.recipe(toy.only("1 * mse(cycled, source)"), networks=networks), toy.catalog())
     assert traced.calls["phase", "ab", "content"] == ["encoder"]
     assert ("phase", "ba", "code") in traced.needs["phase", "ab", "cycled"]
-    assert traced.parameters["state.pool"] == 0
+    assert traced.parameters["state.pool.ab"] == 0
     # `pruned` goes by the name: the code of the way back counts as needed
     assert "code" not in traced.pruned["phase"]
 

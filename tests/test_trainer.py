@@ -378,13 +378,13 @@ def test_a_wrong_optimizer_is_refused(entry: dict[str, Any], message: str) -> No
 
 def test_a_registered_state_is_reachable_from_the_pass_and_is_checkpointed() -> None:
     trainer = toy.build(toy.only("1 * size(pooled_logits)", trains=("critic",)))
-    assert trainer.state_dict()["state.pool.seen"] == 0
+    assert trainer.state_dict()["state.pool.ab.seen"] == 0
     trainer.step(toy.images(), 0)
-    seen = trainer.state_dict()["state.pool.seen"]
+    seen = trainer.state_dict()["state.pool.ab.seen"]
     assert seen != 0
     other = toy.build(toy.only("1 * size(pooled_logits)", trains=("critic",)))
     other.load_state_dict(trainer.state_dict())
-    assert torch.equal(other.state_dict()["state.pool.seen"], seen)
+    assert torch.equal(other.state_dict()["state.pool.ab.seen"], seen)
 
 
 def test_batch_norm_follows_the_mode() -> None:

@@ -9,6 +9,8 @@ import click
 
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json
 from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.registry import Registry
+from i2i_forge.yaml_text import to_inline_yaml
 
 
 @click.group("checkpoint")
@@ -84,18 +86,20 @@ def inspect(run: Path, as_json: bool) -> None:
 
 
 @command.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "layout", required=True, help="The program it comes from: nvlabs-munit.")
+@click.argument("files", nargs=-1, required=True, metavar="[PART=]FILE...")
+@click.option("--format", "layout", required=True, help="The program it comes from: nvlabs-munit, junyanz-cyclegan.")
 @click.option("--run", "target", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The run to make.")
 @click.option("--recipe", "name", help="The recipe whose objective and data it gets  [the format's own]")
 @click.pass_obj
 def import_command(
-    folders: tuple[Path, ...], files: tuple[Path, ...], layout: str, target: Path, name: str | None
+    folders: tuple[Path, ...], files: tuple[str, ...], layout: str, target: Path, name: str | None
 ) -> None:
-    """Make a run from another program's checkpoint FILES; widths and depths are read from them."""
+    """Make a run from another program's checkpoint FILEs; widths and depths are read from them.
+
+    What a FILE holds is seen from its content and its name; PART=FILE says it: G_A=horse2zebra.pth.
+    """
     from i2i_forge import checkpoint
     from i2i_forge.build import build_trainer
-    from i2i_forge.foreign import read_foreign
     from i2i_forge.run_folder import RunFolder
     from i2i_forge.translate import without_losses
 
@@ -103,20 +107,9 @@ def import_command(
     if RunFolder(target).resolved.exists():
         raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")
     reader = host.catalog.formats.get(layout)()
-    parts: dict[str, Path] = {}
-    contents: dict[str, Any] = {}
-    for file in files:
-        content = read_foreign(file)
-        part = reader.part_of(content)
-        if part in parts:
-            raise UsageError(f"{parts[part]} and {file} are both '{part}'", fix="give one file of each part")
-        parts[part], contents[part] = file, content
-    changes = [
-        f"networks.{role}.{key}={value}"
-        for role, options in reader.networks(contents).items()
-        for key, value in options.items()
-    ]
+    parts, contents = _read_parts(files, layout, host.catalog.formats)
     source = name or reader.recipe
+    changes = _network_changes(reader.networks(contents), set(checked_recipe(source, (), (), folders).networks))
     recipe = checked_recipe(source, changes, (), folders)
     trainer = build_trainer(without_losses(recipe), host.catalog)
     trainer.load_foreign(parts, layout)
@@ -132,9 +125,43 @@ def import_command(
     click.echo(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
 
 
+def _read_parts(files: tuple[str, ...], layout: str, formats: Registry) -> tuple[dict[str, Path], dict[str, Any]]:
+    """The file and the content of each part."""
+    from i2i_forge.foreign import part_of, read_foreign
+
+    parts: dict[str, Path] = {}
+    contents: dict[str, Any] = {}
+    known = formats.get(layout)().parts
+    for given in files:
+        said, _, rest = given.partition("=")
+        file = Path(rest if said in known and rest else given)
+        content = read_foreign(file)
+        seen = part_of(content, file, layout, formats)
+        part = said if said in known and rest else seen
+        if part in parts:
+            raise UsageError(
+                f"{parts[part]} and {file} are both '{part}'",
+                fix=f"give one file of each part, or say which it is, PART=FILE; the parts are {', '.join(known)}",
+            )
+        parts[part], contents[part] = file, content
+    return parts, contents
+
+
+def _network_changes(networks: dict[str, dict[str, Any]], present: set[str]) -> list[str]:
+    """What `--set` would say; a role with `use` is replaced as a whole, another one changed."""
+    changes = []
+    for role, options in networks.items():
+        if "use" in options:
+            changes += [f"networks.{role}=~"] if role in present else []
+            changes.append(f"networks.{role}={to_inline_yaml(options)}")
+        else:
+            changes += [f"networks.{role}.{key}={to_inline_yaml(value)}" for key, value in options.items()]
+    return changes
+
+
 @command.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "layout", required=True, help="The program to write for: nvlabs-munit.")
+@click.option("--format", "layout", required=True, help="The program to write for: nvlabs-munit, junyanz-cyclegan.")
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder to write.")
 @click.pass_obj
 def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None:
@@ -144,11 +171,12 @@ def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None
     from i2i_forge.translate import load
 
     translator = load(run, "cpu", loaded_host(folders).catalog)
-    parts = translator.trainer.format(layout).save(translator.trainer.state_dict())
+    writer = translator.trainer.format(layout)
+    parts = writer.save(translator.trainer.state_dict())
     try:
         out.mkdir(parents=True, exist_ok=True)
         for part, content in parts.items():
-            file = out / f"{part}_{translator.step:08d}.pt"
+            file = out / writer.file.format(part=part, step=translator.step)
             with file.open("wb") as handle:
                 torch.save(content, handle)
             click.echo(f"{file}")

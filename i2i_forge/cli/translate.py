@@ -43,7 +43,7 @@ def command(
 
     translator = load(run, chosen_device(device), loaded_host(folders).catalog)
     note(f"{run}: {translator.recipe.name} after {translator.step} steps")
-    default = 4 if translator.latent else 1
+    default = 4 if translator.latent(route) else 1
     written = translate_files(
         translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
         interpolate=interpolate or 0, seed=seed, progress=_show,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from network_inputs import SMALL, inputs_of, run
 from torch import Tensor, nn
 
 from i2i_forge.nn import initialize
@@ -16,7 +17,6 @@ CATALOG = load_plugins().catalog
 NETWORKS = [e for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminators) for e in r.entries()]
 KIND = {id(e): r.kind for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminators) for e in r.entries()}
 LOSSES = CATALOG.losses.entries()
-SMALL = {"width": 4, "blocks": 1, "mlp_dim": 8, "layers": 3, "scales": 2}  # where a component has the option
 
 # The Caffe VGG16 weights are a file to be downloaded by hand: test_perceptual_losses.py makes one.
 NEEDS_A_FILE = {"domain_invariant_perceptual"}
@@ -36,16 +36,12 @@ def build(entry: Entry, **changes: Any) -> nn.Module:
     return entry.component(**small, **changes)
 
 
-def inputs(entry: Entry, network: nn.Module, count: int = 2) -> list[Tensor]:
-    """Images; for a decoder what its first layers take, found from an encoder of the same width."""
-    draws = torch.Generator().manual_seed(1)
-    images = torch.rand(count, 3, 64, 64, generator=draws) * 2 - 1
-    if KIND[id(entry)] != "decoders":
-        return [images]
-    widest = max(m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d))
-    content = torch.randn(count, widest, 16, 16, generator=draws)
-    style_dim = inspect.signature(entry.component).parameters.get("style_dim")
-    return [content] if style_dim is None else [content, torch.randn(count, style_dim.default, generator=draws)]
+def inputs(entry: Entry, network: nn.Module, side: int = 64) -> list[Tensor]:
+    return inputs_of(KIND[id(entry)], entry.name, network, side)
+
+
+def outputs_of(entry: Entry, network: nn.Module, given: list[Tensor]) -> list[Tensor]:
+    return flat(run(KIND[id(entry)], entry.name, network, given))
 
 
 def flat(output: Any) -> list[Tensor]:
@@ -59,7 +55,7 @@ every_network = pytest.mark.parametrize("entry", NETWORKS, ids=names(NETWORKS))
 def test_a_network_learns_in_every_parameter_and_reaches_its_input(entry: Entry) -> None:
     network = build(entry).train()
     given = [x.requires_grad_() for x in inputs(entry, network)]
-    outputs = flat(network(*given))
+    outputs = outputs_of(entry, network, given)
     assert all(torch.isfinite(out).all() for out in outputs)
     sum((out * torch.randn_like(out)).sum() for out in outputs).backward()  # type: ignore[union-attr]
     for name, parameter in network.named_parameters():
@@ -77,7 +73,7 @@ def test_a_networks_state_comes_back(entry: Entry) -> None:
         nn.init.constant_(parameter, 0.5)
     other.load_state_dict(network.state_dict())
     given = inputs(entry, network)
-    for one, same in zip(flat(network(*given)), flat(other(*given)), strict=True):
+    for one, same in zip(outputs_of(entry, network, given), outputs_of(entry, other, given), strict=True):
         assert torch.equal(one, same)
 
 
@@ -86,10 +82,10 @@ def test_a_network_is_a_function_in_eval_mode_and_treats_samples_apart(entry: En
     network = build(entry).double().eval()
     given = [x.double() for x in inputs(entry, network)]
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    first = flat(network(*given))
-    for again, out in zip(flat(network(*given)), first, strict=True):
+    first = outputs_of(entry, network, given)
+    for again, out in zip(outputs_of(entry, network, given), first, strict=True):
         assert torch.equal(again, out)
-    for alone, out in zip(flat(network(*[x[1:] for x in given])), first, strict=True):
+    for alone, out in zip(outputs_of(entry, network, [x[1:] for x in given]), first, strict=True):
         assert torch.allclose(alone, out[1:], rtol=1e-10, atol=1e-12)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
@@ -98,10 +94,10 @@ def test_a_network_is_a_function_in_eval_mode_and_treats_samples_apart(entry: En
 def test_a_network_takes_channels_last(entry: Entry) -> None:
     network = build(entry).double().eval()
     given = [x.double() for x in inputs(entry, network)]
-    expected = flat(network(*given))
+    expected = outputs_of(entry, network, given)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     last = [x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in given]
-    for one, other in zip(flat(network(*last)), expected, strict=True):
+    for one, other in zip(outputs_of(entry, network, last), expected, strict=True):
         assert torch.allclose(one, other, rtol=1e-9, atol=1e-10)
 
 
@@ -109,9 +105,9 @@ def test_a_network_takes_channels_last(entry: Entry) -> None:
 def test_a_network_runs_in_bfloat16_autocast(entry: Entry) -> None:
     network = build(entry).train()
     given = inputs(entry, network)
-    expected = flat(network(*given))
+    expected = outputs_of(entry, network, given)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs = flat(network(*given))
+        outputs = outputs_of(entry, network, given)
     for one, other in zip(outputs, expected, strict=True):
         assert (one.float() - other).abs().mean() < 0.05 * other.abs().mean() + 0.02
     sum(out.float().square().mean() for out in outputs).backward()  # type: ignore[union-attr]
@@ -121,11 +117,11 @@ def test_a_network_runs_in_bfloat16_autocast(entry: Entry) -> None:
 @every_network
 def test_a_network_runs_without_data(entry: Entry) -> None:
     network = build(entry)
-    expected = [out.shape for out in flat(network(*inputs(entry, network)))]
+    expected = [out.shape for out in outputs_of(entry, network, inputs(entry, network))]
     with torch.device("meta"):
         shadow = build(entry)
-    shapes = [out.shape for out in flat(shadow(*[x.to("meta") for x in inputs(entry, network)]))]
-    assert shapes == expected
+    given = [x.to("meta") for x in inputs(entry, network)]
+    assert [out.shape for out in outputs_of(entry, shadow, given)] == expected
 
 
 @every_network
@@ -140,9 +136,8 @@ def test_every_documented_choice_builds_and_a_wrong_one_is_refused(entry: Entry,
     assert len(choices) >= 3
     for choice in choices:
         network = build(entry, **{option: choice.strip()})
-        size = 128 if option == "norm" else 64  # an instance norm needs more than one pixel
-        given = [nn.functional.interpolate(x, size=size) if x.shape[-1] == 64 else x for x in inputs(entry, network)]
-        assert all(torch.isfinite(out).all() for out in flat(network(*given)))
+        given = inputs(entry, network, 128 if option == "norm" else 64)  # an instance norm needs more than one pixel
+        assert all(torch.isfinite(out).all() for out in outputs_of(entry, network, given))
     with pytest.raises(ValueError, match="is not one of"):
         build(entry, **{option: "mistyped"})
 
@@ -247,10 +242,11 @@ TRAINERS = CATALOG.trainers.entries()
 def test_a_trainers_words_fit_together(entry: Entry) -> None:
     method = entry.component
     assert issubclass(method, Trainer)
-    tensors = method.forward_pass.tensors()
-    assert "translation" in tensors
+    by_route = {route: set(method.pass_along(route).tensors()) for route in method.routes}
+    assert all("translation" in tensors for tensors in by_route.values())
     assert set(method.roles.values()) <= {"encoders", "decoders", "discriminators"}
-    assert {name for pair in method.latents.items() for name in pair} <= set(tensors)
+    assert set(method.optional_roles) <= set(method.roles)
+    assert {name for pair in method.latents.items() for name in pair if name} <= set.union(*by_route.values())
     assert all(len(domains) == 2 for domains in method.routes.values())
 
 

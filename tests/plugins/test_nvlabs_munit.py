@@ -299,8 +299,8 @@ def test_the_inferred_networks_fit_the_file(tmp_path: Path) -> None:
 
 def test_parts_are_told_by_their_names(tmp_path: Path) -> None:
     content, _ = published(tiny(), tmp_path)
-    assert reader().part_of(content["gen"]) == "gen"
-    assert reader().part_of(content["dis"]) == "dis"
+    assert reader().part_of(content["gen"], "gen_00000001.pt") == "gen"
+    assert reader().part_of(content["dis"], "dis_00000001.pt") == "dis"
     assert set(reader().networks({"dis": content["dis"]})) == {"discriminator"}
 
 
