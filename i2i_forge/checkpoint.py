@@ -171,7 +171,11 @@ def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
 def restore(checkpoint: Checkpoint, trainer: Trainer, *, optimizers: bool = True) -> None:
     """Put a checkpoint into a trainer. Raises CheckpointError when it is of other networks."""
     own = trainer.state_dict()
-    names = [n for n in own if n not in checkpoint.model or own[n].shape != checkpoint.model[n].shape]
+    names = [
+        n for n in own
+        if n not in checkpoint.model
+        or (own[n].shape != checkpoint.model[n].shape and not n.startswith("state."))  # a pool fills as it is used
+    ]  # fmt: skip
     names += [n for n in checkpoint.model if n not in own]
     if names:
         raise CheckpointError(

@@ -100,7 +100,8 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
     passes = StepPasses(trainer, batch, 0, {}, phases=phases, watcher=recorder)
     with ExitStack() as hooks:
         for name, network in trainer.modules():
-            hooks.callback(network.register_forward_pre_hook(partial(recorder.called, name)).remove)
+            if not name.startswith("state."):  # no network
+                hooks.callback(network.register_forward_pre_hook(partial(recorder.called, name)).remove)
             result.parameters[name] = sum(p.numel() for p in network.parameters())
             result.bytes_parameters += sum(p.nbytes for p in network.parameters())
         for phase in phases:

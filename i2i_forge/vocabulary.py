@@ -78,7 +78,9 @@ def module_file(module: str) -> Path | None:
 def read_plugin(plugin: str, module: str, file: Path) -> tuple[list[Component], bool]:
     """The components a plugin's file registers, and whether that is all of them. Raises SyntaxError, OSError."""
     tree = ast.parse(file.read_bytes(), str(file))
-    definitions = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    definitions, homes = _definitions(tree), {}
+    for name, (home, node) in _from_siblings(tree, file).items():
+        definitions[name], homes[name] = node, f"{module}.{home}"
     hook = definitions.get("register_components")
     if not isinstance(hook, ast.FunctionDef) or not hook.args.args:
         return [], not _mentions_hook(tree)
@@ -88,10 +90,27 @@ def read_plugin(plugin: str, module: str, file: Path) -> tuple[list[Component], 
         match call.args:
             case [ast.Constant(value=str(name)), component] if kind is not None:
                 defined = definitions.get(component.id) if isinstance(component, ast.Name) else None
-                origin = f"{module}.{ast.unparse(component)}"
+                shown = ast.unparse(component)
+                origin = f"{homes.get(shown, module)}.{shown}"
                 found.append(_component(kind, name, plugin, origin, defined, definitions))
     uses = sum(isinstance(node, ast.Name) and node.id == catalog for node in ast.walk(hook))
     return found, uses == len(found)  # the catalog is used in no other way
+
+
+def _definitions(tree: ast.Module) -> dict[str, Any]:
+    """The classes and functions of a module's top level."""
+    return {n.name: n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+
+
+def _from_siblings(tree: ast.Module, file: Path) -> dict[str, tuple[str, Any]]:
+    """What a folder plugin imports by name from its own modules: name -> (module, definition)."""
+    found: dict[str, tuple[str, Any]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module and file.name == "__init__.py":
+            sibling = file.parent / f"{node.module.replace('.', '/')}.py"
+            defined = _definitions(ast.parse(sibling.read_bytes(), str(sibling))) if sibling.is_file() else {}
+            found |= {a.name: (node.module, defined[a.name]) for a in node.names if not a.asname and a.name in defined}
+    return found
 
 
 def _mentions_hook(tree: ast.Module) -> bool:

@@ -33,6 +33,32 @@ def nsgan_generator(fake_logits: Logits) -> Tensor:
     return _sum(lambda d: F.softplus(-d), fake_logits)
 
 
+def hinge_discriminator(real_logits: Logits, fake_logits: Logits) -> Tensor:
+    """Hinge, the discriminator's side: mean(max(0, 1 - D(x))) + mean(max(0, 1 + D(G))) (Lim & Ye 2017).
+
+    Also Miyato et al. 2018, eq. 16.
+    """
+    return _sum(lambda d: F.relu(1 - d), real_logits) + _sum(lambda d: F.relu(1 + d), fake_logits)
+
+
+def hinge_generator(fake_logits: Logits) -> Tensor:
+    """Hinge, the generator's side: -mean(D(G)) (Lim & Ye 2017; Miyato et al. 2018, eq. 17)."""
+    return -_sum(lambda d: d, fake_logits)
+
+
+def wgan_discriminator(real_logits: Logits, fake_logits: Logits) -> Tensor:
+    """Wasserstein critic: mean(D(G)) - mean(D(x)) (Arjovsky et al. 2017, eq. 2, negated to be minimized).
+
+    The critic must be kept Lipschitz by another term: `10 * gradient_penalty(discriminator, target, translation)`.
+    """
+    return _sum(lambda d: d, fake_logits) - _sum(lambda d: d, real_logits)
+
+
+def wgan_generator(fake_logits: Logits) -> Tensor:
+    """Wasserstein, the generator's side: -mean(D(G)) (Arjovsky et al. 2017, eq. 2)."""
+    return -_sum(lambda d: d, fake_logits)
+
+
 def _sum(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
     scales = [logits] if isinstance(logits, Tensor) else logits
     return torch.stack([loss(scale).mean() for scale in scales]).sum()
@@ -40,7 +66,14 @@ def _sum(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
 
 @hookimpl
 def register_components(catalog):
+    catalog.losses.add("hinge_discriminator", hinge_discriminator)
+    catalog.losses.add("hinge_generator", hinge_generator)
     catalog.losses.add("lsgan_discriminator", lsgan_discriminator)
     catalog.losses.add("lsgan_generator", lsgan_generator)
     catalog.losses.add("nsgan_discriminator", nsgan_discriminator)
     catalog.losses.add("nsgan_generator", nsgan_generator)
+    # pix2pix's name of the same game: binary cross-entropy of the logits against 1 for real and 0 for fake
+    catalog.losses.add("vanilla_discriminator", nsgan_discriminator)
+    catalog.losses.add("vanilla_generator", nsgan_generator)
+    catalog.losses.add("wgan_discriminator", wgan_discriminator)
+    catalog.losses.add("wgan_generator", wgan_generator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,13 +54,21 @@ class MultiscalePatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """N,3,H,W in [-1, 1] -> for each scale s the logits N,1,H/2^(layers+s),W/2^(layers+s)."""
+        return [activations[-1] for activations in self._activations(x)]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """N,3,H,W in [-1, 1] -> the activations after each block, scale after scale, without the logits."""
+        return [activation for activations in self._activations(x) for activation in activations[:-1]]
+
+    def _activations(self, x: Tensor) -> list[list[Tensor]]:
+        """For each scale what its layers give; the last are the logits."""
         x = self.augment(x)
-        logits = []
+        found = []
         for index, scale in enumerate(self.scales):
             if index > 0:
                 x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
-            logits.append(scale(x))
-        return logits
+            found.append(list(accumulate(scale, lambda value, layer: layer(value), initial=x))[1:])
+        return found
 
 
 @hookimpl

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from i2i_forge.data import (
+    HalfSource,
     ImageSource,
     PairSource,
     SideBySideSource,
@@ -34,6 +35,9 @@ class UnpairedFolders:
         root: holds the folders; by default trainA, trainB, testA, testB.
         a, b: other training folders, relative to `root` or absolute.
         test_a, test_b: other test folders; by default testA and testB of `root`, else the training folders.
+        layout: "two_folders"; "side_by_side" takes a from the left and b from the right half of each image in the
+            folders train and test (or val), where `a` and `test_a` name others; "auto" is "side_by_side" when nothing
+            names `a` or `b` and `root` has a folder train but no trainA.
         size, resize, flip, test_crop: see i2i_forge.data.Transform.
 
     Raises:
@@ -47,20 +51,33 @@ class UnpairedFolders:
         b: str = "",
         test_a: str = "",
         test_b: str = "",
+        layout: Literal["auto", "two_folders", "side_by_side"] = "auto",
         size: int | list[int] = 256,
         resize: int | None = None,
         flip: bool = True,
         test_crop: bool = True,
     ) -> None:
-        _need_folders(root, a, b)
+        _need_one_of("layout", layout, ("auto", "two_folders", "side_by_side"))
+        _need_folders(root, a, a if layout == "side_by_side" else b)
+        self.layout = layout
         self.root, self.a, self.b, self.test_a, self.test_b = root, a, b, test_a, test_b
         self.transform = Transform(size, resize, flip, test_crop)
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
+        if self._side_by_side():
+            paths = list_images(split_folder(self.root, split, self.a, self.test_a, ("train", "test", "val")))
+            check_halves(paths)
+            return [HalfSource(name, paths, self.transform, half) for half, name in enumerate(("a", "b"))]
         a = list_images(split_folder(self.root, split, self.a, self.test_a, A_NAMES))
         b = list_images(split_folder(self.root, split, self.b, self.test_b, B_NAMES))
         return _unpaired(a, b, self.transform)
+
+    def _side_by_side(self) -> bool:
+        if self.layout != "auto":
+            return self.layout == "side_by_side"
+        root = Path(self.root)
+        return not (self.a or self.b or (root / "trainA").exists()) and (root / "train").is_dir()
 
 
 class ImageLists:

@@ -11,6 +11,7 @@ A translation keeps the content and draws the style, s ~ N(0, I); another draw i
     E2^c(x12)                       recovered_content   eq. 2  content = |recovered_content - content|
     E2^s(x12)                       recovered_style     eq. 3  style   = |recovered_style - random_style|
     D2(x2), D2(x12)                 real_logits, fake_logits   eq. 4  gan
+    G2(c1, s2'), another s2'        translation_2, random_style_2, for terms that compare two draws
     G1(E2^c(x12), s1)               cycled              section 5.1, style-augmented cycle = |cycled - source|
 """
 
@@ -50,6 +51,14 @@ class MunitForward(ForwardPass):
     @tensor
     def translation(self) -> Tensor:
         return self.dst.decoder(self.content, self.random_style)
+
+    @tensor
+    def random_style_2(self) -> Tensor:
+        return self.noise(len(self.source), self.dst.style_encoder.dim, like=self.source)
+
+    @tensor
+    def translation_2(self) -> Tensor:
+        return self.dst.decoder(self.content, self.random_style_2)
 
     @tensor
     def recovered_content(self) -> Tensor:

@@ -1,8 +1,13 @@
-"""Domain-invariant perceptual loss (Huang et al. 2018, MUNIT, section 5.1): VGG features without the domain's style."""
+"""Domain-invariant perceptual loss (Huang et al. 2018, MUNIT, section 5.1): VGG features without the domain's style.
+
+There are two VGG16s, trained apart and fed differently: the Caffe one of the paper, and torchvision's. The numbers they
+give cannot be compared, so each has a loss of its own name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,35 +20,70 @@ from i2i_forge.hookspecs import hookimpl
 from i2i_forge.nn import InstanceNorm
 from i2i_forge.paths import weights_file
 
-BLOCKS = (2, 2, 3, 3, 3)  # convolutions of VGG16 in each block
-WIDTHS = (64, 128, 256, 512, 512)
+WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # of each block's convolutions
 POOL_AFTER = (1, 2, 3)  # not after block 4: relu5_3 is at 1/8 of the side
-CAFFE_MEAN = (103.939, 116.779, 123.680)  # blue, green, red
+NAMES = tuple(f"conv{block}_{index}" for block, widths in enumerate(WIDTHS, 1) for index, _ in enumerate(widths, 1))
 
 
-class CaffeVgg16(nn.Module):
-    """VGG16 up to relu5_3 with the layout of the Caffe weights: conv1_1 ... conv5_3.
+@dataclass(frozen=True)
+class Layout:
+    """How a VGG16's file names its convolutions, and what its first one expects."""
+
+    title: str
+    loss: str
+    names: tuple[str, ...]
+    ignored: str  # a prefix of names that relu5_3 does not need
+    flipped: bool  # blue, green, red
+    unit: float  # the brightest value
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def example(self) -> str:
+        """The first and the last of the tensors."""
+        return f"{self.names[0]}.weight ... {self.names[-1]}.bias"
+
+
+CAFFE = Layout(
+    "the Caffe VGG16", "domain_invariant_perceptual", NAMES, ignored="", flipped=True, unit=255,
+    mean=(103.939, 116.779, 123.680), std=(1, 1, 1),
+)  # fmt: skip
+TORCHVISION = Layout(
+    "torchvision's VGG16", "domain_invariant_perceptual_torchvision",
+    tuple(f"features.{index}" for index in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
+    ignored="classifier.", flipped=False, unit=1, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
+)  # fmt: skip
+
+
+class Vgg16(nn.Module):
+    """VGG16 up to relu5_3, frozen; conv1_1 ... conv5_3 whatever the layout.
 
     Args:
-        weights: state dict with `conv1_1.weight` ... `conv5_3.bias`.
+        weights: state dict in the layout's names.
+        layout: CAFFE or TORCHVISION.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], layout: Layout) -> None:
         super().__init__()
+        self.layout = layout
         inputs = 3
-        for block, (count, width) in enumerate(zip(BLOCKS, WIDTHS, strict=True), 1):
-            for index in range(1, count + 1):
-                self.add_module(f"conv{block}_{index}", nn.Conv2d(inputs, width, 3, padding=1))
-                inputs = width
-        self.load_state_dict(dict(weights))
+        for name, outputs in zip(NAMES, sum(WIDTHS, ()), strict=True):
+            self.add_module(name, nn.Conv2d(inputs, outputs, 3, padding=1))
+            inputs = outputs
+        ours = dict(zip(layout.names, NAMES, strict=True))
+        parts = {key: key.rpartition(".") for key in weights if not (layout.ignored and key.startswith(layout.ignored))}
+        self.load_state_dict({f"{ours.get(n, n)}.{kind}": weights[key] for key, (n, _, kind) in parts.items()})
         self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """N,3,H,W in [-1, 1], RGB -> relu5_3: N,512,H/8,W/8."""
-        mean = torch.tensor(CAFFE_MEAN, dtype=x.dtype, device=x.device)[:, None, None]
-        x = (x.flip(1) + 1) * 127.5 - mean
-        for block, count in enumerate(BLOCKS, 1):
-            for index in range(1, count + 1):
+        mean, std = (
+            torch.tensor(v, dtype=x.dtype, device=x.device)[:, None, None] for v in (self.layout.mean, self.layout.std)
+        )
+        x = (x.flip(1) if self.layout.flipped else x) + 1
+        x = (x * (self.layout.unit / 2) - mean) / std
+        for block, widths in enumerate(WIDTHS, 1):
+            for index in range(1, len(widths) + 1):
                 x = F.relu(self.get_submodule(f"conv{block}_{index}")(x), inplace=True)
             if block in POOL_AFTER:
                 x = F.max_pool2d(x, 2)
@@ -59,28 +99,60 @@ class DomainInvariantPerceptual(nn.Module):
 
     def __init__(self, weights: str = "vgg16_caffe.pth") -> None:
         super().__init__()
-        file = weights_file(weights)
-        if not file.is_file():
-            raise DataError(
-                f"the perceptual loss needs the Caffe VGG16 weights, and {file} does not exist",
-                fix="put a state dict with conv1_1.weight ... conv5_3.bias there, or train without the loss: "
-                "--drop generator.perceptual",
-            )
-        content: Any = read_foreign(file)
-        try:
-            self.vgg = CaffeVgg16(content)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{file} is not the state dict of the Caffe VGG16 ({str(error).splitlines()[-1].strip()[:120]})",
-                fix="it must hold conv1_1.weight ... conv5_3.bias and nothing else; torchvision's VGG16 is another one",
-            ) from None
-        self.norm = InstanceNorm()
+        self.vgg = read_vgg16(weights, CAFFE)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Two batches of images, N,3,H,W in [-1, 1] -> the loss."""
-        return (self.norm(self.vgg(input)) - self.norm(self.vgg(target))).square().mean()
+        return _distance(self.vgg, input, target)
+
+
+class DomainInvariantPerceptualTorchvision(nn.Module):
+    """Mean squared difference of instance-normalised relu5_3 features of torchvision's VGG16 (not the published one).
+
+    Args:
+        weights: the file of torchvision's VGG16 (features.0.weight ...), or its name in the cache.
+    """
+
+    def __init__(self, weights: str = "vgg16-397923af.pth") -> None:
+        super().__init__()
+        self.vgg = read_vgg16(weights, TORCHVISION)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two batches of images, N,3,H,W in [-1, 1] -> the loss."""
+        return _distance(self.vgg, input, target)
+
+
+def read_vgg16(weights: str, layout: Layout) -> Vgg16:
+    """The network in a file. Raises DataError when there is none, or when it is another network."""
+    file = weights_file(weights)
+    if not file.is_file():
+        raise DataError(
+            f"the perceptual loss needs the weights of {layout.title}, and {file} does not exist",
+            fix=f"put a state dict with {layout.example} there, or train without the loss: --drop generator.perceptual",
+        )
+    content: Any = read_foreign(file)
+    names = set(content) if isinstance(content, Mapping) else set()
+    for other in (CAFFE, TORCHVISION):
+        if other is not layout and f"{other.names[0]}.weight" in names:
+            raise DataError(
+                f"{file} is not the state dict of {layout.title} but of {other.title}",
+                fix=f"write {other.loss}(..., weights='{weights}'), or give this loss its own file",
+            )
+    try:
+        return Vgg16(content, layout)
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{file} is not the state dict of {layout.title} ({str(error).splitlines()[-1].strip()[:120]})",
+            fix=f"it must hold {layout.example}" + (" and nothing else" if not layout.ignored else ""),
+        ) from None
+
+
+def _distance(vgg: Vgg16, input: Tensor, target: Tensor) -> Tensor:
+    normalise = InstanceNorm()
+    return (normalise(vgg(input)) - normalise(vgg(target))).square().mean()
 
 
 @hookimpl
 def register_components(catalog):
     catalog.losses.add("domain_invariant_perceptual", DomainInvariantPerceptual)
+    catalog.losses.add("domain_invariant_perceptual_torchvision", DomainInvariantPerceptualTorchvision)

@@ -1,4 +1,4 @@
-"""Residual content encoder and AdaIN decoder (Huang et al. 2018, MUNIT, appendix B.1)."""
+"""Residual encoder of content, and its decoders with and without a style (Huang et al. 2018, MUNIT, appendix B.1)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,9 @@ class ResidualContentEncoder(nn.Module):
     """
 
     def __init__(
-        self,
-        width: int = 64,
-        downsamples: int = 2,
-        blocks: int = 4,
-        channels: int = 3,
-        norm: str = "instance",
-        activation: str = "relu",
-        padding: str = "reflect",
-        init: str = "kaiming",
-    ) -> None:
+        self, width: int = 64, downsamples: int = 2, blocks: int = 4, channels: int = 3, norm: str = "instance",
+        activation: str = "relu", padding: str = "reflect", init: str = "kaiming",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.stride = 2**downsamples
         widths = [width * 2**level for level in range(downsamples + 1)]
@@ -68,28 +61,19 @@ class AdainResidualDecoder(nn.Module):
     """
 
     def __init__(
-        self,
-        width: int = 64,
-        upsamples: int = 2,
-        blocks: int = 4,
-        style_dim: int = 8,
-        mlp_dim: int = 256,
-        channels: int = 3,
-        norm: str = "layer",
-        activation: str = "relu",
-        padding: str = "reflect",
+        self, width: int = 64, upsamples: int = 2, blocks: int = 4, style_dim: int = 8, mlp_dim: int = 256,
+        channels: int = 3, norm: str = "layer", activation: str = "relu", padding: str = "reflect",
         init: str = "kaiming",
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
-        widths = [width * 2**level for level in range(upsamples, -1, -1)]
-        style = {"activation": activation, "padding": padding}
-        self.blocks = nn.ModuleList(ResidualBlock(widths[0], norm="adain", **style) for _ in range(blocks))
-        self.up = nn.Sequential(*(ConvBlock(i, o, 5, 1, 2, norm=norm, **style) for i, o in pairwise(widths)))
-        self.to_image = ConvBlock(width, channels, 7, 1, 3, activation="tanh", padding=padding)
+        widest, style = width * 2**upsamples, {"activation": activation, "padding": padding}
+        self.blocks = nn.ModuleList(ResidualBlock(widest, norm="adain", **style) for _ in range(blocks))
+        self.up = _upsampling(width, upsamples, norm=norm, **style)
+        self.to_image = _to_image(width, channels, padding)
         self.mlp = nn.Sequential(
             LinearBlock(style_dim, mlp_dim, activation=activation),
             LinearBlock(mlp_dim, mlp_dim, activation=activation),
-            LinearBlock(mlp_dim, 2 * blocks * 2 * widths[0], activation="none"),
+            LinearBlock(mlp_dim, 2 * blocks * 2 * widest, activation="none"),
         )
         initialize(self, init)
 
@@ -99,12 +83,58 @@ class AdainResidualDecoder(nn.Module):
         x = content
         for index, block in enumerate(self.blocks):
             x = block(x, affine[2 * index : 2 * index + 2])
-        for up in self.up:
-            x = up(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
-        return self.to_image(x)
+        return self.to_image(self.up(x))
+
+
+class ResidualDecoder(nn.Module):
+    """Content code -> image: the AdaIN decoder without a style, its residual blocks instance-normalised (Liu et al.
+    2017, UNIT, in the version that was published with MUNIT).
+
+    Args:
+        width: channels before the last convolution.
+        upsamples: doublings of height and width.
+        blocks: residual blocks.
+        channels: of the image.
+        norm: of the upsampling blocks: none, instance, layer, batch, spectral.
+        activation: relu, lrelu, prelu, selu, tanh, none.
+        padding: reflect, replicate, zero.
+        init: kaiming, gaussian, xavier, orthogonal, default.
+    """
+
+    def __init__(
+        self, width: int = 64, upsamples: int = 2, blocks: int = 4, channels: int = 3, norm: str = "layer",
+        activation: str = "relu", padding: str = "reflect", init: str = "kaiming",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        widest, style = width * 2**upsamples, {"activation": activation, "padding": padding}
+        self.blocks = nn.Sequential(*(ResidualBlock(widest, norm="instance", **style) for _ in range(blocks)))
+        self.up = _upsampling(width, upsamples, norm=norm, **style)
+        self.to_image = _to_image(width, channels, padding)
+        initialize(self, init)
+
+    def forward(self, content: Tensor) -> Tensor:
+        """N,C,h,w -> N,3,H,W in [-1, 1]."""
+        return self.to_image(self.up(self.blocks(content)))
+
+
+class _Doubled(ConvBlock):
+    """A convolution of the image at twice its size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+def _upsampling(width: int, upsamples: int, **style: str) -> nn.Sequential:
+    widths = [width * 2**level for level in range(upsamples, -1, -1)]
+    return nn.Sequential(*(_Doubled(i, o, 5, 1, 2, **style) for i, o in pairwise(widths)))
+
+
+def _to_image(width: int, channels: int, padding: str) -> ConvBlock:
+    return ConvBlock(width, channels, 7, 1, 3, activation="tanh", padding=padding)
 
 
 @hookimpl
 def register_components(catalog):
     catalog.encoders.add("residual_content", ResidualContentEncoder)
     catalog.decoders.add("adain_residual", AdainResidualDecoder)
+    catalog.decoders.add("residual", ResidualDecoder)

@@ -1,14 +1,18 @@
 """Imports go down only: the ladder of ARCHITECTURE.md, and what plugins may import."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
+from i2i_forge.plugins import find_plugins, read_vocabulary
+from i2i_forge.vocabulary import module_file
+
 ROOT = Path(__file__).parents[1]
 LADDER = [  # lowest first; a module imports only from rungs below its own
     {"errors", "paths", "schedules", "seeding"},
-    {"distributed", "hookspecs", "nn", "precision", "registry", "terms", "yaml_source"},
+    {"distributed", "hookspecs", "nn", "precision", "public_data", "registry", "terms", "yaml_source"},
     {"data", "foreign", "forward_pass", "images", "optimizers", "schema", "vocabulary", "yaml_text"},
     {"check_components", "passes", "plugins"},
     {"check_names", "check_shape", "trainer"},
@@ -21,8 +25,8 @@ LADDER = [  # lowest first; a module imports only from rungs below its own
 ]
 RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
 PLUGIN_MAY_IMPORT = {
-    "__future__", "collections", "colorsys", "csv", "dataclasses", "functools", "itertools", "math", "pathlib", "re",
-    "typing", "i2i_forge", "PIL", "kornia", "numpy", "torch", "torchvision",
+    "__future__", "abc", "collections", "colorsys", "csv", "dataclasses", "functools", "importlib", "itertools", "math",
+    "pathlib", "re", "typing", "i2i_forge", "PIL", "kornia", "numpy", "torch", "torchvision",
 }  # fmt: skip
 
 
@@ -69,10 +73,30 @@ def test_plugins_import_the_framework_and_never_each_other(file: Path) -> None:
         assert name.partition(".")[0] in PLUGIN_MAY_IMPORT or name.startswith(own), f"{file.name} imports {name}"
 
 
+# ---- methods -------------------------------------------------------------------------------------------------------
+
+METHODS = {c.name: c for c in read_vocabulary(find_plugins()).components if c.kind == "trainers"}
+METHOD_FILES = sorted({module_file(c.origin.rpartition(".")[0]) for c in METHODS.values()})
+
+
+def test_all_methods_are_there() -> None:
+    assert {"munit", "unit", "bicyclegan", "pix2pix", "cyclegan", "augmented_cyclegan"} <= set(METHODS)
+
+
+@pytest.mark.parametrize("file", METHOD_FILES, ids=lambda f: f.name)
+def test_a_method_is_one_short_file_that_imports_no_other(file: Path) -> None:
+    assert len(file.read_text().splitlines()) < 150
+    assert file.parent == ROOT / "plugins"
+    assert not [name for name in imported(file, at_run_time=False) if name.startswith("i2i_forge_plugins")]
+
+
 @pytest.mark.parametrize("file", [f for _, f in modules()], ids=lambda f: f.name)
 def test_no_method_is_named_in_the_machinery(file: Path) -> None:
-    names = {
-        getattr(n, "id", getattr(n, "attr", getattr(n, "name", ""))) for n in ast.walk(ast.parse(file.read_text()))
-    }
-    for method in ("munit", "bicyclegan", "pix2pix", "cyclegan"):
-        assert not [name for name in names if isinstance(name, str) and method in name.lower()]
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    identifiers = [getattr(n, "id", getattr(n, "attr", getattr(n, "name", getattr(n, "arg", "")))) for n in nodes]
+    words = {w for i in identifiers if isinstance(i, str) for w in re.findall("[a-z0-9]+", i.lower())}
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    assert not words & set(METHODS)
+    assert not texts & set(METHODS)
+    for method in set(METHODS) - {"unit"}:  # a word of its own
+        assert not [word for word in words if method in word]

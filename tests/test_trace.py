@@ -74,11 +74,12 @@ def test_shapes(full: Trace) -> None:
 
 
 def test_pruned_is_what_no_term_needs(full: Trace) -> None:
-    assert full.pruned["generator"] == ["real_logits", "target"]
+    second = {"random_style_2", "translation_2"}
+    assert set(full.pruned["generator"]) == {"real_logits", "target"} | second
     assert "cycled" in full.pruned["discriminator"]
     assert not {"content", "translation", "real_logits"} & set(full.pruned["discriminator"])
     without = munit(drop=["generator.style"])
-    assert without.pruned["generator"] == ["cycled", "real_logits", "recovered_style", "target"]
+    assert set(without.pruned["generator"]) == {"cycled", "real_logits", "recovered_style", "target"} | second
 
 
 def test_a_term_whose_schedule_begins_at_zero_is_not_pruned() -> None:

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import click
 
+from i2i_forge.cli import data_get
 from i2i_forge.cli.common import loaded_host, note
 from i2i_forge.errors import DataError, UsageError
 
 
 @click.group("data")
 def command() -> None:
-    """Make data sets."""
+    """Get and make data sets."""
+
+
+command.add_command(data_get.command)
 
 
 @command.command("make")

@@ -3,12 +3,13 @@
 from i2i_forge.data.decode import check_header, decode
 from i2i_forge.data.folders import check_images, list_images, read_list, split_folder
 from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
-from i2i_forge.data.source import Dataset, ImageSource, PairSource, SideBySideSource, Source
+from i2i_forge.data.source import Dataset, HalfSource, ImageSource, PairSource, SideBySideSource, Source
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [
     "Dataset",
     "Draw",
+    "HalfSource",
     "ImageSource",
     "PairSource",
     "SideBySideSource",

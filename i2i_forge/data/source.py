@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from i2i_forge.data.decode import decode
@@ -114,12 +115,39 @@ class SideBySideSource:
     def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
         """{"a": 3,H,W, "b": 3,H,W}."""
         draw = self.transform.draw(random)
-        image = decode(self.paths[index])
-        middle = image.width // 2
-        left = image.crop((0, 0, middle, image.height))
-        right = image.crop((middle, 0, 2 * middle, image.height))
-        return {name: self.transform(half, draw) for name, half in zip(self.domains, (left, right), strict=True)}
+        halves = _halves(self.paths[index])
+        return {name: self.transform(half, draw) for name, half in zip(self.domains, halves, strict=True)}
 
     def name(self, index: int) -> str:
         """The file."""
         return str(self.paths[index])
+
+
+class HalfSource:
+    """One domain of side-by-side pairs, in an order of its own: unpaired data made of paired files.
+
+    Args:
+        domain: "a" or "b".
+        paths: files of even width, checked already.
+        half: 0 for the left one, 1 for the right one.
+    """
+
+    def __init__(self, domain: str, paths: Sequence[Path], transform: Transform, half: int) -> None:
+        self.domain, self.paths, self.transform, self.half = domain, list(paths), transform, half
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
+        """{domain: 3,H,W}."""
+        return {self.domain: self.transform(_halves(self.paths[index])[self.half], self.transform.draw(random))}
+
+    def name(self, index: int) -> str:
+        """The file and the half."""
+        return f"{self.paths[index]} ({('left', 'right')[self.half]} half)"
+
+
+def _halves(path: Path) -> tuple[Image.Image, Image.Image]:
+    image = decode(path)
+    middle = image.width // 2
+    return image.crop((0, 0, middle, image.height)), image.crop((middle, 0, 2 * middle, image.height))

@@ -1,14 +1,18 @@
-"""Layers for plugin authors: convolution blocks, normalisation, padding, initialisation, augmentation."""
+"""Layers for plugin authors: convolution blocks, normalisation, padding, initialisation, augmentation, image pool."""
 
 from i2i_forge.nn.augment import Augmentation
 from i2i_forge.nn.blocks import ConvBlock, LinearBlock, ResidualBlock
+from i2i_forge.nn.image_pool import ImagePool
 from i2i_forge.nn.init import initialize
-from i2i_forge.nn.norms import InstanceNorm, LayerNorm, adain
+from i2i_forge.nn.norms import AffineInstanceNorm, ConditionalInstanceNorm, InstanceNorm, LayerNorm, adain
 from i2i_forge.nn.padding import Pad
 
 __all__ = [
+    "AffineInstanceNorm",
     "Augmentation",
+    "ConditionalInstanceNorm",
     "ConvBlock",
+    "ImagePool",
     "InstanceNorm",
     "LayerNorm",
     "LinearBlock",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -53,6 +55,51 @@ def adain(x: Tensor, affine: Tensor) -> Tensor:
     """
     shift, scale = affine.to(x.dtype)[:, :, None, None].chunk(2, dim=1)
     return torch.addcmul(shift, F.instance_norm(x, eps=EPS), scale)
+
+
+class AffineInstanceNorm(nn.Module):
+    """Instance normalisation with the biased variance, then an affine map per channel: normalised(x) * scale + shift.
+
+    Args:
+        channels: C.
+        std: of the scales' start, N(0, std): around zero, so that what follows begins small.
+    """
+
+    def __init__(self, channels: int, std: float = 0.02) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(channels) * std)
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W -> N,C,H,W; more than one pixel is needed."""
+        return _affine(F.instance_norm(x, eps=EPS), self.scale, self.shift)
+
+
+class ConditionalInstanceNorm(nn.Module):
+    """Instance normalisation with the unbiased variance; a code gives its affine map (Almahairi et al. 2018).
+
+    normalised(x) * relu(scale(code)) + relu(shift(code)): both are >= 0.
+
+    Args:
+        channels: C.
+        code_dim: length of the code.
+    """
+
+    def __init__(self, channels: int, code_dim: int) -> None:
+        super().__init__()
+        self.shift = nn.Linear(code_dim, channels)
+        self.scale = nn.Linear(code_dim, channels)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """N,C,H,W and N,code_dim (or 1,C,H,W and K,code_dim) -> N,C,H,W (K,C,H,W); more than one pixel is needed."""
+        count = x.shape[2] * x.shape[3]
+        biased = (count - 1) / count  # times the unbiased variance; torch's kernel divides by the biased one
+        normalised = F.instance_norm(x, eps=EPS * biased)
+        return _affine(normalised, F.relu(self.scale(code)) * math.sqrt(biased), F.relu(self.shift(code)))
+
+
+def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return torch.addcmul(shift.to(x.dtype)[..., None, None], x, scale.to(x.dtype)[..., None, None])
 
 
 def norm_layer(name: str, channels: int, *, dims: int = 2) -> nn.Module | None:

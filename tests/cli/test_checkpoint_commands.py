@@ -174,7 +174,7 @@ def test_usage_of_import(forge, run, exported, tmp_path):
     assert code == 2 and "are both 'gen'" in err
     code, _, err = imported(forge, *exported, run=run)
     assert code == 2 and "there is a run already" in err
-    code, _, err = forge("checkpoint", "import", *exported, "--format", "nvlabs", "--run", tmp_path / "new")
+    code, _, err = forge("checkpoint", "import", *exported, "--format", "nvlabs-mnit", "--run", tmp_path / "new")
     assert code == 6 and "did you mean 'nvlabs-munit'?" in err
     code, _, err = forge("checkpoint", "export", run, "--format", "nvlabs-munit", "--out", exported[0])
     assert code == 2 and "cannot be written" in err

@@ -1,6 +1,9 @@
-"""forge data make."""
+"""forge data."""
 
 import csv
+import json
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -79,3 +82,30 @@ def test_nothing_is_written_over(forge, tmp_path):
         assert code == 2 and f"--out {tmp_path / name}: there is something already" in err
     code, _, err = make(forge, tmp_path / "file/below", "count=1", "test_count=1")
     assert code in (2, 4) and "file" in err
+
+
+# ---- forge data get --------------------------------------------------------------------------------------------------
+
+
+def test_the_list_of_public_data_needs_no_torch(forge):
+    code, out, _ = forge("data", "get")
+    assert code == 0 and "edges2shoes" in out and "datasets/maps_unpaired" in out
+    rows = json.loads(forge("data", "get", "--json", "--out", "x")[1])
+    assert {"name": "maps", "kind": "paired", "goes_to": "x/maps"}.items() <= next(
+        row for row in rows if row["name"] == "maps"
+    ).items()
+    program = "import sys; from i2i_forge.cli import main\ntry: main(['data', 'get'])\n"
+    program += "finally: assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
+def test_get_says_what_it_did_not_do(forge, tmp_path, monkeypatch):
+    code, out, err = forge("data", "get", "edges2shoe", "--out", tmp_path)
+    assert (code, out) == (2, "") and "did you mean 'edges2shoes'?" in err
+    monkeypatch.setenv("FORGE_OFFLINE", "1")
+    code, _, err = forge("data", "get", "facades", "--out", tmp_path)
+    assert code == 2 and "FORGE_OFFLINE" in err and not list(tmp_path.iterdir())
+    (tmp_path / "facades").mkdir()
+    (tmp_path / "facades/.forge-download.json").write_text("{}")
+    code, out, err = forge("data", "get", "facades", "--out", tmp_path)
+    assert (code, out) == (0, f"{tmp_path}/facades\n") and "is there already" in err

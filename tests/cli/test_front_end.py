@@ -112,6 +112,10 @@ def test_graph_shows_what_each_term_computes_and_what_is_pruned(forge, arguments
 
 
 def test_recipes_lists_all(forge):
+    some = json.loads(forge("recipes", "summer", "--json")[1])
+    assert {"munit_summer2winter", "cyclegan_summer2winter"} <= {row["name"] for row in some}
+    assert all("summer" in row["name"] and row["needs"] and row["about"] for row in some)
+    assert forge("recipes", "sumer")[0] == 2
     names = {row["name"] for row in json.loads(forge("recipes", "--json")[1])}
     assert {"munit_edge2shoes", "munit_edges2handbags", "munit_summer2winter", "munit_synthia2cityscape",
             "munit_demo_edges2handbags", "munit_synthetic"} <= names  # fmt: skip
@@ -226,7 +230,7 @@ def test_the_graph_names_terms_tensors_networks_and_what_is_pruned(forge):
     _, out, _ = forge("show", "munit_edge2shoes", "--graph")
     for words in ("phase discriminator", "phase generator", "10 * l1(reconstruction, source)",
                   "reconstruction (decoder.a)", "recovered_style (style_encoder.b)",
-                  "pruned: cycled, real_logits, target", "22 network calls in a step"):  # fmt: skip
+                  "pruned: cycled, random_style_2, real_logits", "22 network calls in a step"):  # fmt: skip
         assert words in out
     assert "image ab" in out and "image ba" in out and max(map(len, out.splitlines())) <= 200
 

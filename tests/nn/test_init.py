@@ -54,3 +54,24 @@ def test_a_layer_without_bias_and_the_device_meta() -> None:
 def test_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(ValueError, match="init 'normal' is not one of kaiming, gaussian"):
         initialize(nn.Linear(2, 2), "normal")
+
+
+@pytest.mark.parametrize("scheme", EXPECTED)
+def test_a_gain_takes_the_place_of_the_schemes_own(scheme: str) -> None:
+    """In units of each scheme: gaussian's own is 0.02, that of xavier and orthogonal sqrt 2; the others have none."""
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Conv2d(32, 64, 3), nn.BatchNorm2d(512))
+    initialize(network, scheme, gain=0.1)
+    factor = {"gaussian": 0.1 / 0.02, "xavier": 0.1 / math.sqrt(2), "orthogonal": 0.1 / math.sqrt(2)}.get(scheme, 1)
+    assert network[0].weight.std().item() == pytest.approx(factor * EXPECTED[scheme], rel=0.05)
+    assert network[1].weight.mean().item() == pytest.approx(1, abs=0.02)
+    assert network[1].weight.std().item() == pytest.approx(0.1, rel=0.2)
+    assert not network[1].bias.any()
+
+
+def test_without_a_gain_batch_norms_are_left_alone() -> None:
+    norm = nn.BatchNorm2d(4)
+    nn.init.constant_(norm.bias, 0.7)
+    initialize(nn.Sequential(norm), "gaussian")
+    assert torch.equal(norm.weight, torch.ones(4))
+    assert torch.equal(norm.bias, torch.full((4,), 0.7))

@@ -4,20 +4,18 @@
 """
 
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from formulas import assert_statistics, close, drawn, images, weights
 from torch import Tensor
 
 import i2i_forge
 
 GOLDEN = json.loads((Path(__file__).parent / "munit_golden.json").read_text())
 CASES = ("munit", "munit_nocycle")
-RELATIVE = 1e-9
+STYLE_DIM = 8
 TINY = [
     "networks.content_encoder.width=8", "networks.content_encoder.blocks=2", "networks.style_encoder.width=8",
     "networks.decoder.width=8", "networks.decoder.blocks=2", "networks.decoder.mlp_dim=16",
@@ -35,29 +33,6 @@ NAMES = {  # theirs -> ours
 ROLES = {"gen": ("content_encoder", "style_encoder", "decoder"), "dis": ("discriminator",)}
 
 
-def weights(shapes: list[tuple[str, list[int]]], phase: float) -> dict[str, Tensor]:
-    made = {}
-    for k, (name, shape) in enumerate(shapes):
-        count = math.prod(shape)
-        wave = torch.sin(0.7 * torch.arange(count, dtype=torch.float64) + 1.3 * k + phase).reshape(shape)
-        if len(shape) > 1:
-            made[name] = wave / math.sqrt(count / shape[0])
-        else:
-            made[name] = 1 + 0.1 * wave if name.endswith(("weight", "gamma")) else 0.1 * wave
-    return made
-
-
-def images(shape: list[int]) -> tuple[Tensor, Tensor]:
-    n, c, y, x = torch.meshgrid(*(torch.arange(size, dtype=torch.float64) for size in shape), indexing="ij")
-    return torch.sin(0.13 * x + 0.17 * y + 1.1 * c + 2.3 * n), torch.cos(0.11 * x - 0.19 * y + 0.7 * c + 1.7 * n)
-
-
-def drawn(count: int, call: int) -> Tensor:
-    """The draw number `call` of `count` style codes."""
-    n, j = torch.meshgrid(torch.arange(count).double(), torch.arange(8).double(), indexing="ij")
-    return torch.sin(1.9 * j + 0.8 * n + call)
-
-
 def load(case: str, folder: Path) -> i2i_forge.Trainer:
     recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, CYCLE] if case == "munit" else TINY)
     trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
@@ -70,31 +45,11 @@ def load(case: str, folder: Path) -> i2i_forge.Trainer:
 
 def given_styles(count: int, step: int) -> dict[str, dict[str, dict[str, Tensor]]]:
     """The four draws of a step, one of each phase as N,dim and one as N,dim,1,1, the published shape."""
-    styles = [drawn(count, 4 * step + call) for call in range(4)]
+    styles = [drawn(count, STYLE_DIM, 4 * step + call) for call in range(4)]
     return {
         phase: {"ba": {"random_style": to_a}, "ab": {"random_style": to_b[:, :, None, None]}}
         for phase, to_a, to_b in (("discriminator", *styles[:2]), ("generator", *styles[2:]))
     }
-
-
-def close(ours: float, theirs: float) -> bool:
-    return math.isclose(ours, theirs, rel_tol=RELATIVE, abs_tol=0)
-
-
-def assert_statistics(value: Tensor, expected: Mapping[str, Any]) -> None:
-    shape = list(value.shape)
-    assert shape + [1] * (len(expected["shape"]) - len(shape)) == expected["shape"]
-    assert value.dtype == torch.float64
-    assert close(value.abs().mean().item(), expected["abs_mean"])
-    # A mean of numbers that cancel is exact to their size, not to its own.
-    assert math.isclose(value.mean().item(), expected["mean"], rel_tol=RELATIVE, abs_tol=1e-12)
-    if expected["std"] is None:
-        assert value.numel() == 1
-    else:
-        assert math.isclose(value.std().item(), expected["std"], rel_tol=RELATIVE, abs_tol=1e-12)
-    assert len(expected["at"]) >= min(value.numel(), 2)
-    for index, number in expected["at"].items():
-        assert math.isclose(value.flatten()[int(index)].item(), number, rel_tol=RELATIVE, abs_tol=1e-12), index
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -104,7 +59,7 @@ def test_forward_passes_are_those_of_the_published_code(case: str, tmp_path: Pat
     content, style = trainer.encode(a, "content", "a"), trainer.encode(a, "style", "a")
     assert_statistics(content, golden["gen_a.content(A)"])
     assert_statistics(style, golden["gen_a.style(A)"])
-    for random_style in (drawn(len(a), 0), drawn(len(a), 0)[:, :, None, None]):
+    for random_style in (drawn(len(a), STYLE_DIM, 0), drawn(len(a), STYLE_DIM, 0)[:, :, None, None]):
         translation = trainer.translate(a, "ab", random_style=random_style)
         assert_statistics(translation, golden["gen_b.decode(content_a(A), z(call=0))"])
     logits = trainer.infer("real_logits", {"a": a}, "ba")

@@ -28,10 +28,21 @@ def content(network: nn.Module, side: int) -> list[Tensor]:
     return [random(2, widest, side // 4, side // 4), *codes]
 
 
+def unet_features(network: nn.Module, side: int) -> list[Tensor]:
+    """What a U-Net decoder takes: half the side and the channels of each level, the outermost first."""
+    layers: Any = network.up
+    widths = [*(layer.conv.out_channels for layer in layers[1:]), layers[-1].conv.in_channels]
+    return [random(2, width, side >> level + 1, side >> level + 1) for level, width in enumerate(widths)]
+
+
 # (kind, name) -> the inputs of networks that take something else
-INPUTS: dict[tuple[str, str], Inputs] = {}
+INPUTS: dict[tuple[str, str], Inputs] = {
+    ("encoders", "conditional_code"): lambda network, side: [*image(network, side), random(2, 3, side, side)],
+    ("discriminators", "code_mlp"): lambda network, side: [random(2, network.dim)],
+    ("decoders", "unet"): unet_features,
+}
 # those that take their inputs as one list
-TAKES_A_LIST: set[tuple[str, str]] = set()
+TAKES_A_LIST: set[tuple[str, str]] = {("decoders", "unet")}
 
 
 def inputs_of(kind: str, name: str, network: nn.Module, side: int) -> list[Tensor]:

@@ -18,8 +18,8 @@ NETWORKS = [e for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminato
 KIND = {id(e): r.kind for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminators) for e in r.entries()}
 LOSSES = CATALOG.losses.entries()
 
-# The Caffe VGG16 weights are a file to be downloaded by hand: test_perceptual_losses.py makes one.
-NEEDS_A_FILE = {"domain_invariant_perceptual"}
+# Weights are files to be downloaded by hand: test_perceptual_losses.py and test_lpips_loss.py make some.
+NEEDS_A_FILE = {"domain_invariant_perceptual", "domain_invariant_perceptual_torchvision", "lpips"}
 
 
 def names(entries: list[Entry]) -> list[str]:
@@ -153,61 +153,108 @@ def test_initialisation_follows_the_seed_alone(entry: Entry) -> None:
 # ---- losses --------------------------------------------------------------------------------------------------------
 
 CHECKED = [entry for entry in LOSSES if entry.name not in NEEDS_A_FILE]
+# What a loss looks at without a gradient, as its paper has it. Feature matching is the generator's: D is frozen.
+CONSTANT = {("gradient_penalty", "real"), ("gradient_penalty", "fake"), ("r1", "real"), ("feature_matching", "target")}
+CONSTANT |= {("feature_matching", "discriminator")}
+
+every_loss = pytest.mark.parametrize("entry", CHECKED, ids=names(CHECKED))
+
+
+class Critic(nn.Module):
+    """A small smooth discriminator of two scales."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng([]):
+            torch.manual_seed(5)
+            self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 1, 1)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        return [torch.tanh(self.first(x)), torch.tanh(self.first(x[..., ::2, ::2]))]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [self.last(found) for found in self.features(x)]
+
+
+def needed(entry: Entry) -> list[str]:
+    """The tensors, and perhaps networks, that a loss takes."""
+    return [p.name for p in inspect.signature(entry.component).parameters.values() if p.default is p.empty]
 
 
 def tensors_for(entry: Entry, dtype: torch.dtype = torch.float32) -> list[Any]:
-    """Logits where a parameter is called so, otherwise two batches of one shape."""
+    """Logits or a network where a parameter is called so, otherwise batches of one shape."""
     draws = torch.Generator().manual_seed(2)
     made: list[Any] = []
-    for parameter in inspect.signature(entry.component).parameters.values():
-        if parameter.default is not inspect.Parameter.empty:
+    for name in needed(entry):
+        if name == "discriminator":
+            made.append(Critic().to(dtype).requires_grad_((entry.name, name) not in CONSTANT))
             continue
-        shape = (2, 1, 4, 4) if "logits" in parameter.name else (2, 3, 8, 8)
+        shape = (2, 1, 4, 4) if "logits" in name else (2, 3, 8, 8)
         value = torch.randn(shape, generator=draws).to(dtype).requires_grad_()
-        made.append([value, (value[..., ::2, ::2] * 3)] if "logits" in parameter.name else value)
+        made.append([value, (value[..., ::2, ::2] * 3)] if "logits" in name else value)
     return made
 
 
-@pytest.mark.parametrize("entry", CHECKED, ids=names(CHECKED))
+def leaves_of(entry: Entry, given: list[Any]) -> dict[str, Tensor]:
+    """What the loss has a gradient for: its tensors, and the weight of a network's first layer."""
+    leaves = {}
+    for name, value in zip(needed(entry), given, strict=True):
+        if (entry.name, name) not in CONSTANT:
+            part = value.first.weight if isinstance(value, nn.Module) else value
+            leaves[name] = part[0] if isinstance(part, list) else part
+    return leaves
+
+
+def compute(entry: Entry, given: list[Any]) -> Tensor:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)  # a gradient penalty draws where to look
+        return entry.component(*given)
+
+
+@every_loss
 def test_a_loss_is_a_finite_scalar_that_reaches_every_tensor(entry: Entry) -> None:
     given = tensors_for(entry)
-    loss = entry.component(*given)
+    loss = compute(entry, given)
     assert loss.shape == ()
     assert torch.isfinite(loss)
     loss.backward()
-    for value in given:
-        leaf = value[0] if isinstance(value, list) else value
-        assert leaf.grad is not None
+    for name, leaf in leaves_of(entry, given).items():
+        assert leaf.grad is not None, name
         assert torch.isfinite(leaf.grad).all()
         assert leaf.grad.abs().sum() > 0
+    constant = [value for name, value in zip(needed(entry), given, strict=True) if (entry.name, name) in CONSTANT]
+    assert all(value.grad is None for value in constant if isinstance(value, Tensor))
 
 
-@pytest.mark.parametrize("entry", CHECKED, ids=names(CHECKED))
+@every_loss
 def test_a_losss_gradient_is_its_derivative(entry: Entry) -> None:
     given = tensors_for(entry, torch.float64)
-    entry.component(*given).backward()
-    leaves = [value[0] if isinstance(value, list) else value for value in given]
-    plain = [leaf.detach() for leaf in leaves]
+    compute(entry, given).backward()
 
-    def at(shift: float, which: int, direction: Tensor) -> float:
-        moved = [leaf + shift * direction if index == which else leaf for index, leaf in enumerate(plain)]
-        args = [[m, m[..., ::2, ::2] * 3] if isinstance(v, list) else m for m, v in zip(moved, given, strict=True)]
-        return entry.component(*args).item()
+    def at(shift: float, which: str, direction: Tensor) -> float:
+        moved = tensors_for(entry, torch.float64)
+        with torch.no_grad():
+            leaves_of(entry, moved)[which].add_(shift * direction)
+        args = [[v[0], v[0][..., ::2, ::2] * 3] if isinstance(v, list) else v for v in moved]
+        return compute(entry, args).item()
 
-    for index, leaf in enumerate(leaves):
+    for index, (name, leaf) in enumerate(leaves_of(entry, given).items()):
         direction = torch.randn(leaf.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(index))
-        difference = (at(1e-6, index, direction) - at(-1e-6, index, direction)) / 2e-6
+        difference = (at(1e-6, name, direction) - at(-1e-6, name, direction)) / 2e-6
         assert leaf.grad is not None
         assert (leaf.grad * direction).sum().item() == pytest.approx(difference, rel=1e-4, abs=1e-8)
 
 
-@pytest.mark.parametrize("entry", CHECKED, ids=names(CHECKED))
+@every_loss
 def test_a_loss_stays_finite_at_extremes(entry: Entry) -> None:
-    given = [
-        [part.detach() * 1e4 for part in value] if isinstance(value, list) else value.detach() * 1e4
-        for value in tensors_for(entry)
-    ]
-    assert torch.isfinite(entry.component(*given))
+    given: list[Any] = []
+    for name, value in zip(needed(entry), tensors_for(entry), strict=True):
+        factor = 10 if name == "logvar" else 1e4  # a variance of e^30 is extreme
+        if isinstance(value, nn.Module):
+            given.append(value)
+        else:
+            given.append([v.detach() * factor for v in value] if isinstance(value, list) else value.detach() * factor)
+    assert torch.isfinite(compute(entry, given))
 
 
 def test_a_game_with_one_scale_takes_a_tensor_and_sums_over_many() -> None:

@@ -145,3 +145,35 @@ def test_registered_with_the_same_augmentation_options():
     for name in catalog.datasets:
         parameters = inspect.signature(catalog.datasets.get(name)).parameters
         assert {key: parameters[key].default for key in defaults} == defaults
+
+
+def test_pairs_are_read_as_two_domains(tmp_path):
+    for folder, count in (("train", 3), ("val", 1)):
+        for i in range(count):
+            paint(tmp_path / folder / f"{i}.png", 10 + i, (32, 16))
+            with Image.open(tmp_path / folder / f"{i}.png") as image:
+                pair = image.copy()
+            pair.paste((100 + i,) * 3, (16, 0, 32, 16))
+            pair.save(tmp_path / folder / f"{i}.png")
+    for options in ({}, {"layout": "side_by_side"}):
+        a, b = UnpairedFolders(root=str(tmp_path), size=8, **options).sources("train")
+        assert (values(a, "a"), values(b, "b")) == ([10, 11, 12], [100, 101, 102])
+        assert list(a.example(0, generator(0))) == ["a"] and "1.png (right half)" in b.name(1)
+    test_a, test_b = UnpairedFolders(root=str(tmp_path), size=8).sources("test")
+    assert (values(test_a, "a"), values(test_b, "b")) == ([10], [100])
+    a, _ = UnpairedFolders(a=str(tmp_path / "val"), layout="side_by_side", size=8).sources("train")
+    assert len(a) == 1
+    paint(tmp_path / "train/odd.png", 0, (15, 8))
+    with pytest.raises(DataError, match="odd width"):
+        UnpairedFolders(root=str(tmp_path)).sources("train")
+
+
+def test_two_folders_come_before_pairs_unless_the_layout_says_otherwise(root):
+    paint(root / "train/0.png", 7, (32, 16))
+    assert values(UnpairedFolders(root=str(root), size=8).sources("train")[0], "a") == [10, 11, 12]
+    assert values(UnpairedFolders(root=str(root), size=8, layout="side_by_side").sources("train")[0], "a") == [7]
+    (root / "trainA").rename(root / "elsewhere")
+    with pytest.raises(DataError, match="trainA does not exist"):
+        UnpairedFolders(root=str(root), layout="two_folders").sources("train")
+    with pytest.raises(DataError, match="layout: there is no 'pairs'"):
+        UnpairedFolders(root=str(root), layout="pairs")

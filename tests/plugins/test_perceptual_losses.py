@@ -1,4 +1,4 @@
-"""The domain-invariant perceptual loss, against its formula written out, on random weights."""
+"""The domain-invariant perceptual losses, against their formula written out, on random weights."""
 
 import pickle
 from pathlib import Path
@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms.functional import normalize
 
 import i2i_forge
 from i2i_forge.errors import CheckpointError, DataError
@@ -29,6 +31,22 @@ def vgg_weights() -> dict[str, Tensor]:
     return made
 
 
+INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of the convolutions in torchvision's `features`
+
+
+def torchvision_weights() -> dict[str, Tensor]:
+    renamed = {name: f"features.{index}" for (name, _, _), index in zip(CONVOLUTIONS, INDICES, strict=True)}
+    made = {f"{renamed[key.partition('.')[0]]}.{key.partition('.')[2]}": v for key, v in vgg_weights().items()}
+    return made | {"classifier.0.weight": torch.zeros(2, 2), "classifier.0.bias": torch.zeros(2)}  # it has more
+
+
+@pytest.fixture(scope="module")
+def torchvision_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("vgg") / "vgg16-397923af.pth"
+    torch.save(torchvision_weights(), path)
+    return path
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("vgg") / "vgg16_caffe.pth"
@@ -36,14 +54,19 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def component() -> Any:
-    return load_plugins().catalog.losses.get("domain_invariant_perceptual")
+def component(name: str = "domain_invariant_perceptual") -> Any:
+    return load_plugins().catalog.losses.get(name)
+
+
+def caffe_input(x: Tensor) -> Tensor:
+    """Specification 3.3: BGR in 0..255, minus the Caffe mean."""
+    red, green, blue = ((x[:, c] + 1) * 127.5 for c in range(3))
+    return torch.stack([blue - 103.939, green - 116.779, red - 123.680], 1)
 
 
 def features(x: Tensor, weights: dict[str, Tensor]) -> Tensor:
-    """Specification 3.3: BGR, minus the Caffe mean, pooled after blocks 1, 2 and 3 only, up to relu5_3."""
-    red, green, blue = ((x[:, c] + 1) * 127.5 for c in range(3))
-    x = torch.stack([blue - 103.939, green - 116.779, red - 123.680], 1)
+    """Specification 3.3: pooled after blocks 1, 2 and 3 only, up to relu5_3."""
+    x = caffe_input(x)
     for name, _, _ in CONVOLUTIONS:
         x = torch.clamp(F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1), min=0)
         if name in ("conv1_2", "conv2_2", "conv3_3"):
@@ -76,6 +99,39 @@ def test_it_is_the_published_formula(file: Path) -> None:
     }
 
 
+def test_torchvisions_network_is_torchvisions_without_its_last_two_pools(torchvision_file: Path) -> None:
+    """Up to relu4_3 against torchvision's own module; after that it has a pool more."""
+    with torch.device("meta"):
+        theirs = torchvision.models.vgg16(weights=None).features[:23]
+    theirs.load_state_dict({k.removeprefix("features."): torchvision_weights()[k] for k in torchvision_weights()
+                            if k.startswith("features.") and int(k.split(".")[1]) < 23}, assign=True)  # fmt: skip
+    x = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    expected = theirs(normalize((x + 1) / 2, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    weights = vgg_weights()
+    for name in ("conv5_1", "conv5_2", "conv5_3"):
+        expected = F.relu(F.conv2d(expected, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1))
+    loss = component("domain_invariant_perceptual_torchvision")(weights=str(torchvision_file))
+    found = loss.vgg(x)
+    assert found.shape == (2, 512, 4, 6)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    assert not any(p.requires_grad for p in loss.parameters())
+    y = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    distance = (F.instance_norm(found) - F.instance_norm(loss.vgg(y))).square().mean()
+    assert loss(x, y).item() == pytest.approx(distance.item(), rel=1e-5)
+    assert loss(x, y).item() > 0.01 > loss(x, x).item()
+
+
+@pytest.mark.parametrize("given", ["caffe", "torchvision"])
+def test_the_other_layouts_file_is_told_by_name(given: str, file: Path, torchvision_file: Path) -> None:
+    caffe, other = "domain_invariant_perceptual", "domain_invariant_perceptual_torchvision"
+    wrong, path, right = (other, file, caffe) if given == "caffe" else (caffe, torchvision_file, other)
+    with pytest.raises(
+        DataError, match=r"is not the state dict of .* but of (torchvision's|the Caffe) VGG16"
+    ) as caught:
+        component(wrong)(weights=str(path))
+    assert f"write {right}(..., weights='{path}')" in caught.value.fix
+
+
 def test_its_weights_are_constants_and_the_trainer_does_not_own_them(file: Path) -> None:
     sets = [f"networks.{role}.width=4" for role in ("content_encoder", "style_encoder", "decoder", "discriminator")]
     sets += ["networks.content_encoder.blocks=1", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8"]
@@ -95,13 +151,22 @@ def test_its_weights_are_constants_and_the_trainer_does_not_own_them(file: Path)
     assert not any("vgg" in name for name in trainer.state_dict())
 
 
-def test_a_missing_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "missing", "content"),
+    [
+        ("domain_invariant_perceptual", "vgg16_caffe.pth", "conv1_1.weight ... conv5_3.bias"),
+        ("domain_invariant_perceptual_torchvision", "vgg16-397923af.pth", "features.0.weight ... features.28.bias"),
+    ],
+)
+def test_a_missing_file_says_what_to_do(
+    name: str, missing: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FORGE_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError) as caught:
-        component()()
-    assert str(tmp_path / "weights" / "vgg16_caffe.pth") in caught.value.message
-    assert "conv1_1.weight ... conv5_3.bias" in caught.value.fix
+        component(name)()
+    assert str(tmp_path / "weights" / missing) in caught.value.message
+    assert content in caught.value.fix
     assert "--drop generator.perceptual" in caught.value.fix
 
 

@@ -3,23 +3,21 @@
 import json
 import math
 
+import numpy as np
 import pytest
+import torch
 import yaml
+from PIL import Image
+from shrink import shrunk
 
-from i2i_forge.build import trace_recipe
+from i2i_forge import checkpoint
+from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe, shipped_recipes
 from i2i_forge.run import Run
+from i2i_forge.translate import load
 
 NAMES = sorted(shipped_recipes())
-TINY = (
-    "steps=2", "data.batch=1", "data.workers=0",
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1",
-    "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4", "networks.discriminator.scales=1", "networks.discriminator.layers=2",
-    "run.log_every=1", "run.sample_inputs=1", "run.sample_styles=1",
-)  # fmt: skip
 NEEDS_FILES = "perceptual"  # a term whose weights have to be downloaded
 
 
@@ -35,9 +33,15 @@ def vocabulary():
 
 @pytest.fixture(scope="module")
 def shoes(host, tmp_path_factory):
-    """A folder with trainA, trainB, testA, testB."""
+    """A folder with trainA, trainB, testA, testB, and the same shoes side by side in train and val."""
     folder = tmp_path_factory.mktemp("shoes")
-    host.catalog.datasets.get("procedural_shoes")(count=3, test_count=1).write(folder)
+    made = host.catalog.datasets.get("procedural_shoes")(count=3, test_count=1)
+    made.write(folder)
+    for split, name, count in (("train", "train", 3), ("test", "val", 1)):
+        (folder / name).mkdir()
+        for index in range(count):
+            pair = np.concatenate([made.drawing(split, index), made.photo(split, index)], axis=1)
+            Image.fromarray(pair).save(folder / name / f"{index}.png")
     return folder
 
 
@@ -86,22 +90,56 @@ def test_one_step_fits_together_at_its_own_size(name, host):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_two_tiny_steps(name, host, shoes, tmp_path):
-    data = read_recipe(name).data
-    changes = [*TINY, f"data.size={64 if isinstance(data.options.get('size'), int) else [64, 64]}"]
-    changes += [f"data.root={shoes}"] if "root" in data.options else ["data.count=3", "data.test_count=1"]
-    changes += ["data.resize=64"] if "resize" in data.options else []
-    recipe = read_recipe(name, set=changes, drop=without_files(name))
-    assert Run(recipe, host, tmp_path, source=name).train() == 2
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    terms = {(phase, term) for phase in recipe.phases for term in recipe.phases[phase].minimize}
+def test_two_tiny_steps_are_recorded_resumed_and_used(name, host, shoes, tmp_path):
+    def recipe(*changes):
+        small = shrunk(read_recipe(name), host.catalog, shoes)
+        return read_recipe(name, set=[*small, *changes], drop=without_files(name))
+
+    straight = Run(recipe(), host, tmp_path / "straight", source=name)
+    assert straight.train() == 2
+    lines = [json.loads(line) for line in (tmp_path / "straight/metrics.jsonl").read_text().splitlines()]
+    terms = {(phase, term) for phase, plan in recipe().phases.items() for term in plan.minimize}
     assert len(lines) == 2
     for line in lines:
         losses = {key: value for key, value in line.items() if key.count("/") == 2}
         assert {tuple(key.split("/")[:2]) for key in losses} == terms
         assert all(math.isfinite(value) for value in losses.values())
-    assert len(list((tmp_path / "samples").iterdir())) == 4
-    assert (tmp_path / "checkpoints/step-00000002").is_dir()
+    assert len(list((tmp_path / "straight/samples").iterdir())) == 2 * len(straight.trainer.routes)
+
+    Run(recipe("steps=1"), host, tmp_path / "stopped", source=name).train()
+    resumed = Run(recipe(), host, tmp_path / "stopped", source=name)
+    assert resumed.train() == 2
+    assert checkpoint.digest(resumed.trainer) == checkpoint.digest(straight.trainer)
+
+    translator = load(tmp_path / "straight", catalog=host.catalog)
+    x = torch.rand(1, 3, 72, 56, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for route in straight.trainer.routes:
+        y = translator.translate(x, route)
+        assert y.shape == x.shape
+        assert torch.isfinite(y).all()
+
+
+def layouts_of(trainer, host):
+    """The layouts of published code for a method."""
+    return [e.name for e in host.catalog.formats.entries() if read_recipe(e.component.recipe).trainer == trainer]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_exported_and_comes_back(name, host, shoes, tmp_path):
+    small = shrunk(read_recipe(name), host.catalog, shoes)
+    trained, fresh = (
+        build_trainer(read_recipe(name, set=[*small, f"seed={seed}"], drop=without_files(name)), host.catalog)
+        for seed in (1, 2)
+    )
+    for layout in layouts_of(read_recipe(name).trainer, host):
+        files = {}
+        for part, content in trained.format(layout).save(trained.state_dict()).items():
+            files[part] = tmp_path / trained.format(layout).file.format(part=part, step=2)
+            torch.save(content, files[part])
+        fresh.load_foreign(files, layout)
+        loaded = fresh.state_dict()
+        for key, value in trained.state_dict().items():
+            assert torch.equal(value, loaded[key]), key
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,10 +148,9 @@ def test_its_first_line_is_its_command(name):
     command = first.removeprefix("# ").split("  ")[0].split()
     assert command[:3] == ["forge", "train", name]
     recipe = read_recipe(name)
-    if "root" in recipe.data.options:  # it names what has to be given
-        assert command[3:] == ["--set", "data.root=DIR"]
-    else:
-        assert command[3:] == []
+    places = {"main": "data.root=DIR", "paired": "data.paired.root=PAIRS"}  # it names what has to be given
+    given = [["--set", places[name]] for name, stream in recipe.data.streams.items() if "root" in stream.options]
+    assert command[3:] == [word for pair in given for word in pair]
     assert rest[0].startswith("# "), "a second line says what it is"
     assert max(map(len, (first, *rest))) <= 120
 

@@ -1,0 +1,11 @@
+"""Public data sets: the table of them, downloading with resume, and unpacking archives that nobody vouches for.
+
+Nothing here imports torch.
+"""
+
+from i2i_forge.public_data.archive import Limits, extract
+from i2i_forge.public_data.download import download
+from i2i_forge.public_data.fetch import RECORD, Fetched, fetch
+from i2i_forge.public_data.table import TABLE, PublicData, find
+
+__all__ = ["RECORD", "TABLE", "Fetched", "Limits", "PublicData", "download", "extract", "fetch", "find"]

@@ -1,0 +1,129 @@
+"""What is in an archive, zip or tar.gz, one member after another; and which members are refused."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, cast
+
+from i2i_forge.errors import DataError
+
+Opener = Any  # () -> a readable binary stream
+
+
+@dataclass(frozen=True)
+class Member:
+    """One entry of an archive.
+
+    Attributes:
+        name: as it is written in the archive.
+        size: unpacked, as the archive says.
+        problem: why it is refused, "" if it is not.
+        open: gives its content; None for a folder.
+    """
+
+    name: str
+    size: int
+    problem: str
+    open: Opener | None
+
+
+class Budget:
+    """Counts unpacked bytes. Raises DataError above the limit."""
+
+    def __init__(self, archive: Path, limit: int) -> None:
+        self.archive, self.left, self.limit = archive, limit, limit
+
+    def take(self, count: int) -> None:
+        """`count` more bytes."""
+        self.left -= count
+        if self.left < 0:
+            raise DataError(
+                f"{self.archive}: {self.archive.stat().st_size:,} bytes unpack to more than {self.limit:,}",
+                fix="do not use it: images do not shrink that much, this archive is made to fill a disk",
+            )
+
+
+def members(archive: Path, budget: Budget) -> Iterator[Member]:
+    """The members of an archive. Raises DataError for a file that is none, and when the budget is exceeded."""
+    with archive.open("rb") as file:
+        head = file.read(4)
+    if head == b"PK\x03\x04":
+        return _of_zip(archive, budget)
+    if head[:2] == b"\x1f\x8b":
+        return _of_tar(archive, budget)
+    raise DataError(f"{archive} is neither a zip nor a tar.gz archive; it begins {head!r}", fix="look at it")
+
+
+def _of_zip(archive: Path, budget: Budget) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as zipped:
+        for info in zipped.infolist():
+            budget.take(info.file_size)
+            # orig_filename: `filename` ends at a NUL byte
+            opener = None if info.is_dir() else partial(zipped.open, info)
+            yield Member(info.orig_filename, info.file_size, name_problem(info.orig_filename) or _zip_problem(info),
+                         opener)  # fmt: skip
+
+
+def _zip_problem(info: zipfile.ZipInfo) -> str:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if info.flag_bits & 1:
+        return "is encrypted"
+    if stat.S_ISLNK(kind):
+        return "is a link"
+    return "" if kind in (0, stat.S_IFREG, stat.S_IFDIR) else "is neither a file nor a folder"
+
+
+def _of_tar(archive: Path, budget: Budget) -> Iterator[Member]:
+    with gzip.open(archive) as unpacked:
+        counted = _Counted(cast("IO[bytes]", unpacked), budget)
+        with tarfile.open(fileobj=cast("IO[bytes]", counted), mode="r|") as tar:
+            for info in tar:
+                opener = None if info.isdir() else partial(tar.extractfile, info)
+                yield Member(info.name, info.size, name_problem(info.name) or _tar_problem(info, archive), opener)
+        while counted.read(1 << 20):  # to the checksum, which lies behind what tar reads
+            pass
+
+
+def _tar_problem(info: tarfile.TarInfo, archive: Path) -> str:
+    if info.issym() or info.islnk():
+        return "is a link"
+    if not (info.isdir() or info.isreg()) or info.issparse():
+        return "is neither a file nor a folder"
+    if check := getattr(tarfile, "data_filter", None):  # Python's own check, from 3.11.4 on; ours do not rely on it
+        check(info, str(archive.parent))
+    return ""
+
+
+class _Counted:
+    """A stream whose bytes are taken from a budget."""
+
+    def __init__(self, stream: IO[bytes], budget: Budget) -> None:
+        self.stream, self.budget = stream, budget
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes."""
+        data = self.stream.read(count)
+        self.budget.take(len(data))
+        return data
+
+
+def name_problem(name: str) -> str:
+    """Why a member's name is refused; "" if it is a plain relative path."""
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or "\\" in name:
+        return "has a name that is not a relative path"
+    if re.search(r"[\x00-\x1f\x7f]", name):
+        return "has a name with control characters"
+    parts = name.split("/")
+    if ".." in parts:
+        return "leads out of its folder"
+    if any(len(part.encode(errors="surrogateescape")) > 255 for part in parts) or len(name) > 1024:
+        return "has a name that is too long"
+    return "" if any(part not in ("", ".") for part in parts) or name in (".", "./") else "has no name"

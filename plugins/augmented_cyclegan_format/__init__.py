@@ -1,0 +1,12 @@
+"""Checkpoints of the published Augmented CycleGAN program."""
+
+from __future__ import annotations
+
+from i2i_forge.hookspecs import hookimpl
+
+from .layout import AugmentedCycleGanFormat
+
+
+@hookimpl
+def register_components(catalog):
+    catalog.formats.add("augmented-cyclegan", AugmentedCycleGanFormat)

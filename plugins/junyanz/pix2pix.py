@@ -1,0 +1,89 @@
+"""The checkpoint layout of the published pix2pix code: `latest_net_G.pth`, `latest_net_D.pth`, bare state dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from i2i_forge.errors import CheckpointError
+from i2i_forge.foreign import KeyedFormat, state_dict
+
+from .names import STATISTICS, in_order
+from .patchgan import (
+    discriminator_name,
+    discriminator_options,
+    is_discriminator,
+    scales_of,
+)
+from .unet import is_sequential, skip_first, unet_name, unet_options
+
+_FIX = "give the files *_net_G.pth and *_net_D.pth of a U-Net generator and its discriminator"
+
+
+class JunyanzPix2pix(KeyedFormat):
+    """Reads and writes the published pix2pix layout."""
+
+    parts: ClassVar = ("G", "D")
+    recipe: ClassVar = "pix2pix_facades"
+    title: ClassVar = "the published pix2pix code"
+    file: ClassVar = "{step}_net_{part}.pth"
+    unused: ClassVar = STATISTICS
+
+    def part_of(self, content: Any, name: str) -> str:
+        """G or D, by the names of the tensors."""
+        tensors = state_dict(content, f"{name}: this is not a checkpoint of {self.title}")
+        if is_sequential(tensors):
+            return "G"
+        if is_discriminator(tensors):
+            return "D"
+        raise CheckpointError(
+            f"{name}: this is not a checkpoint of {self.title}, its first tensor is '{next(iter(tensors))}'", fix=_FIX
+        )
+
+    def networks(self, files: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """All options but those of dropout and of inference, which leave no trace in a file and stay the recipe's."""
+        found: dict[str, dict[str, Any]] = {}
+        for part, content in files.items():
+            tensors = state_dict(content, f"{part}: this is not a checkpoint of {self.title}")
+            try:
+                found |= unet_options(tensors) if part == "G" else {"discriminator": discriminator_options(tensors)}
+            except (KeyError, ValueError, IndexError) as error:
+                raise CheckpointError(
+                    f"{part}: this is not a checkpoint of {self.title}, its widths cannot be read ({error})", fix=_FIX
+                ) from None
+        for role, sees, possible in (("encoder", "sees", (1, 3)), ("decoder", "makes", (3,))):
+            channels = found.get(role, {"channels": 3})["channels"]
+            if channels not in possible:
+                raise CheckpointError(
+                    f"G {sees} images of {channels} channels; it can be {' or '.join(map(str, possible))} here",
+                    fix="a U-Net whose input holds a code as well is read as junyanz-bicyclegan",
+                )
+        return {role: options if role == "discriminator" else _changes(options) for role, options in found.items()}
+
+    def place(self, key: str, own: Mapping[str, Tensor]) -> tuple[str, str] | None:
+        """encoder and decoder are G, discriminator is D; the published code has one network of each."""
+        role, _, name = key.partition(".")
+        if role == "discriminator":
+            published = discriminator_name(name, scales_of(own, "discriminator."))
+            return published and ("D", published)
+        if own[key].dim() == 4 and own[key].shape[-1] != 4:  # an interpolating decoder's convolutions are 3x3
+            return None
+        levels = len({k.split(".")[2] for k in own if k.startswith(("encoder.down.", "decoder.up."))})
+        published = unet_name(role, name, levels, nested=False)
+        return published and ("G", published)
+
+    def flatten(self, content: Any, part: str) -> dict[str, Tensor]:
+        """A part's tensors by name, the decoder's inputs in our order."""
+        tensors = super().flatten(content, part)
+        return skip_first(tensors) if part == "G" else tensors
+
+    def unflatten(self, part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A part's state dict."""
+        return in_order(skip_first(tensors) if part == "G" else tensors)
+
+
+def _changes(options: dict[str, Any]) -> dict[str, Any]:
+    """Without `use` they change the recipe's options instead of replacing them."""
+    return {name: value for name, value in options.items() if name != "use"}

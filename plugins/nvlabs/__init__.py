@@ -1,0 +1,14 @@
+"""Checkpoints of the published MUNIT and UNIT programs."""
+
+from __future__ import annotations
+
+from i2i_forge.hookspecs import hookimpl
+
+from .munit import NvlabsMunit
+from .unit import NvlabsUnit
+
+
+@hookimpl
+def register_components(catalog):
+    catalog.formats.add("nvlabs-munit", NvlabsMunit)
+    catalog.formats.add("nvlabs-unit", NvlabsUnit)
