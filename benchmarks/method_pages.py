@@ -11,7 +11,7 @@ import torch
 from i2i_forge_benchmarks.curves import draw
 from torch import Tensor
 
-from i2i_forge.data.source import test_batch
+from i2i_forge.data.stream import test_batch
 from i2i_forge.images import save_png, sheet
 from i2i_forge.plugins import load_plugins
 from i2i_forge.run import build_streams
@@ -113,9 +113,9 @@ def _captions(page: str) -> dict[str, str]:
 
 _HEAD = [
     "# What the small recipes learn\n",
-    "Drawn shoes, line drawings to photographs, 64x64. Each sheet has the same drawings of the test split; a method with",
-    "codes shows the same four on every drawing. Curves: raw values pale, means over a tenth of the run bold; `ab` leads",
-    f"from drawings to photographs. Seconds are those of the steps, torch {torch.__version__}.\n",
+    "Drawn shoes, line drawings to photographs, 64x64. Each sheet has the same drawings of the test split; a method",
+    "with codes shows the same four on every drawing. Curves: raw values pale, means of a tenth of the run bold. Route",
+    f"`ab` leads from drawings to photographs. Seconds are those of the steps, torch {torch.__version__}.\n",
     "| recipe | trainer | parameters | steps | batch | seconds | images/s |",
     "|---|---|---|---|---|---|---|",
 ]

@@ -91,6 +91,6 @@ def test_they_take_bfloat16_and_refuse_a_single_pixel(norm: nn.Module) -> None:
     x = images(2, 3, 8, 8).float()
     out = norm(x.bfloat16(), *codes)
     assert out.dtype == torch.bfloat16
-    assert torch.allclose(out.float(), norm(x, *codes), atol=0.05)
+    assert torch.allclose(out.float(), norm(x, *codes), rtol=0.03, atol=0.05)  # bf16 keeps 8 bits
     with pytest.raises(ValueError, match="more than 1 spatial element"):
         norm(x[:, :, :1, :1], *codes)
