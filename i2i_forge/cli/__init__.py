@@ -20,7 +20,7 @@ COMMANDS = {  # name -> (module, one line of help); the modules are imported whe
     "show": ("show", "Print a recipe with the origin of each value, or what its terms compute."),
     "recipes": ("recipes", "List the recipes that come with i2i_forge."),
     "plugins": ("plugins", "List plugins and what they provide."),
-    "data": ("data", "Make data sets."),
+    "data": ("data", "Get, check, look at and make data sets."),
     "checkpoint": ("checkpoint", "Look into, verify, import and export checkpoints."),
 }
 

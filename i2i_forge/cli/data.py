@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli import data_get
+from i2i_forge.cli import data_check, data_get, data_preview
 from i2i_forge.cli.common import loaded_host, note
 from i2i_forge.errors import DataError, UsageError
 
 
 @click.group("data")
 def command() -> None:
-    """Get and make data sets."""
+    """Get, check, look at and make data sets."""
 
 
-command.add_command(data_get.command)
+for part in (data_get, data_check, data_preview):
+    command.add_command(part.command)
 
 
 @command.command("make")

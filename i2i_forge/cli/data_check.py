@@ -1,0 +1,101 @@
+"""forge data check"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from i2i_forge.cli.common import console, json_option, note, print_json, warn
+from i2i_forge.errors import DataError
+
+
+@click.command("check")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@json_option
+def command(folder: Path, as_json: bool) -> None:
+    """Decode every image in DIR: how many of which size, what is damaged, what training and test share; and say how a
+    recipe uses the folder."""
+    from i2i_forge.data.survey import survey
+
+    found = survey(folder, _Progress())
+    damaged = found.damaged
+    if as_json:
+        print_json(_facts(found))
+    else:
+        _print(found, folder)
+    if damaged:
+        total, first = sum(len(part.images) for part in found.parts), next(iter(damaged.values()))
+        raise DataError(
+            f"{len(damaged)} of {total} images in {folder} cannot be used",
+            fix=first.fix if len(damaged) == 1 else "repair or remove these files",
+        )
+
+
+def _facts(found: Any) -> dict[str, Any]:
+    from i2i_forge.data.survey import common_sizes
+
+    return {
+        "folders": {
+            part.name: {
+                "images": len(part.images),
+                "sizes": {_x(size): count for size, count in common_sizes(part)},
+                "damaged": {str(path): error.message for path, error in part.damaged.items()},
+            }
+            for part in found.parts
+        },
+        "in_training_and_test": [[str(a), str(b)] for a, b in found.twins],
+        "data": found.uses,
+    }
+
+
+def _print(found: Any, folder: Path) -> None:
+    from rich.table import Table
+
+    from i2i_forge.data.folders import shown
+    from i2i_forge.data.survey import common_sizes
+
+    table = Table("folder", "images", "damaged", "sizes, the most frequent first")
+    for part in found.parts:
+        sizes = [f"{_x(size)} ({count:,})" for size, count in common_sizes(part)]
+        table.add_row(part.name, f"{len(part.images):,}", f"{len(part.damaged):,}", shown(sizes))
+    console().print(table)
+    for error in found.damaged.values():
+        click.echo(error.message)
+    if found.twins:
+        first = " and ".join(str(path) for path in found.twins[0])
+        warn(f"images that are both in training and in test: {len(found.twins):,}, for example {first}")
+    if not found.uses:
+        click.echo(
+            "in a recipe: no layout it knows; it reads folders trainA, trainB (testA, testB), or pairs side by side"
+        )
+        click.echo("  in train (test), or any folders that `a`, `b`, `test_a` and `test_b` name")
+        return
+    click.echo("in a recipe:")
+    for use in found.uses:
+        options = ", ".join(f"{key}: {value}" for key, value in use.items())
+        click.echo(f"  data: {{{options}}}    {'pairs' if use['use'] == 'paired_folders' else 'unpaired'}")
+
+
+def _x(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+class _Progress:
+    """On a terminal a line that is rewritten; otherwise one every ten seconds."""
+
+    def __init__(self) -> None:
+        self.live, self.said = sys.stderr.isatty(), time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Images that are decoded, of how many."""
+        now = time.monotonic()
+        if now - self.said >= (0.2 if self.live else 10) or (self.live and done == total):
+            self.said = now
+            if self.live:
+                click.echo(f"\r{done:,}/{total:,} images{' ' if done < total else chr(10)}", err=True, nl=False)
+            else:
+                note(f"{done:,}/{total:,} images")

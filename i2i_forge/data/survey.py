@@ -1,0 +1,139 @@
+"""What a folder of images holds: how many of which size, what is damaged, what is twice, how a recipe would name it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2i_forge.data.decode import decode
+from i2i_forge.data.folders import list_images, natural
+from i2i_forge.errors import DataError
+
+SPLITS = ("trainA", "trainB", "testA", "testB", "train", "test", "val")
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one folder, sub-folders included.
+
+    Attributes:
+        name: below the surveyed folder; "." is that folder itself.
+        images: all files, in natural order.
+        sizes: (width, height) of each that can be used.
+        damaged: file -> what is wrong with it and what to do.
+    """
+
+    name: str
+    images: list[Path]
+    sizes: dict[Path, Size]
+    damaged: dict[Path, DataError]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds.
+
+    Attributes:
+        parts: its sub-folders trainA, train and the like, or all with images, or itself.
+        twins: files of training and test folders with the same content.
+        uses: what a recipe's section `data` says to use it, the most likely first; none when it has no known layout.
+    """
+
+    parts: list[Part]
+    twins: list[tuple[Path, Path]]
+    uses: list[dict[str, str]]
+
+    @property
+    def damaged(self) -> dict[Path, DataError]:
+        """All files that cannot be used."""
+        return {path: error for part in self.parts for path, error in part.damaged.items()}
+
+
+def survey(root: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Survey:
+    """Decode every image under `root`.
+
+    Args:
+        progress: called with how many images are decoded, of how many.
+
+    Raises:
+        DataError: the folder is missing or cannot be read, or there is no image in it.
+    """
+    every = list_images(root)
+    parts, done = [], 0
+    for name, images in _parts(root, every).items():
+        sizes: dict[Path, Size] = {}
+        damaged: dict[Path, DataError] = {}
+        with ThreadPoolExecutor() as pool:
+            for path, found in zip(images, pool.map(_size, images), strict=True):
+                if isinstance(found, DataError):
+                    damaged[path] = found
+                else:
+                    sizes[path] = found
+                progress(done := done + 1, len(every))
+        parts.append(Part(name, images, sizes, damaged))
+    return Survey(parts, _twins(parts), _uses(root, {part.name: part for part in parts}))
+
+
+def _parts(root: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
+    parts: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in images:
+        below = path.relative_to(root).parts
+        parts[below[0] if len(below) > 1 else "."].append(path)
+    order = [name for name in SPLITS if name in parts]
+    return {name: parts[name] for name in [*order, *sorted(parts.keys() - order, key=lambda name: natural(Path(name)))]}
+
+
+def _size(path: Path) -> Size | DataError:
+    try:
+        return decode(path).size
+    except DataError as error:
+        return error
+
+
+def _twins(parts: Sequence[Part]) -> list[tuple[Path, Path]]:
+    """Images that training and test share. Only what has the same number of bytes is read again."""
+    splits: dict[str, dict[int, list[Path]]] = {"train": defaultdict(list), "test": defaultdict(list)}
+    for part in parts:
+        split = splits["train" if part.name.startswith("train") else "test"]
+        for path in part.sizes if part.name in SPLITS else ():
+            split[path.stat().st_size].append(path)
+    twins = []
+    for length in splits["train"].keys() & splits["test"].keys():
+        known = {_hash(path): path for path in splits["train"][length]}
+        twins += [(known[digest], path) for path in splits["test"][length] if (digest := _hash(path)) in known]
+    return sorted(twins)
+
+
+def _hash(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def _uses(root: Path, parts: dict[str, Part]) -> list[dict[str, str]]:
+    """Sections `data` that fit, the most likely first."""
+    unpaired = {"use": "unpaired_folders", "root": str(root)}
+    if {"trainA", "trainB"} <= parts.keys():
+        pairs = {"use": "paired_folders", "root": str(root), "layout": "two_folders"}
+        return [pairs, unpaired] if _pair(parts["trainA"], parts["trainB"]) else [unpaired]
+    if "train" in parts:
+        side_by_side = {"use": "paired_folders", "root": str(root)}
+        even = all(width % 2 == 0 for width, _ in parts["train"].sizes.values())
+        return [side_by_side, {**unpaired, "layout": "side_by_side"}] if even else []
+    if len(parts) == 2 and "." not in parts:
+        a, b = parts
+        return [{**unpaired, "a": a, "b": b}]
+    return []
+
+
+def _pair(a: Part, b: Part) -> bool:
+    sizes_a, sizes_b = ({path.stem: size for path, size in part.sizes.items()} for part in (a, b))
+    return sizes_a == sizes_b
+
+
+def common_sizes(part: Part) -> list[tuple[Size, int]]:
+    """How many images have which size, the most frequent first."""
+    return Counter(part.sizes.values()).most_common()
