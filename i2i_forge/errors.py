@@ -19,7 +19,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-MAX_LISTED = 24  # names in one message
+MAX_LISTED = 12  # names in one message
 
 
 class ForgeError(Exception):

@@ -63,7 +63,7 @@ def test_a_valid_recipe_has_none(problems):
         ({"networks.decoder.norm": 3}, "networks.decoder.norm", "adain_residual wants str here, not 3"),
         ({"networks.decoder.width": True}, "networks.decoder.width", "wants int here, not True"),
         ({"networks.decoder.width": 8.0}, "networks.decoder.width", "wants int here, not 8.0"),
-        ({"networks.decoder.use": "residual_content"}, "networks.decoder.use", "among the decoders; there is: adain"),
+        ({"networks.decoder.use": "attention"}, "networks.decoder.use", "among the decoders; there is: adain"),
         ({"networks.mapper": {"use": "x"}}, "networks.mapper", "munit has no such role; there is: content_encoder"),
         ({"optimizers.default.use": "adan"}, "optimizers.default.use", "there is no optimizer 'adan'; did you mean 'a"),
         ({"optimizers.default.schedule": "step(0)"}, "optimizers.default.schedule", "every is 0"),

@@ -109,3 +109,94 @@ def test_get_says_what_it_did_not_do(forge, tmp_path, monkeypatch):
     (tmp_path / "facades/.forge-download.json").write_text("{}")
     code, out, err = forge("data", "get", "facades", "--out", tmp_path)
     assert (code, out) == (0, f"{tmp_path}/facades\n") and "is there already" in err
+
+
+# ---- forge data check, preview ---------------------------------------------------------------------------------------
+
+
+def images(folder, count, size=(64, 64), first=0):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + count):
+        Image.new("RGB", size, (number, 0, 0)).save(folder / f"{number}.png")
+
+
+def data_lines(out):
+    return [line.strip() for line in out.splitlines() if line.startswith("  data: ")]
+
+
+def test_check_of_a_folder_says_how_a_recipe_uses_it(forge, tmp_path):
+    images(tmp_path / "trainA", 3)
+    images(tmp_path / "trainB", 3, (80, 64), first=5)
+    images(tmp_path / "testA", 1, first=9)
+    code, out, err = forge("data", "check", tmp_path)
+    assert (code, err) == (0, "")
+    assert "64x64 (3)" in out and "80x64 (3)" in out
+    assert data_lines(out) == [f"data: {{use: unpaired_folders, root: {tmp_path}}}    unpaired"]
+    found = json.loads(forge("data", "check", tmp_path, "--json")[1])
+    assert found["folders"]["trainB"] == {"images": 3, "sizes": {"80x64": 3}, "damaged": {}}
+    assert found["data"] == [{"use": "unpaired_folders", "root": str(tmp_path)}]
+
+
+@pytest.mark.parametrize(
+    ("folders", "uses"),
+    [
+        ({"trainA": (64, 64), "trainB": (64, 64)}, ["paired_folders two_folders", "unpaired_folders "]),
+        ({"train": (128, 64)}, ["paired_folders ", "unpaired_folders side_by_side"]),
+        ({"train": (65, 64)}, []),
+        ({"cats": (64, 64), "dogs": (64, 64)}, ["unpaired_folders "]),
+        ({"x": (64, 64), "y": (64, 64), "z": (64, 64)}, []),
+        ({".": (64, 64)}, []),
+    ],
+)
+def test_what_check_proposes_can_be_read(forge, tmp_path, folders, uses):
+    from i2i_forge.plugins import load_plugins
+
+    for name, size in folders.items():
+        images(tmp_path / name, 2, size)
+    code, out, _ = forge("data", "check", tmp_path, "--json")
+    found = json.loads(out)["data"]
+    assert (code, [f"{use['use']} {use.get('layout', '')}" for use in found]) == (0, uses)
+    for use in found:
+        dataset = load_plugins().catalog.datasets.get(use.pop("use"))(size=64, **use)
+        assert {d for source in dataset.sources("train") for d in source.example(0, None)} == {"a", "b"}
+    assert len(data_lines(forge("data", "check", tmp_path)[1])) == len(uses)
+
+
+def test_check_names_damage_and_what_training_and_test_share(forge, tmp_path):
+    images(tmp_path / "train", 3)
+    images(tmp_path / "test", 2, first=2)  # 2.png is in both
+    whole = (tmp_path / "train/0.png").read_bytes()
+    (tmp_path / "train/0.png").write_bytes(whole[:-30])  # its header is whole
+    code, out, err = forge("data", "check", tmp_path)
+    assert code == 4 and f"{tmp_path}/train/0.png: cannot be read" in out
+    assert f"1 of 5 images in {tmp_path} cannot be used" in err and "fix: copy or download it again" in err
+    assert f"both in training and in test: 1, for example {tmp_path}/train/2.png and {tmp_path}/test/2.png" in err
+    code, out, _ = forge("data", "check", tmp_path, "--json")
+    assert code == 4 and json.loads(out)["in_training_and_test"] == [
+        [f"{tmp_path}/{x}/2.png" for x in ("train", "test")]
+    ]
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_check_of_nothing(forge, tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    code, out, err = forge("data", "check", tmp_path / name)
+    assert (code, out) == (4, "") and str(tmp_path / name) in err and "fix: " in err
+
+
+def test_preview_shows_what_training_sees(forge, tmp_path):
+    file = tmp_path / "shown" / "p.png"
+    code, out, err = forge("data", "preview", "pix2pix_synthetic", "--out", file, "--count", 5)
+    assert (code, out) == (0, f"{file}\n"), err
+    with Image.open(file) as picture:
+        across, down = picture.width // 132, picture.height // 128
+        assert (across, down) == (8, 2)  # four pairs, then one
+        box = (4, picture.height - 2 * 132, 132, picture.height - 132 - 4)
+        assert len(picture.crop(box).getcolors(100_000)) > 2  # the first drawing is there
+        empty = picture.crop((4 * 132, picture.height - 132, picture.width, picture.height))
+        assert empty.getcolors() == [(empty.width * empty.height, (255, 255, 255))]
+
+
+def test_preview_of_a_stream_that_is_not_there(forge, tmp_path):
+    code, _, err = forge("data", "preview", "munit_synthetic", "--out", tmp_path / "p.png", "--stream", "pairs")
+    assert code == 2 and "--stream pairs" in err and "there is: main" in err

@@ -35,7 +35,7 @@ def vocabulary():
 def shoes(host, tmp_path_factory):
     """A folder with trainA, trainB, testA, testB, and the same shoes side by side in train and val."""
     folder = tmp_path_factory.mktemp("shoes")
-    made = host.catalog.datasets.get("procedural_shoes")(count=3, test_count=1)
+    made = host.catalog.datasets.get("procedural_shoes")(count=3, test_count=1, paired=True)
     made.write(folder)
     for split, name, count in (("train", "train", 3), ("test", "val", 1)):
         (folder / name).mkdir()
