@@ -13,10 +13,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from i2i_forge.hookspecs import hookimpl
-from i2i_forge.nn import initialize
+from i2i_forge.nn import as_channels, initialize
 from i2i_forge.nn.norms import norm_layer
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class ResidualCodeEncoder(nn.Module):
@@ -52,7 +50,7 @@ class ResidualCodeEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """N,3,H,W in [-1, 1] -> N,dim (mean) and N,dim (log variance), unbounded; sides of at least `stride`."""
-        x = self.blocks(self.stem(_seen(x, self.channels)))
+        x = self.blocks(self.stem(as_channels(x, self.channels)))
         pooled = F.leaky_relu(x, 0.2).mean((2, 3))
         return self.mean(pooled), self.logvar(pooled)
 
@@ -90,7 +88,7 @@ class ConvolutionalCodeEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """N,3,H,W in [-1, 1] -> N,dim (mean) and N,dim (log variance), unbounded; sides of at least 2 `stride`."""
-        pooled = self.down(F.leaky_relu(self.stem(_seen(x, self.channels)), 0.2)).mean((2, 3))
+        pooled = self.down(F.leaky_relu(self.stem(as_channels(x, self.channels)), 0.2)).mean((2, 3))
         return self.mean(pooled), self.logvar(pooled)
 
 
@@ -135,13 +133,6 @@ class _Down(nn.Module):
 def _convolution(inputs: int, outputs: int, norm: str, kernel: int, stride: int = 1, padding: int = 0) -> nn.Module:
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding)
     return spectral_norm(convolution) if norm == "spectral" else convolution
-
-
-def _seen(x: Tensor, channels: int) -> Tensor:
-    """The image, in grey where one channel is wanted."""
-    if channels == 1 and x.shape[1] == 3:
-        return (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return x
 
 
 @hookimpl

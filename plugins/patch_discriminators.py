@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from i2i_forge.hookspecs import hookimpl
-from i2i_forge.nn import initialize
+from i2i_forge.nn import as_channels, initialize
 from i2i_forge.nn.norms import norm_layer
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class PatchDiscriminator(nn.Module):
@@ -76,7 +73,7 @@ class PatchDiscriminator(nn.Module):
         return [hidden for activations in self._activations(x) for hidden in activations[:-1]]
 
     def _activations(self, x: Tensor) -> list[list[Tensor]]:
-        x = _as_seen(x, self.channels)
+        x = as_channels(x, self.channels)
         found: list[list[Tensor]] = []
         for index, blocks in enumerate(self.scales):
             if index > 0:
@@ -119,11 +116,11 @@ class PixelDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N,3,H,W in [-1, 1] (N,6,H,W for pairs) -> logits N,1,H,W."""
-        return _chain(self.blocks, _as_seen(x, self.channels))[-1]
+        return _chain(self.blocks, as_channels(x, self.channels))[-1]
 
     def features(self, x: Tensor) -> list[Tensor]:
         """N,3,H,W -> the activations after the first and the second convolution."""
-        return _chain(self.blocks, _as_seen(x, self.channels))[:-1]
+        return _chain(self.blocks, as_channels(x, self.channels))[:-1]
 
 
 class _Block(nn.Module):
@@ -146,16 +143,6 @@ class _Block(nn.Module):
 
 def _chain(blocks: nn.ModuleList, x: Tensor) -> list[Tensor]:
     return [x := block(x) for block in blocks]
-
-
-def _as_seen(x: Tensor, channels: int) -> Tensor:
-    """The (first) image in grey where two channels fewer are wanted than given. Raises ValueError for other numbers."""
-    if x.shape[1] not in (channels, channels + 2):
-        raise ValueError(f"the discriminator has channels {channels}, what it is shown has {x.shape[1]}")
-    if x.shape[1] == channels:
-        return x
-    grey = (x[:, :3] * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return torch.cat([grey, x[:, 3:]], dim=1)
 
 
 @hookimpl

@@ -13,10 +13,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from i2i_forge.hookspecs import hookimpl
-from i2i_forge.nn import Pad, initialize
+from i2i_forge.nn import Pad, as_channels, initialize
 from i2i_forge.nn.norms import norm_layer
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class UnetEncoder(nn.Module):
@@ -73,7 +71,7 @@ class UnetEncoder(nn.Module):
             )
         if (code is None) != (self.code_dim == 0):
             raise ValueError(f"code_dim is {self.code_dim}, but {'no' if code is None else 'a'} code was given")
-        x = _grey(x) if self.channels == 1 and x.shape[1] == 3 else x
+        x = as_channels(x, self.channels)
         features: list[Tensor] = []
         for level, layer in enumerate(self.down):
             if code is not None and (level == 0 or self.code_at == "all"):
@@ -180,10 +178,6 @@ def _widths(width: int, levels: int) -> list[int]:
     if levels < 3:
         raise ValueError(f"levels is {levels}, a U-Net has at least 3")
     return [width * min(2**level, 8) for level in range(levels)]
-
-
-def _grey(x: Tensor) -> Tensor:
-    return (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _with_code(x: Tensor, code: Tensor) -> Tensor:

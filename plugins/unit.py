@@ -5,7 +5,7 @@ What one domain's encoder makes of an image, the other domain's decoder turns in
 
     the paper                       here
     E_mu,1(x1)                      content
-    eta ~ N(0, I)                   content_noise, zero in inference
+    eta ~ N(0, I)                   noise, zero in inference
     z1 = E_mu,1(x1) + eta           latent
     G1(z1)                          reconstruction     eq. 3  image = |reconstruction - source|, a Laplacian
     KL(q1(z1|x1) || N(0, I))                           eq. 3  kl = kl_unit_variance(content)
@@ -41,13 +41,13 @@ class UnitForward(ForwardPass):
         return self.src.encoder(self.source)
 
     @tensor
-    def content_noise(self) -> Tensor:
-        return self._noise(self.content)
+    def noise(self) -> Tensor:
+        return self._drawn(self.content)
 
     @tensor
     def latent(self) -> Tensor:
         """A draw from the posterior; in inference its mean."""
-        return self.content + self.content_noise
+        return self.content + self.noise
 
     @tensor
     def reconstruction(self) -> Tensor:
@@ -63,7 +63,7 @@ class UnitForward(ForwardPass):
 
     @tensor
     def recovered_noise(self) -> Tensor:
-        return self._noise(self.recovered_content)
+        return self._drawn(self.recovered_content)
 
     @tensor
     def cycled(self) -> Tensor:
@@ -77,10 +77,10 @@ class UnitForward(ForwardPass):
     def fake_logits(self) -> list[Tensor]:
         return self.dst.discriminator(self.translation)
 
-    def _noise(self, mean: Tensor) -> Tensor:
+    def _drawn(self, mean: Tensor) -> Tensor:
         if not self.training:
             return mean.new_zeros(mean.shape)
-        return self.noise(len(mean), *mean.shape[1:], like=mean)
+        return super().noise(len(mean), *mean.shape[1:], like=mean)  # the method; here `noise` is a tensor
 
 
 class Unit(Trainer):

@@ -1,7 +1,8 @@
-"""Layers for plugin authors: convolution blocks, normalisation, padding, initialisation, augmentation, image pool."""
+"""Layers for plugin authors: blocks, normalisation, padding, initialisation, augmentation, grey, image pool."""
 
 from i2i_forge.nn.augment import Augmentation
 from i2i_forge.nn.blocks import ConvBlock, LinearBlock, ResidualBlock
+from i2i_forge.nn.colour import as_channels
 from i2i_forge.nn.image_pool import ImagePool
 from i2i_forge.nn.init import initialize
 from i2i_forge.nn.norms import AffineInstanceNorm, ConditionalInstanceNorm, InstanceNorm, LayerNorm, adain
@@ -19,5 +20,6 @@ __all__ = [
     "Pad",
     "ResidualBlock",
     "adain",
+    "as_channels",
     "initialize",
 ]

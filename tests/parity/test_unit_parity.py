@@ -47,10 +47,10 @@ def given_noise(step: int) -> dict[str, dict[str, dict[str, Tensor]]]:
     first = UNIT["noise_calls_per_step"] * step
     n = [drawn(count, shape[0] * shape[1] * shape[2], int(first) + call).view(count, *shape) for call in range(6)]
     return {
-        "discriminator": {"ab": {"content_noise": n[0]}, "ba": {"content_noise": n[1]}},
+        "discriminator": {"ab": {"noise": n[0]}, "ba": {"noise": n[1]}},
         "generator": {
-            "ab": {"content_noise": n[2], "recovered_noise": n[5]},
-            "ba": {"content_noise": n[3], "recovered_noise": n[4]},
+            "ab": {"noise": n[2], "recovered_noise": n[5]},
+            "ba": {"noise": n[3], "recovered_noise": n[4]},
         },
     }
 

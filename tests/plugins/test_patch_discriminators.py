@@ -140,7 +140,7 @@ def test_two_channels_fewer_see_the_first_image_in_grey(make: Any, channels: int
 
 @pytest.mark.parametrize("make", [PatchGan, Pixel])
 def test_other_numbers_of_channels_are_an_error(make: Any) -> None:
-    with pytest.raises(ValueError, match="the discriminator has channels 6, what it is shown has 3"):
+    with pytest.raises(ValueError, match="the network has channels 6, what it is shown has 3"):
         make(width=4, channels=6)(image())
 
 

@@ -37,7 +37,7 @@ def test_reconstruction_and_translation_share_a_draw_and_the_cycle_has_its_own()
         def node(name: str, route: str = route) -> tuple[str, str, str]:
             return "generator", route, name
 
-        assert needs[node("latent")] == [node("content"), node("content_noise")]
+        assert needs[node("latent")] == [node("content"), node("noise")]
         assert needs[node("reconstruction")] == needs[node("translation")] == [node("latent")]
         assert needs[node("cycled")] == [node("recovered_content"), node("recovered_noise")]
 
@@ -49,7 +49,7 @@ def test_inference_is_deterministic_and_uses_the_mean() -> None:
     assert torch.equal(y, trainer.translate(x, "ab", generator=second))
     assert torch.equal(trainer.infer("latent", {"a": x}, "ab"), trainer.encode(x, "content", "a"))
     noise = torch.randn(2, 16, 16, 16, generator=first)
-    assert not torch.equal(y, trainer.translate(x, "ab", content_noise=noise))
+    assert not torch.equal(y, trainer.translate(x, "ab", noise=noise))
 
 
 def test_training_draws_standard_normal_noise_of_the_codes_shape() -> None:
