@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import torch
 from i2i_forge_benchmarks.curves import draw
+from i2i_forge_benchmarks.step import processor
 from torch import Tensor
 
 from i2i_forge.data.stream import test_batch
@@ -115,7 +117,9 @@ _HEAD = [
     "# What the small recipes learn\n",
     "Drawn shoes, line drawings to photographs, 64x64. Each sheet has the same drawings of the test split; a method",
     "with codes shows the same four on every drawing. Curves: raw values pale, means of a tenth of the run bold. Route",
-    f"`ab` leads from drawings to photographs. Seconds are those of the steps, torch {torch.__version__}.\n",
+    "`ab` leads from drawings to photographs. Seconds are those of the steps.\n",
+    f"- date: {datetime.date.today()}; hardware: {processor()}, torch {torch.__version__}",
+    "- each run: `forge train NAME --run RUN`; this page: `python -m i2i_forge_benchmarks.methods page RUN...`\n",
     "| recipe | trainer | parameters | steps | batch | seconds | images/s |",
     "|---|---|---|---|---|---|---|",
 ]

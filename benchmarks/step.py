@@ -84,7 +84,7 @@ def measure(recipe: str, changes: list[str], steps: int, device: str) -> dict[st
 def table(recipe: str, rows: list[tuple[str, dict[str, Any]]], command: str, device: str) -> str:
     """Markdown with everything that is needed to repeat the measurement."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    hardware = torch.cuda.get_device_name() if device != "cpu" else f"{_processor()}, {torch.get_num_threads()} threads"
+    hardware = torch.cuda.get_device_name() if device != "cpu" else f"{processor()}, {torch.get_num_threads()} threads"
     lines = [
         f"# One training step of {recipe}\n",
         f"- date: {datetime.date.today()}\n- commit: {commit.strip() or 'unknown'}\n- hardware: {hardware}",
@@ -103,7 +103,7 @@ def _peak_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _processor() -> str:
+def processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
         if line.startswith("model name"):
             capability = torch.backends.cpu.get_cpu_capability()
