@@ -173,8 +173,19 @@ def read_foreign(file: str | Path) -> Any:
         start = file.read_bytes()[:64].lstrip()
         if start.startswith(b"<"):
             raise CheckpointError(f"{file}: not a checkpoint, it looks like HTML", fix="download it again") from None
-        reason = "the file is empty" if not start else (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise CheckpointError(
-            f"{file}: not a checkpoint that can be read safely ({reason})",
+            f"{file}: not a checkpoint that can be read safely ({_reason(error, start)})",
             fix="only files of plain tensors are read; ask for a state_dict, or download it again",
         ) from None
+
+
+def _reason(error: Exception, start: bytes) -> str:
+    """Why a file was refused; torch's own text advises to switch the guard off."""
+    if not start:
+        return "the file is empty"
+    text = str(error)
+    if named := re.search(r"Unsupported global: GLOBAL (\S+)", text):
+        return f"it asks for {named[1]}, which is no tensor"
+    if "Weights only load failed" in text:
+        return f"it begins {start[:12]!r}"
+    return (text.splitlines() or [type(error).__name__])[0][:120]
