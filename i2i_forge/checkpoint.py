@@ -41,6 +41,7 @@ class Checkpoint:
     model: dict[str, Tensor]
     optimizers: dict[str, Tensor]
     state: Mapping[str, Any]
+    model_sha256: str  # of model.safetensors: what identifies the weights
 
 
 def save(root: Path, step: int, trainer: Trainer, state: Mapping[str, Any], keep: int) -> Path:
@@ -113,7 +114,9 @@ def read(folder: Path) -> Checkpoint:
         model, optimizers = (read_tensors(_verified(folder, f"{p}.safetensors", sums)) for p in ("model", "optimizers"))
         if bad := _not_finite(model):
             raise ValueError(f"{bad} is not finite")
-        return Checkpoint(folder, int(state["step"]), model, optimizers, state)
+        return Checkpoint(
+            folder, int(state["step"]), model, optimizers, state, str(sums["model.safetensors"]["sha256"])
+        )
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"checkpoint {name} is damaged: {error}") from error
 

@@ -137,6 +137,23 @@ class RunFolder:
             )
 
 
+def newest_run(root: Path = Path()) -> Path:
+    """The run below `root` (runs/NAME, demo/run, NAME) whose checkpoint is the newest.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    manifests = [file for depth in ("*", "*/*") for file in root.glob(f"{depth}/checkpoints/step-*/MANIFEST.json")]
+    runs = {file.parents[2]: file.stat().st_mtime for file in sorted(manifests, key=lambda file: file.stat().st_mtime)}
+    found = [run for run in runs if (run / "resolved.yaml").is_file()]
+    if not found:
+        raise CheckpointError(
+            f"there is no trained run in {root.resolve()} (looked for */checkpoints and */*/checkpoints)",
+            fix="name a run's folder, or train one: forge train munit_synthetic",
+        )
+    return found[-1]
+
+
 def _write_whole(file: Path, text: str) -> None:
     """Write a file so that it is there whole or as it was."""
     partial = file.with_name(f".{file.name}.part")

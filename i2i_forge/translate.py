@@ -37,10 +37,11 @@ class Translator:
         trainer: the networks, in eval mode when used.
         recipe: what they were trained with.
         step: how many steps they were trained for.
+        weights_sha256: what identifies the checkpoint's weights; "" when they are from elsewhere.
     """
 
-    def __init__(self, trainer: Trainer, recipe: Recipe, step: int) -> None:
-        self.trainer, self.recipe, self.step = trainer, recipe, step
+    def __init__(self, trainer: Trainer, recipe: Recipe, step: int, weights_sha256: str = "") -> None:
+        self.trainer, self.recipe, self.step, self.weights_sha256 = trainer, recipe, step, weights_sha256
 
     def latent(self, route: str) -> str | None:
         """The tensor that makes one translation differ from another; None when the route is deterministic."""
@@ -103,7 +104,7 @@ def load(run: str | Path, device: torch.device | str = "cpu", catalog: Catalog |
     recipe = folder.recipe()
     trainer = build_trainer(without_losses(recipe), catalog or load_plugins().catalog, device)
     checkpoint.restore(found, trainer, optimizers=False)
-    return Translator(trainer, recipe, found.step)
+    return Translator(trainer, recipe, found.step, found.model_sha256)
 
 
 def without_losses(recipe: Recipe) -> Recipe:

@@ -19,6 +19,7 @@ from i2i_forge.foreign import read_foreign
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.nn import InstanceNorm
 from i2i_forge.paths import weights_file
+from i2i_forge.weights import find, how_to_get
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # of each block's convolutions
 POOL_AFTER = (1, 2, 3)  # not after block 4: relu5_3 is at 1/8 of the side
@@ -126,9 +127,12 @@ def read_vgg16(weights: str, layout: Layout) -> Vgg16:
     """The network in a file. Raises DataError when there is none, or when it is another network."""
     file = weights_file(weights)
     if not file.is_file():
+        known = find("vgg16")
+        get = f"{how_to_get(known)}, or " if weights == known.file else ""
         raise DataError(
             f"the perceptual loss needs the weights of {layout.title}, and {file} does not exist",
-            fix=f"put a state dict with {layout.example} there, or train without the loss: --drop generator.perceptual",
+            fix=f"{get}put a state dict with {layout.example} there, "
+            "or train without the loss: --drop generator.perceptual",
         )
     content: Any = read_foreign(file)
     names = set(content) if isinstance(content, Mapping) else set()

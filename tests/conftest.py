@@ -22,3 +22,36 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+TINY = (
+    "data.test_count=3", "data.batch=1", "data.workers=0", "run.log_every=1",
+    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
+    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
+    "networks.discriminator.width=4", "networks.discriminator.scales=1", "networks.discriminator.layers=2",
+)  # fmt: skip
+
+
+def train_tiny(folder, recipe, *changes):
+    """A run of one step in `folder`."""
+    from i2i_forge.plugins import load_plugins
+    from i2i_forge.recipe import read_recipe
+    from i2i_forge.run import Run
+
+    host = load_plugins()
+    host.manager.unregister(name="sample_grids")
+    Run(read_recipe(recipe, set=[*changes, "steps=1"]), host, folder).train()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def munit_run(tmp_path_factory):
+    """The folder of a run of MUNIT that was trained for one step."""
+    return train_tiny(tmp_path_factory.mktemp("runs") / "munit", "munit_synthetic", *TINY)
+
+
+@pytest.fixture(scope="session")
+def pix2pix_run(tmp_path_factory):
+    """The folder of a run of pix2pix, paired and deterministic, that was trained for one step."""
+    changes = ("data.test_count=3", "data.workers=0", "run.log_every=1")
+    return train_tiny(tmp_path_factory.mktemp("runs") / "pix2pix", "pix2pix_synthetic", *changes)

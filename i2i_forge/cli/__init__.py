@@ -16,11 +16,15 @@ from i2i_forge.errors import ForgeError, UsageError, suggest
 COMMANDS = {  # name -> (module, one line of help); the modules are imported when the command runs
     "train": ("train", "Train a recipe; the same command again resumes."),
     "translate": ("translate", "Translate images with a trained run."),
+    "eval": ("evaluate", "Measure diversity, quality, modes and content of a run, or of any images."),
+    "report": ("report", "Compare what `forge eval` has measured."),
     "check": ("check", "Report every mistake in a recipe, then try one step without data."),
     "show": ("show", "Print a recipe with the origin of each value, or what its terms compute."),
     "recipes": ("recipes", "List the recipes that come with i2i_forge."),
     "plugins": ("plugins", "List plugins and what they provide."),
     "data": ("data", "Get, check, look at and make data sets."),
+    "classifier": ("classifier", "Train and show the classifier of modes that some metrics need."),
+    "weights": ("weights", "Get, list and verify pretrained weights."),
     "checkpoint": ("checkpoint", "Look into, verify, import and export checkpoints."),
 }
 
@@ -65,6 +69,7 @@ def cli(ctx: click.Context, folders: tuple[Path, ...], debug: bool) -> None:
     \b
     forge train munit_synthetic            train a recipe (by name or file)
     forge translate RUN IMAGES --out DIR   translate images, several styles each
+    forge eval --metric lpips-diversity    measure the newest run
 
     Exit codes: 0 ok, 1 failed, 2 usage, 3 recipe, 4 data, 5 checkpoint, 6 plugin, 7 diverged, 8 out of memory
     or disk, 130 SIGINT and 143 SIGTERM after a clean save.

@@ -30,7 +30,7 @@ def command(names: tuple[str, ...], out: Path, as_json: bool) -> None:
         return
     records = {}
     for data in [find(name) for name in dict.fromkeys(names)]:
-        shown = _Progress(data.name)
+        shown = Progress(data.name)
         fetched = fetch(data, out, progress=shown)
         records[data.name] = {"folder": str(fetched.folder), "new": fetched.is_new, **fetched.record}
         if not fetched.is_new:
@@ -54,7 +54,7 @@ def _list(out: Path, as_json: bool) -> None:
     console().print(table)
 
 
-class _Progress:
+class Progress:
     """Lines on stderr, rewritten in place on a terminal; otherwise one every ten seconds."""
 
     def __init__(self, name: str) -> None:

@@ -34,8 +34,19 @@ class Source(Protocol):
         """What error messages call the example: its file."""
 
 
+class LabelledSource(Source, Protocol):
+    """A source that also knows the mode of each example's image of the labelled domain."""
+
+    def mode(self, index: int) -> int:
+        """An index of the dataset's MODES."""
+
+
 class Dataset(Protocol):
-    """The images of a recipe."""
+    """The images of a recipe.
+
+    One whose images have known modes also has the attributes MODES, a tuple of their names, and LABELLED, the domain
+    that has them ("b"); the sources that show this domain are LabelledSources.
+    """
 
     def sources(self, split: str) -> Sequence[Source]:
         """The sources of "train" or "test".

@@ -6,11 +6,13 @@ that has changed since is never continued. What a server says of its file is com
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import http.client
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ def download(
     Args:
         url: http or https.
         file: may hold a part already; its folder exists. It is kept when the transfer breaks off.
-        size, sha256: what the whole file must have, where that is known.
+        size, sha256: what the whole file must have, where that is known; of SHA-256, its first digits are enough.
         timeout: seconds without a byte.
 
     Raises:
@@ -46,7 +48,7 @@ def download(
     """
     known = recall(file, url)
     if known is None or file.stat().st_size != known.size:
-        if os.environ.get("FORGE_OFFLINE", "") not in ("", "0"):
+        if offline():
             raise UsageError(f"{url} is not downloaded: FORGE_OFFLINE is set", fix="unset it, or copy the data here")
         try:
             _receive(url, file, known, size, timeout, progress)
@@ -55,7 +57,7 @@ def download(
     with file.open("rb") as handle:
         found = hashlib.file_digest(handle, "sha256").hexdigest()
     length = file.stat().st_size
-    for what, expected, got in (("bytes", size, length), ("SHA-256", sha256.lower(), found)):
+    for what, expected, got in (("bytes", size, length), ("SHA-256", sha256.lower(), found[: len(sha256)])):
         if expected and expected != got:
             forget(file)
             raise DataError(
@@ -63,6 +65,26 @@ def download(
                 fix="run the same command again; if it stays so, the file was exchanged: do not use it",
             )
     return {"url": url, "bytes": length, "sha256": found}
+
+
+def offline() -> bool:
+    """Whether FORGE_OFFLINE forbids the network."""
+    return os.environ.get("FORGE_OFFLINE", "") not in ("", "0")
+
+
+@contextmanager
+def locked(part: Path) -> Iterator[Path]:
+    """Hold a download for this process. Raises UsageError when another one does."""
+    with part.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{part}: another process is downloading it", fix="wait for that one") from None
+        try:
+            yield part
+        finally:
+            if part.exists() and not part.stat().st_size:
+                part.unlink()
 
 
 def forget(file: Path) -> None:

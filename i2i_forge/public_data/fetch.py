@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.public_data.archive import Limits, extract
-from i2i_forge.public_data.download import Progress, disk_error, download, forget
+from i2i_forge.public_data.download import Progress, disk_error, download, forget, locked
 from i2i_forge.public_data.table import PublicData
 
 RECORD = ".forge-download.json"
@@ -59,7 +56,7 @@ def fetch(
         if target.exists() and any(target.iterdir()):
             raise UsageError(f"{target}: there is something else already", fix="choose another --out")
         out.mkdir(parents=True, exist_ok=True)
-        with _locked(out / f"{data.name}.part") as part:
+        with locked(out / f"{data.name}.part") as part:
             if (target / RECORD).is_file():  # another process was quicker
                 forget(part)
                 return Fetched(target, _read(target / RECORD), is_new=False)
@@ -97,18 +94,3 @@ def _read(file: Path) -> dict[str, Any]:
         return dict(json.loads(file.read_text()))
     except ValueError:
         return {}
-
-
-@contextmanager
-def _locked(part: Path) -> Iterator[Path]:
-    """Hold a download for this process."""
-    with part.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{part}: another process is downloading it", fix="wait for that one") from None
-        try:
-            yield part
-        finally:
-            if part.exists() and not part.stat().st_size:
-                part.unlink()

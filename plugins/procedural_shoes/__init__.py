@@ -49,6 +49,7 @@ class ProceduralShoes:
     """
 
     MODES: tuple[str, ...] = materials.MODES
+    LABELLED = "b"
 
     def __init__(
         self, size: int = 64, paired: bool = False, count: int = 10_000, test_count: int = 100, seed: int = 0

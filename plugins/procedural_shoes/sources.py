@@ -51,12 +51,16 @@ class Source:
         mirrored = random is not None and bool(torch.rand((), generator=random) < 0.5)
         return {domain: _tensor(image[:, ::-1] if mirrored else image) for domain, image in images.items()}
 
+    def mode(self, index: int) -> int:
+        """The id of the mode of the example's rendering, an index of MODES; of "b" and "ab" only."""
+        return self.dataset.mode(self.split, self.shoe(index))
+
     def name(self, index: int) -> str:
         """The example's file name; it tells the mode only where there is a b to it."""
         shoe = self.shoe(index)
         parts = [self.split, f"{index:05d}", self.dataset.family(self.split, shoe)]
         if "b" in self.domains:
-            parts.append(self.dataset.MODES[self.dataset.mode(self.split, shoe)])
+            parts.append(self.dataset.MODES[self.mode(index)])
         return "-".join(parts) + ".png"
 
 

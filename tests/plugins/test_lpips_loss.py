@@ -1,15 +1,12 @@
 """LPIPS against the lpips package's own module, on random trunk weights in float64."""
 
-import hashlib
-import warnings
-from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import torchvision
+from i2i_forge_benchmarks.lpips_speed import package_of
 from torch import Tensor
 
 import i2i_forge
@@ -18,14 +15,6 @@ from i2i_forge.plugins import load_plugins
 
 MODELS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
 FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
-SHA256 = {  # of the linear weights that the package ships: a published number depends on them
-    "0.0/alex": "18720f55913d0af89042f13faa7e536a6ce1444a0914e6db9461355ece1e8cd5",
-    "0.0/vgg": "b9e4236260c3dd988fc79d2a48d645d885afcbb21f9fd595e6744cf7419b582c",
-    "0.0/squeeze": "c27abd3a0145541baa50990817df58d3759c3f8154949f42af3b59b4e042d0bf",
-    "0.1/alex": "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
-    "0.1/vgg": "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-    "0.1/squeeze": "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
-}
 
 
 def component() -> Any:
@@ -58,43 +47,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def of_the_package(net: str, version: str, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
-    with torch.device("meta"):
-        features = getattr(torchvision.models, MODELS[net])(weights=None).features
-    features.to_empty(device="cpu")
-    with warnings.catch_warnings(), monkeypatch.context() as patch:
-        warnings.simplefilter("ignore")
-        import lpips
-
-        # the package would draw a whole classifier's weights first
-        patch.setattr(torchvision.models, MODELS[net], lambda pretrained: SimpleNamespace(features=features))
-        theirs = lpips.LPIPS(net=net, version=version, pnet_rand=True, verbose=False)
-    weights = trunk(net)
-    own = {name: name.rpartition("slice")[2].partition(".")[2] for name in theirs.net.state_dict()}
-    theirs.net.load_state_dict({name: weights[f"features.{key}"] for name, key in own.items()})
-    return theirs.double().eval().requires_grad_(False)
-
-
 @pytest.mark.parametrize("net", MODELS)
-def test_it_is_the_packages_distance_and_gradient(net: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_packages_distance_and_gradient(net: str, folder: Path) -> None:
     for version in ("0.1", "0.0"):
         ours = component()(net=net, version=version, trunk=str(folder / FILES[net])).double()
-        theirs = of_the_package(net, version, monkeypatch)
+        theirs = package_of(ours.network, net, version).double()
         x, y = images(64 if net == "alex" else 32, torch.float64)
         expected = theirs(x.requires_grad_(), y).flatten()
-        distances = ours.network(x, y)
+        distances = ours.network.distance(x, y)
         assert distances.shape == (2,) and distances.min() > 0.01
         assert torch.allclose(distances, expected, rtol=1e-10, atol=0)
         assert ours(x, y).item() == pytest.approx(expected.mean().item(), rel=1e-10)
         (mine,), (their,) = (torch.autograd.grad(value.mean(), x) for value in (distances, expected))
         assert torch.allclose(mine, their, rtol=1e-7, atol=1e-9 * their.abs().max().item())
         assert ours(x, x).item() == 0
-
-
-@pytest.mark.parametrize("which", SHA256)
-def test_the_linear_weights_are_the_published_ones(which: str) -> None:
-    file = Path(metadata.distribution("lpips").locate_file(f"lpips/weights/v{which}.pth"))
-    assert hashlib.sha256(file.read_bytes()).hexdigest() == SHA256[which]
 
 
 def test_gradients_are_finite_where_all_channels_are_zero(folder: Path, tmp_path: Path) -> None:
@@ -136,14 +102,19 @@ def test_a_missing_trunk_says_what_to_do(net: str, tmp_path: Path, monkeypatch: 
     with pytest.raises(DataError) as caught:
         component()(net=net)
     assert str(tmp_path / "weights" / FILES[net]) in caught.value.message
-    assert f"put torchvision's file {FILES[net]}" in caught.value.fix
+    assert f"forge weights get {MODELS[net]}" in caught.value.fix
+    with pytest.raises(DataError, match=r"mine\.pth does not exist"):
+        component()(net=net, trunk="mine.pth")
 
 
 def test_a_name_is_looked_up_in_the_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORGE_CACHE", str(tmp_path))
     (tmp_path / "weights").symlink_to(folder)
     x, y = images()
-    assert component()()(x, y).item() == component()(trunk=FILES["alex"])(x, y).item() > 0
+    expected = component()(trunk=str(folder / FILES["alex"]))(x, y).item()
+    assert component()(trunk=FILES["alex"])(x, y).item() == expected > 0
+    with pytest.raises(DataError, match="is not the published file"):  # what it looks for itself is verified
+        component()()
 
 
 @pytest.mark.parametrize("content", [{}, torch.zeros(2), {"features.0.weight": torch.zeros(1)}, "squeeze"])
@@ -151,7 +122,7 @@ def test_another_network_is_refused(content: Any, tmp_path: Path) -> None:
     torch.save(trunk("squeeze") if content == "squeeze" else content, tmp_path / "other.pth")
     with pytest.raises(DataError, match=r"other.pth is not torchvision's alexnet") as caught:
         component()(trunk=str(tmp_path / "other.pth"))
-    assert FILES["alex"] in caught.value.fix
+    assert "give a file of alexnet" in caught.value.fix
 
 
 def test_unknown_options_are_refused_before_anything_is_read() -> None:

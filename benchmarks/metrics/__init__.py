@@ -1,0 +1,1 @@
+"""Metrics: one file, one idea; each is a plugin."""

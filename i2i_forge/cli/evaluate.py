@@ -1,0 +1,237 @@
+"""forge eval"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from i2i_forge.cli.common import (
+    chosen_device,
+    console,
+    device_option,
+    json_option,
+    loaded_host,
+    note,
+    print_json,
+)
+from i2i_forge.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from i2i_forge.evaluation.records import Record
+    from i2i_forge.evaluation.samples import Samples
+    from i2i_forge.registry import Catalog
+
+DEFAULT = ("lpips-diversity",)
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.command("eval")
+@click.argument("run", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Measure this; several are measured together.")
+@click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How; --list shows which.")
+@click.option("--inputs", type=click.IntRange(min=1), help="Inputs, in place of the protocol's number.")
+@click.option("--samples", type=click.IntRange(min=1), help="Translations of each, in place of the protocol's number.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Measure with this many seeds.")
+@click.option("--route", default="ab", show_default=True, help="The direction.")
+@click.option(
+    "--images",
+    metavar="DIR",
+    type=FOLDER,
+    help="Measure images of any program instead of a run: a sub-folder for each input, or NAME-00.png ...",
+)
+@click.option("--real", metavar="DIR", type=FOLDER, help="With --images: real images of the target domain.")
+@click.option("--sources", metavar="DIR", type=FOLDER, help="With --images: the inputs, by name.")
+@click.option("--truths", metavar="DIR", type=FOLDER, help="With --images: the true outputs, by name.")
+@click.option("--classifier", metavar="DIR", type=FOLDER, help="Of the modes; `forge classifier train` makes one.")
+@click.option(
+    "--backbone",
+    default="",
+    metavar="NAME",
+    help="random: untrained weights, for trying things out. classifier: its features, for fid and kid.",
+)
+@click.option("--force", is_flag=True, help="Use a classifier below 90 % accuracy.")
+@click.option("--matrix", is_flag=True, help="lpips-diversity: also store the distances of all pairs.")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(min=1), help="Images at once.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where results.jsonl is  [the run's folder; with --images the current one]",
+)
+@click.option("--list", "list_them", is_flag=True, help="List metrics and protocols.")
+@device_option
+@json_option
+@click.pass_obj
+def command(
+    folders: tuple[Path, ...], /, run: Path | None, metrics: tuple[str, ...], images: Path | None, out: Path | None,
+    list_them: bool, device: str, as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Measure RUN (by default the newest one) on its test images: diversity, quality, modes kept, content kept.
+
+    \b
+    forge eval --metric lpips-diversity
+    forge eval runs/munit --metric cis --metric is --classifier classifiers/shoes
+    forge eval --images outputs --real datasets/shoes/testB --metric fid --metric kid
+
+    Each number becomes a line of results.jsonl, with everything needed to get it again; `forge report` compares them.
+    Several GPUs share the work: torchrun --nproc-per-node 4 --no-python forge eval ...
+    """
+    catalog = loaded_host(folders).catalog
+    if list_them:
+        _list(catalog, as_json)
+        return
+    if images and run:
+        raise UsageError(f"RUN ({run}) and --images ({images}) are both given", fix="leave one out")
+    for name in ("real", "sources", "truths"):
+        if options[name] and not images:
+            raise UsageError(f"--{name} goes with --images; a run has its own data", fix=f"leave --{name} out")
+    where = _device(device)
+    samples, folder = _samples(catalog, run, images, where, options)
+    records = _measured(catalog, samples, out or folder, metrics or DEFAULT, where, options)
+    if not records:
+        return  # not the first rank
+    if as_json:
+        print_json([record.model_dump(mode="json", exclude_none=True) for record in records])
+    else:
+        _print(records, samples.model["name"])
+        note(f"recorded in {out or folder}/results.jsonl; `forge report` compares runs")
+
+
+def _measured(
+    catalog: Catalog, samples: Samples, folder: Path, metrics: Sequence[str], device: torch.device,
+    options: dict[str, Any],
+) -> list[Record]:  # fmt: skip
+    from i2i_forge.evaluation.evaluate import Evaluation
+    from i2i_forge.evaluation.plans import choose, plan, with_matrix
+    from i2i_forge.evaluation.recording import write_records
+    from i2i_forge.metrics.metric import Tools
+
+    chosen = choose(catalog, metrics, options["protocols"])
+    if options["matrix"]:
+        chosen = with_matrix(chosen)
+    plans = plan(catalog, chosen, samples, inputs=options["inputs"], draws=options["samples"])
+    tools = Tools(device, options["backbone"], _classifier(options, device), samples.is_deterministic)
+    seeds = range(options["seeds"])
+    evaluation = Evaluation(samples, plans, tools, seeds=seeds, batch=options["batch"])
+    began, progress = time.monotonic(), _Progress(quiet=evaluation.share[0] > 0)
+    outcomes = evaluation.run(progress)
+    timing = {"seconds": round(time.monotonic() - began, 3), "images": float(progress.done)}
+    return write_records(evaluation, outcomes, folder, timing) if outcomes else []
+
+
+def _samples(
+    catalog: Catalog, run: Path | None, images: Path | None, device: torch.device, options: dict[str, Any]
+) -> tuple[Samples, Path]:
+    """What is measured, and the folder its records go to."""
+    if images:
+        from i2i_forge.evaluation.image_folders import FolderSamples
+
+        beside = {name: options[name] for name in ("real", "sources", "truths")}
+        return FolderSamples(images, device, **beside), Path()
+    from i2i_forge.evaluation.run_samples import RunSamples
+    from i2i_forge.run_folder import newest_run
+    from i2i_forge.translate import load
+
+    run = run or newest_run()
+    translator = load(run, device, catalog)
+    note(f"{run}: {translator.recipe.name} after {translator.step} steps")
+    return RunSamples(translator, catalog, options["route"], device), run
+
+
+def _classifier(options: dict[str, Any], device: torch.device) -> Any:
+    if not options["classifier"]:
+        return None
+    from i2i_forge.mode_classifier import load_classifier, refuse_if_inaccurate
+
+    classifier = load_classifier(options["classifier"], device)
+    if not options["force"]:
+        refuse_if_inaccurate(classifier)
+    return classifier
+
+
+def _device(name: str) -> torch.device:
+    """The device of this process; joins the other ranks under torchrun."""
+    import torch
+
+    ranks, local = int(os.environ.get("WORLD_SIZE", "1")), os.environ.get("LOCAL_RANK", "0")
+    if ranks > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo")  # only small objects are exchanged
+    if name == "auto" and ranks > 1 and torch.cuda.is_available():
+        name = f"cuda:{local}"
+    return chosen_device(name)
+
+
+def _print(records: Sequence[Record], name: str) -> None:
+    from rich.table import Table
+
+    table = Table("metric", "protocol", "value", "95 % interval", "beside it", "inputs x outputs", "network",
+                  title=name, title_justify="left")  # fmt: skip
+    for record in records:
+        arrow = "higher is better" if record.direction == "up" else "lower is better"
+        table.add_row(
+            f"{record.metric}\n[dim]{arrow}[/dim]", record.protocol, value_text(record), interval_text(record),
+            "\n".join(f"{key} {number:.4g}" for key, number in record.components.items()),
+            f"{record.n.inputs} x {record.n.outputs_per_input}", record.backbone.id,
+        )  # fmt: skip
+    console().print(table)
+    for text in dict.fromkeys(text for record in records for text in record.warnings):
+        click.echo(f"note: {text}")
+
+
+def value_text(record: Record) -> str:
+    """The value, the corrected one beside it, and what must not be overlooked."""
+    unit = f" {record.unit}" if record.unit != "none" else ""
+    corrected = f"\n{record.bias_corrected:.4f} bias-corrected" if record.bias_corrected is not None else ""
+    return f"{record.value:.4f}{unit}{corrected}" + ("" if record.backbone.is_calibrated else "\n(random weights)")
+
+
+def interval_text(record: Record) -> str:
+    """The interval, or the deviation over seeds."""
+    text = f"{record.ci95[0]:.4f} to {record.ci95[1]:.4f}" if record.ci95 else ""
+    return text + (f"\n{len(record.seeds)} seeds" if len(record.seeds) > 1 else "")
+
+
+def _list(catalog: Catalog, as_json: bool) -> None:
+    entries = catalog.metrics.entries()
+    if as_json:
+        print_json([{"metric": entry.name, "protocol": p.name, "inputs": p.inputs, "outputs": p.draws, "about": p.about}
+                    for entry in entries for p in entry.component.protocols])  # fmt: skip
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    for entry in entries:
+        summary = (entry.component.__doc__ or "").partition("\n")[0]
+        console().print(f"[bold]{entry.name}[/bold]", Text(summary), soft_wrap=True)
+        table = Table(show_header=False, box=None, padding=(0, 1, 0, 2))
+        for protocol in entry.component.protocols:
+            counts = f"{protocol.inputs or 'all'} x {protocol.draws}"
+            table.add_row(Text(protocol.name), counts, Text(protocol.about))
+        console().print(table)
+    click.echo("A metric's first protocol is its default; the numbers are inputs x translations of each.")
+
+
+class _Progress:
+    """On a terminal a line that is rewritten; otherwise one every ten seconds."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.live, self.quiet, self.said, self.done = sys.stderr.isatty(), quiet, time.monotonic(), 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Images that were seen, of how many."""
+        self.done, now = done, time.monotonic()
+        if self.quiet or (now - self.said < (0.2 if self.live else 10) and not (self.live and done == total)):
+            return
+        self.said = now
+        if self.live:
+            click.echo(f"\r{done:,}/{total:,} images{' ' if done < total else chr(10)}", err=True, nl=False)
+        else:
+            note(f"{done:,}/{total:,} images")

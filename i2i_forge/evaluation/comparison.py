@@ -1,0 +1,97 @@
+"""Records side by side: a column holds only numbers that were made in the same way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from i2i_forge.errors import DataError
+from i2i_forge.evaluation.records import Record, Side
+from i2i_forge.metrics.bootstrap import paired
+
+Key = tuple[object, ...]
+
+
+@dataclass
+class Column:
+    """Numbers that may be compared: metric, protocol, counts, network, reference and inputs are the same."""
+
+    key: Key
+    example: Record
+    cells: dict[Key, tuple[Record, Path]] = field(default_factory=dict)  # row -> record and its folder
+
+
+def column_key(record: Record) -> Key:
+    """What must be equal for two numbers to be compared."""
+    n, data, prepared = record.n, record.data, record.preprocess
+    return (
+        record.metric, record.protocol, n.inputs, n.outputs_per_input, n.real, len(record.seeds),
+        record.backbone.id, record.backbone.weights_sha256, record.backbone.version, record.backbone.dtype,
+        data.reference_list_sha256, tuple(prepared.size), prepared.resize, prepared.quantised, prepared.codec,
+    )  # fmt: skip
+
+
+def row_key(record: Record) -> Key:
+    """What was measured: a model's weights in a direction, or a folder."""
+    extra = record.model.model_extra or {}
+    return record.model.name, record.model.weights_sha256, extra.get("step"), extra.get("route"), record.data.name
+
+
+def columns(records: Sequence[tuple[Record, Path]]) -> list[Column]:
+    """The records by column, in the order of their first appearance; of two of one row the newer one counts."""
+    found: dict[Key, Column] = {}
+    for record, folder in records:
+        column = found.setdefault(column_key(record), Column(column_key(record), record))
+        column.cells[row_key(record)] = record, folder
+    return list(found.values())
+
+
+def difference(column: Column, row: Key, baseline: Key) -> tuple[float, tuple[float, float]] | None:
+    """How much larger a row's value is than the baseline's, with a 95 % interval over the same inputs and noise.
+
+    None where they cannot be paired: other inputs, other seeds, or values that are no means over inputs.
+    """
+    (mine, my_folder), (theirs, their_folder) = column.cells[row], column.cells[baseline]
+    same = mine.data.list_sha256 == theirs.data.list_sha256 and mine.seeds == theirs.seeds
+    if not same or mine.per_input is None or theirs.per_input is None:
+        return None
+    a, b = per_input(their_folder, theirs.per_input), per_input(my_folder, mine.per_input)
+    return paired(a, b) if a and a.keys() == b.keys() else None
+
+
+def per_input(folder: Path, side: Side) -> Mapping[int, float]:
+    """Input -> value, from the file beside a record; empty where it holds other arrays only.
+
+    Raises:
+        DataError: the file is missing or is not the one that was written.
+    """
+    file = folder / side.path
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}", fix="keep results/ beside results.jsonl") from error
+    if hashlib.sha256(content).hexdigest() != side.sha256:
+        raise DataError(f"{file} is not what its record says", fix="evaluate again with `forge eval`")
+    with np.load(file, allow_pickle=False) as arrays:
+        if "values" not in arrays:
+            return {}
+        return dict(zip(arrays["inputs"].tolist(), arrays["values"].tolist(), strict=True))
+
+
+def unlike(columns: Sequence[Column]) -> list[str]:
+    """For each metric with several columns, what keeps them apart."""
+    names = (
+        "metric", "protocol", "inputs", "outputs per input", "real images", "seeds", "network", "weights", "version",
+        "dtype", "reference images", "image size", "resize", "8-bit rounding", "codec",
+    )  # fmt: skip
+    texts = []
+    for metric in dict.fromkeys(column.example.metric for column in columns):
+        keys = [column.key for column in columns if column.example.metric == metric]
+        differing = [name for name, values in zip(names, zip(*keys, strict=True), strict=True) if len(set(values)) > 1]
+        if differing:
+            texts.append(f"{metric}: {len(keys)} columns, because they differ in {', '.join(differing)}")
+    return texts

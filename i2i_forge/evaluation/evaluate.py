@@ -1,0 +1,165 @@
+"""The loop: every translation is made once and shown to every metric; ranks share the inputs and merge exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from i2i_forge import distributed
+from i2i_forge.errors import DataError
+from i2i_forge.evaluation.plans import Plan
+from i2i_forge.evaluation.samples import Samples
+from i2i_forge.metrics.batch import Batch
+from i2i_forge.metrics.bootstrap import of_mean
+from i2i_forge.metrics.metric import Outcome, Tools
+
+Progress = Callable[[int, int], None]  # images seen, images in all
+
+
+class Evaluation:
+    """Some metrics on some samples.
+
+    Args:
+        samples: what is measured.
+        plans: how.
+        tools: what the metrics may use.
+        seeds: of the noise; each gives its own value.
+        batch: images at once.
+    """
+
+    def __init__(
+        self, samples: Samples, plans: Sequence[Plan], tools: Tools, *, seeds: Sequence[int] = (0,), batch: int = 32
+    ) -> None:
+        self.samples, self.plans, self.tools, self.seeds, self.batch = samples, plans, tools, seeds, batch
+        self.share = distributed.rank(), distributed.world_size()
+        self.size: list[int] = []  # height, width of the images
+        self.metrics = [[plan.metric(plan.protocol, tools) for plan in plans] for _ in seeds]
+
+    def run(self, progress: Progress = lambda done, total: None) -> list[list[Outcome]]:
+        """The outcomes of each plan, over all seeds; on ranks other than the first an empty list.
+
+        Raises:
+            DataError: images differ in size; a translation is one of the real images.
+        """
+        draws = self._draws()
+        total, done = sum(draws) * len(self.seeds) + sum(self._real_counts().values()), 0
+        for metrics, seed in zip(self.metrics, self.seeds, strict=True):
+            for batch in self.samples.translations(seed, draws, self.batch, self.share):
+                self._check_size(batch)
+                for plan, metric in zip(self.plans, metrics, strict=True):
+                    if len(part := batch.first(plan.inputs, plan.draws)):
+                        metric.update(part)
+                done += len(batch) * self.share[1]
+                progress(min(done, total), total)
+        for split, count in self._real_counts().items():
+            for batch in self.samples.real(split, count, self.batch, self.share):
+                self._check_size(batch)
+                self._show_real(split, batch)
+                done += len(batch) * self.share[1]
+                progress(min(done, total), total)
+        if not self._merge():
+            return []
+        self._check_leak()
+        each = [[metric.compute() for metric in metrics] for metrics in self.metrics]  # seed, plan, outcome
+        return [[over_seeds(same) for same in zip(*found, strict=True)] for found in zip(*each, strict=True)]
+
+    def _draws(self) -> list[int]:
+        """How many translations of each input some metric wants."""
+        wanted = [0] * max(plan.inputs for plan in self.plans)
+        for plan in self.plans:
+            for number in range(plan.inputs):
+                wanted[number] = max(wanted[number], 1 if self.samples.is_deterministic else plan.draws)
+        return wanted
+
+    def _real_counts(self) -> dict[str, int]:
+        """Split -> how many real images some metric wants."""
+        counts: dict[str, int] = {}
+        for plan in self.plans:
+            if plan.real:
+                counts[plan.protocol.real] = max(counts.get(plan.protocol.real, 0), plan.real)
+        return counts
+
+    def _show_real(self, split: str, batch: Batch) -> None:
+        for metrics in self.metrics:
+            for plan, metric in zip(self.plans, metrics, strict=True):
+                if plan.protocol.real == split and len(part := batch.first(plan.real, 1)):
+                    metric.update_real(part)
+
+    def _check_size(self, batch: Batch) -> None:
+        size = list(batch.images.shape[2:])
+        self.size = self.size or size
+        if size != self.size:
+            raise DataError(
+                f"images differ in size: {batch.names[0]} is {size[1]}x{size[0]}, others are "
+                f"{self.size[1]}x{self.size[0]}",
+                fix="bring all images to one size; for a run, set data.test_crop=true in its recipe",
+            )
+        for what, beside in (("input", batch.sources), ("true output", batch.truths)):
+            if beside is not None and beside.shape != batch.images.shape:
+                raise DataError(
+                    f"the {what} of {batch.names[0]} is {beside.shape[3]}x{beside.shape[2]}, its translation is "
+                    f"{size[1]}x{size[0]}",
+                    fix="bring them to one size",
+                )
+
+    def _merge(self) -> bool:
+        """Bring what the ranks saw together; whether this is the rank that has it."""
+        rank, ranks = self.share
+        if ranks == 1:
+            return True
+        mine = [[metric.state() for metric in metrics] for metrics in self.metrics], self.samples.seen, self.size
+        gathered: list[Any] | None = [None] * ranks if rank == 0 else None
+        dist.gather_object(mine, gathered)
+        for states, seen, size in (gathered or [])[1:]:
+            for metrics, theirs in zip(self.metrics, states, strict=True):
+                for metric, state in zip(metrics, theirs, strict=True):
+                    metric.merge(state)
+            for what, digests in seen.items():
+                self.samples.seen[what] |= digests
+            self.size = self.size or size
+        return rank == 0
+
+    def _check_leak(self) -> None:
+        """A real image among the translations makes every distance to the real ones too small."""
+        real = {d for split in ("test", "train") for d in self.samples.seen[split].values()}
+        copies = [key for key, d in self.samples.seen["translations"].items() if d in real]
+        if copies:
+            raise DataError(
+                f"{len(copies)} translations are pixel for pixel one of the real images (the first is of input "
+                f"{copies[0][0]})",
+                fix="take them out of one of the two folders",
+            )
+
+
+def over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
+    """One outcome of several seeds: the mean, its values by seed and their deviation among the components."""
+    first = outcomes[0]
+    if len(outcomes) == 1:
+        return first
+    values = torch.tensor([outcome.value for outcome in outcomes], dtype=torch.float64)
+    result = replace(
+        first,
+        value=float(values.mean()),
+        se=_mean([outcome.se for outcome in outcomes]),
+        bias_corrected=_mean([outcome.bias_corrected for outcome in outcomes]),
+        components={key: _mean([o.components[key] for o in outcomes]) or 0.0 for key in first.components}
+        | {"seed_std": float(values.std())},
+        warnings=list(dict.fromkeys(text for outcome in outcomes for text in outcome.warnings)),
+        per_seed=tuple(values.tolist()),
+    )
+    if first.ci95:
+        low, high = zip(*(o.ci95 for o in outcomes if o.ci95), strict=True)
+        result.ci95 = sum(low) / len(low), sum(high) / len(high)
+    if first.per_input:
+        per_input = {n: sum((o.per_input or {})[n] for o in outcomes) / len(outcomes) for n in first.per_input}
+        result = replace(result, per_input=per_input, **of_mean(per_input))
+    return result
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,114 @@
+"""Which metric is measured how: the protocol, and the counts that there really are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from i2i_forge.errors import UsageError, suggest
+from i2i_forge.evaluation.samples import Samples
+from i2i_forge.metrics.metric import Metric, Protocol
+from i2i_forge.registry import Catalog
+
+MISSING = {
+    "sources": ("the inputs", "--sources DIR"),
+    "truths": ("the true outputs", "--truths DIR, or a run on a paired data set"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A metric under a protocol.
+
+    Attributes:
+        name: of the metric.
+        metric: its class.
+        protocol: with the counts that are used in place of those that were meant.
+        inputs, draws, real: how many inputs, translations of each, and real images.
+        deviations: where the counts differ from the protocol's.
+    """
+
+    name: str
+    metric: type[Metric]
+    protocol: Protocol
+    inputs: int
+    draws: int
+    real: int
+    deviations: tuple[str, ...]
+
+
+def choose(catalog: Catalog, metrics: Sequence[str], protocols: Sequence[str] = ()) -> dict[str, Protocol]:
+    """Metric -> protocol.
+
+    Args:
+        metrics: names of the catalog.
+        protocols: "munit-2018" (for every metric that has it), or "METRIC=NAME"; a version may follow: "munit-2018/1".
+            A metric that is not spoken of gets its first protocol.
+
+    Raises:
+        PluginError: there is no such metric.
+        UsageError: no metric has such a protocol.
+    """
+    chosen = {name: catalog.metrics.get(name).protocols[0] for name in metrics}
+    for text in protocols:
+        metric, _, wanted = text.rpartition("=")
+        if metric and metric not in chosen:
+            raise UsageError(f"--protocol {text}: '{metric}' is not evaluated", fix=f"add --metric {metric}")
+        among = [metric] if metric else list(chosen)
+        found = {name: p for name in among for p in catalog.metrics.get(name).protocols if _is_called(p, wanted)}
+        if not found:
+            known = {p.name for name in among for p in catalog.metrics.get(name).protocols}
+            raise UsageError(f"{' and '.join(among)}: there is no protocol '{wanted}'", fix=suggest(wanted, known))
+        chosen |= found
+    return chosen
+
+
+def plan(
+    catalog: Catalog, chosen: Mapping[str, Protocol], samples: Samples, *, inputs: int | None = None,
+    draws: int | None = None,
+) -> list[Plan]:  # fmt: skip
+    """What will be measured on these samples.
+
+    Args:
+        inputs, draws: in place of the protocols'.
+
+    Raises:
+        UsageError: the samples lack what a metric needs.
+    """
+    return [
+        _plan(name, catalog.metrics.get(name), protocol, samples, inputs, draws) for name, protocol in chosen.items()
+    ]
+
+
+def _is_called(protocol: Protocol, wanted: str) -> bool:
+    return wanted in (protocol.name, protocol.name.partition("/")[0])
+
+
+def _plan(
+    name: str, metric: type[Metric], protocol: Protocol, samples: Samples, inputs: int | None, draws: int | None
+) -> Plan:
+    for what in sorted(metric.wants - samples.has):
+        there, how = MISSING[what]
+        raise UsageError(f"{name} needs {there}, and these samples have none", fix=f"give {how}")
+    count = min(inputs or protocol.inputs or samples.inputs, samples.inputs)
+    each = min(draws or protocol.draws, samples.draws or 10**9)
+    if each < 2 <= protocol.draws and metric.needs_several and not samples.is_deterministic:
+        raise UsageError(
+            f"{name} compares translations of one input, and here each has one",
+            fix="use --samples 2 or more; folders need sub-folders of images, one for each input",
+        )
+    real = samples.real_count(protocol.real) if metric.real != "no" and protocol.real else 0
+    if metric.real == "needed" and not real:
+        raise UsageError(f"{name} needs real images of the target domain", fix="give --real DIR")
+    if protocol.is_equal:
+        count = min(count, real // each)
+        real = count * each
+    used = replace(protocol, inputs=count, draws=each)
+    meant = (protocol.inputs or samples.inputs, count, "inputs"), (protocol.draws, each, "outputs per input")
+    deviations = tuple(f"{here} {what} instead of {there}" for there, here, what in meant if there != here)
+    return Plan(name, metric, used, count, each, real, deviations)
+
+
+def with_matrix(chosen: Mapping[str, Protocol]) -> dict[str, Protocol]:
+    """The same, but a metric that knows the option `matrix` stores its distances; no number changes."""
+    return {name: replace(p, options={**p.options, "matrix": True}) for name, p in chosen.items()}

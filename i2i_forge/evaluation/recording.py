@@ -1,0 +1,151 @@
+"""From outcomes to records: the model, the data, the network and the machine that a number belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from i2i_forge.errors import ResourceError, UsageError
+from i2i_forge.evaluation.evaluate import Evaluation
+from i2i_forge.evaluation.plans import Plan
+from i2i_forge.evaluation.records import (
+    BackboneRecord,
+    Counts,
+    Data,
+    Environment,
+    Model,
+    Preprocess,
+    Record,
+    Side,
+    append,
+)
+from i2i_forge.evaluation.samples import list_digest
+from i2i_forge.metrics.metric import Metric, Outcome
+
+PIXELS = BackboneRecord(id="pixels", weights_sha256="", version="")
+
+
+def write_records(
+    evaluation: Evaluation, outcomes: Sequence[Sequence[Outcome]], folder: Path, timing: Mapping[str, float]
+) -> list[Record]:
+    """Append what `evaluation.run()` gave to folder/results.jsonl; per-input values go to folder/results/.
+
+    Raises:
+        UsageError: the folder cannot be written.
+        ResourceError: the disk is full.
+    """
+    records = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for plan, metric, found in zip(evaluation.plans, evaluation.metrics[0], outcomes, strict=True):
+            for outcome in found:
+                records.append(_record(evaluation, plan, metric, outcome, _side(outcome, folder), timing))
+                append(records[-1], folder)
+    except OSError as error:
+        refused = isinstance(error, FileExistsError | NotADirectoryError | PermissionError)
+        kind, fix = (UsageError, "name another with --out") if refused else (ResourceError, "free disk space")
+        raise kind(f"{folder} cannot be written: {error.strerror or error}", fix=fix) from error
+    return records
+
+
+def _record(
+    evaluation: Evaluation, plan: Plan, metric: Metric, outcome: Outcome, side: Side | None, timing: Mapping[str, float]
+) -> Record:
+    samples, info = evaluation.samples, getattr(metric.backbone, "info", None)
+    inputs = {n: d for n, d in samples.seen["inputs"].items() if n < plan.inputs}
+    real = {n: d for n, d in samples.seen.get(plan.protocol.real, {}).items() if n < plan.real}
+    warnings = [*_deviations(plan), *samples.warnings, *outcome.warnings]
+    if info is not None and not info.is_calibrated:
+        warnings.insert(0, f"uncalibrated: the weights of {info.id} are random, the number means nothing elsewhere")
+    return Record(
+        metric=outcome.metric or plan.name.replace("-", "_"),
+        protocol=plan.protocol.name,
+        value=outcome.value,
+        unit=metric.unit,
+        direction=metric.direction,
+        se=outcome.se,
+        ci95=outcome.ci95,
+        ci_method=outcome.ci_method,
+        bias_corrected=outcome.bias_corrected,
+        components=outcome.components,
+        n=Counts(inputs=plan.inputs, outputs_per_input=plan.draws, pairs=outcome.pairs, real=outcome.real),
+        seeds=list(evaluation.seeds),
+        per_seed=list(outcome.per_seed or [outcome.value]),
+        per_input=side,
+        model=Model(**samples.model),
+        data=Data(
+            **samples.data,
+            list_sha256=list_digest(inputs),
+            reference_list_sha256=list_digest(real) if real else "",
+        ),
+        preprocess=Preprocess(
+            size=evaluation.size,
+            resize=info.resize if info else "none",
+            antialias=info.antialias if info else False,
+            quantised=samples.codec != "none" or (info.quantised if info else True),
+            codec=samples.codec,
+        ),
+        backbone=PIXELS
+        if info is None
+        else BackboneRecord(
+            id=info.id, weights_sha256=info.weights_sha256, version=info.version, is_calibrated=info.is_calibrated
+        ),
+        classifier=_classifier(metric),
+        env=environment(evaluation.tools.device),
+        timing=dict(timing),
+        warnings=list(dict.fromkeys(warnings)),
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _deviations(plan: Plan) -> list[str]:
+    return [f"not {plan.protocol.name} as it is meant: {', '.join(plan.deviations)}"] if plan.deviations else []
+
+
+def _classifier(metric: Metric) -> dict[str, Any] | None:
+    """What is known of the classifier, where the metric used it."""
+    classifier = metric.tools.classifier
+    if classifier is None or metric.backbone is None:
+        return None
+    if metric.backbone.info.weights_sha256 != classifier.info.weights_sha256:
+        return None
+    return {"modes": list(classifier.modes)} | {
+        key: value for key, value in classifier.card.items() if isinstance(value, int | float | str)
+    }
+
+
+def _side(outcome: Outcome, folder: Path) -> Side | None:
+    """The arrays of an outcome in a file named by its content."""
+    arrays = {name: np.asarray(value) for name, value in outcome.arrays.items()}
+    if outcome.per_input:
+        order = sorted(outcome.per_input)
+        arrays |= {"inputs": np.array(order), "values": np.array([outcome.per_input[n] for n in order])}
+    if not arrays:
+        return None
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    file = folder / "results" / f"{digest[:16]}.npz"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(buffer.getvalue())
+    return Side(path=f"results/{file.name}", sha256=digest)
+
+
+def environment(device: torch.device) -> Environment:
+    """This machine and its packages."""
+    version = importlib.metadata.version
+    return Environment(
+        package=version("i2i-forge"),
+        torch=version("torch"),
+        torchvision=version("torchvision"),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
+    )

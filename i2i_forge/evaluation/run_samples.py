@@ -1,0 +1,123 @@
+"""Translations made by a trained run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2i_forge.build import call
+from i2i_forge.data.source import Dataset, Source
+from i2i_forge.errors import DataError
+from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
+from i2i_forge.metrics.batch import Batch, exact
+from i2i_forge.registry import Catalog
+from i2i_forge.seeding import generator
+from i2i_forge.translate import SMALLEST, Translator
+
+
+class RunSamples(Samples):
+    """Translations made by a run, of its data set's test split.
+
+    Noise is a function of (seed, input, draw): two runs of one method get the same codes, whatever the batch size, the
+    number of ranks, or how many draws are asked for.
+
+    Args:
+        translator: the run.
+        catalog: where its data set comes from.
+        route: the direction.
+        device: where the images go.
+    """
+
+    def __init__(self, translator: Translator, catalog: Catalog, route: str, device: torch.device) -> None:
+        spec = translator.recipe.data
+        self.translator, self.route, self.device = translator, route, device
+        self.latent = translator.latent(route)
+        self.dataset: Dataset = call(catalog.datasets.get(spec.use), spec.options, "data")
+        self.domains = translator.trainer.routes[route]
+        self._sources: dict[str, Sequence[Source]] = {}
+        self.source, self.target = self._holder(self.domains[0], "test"), self._holder(self.domains[1], "test")
+        is_paired = self.source is self.target
+        super().__init__(
+            model={
+                "name": translator.recipe.name, "trainer": translator.recipe.trainer, "step": translator.step,
+                "route": route, "weights_sha256": translator.weights_sha256, "styles": "drawn for each input",
+            },
+            data={"name": spec.use, "split": "test", "options": spec.options},
+            inputs=len(self.source),
+            is_deterministic=self.latent is None,
+            has=frozenset({"sources", "truths"} if is_paired else {"sources"}),
+        )  # fmt: skip
+
+    def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
+        """See Samples."""
+        return batched(self._translated(seed, draws, batch, share), batch)
+
+    def real_count(self, split: str) -> int:
+        """See Samples."""
+        return len(self._holder(self.domains[1], split))
+
+    def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
+        """See Samples."""
+        source = self._holder(self.domains[1], split)
+        return batched(self._real(source, split, range(share[0], min(count, len(source)), share[1])), batch)
+
+    def _holder(self, domain: str, split: str) -> Source:
+        if split not in self._sources:
+            self._sources[split] = self.dataset.sources(split)
+        for source in self._sources[split]:
+            if domain in source.example(0, None):
+                return source
+        raise DataError(f"the data set has no {split} images of domain '{domain}'", fix="give it some, see data.root")
+
+    def _real(self, source: Source, split: str, numbers: Iterable[int]) -> Iterator[Item]:
+        for number in numbers:
+            image = source.example(number, None)[self.domains[1]]
+            self.seen[split][number] = digest(image)
+            yield Item(image.to(self.device), number, 0, source.name(number))
+
+    def _translated(self, seed: int, draws: Sequence[int], batch: int, share: Share) -> Iterator[Item]:
+        waiting: list[Item] = []  # inputs that have one translation each are translated together
+        for number in range(share[0], len(draws), share[1]):
+            example = self.source.example(number, None)
+            self.seen["inputs"][number] = digest(example[self.domains[0]])
+            x = example[self.domains[0]].to(self.device)
+            truth = example.get(self.domains[1])
+            item = Item(x, number, 0, self.source.name(number), x, truth if truth is None else truth.to(self.device))
+            if draws[number] > 1:
+                yield from self._several(item, seed, draws[number], batch)
+                continue
+            if waiting and (len(waiting) == batch or waiting[0].image.shape != x.shape):
+                yield from self._single(waiting, seed)
+                waiting = []
+            waiting.append(item)
+        if waiting:
+            yield from self._single(waiting, seed)
+
+    def _single(self, items: list[Item], seed: int) -> Iterator[Item]:
+        """The first translation of each."""
+        codes = [self._code(seed, item.input, 0) for item in items]
+        for item, image in zip(items, self._translate([item.image for item in items], codes), strict=True):
+            yield Item(image, item.input, 0, item.name, item.source, item.truth)
+
+    def _several(self, item: Item, seed: int, draws: int, batch: int) -> Iterator[Item]:
+        """All translations of one."""
+        for start in range(0, draws, batch):
+            numbers = range(start, min(start + batch, draws))
+            codes = [self._code(seed, item.input, draw) for draw in numbers]
+            for draw, image in zip(numbers, self._translate([item.image], codes), strict=True):
+                yield Item(image, item.input, draw, item.name, item.source, item.truth)
+
+    def _code(self, seed: int, number: int, draw: int) -> Tensor | None:
+        if self.latent is None:
+            return None
+        probe = {self.domains[0]: torch.zeros(1, 3, SMALLEST, SMALLEST)}
+        draws = generator(seed, "evaluation", number, draw)
+        return self.translator.trainer.infer(self.latent, probe, self.route, generator=draws)
+
+    def _translate(self, images: list[Tensor], codes: Sequence[Tensor | None]) -> Tensor:
+        given: dict[str, Any] = {self.latent: torch.cat([c for c in codes if c is not None])} if self.latent else {}
+        with exact():
+            return self.translator.translate(torch.stack(images), self.route, **given)

@@ -1,0 +1,105 @@
+"""What is measured: translations of a list of inputs, wherever they come from, and real images beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2i_forge.images import to_uint8
+from i2i_forge.metrics.batch import Batch
+
+Share = tuple[int, int]  # our rank, and how many there are
+
+
+@dataclass
+class Item:
+    """One image on its way into a batch."""
+
+    image: Tensor
+    input: int
+    draw: int
+    name: str
+    source: Tensor | None = None
+    truth: Tensor | None = None
+
+
+@dataclass
+class Samples:
+    """Translations of a list of inputs, and real images beside them.
+
+    Attributes:
+        model: what made the translations, for the record: "name", "weights_sha256" and more.
+        data: what was translated, for the record: "name", "split".
+        inputs: how many inputs there are.
+        draws: how many translations each has; None: as many as one asks for.
+        is_deterministic: each input has one translation, always the same.
+        has: of "sources", "truths".
+        codec: the format the translations were stored in, "none" when they come straight from the networks.
+        warnings: what a reader of any number must know.
+        seen: what this rank has read: "inputs", and real images by split ("test", "train"), each number -> digest;
+            "translations" that were files, (input, draw) -> digest.
+    """
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    inputs: int
+    draws: int | None = None
+    is_deterministic: bool = False
+    has: frozenset[str] = frozenset()
+    codec: str = "none"
+    warnings: list[str] = field(default_factory=list)
+    seen: dict[str, dict[Any, str]] = field(
+        default_factory=lambda: {what: {} for what in ("inputs", "test", "train", "translations")}
+    )
+
+    def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
+        """The first draws[i] translations of input i, for the inputs that are our share, in order."""
+        raise NotImplementedError
+
+    def real_count(self, split: str) -> int:
+        """How many real images of the target domain there are."""
+        raise NotImplementedError
+
+    def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
+        """The first `count` real images of the target domain that are our share, in order."""
+        raise NotImplementedError
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[Batch]:
+    """Batches of at most `size` images of one shape, in order."""
+    group: list[Item] = []
+    for item in items:
+        if group and (len(group) == size or group[0].image.shape != item.image.shape):
+            yield _batch(group)
+            group = []
+        group.append(item)
+    if group:
+        yield _batch(group)
+
+
+def _batch(group: list[Item]) -> Batch:
+    sources, truths = ([getattr(item, what) for item in group] for what in ("source", "truth"))
+    return Batch(
+        torch.stack([item.image for item in group]),
+        [item.input for item in group],
+        [item.draw for item in group],
+        [item.name for item in group],
+        torch.stack(sources) if sources[0] is not None else None,
+        torch.stack(truths) if truths[0] is not None else None,
+    )
+
+
+def digest(image: Tensor) -> str:
+    """What identifies an image, 3,H,W in [-1, 1]: its shape and its pixels in 8 bits. 16 hexadecimal digits."""
+    pixels = to_uint8(image).contiguous().numpy()
+    return hashlib.blake2b(pixels.tobytes(), digest_size=8, key=repr(pixels.shape).encode()).hexdigest()
+
+
+def list_digest(digests: dict[int, str]) -> str:
+    """SHA-256 of a list of images, in the order of their numbers."""
+    return hashlib.sha256("\n".join(digests[number] for number in sorted(digests)).encode()).hexdigest()

@@ -1,0 +1,126 @@
+"""Measuring images that are in memory already: `i2i_forge.measure("lpips-diversity", images)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from i2i_forge.errors import UsageError
+from i2i_forge.evaluation.evaluate import Evaluation
+from i2i_forge.evaluation.plans import choose, plan
+from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
+from i2i_forge.metrics import Batch, Classifier, Outcome, Tools
+from i2i_forge.plugins import load_plugins
+from i2i_forge.registry import Catalog
+
+
+def measure(
+    metric: str,
+    images: Tensor,
+    *,
+    real: Tensor | None = None,
+    sources: Tensor | None = None,
+    truths: Tensor | None = None,
+    range: tuple[float, float] | None = None,
+    protocol: str = "",
+    backbone: str = "",
+    classifier: Classifier | None = None,
+    batch: int = 32,
+    catalog: Catalog | None = None,
+) -> list[Outcome]:
+    """What a metric finds in images; it runs on their device.
+
+    Args:
+        metric: a name of the catalog.
+        images: translations N,K,3,H,W, K of each of N inputs; or N,3,H,W.
+        real: real images of the target domain, R,3,H,W.
+        sources, truths: the inputs and the true outputs, N,3,H,W.
+        range: the values of black and white in all of them. uint8 has 0 and 255; float images that go below 0 and not
+            above 1 have -1 and 1; for others it must be said.
+        protocol: one of the metric's, for its options; counts are those of the images.
+        backbone: "random" for untrained weights.
+        classifier: from `mode_classifier.load_classifier`.
+        batch: images at once.
+        catalog: the metrics; by default those of the installed plugins.
+
+    Raises:
+        UsageError: shapes or values are not those of images, or the metric needs more.
+        PluginError: there is no such metric.
+        DataError: pretrained weights are missing.
+    """
+    several = images if images.ndim == 5 else images[:, None]
+    samples = TensorSamples(several, real=real, sources=sources, truths=truths, range=range)
+    catalog = catalog or load_plugins().catalog
+    chosen = choose(catalog, [metric], [protocol] if protocol else [])
+    plans = plan(catalog, chosen, samples, inputs=len(several), draws=several.shape[1])
+    tools = Tools(images.device, backbone, classifier)
+    return Evaluation(samples, plans, tools, batch=batch).run()[0]
+
+
+class TensorSamples(Samples):
+    """Images in memory, see `measure`."""
+
+    def __init__(
+        self, images: Tensor, *, real: Tensor | None = None, sources: Tensor | None = None,
+        truths: Tensor | None = None, range: tuple[float, float] | None = None,
+    ) -> None:  # fmt: skip
+        self.images = as_images(images, "images", 5, range)
+        self.reals = None if real is None else as_images(real, "real", 4, range)
+        given = {"source": sources, "truth": truths}
+        self.beside = {what: as_images(x, f"{what}s", 4, range) for what, x in given.items() if x is not None}
+        for what, x in self.beside.items():
+            if len(x) != len(images):
+                raise UsageError(f"{what}s: {len(x)} for {len(images)} inputs", fix="give one for each input")
+        super().__init__(
+            model={"name": "tensors", "weights_sha256": ""},
+            data={"name": "tensors", "split": "given"},
+            inputs=len(images),
+            draws=images.shape[1],
+            has=frozenset(f"{what}s" for what in self.beside),
+        )
+
+    def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
+        """See Samples."""
+        return batched(self._items(draws, share), batch)
+
+    def real_count(self, split: str) -> int:
+        """See Samples."""
+        return 0 if self.reals is None else len(self.reals)
+
+    def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
+        """See Samples."""
+        assert self.reals is not None
+        numbers = torch.arange(share[0], min(count, len(self.reals)), share[1]).tolist()
+        return batched((Item(self.reals[n], n, 0, f"real {n}") for n in numbers), batch)
+
+    def _items(self, draws: Sequence[int], share: Share) -> Iterator[Item]:
+        for number in torch.arange(share[0], len(draws), share[1]).tolist():
+            beside = {what: x[number] for what, x in self.beside.items()}
+            self.seen["inputs"][number] = digest(self.images[number, 0])
+            for draw, image in enumerate(self.images[number, : draws[number]]):
+                yield Item(image, number, draw, f"input {number}", **beside)
+
+
+def as_images(x: Tensor, what: str, axes: int, range: tuple[float, float] | None) -> Tensor:
+    """Float images in [-1, 1]. Raises UsageError when the axes are others, or the range is not clear."""
+    if x.ndim != axes or x.shape[-3] != 3:
+        expected = "N,K,3,H,W" if axes == 5 else "N,3,H,W"
+        raise UsageError(f"{what}: the shape is {tuple(x.shape)}", fix=f"give RGB images {expected}")
+    if x.dtype == torch.uint8:
+        return x.float() / 127.5 - 1
+    low, high = float(x.min()), float(x.max())
+    if range is None and (low >= 0 or high > 1.0001):
+        raise UsageError(
+            f"{what}: values from {low:.4g} to {high:.4g} do not tell what black and white are",
+            fix="say so: range=(-1, 1), (0, 1) or (0, 255)",
+        )
+    black, white = range or (-1.0, 1.0)
+    slack = 1e-4 * (white - black)
+    if low < black - slack or high > white + slack:
+        raise UsageError(
+            f"{what}: values from {low:.4g} to {high:.4g} are outside of {black:g} to {white:g}",
+            fix="clamp them, or say the range that they have",
+        )
+    return (x.float() - black) * (2 / (white - black)) - 1
