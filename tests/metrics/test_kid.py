@@ -1,12 +1,15 @@
 """KID against torch-fidelity's functions, and what an unbiased estimate and its error must do."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from i2i_forge_benchmarks.metrics import kid
-from i2i_forge_benchmarks.metrics.kid import Kid, squared_mmd
-from two_sets import feed, measure, normal, tools
+from i2i_forge_benchmarks.metrics.kid import Kid, squared_mmd, with_error
+from two_sets import batch, feed, measure, normal, tools
 
 from i2i_forge.errors import DataError
+from i2i_forge.metrics import Batch
 
 SUBSETS = 1  # the second protocol
 
@@ -46,11 +49,11 @@ def test_sides_of_different_sizes_by_hand() -> None:
     within_x = 2 * (1 + 1.5**3 + 1.5**3) / 6
     within_y = 1.0
     across = (2**3 + 1 + 1 + 1 + 2**3 + 1) / 6
-    assert squared_mmd(x, y)[0] == pytest.approx(within_x + within_y - 2 * across)
+    assert squared_mmd(x, y) == pytest.approx(within_x + within_y - 2 * across)
 
 
 def test_one_distribution_is_at_zero_and_the_error_is_right() -> None:
-    found = [squared_mmd(*normal(240, 20, seed).double().split([140, 100])) for seed in range(100)]
+    found = [with_error(*normal(240, 20, seed).double().split([140, 100]), [1] * 140) for seed in range(100)]
     values, errors = torch.tensor(found).T
     assert values.mean().abs() < 3 * values.std() / 10
     assert (values < 0).any()
@@ -60,24 +63,34 @@ def test_one_distribution_is_at_zero_and_the_error_is_right() -> None:
 
 def test_the_error_is_right_where_there_is_a_distance() -> None:
     found = [
-        squared_mmd(normal(140, 20, seed).double(), normal(100, 20, -1 - seed, shift=0.5).double())
+        with_error(normal(140, 20, seed).double(), normal(100, 20, -1 - seed, shift=0.5).double(), [1] * 140)
         for seed in range(100)
     ]
     values, errors = torch.tensor(found).T
     assert 0.8 < errors.mean() / values.std() < 1.25
 
 
-def test_the_error_is_the_jackknifes_by_definition() -> None:
-    x, y = normal(9, 5, 1).double(), normal(7, 5, 2, shift=0.4).double()
-    variance = torch.zeros((), dtype=torch.float64)
-    for side, count in ((0, 9), (1, 7)):
-        without = []
-        for left_out in range(count):
-            pair = [x, y]
-            pair[side] = torch.cat([pair[side][:left_out], pair[side][left_out + 1 :]])
-            without.append(squared_mmd(*pair)[0])
-        variance += (count - 1) * torch.tensor(without, dtype=torch.float64).var(correction=0)
-    assert squared_mmd(x, y)[1] == pytest.approx(variance.sqrt().item(), rel=1e-9)
+@pytest.mark.parametrize("draws", [[1] * 8, [3, 1, 4]])
+def test_the_error_is_the_jackknifes_by_definition(draws: list[int]) -> None:
+    x, y = normal(8, 5, 1).double(), normal(7, 5, 2, shift=0.4).double()
+
+    def left_out(parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [torch.cat([*parts[:i], *parts[i + 1 :]]) for i in range(len(parts))]
+
+    without_x = torch.tensor([squared_mmd(rest, y) for rest in left_out(x.split(draws))], dtype=torch.float64)
+    without_y = torch.tensor([squared_mmd(x, rest) for rest in left_out(y.split(1))], dtype=torch.float64)
+    variance = sum((len(values) - 1) * values.var(correction=0) for values in (without_x, without_y))
+    value, error = with_error(x, y, draws)
+    assert error == pytest.approx(float(variance) ** 0.5, rel=1e-9)
+    assert value == squared_mmd(x, y)
+
+
+def test_translations_of_one_input_alone_have_no_error() -> None:
+    metric = Kid(Kid.protocols[0], tools())
+    feed(metric, normal(0, 6, 0), normal(9, 6, 1))
+    made = batch(normal(4, 6, 2), 0)
+    metric.update(Batch(made.images, [0] * 4, [0, 1, 2, 3], made.names))
+    assert metric.compute()[0].se is None
 
 
 def test_blocks_batches_and_ranks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
