@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime
 import gc
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -21,24 +20,19 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
 import click
 import torch
-from i2i_forge_benchmarks.methods import _memory
-from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
-from i2i_forge_benchmarks.step import processor
 from torch import Tensor, nn
 
 from i2i_forge.lpips import TRUNKS, LpipsNetwork, lpips_backbone
 from i2i_forge.metrics import Batch, Tools, exact
 from i2i_forge.seeding import generator
-
-# large blocks go back to the system at once: what is resident is what is held
-EXACT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
+from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
 
 
 @click.command()
@@ -133,9 +127,9 @@ class Comparison:
             self.ways[name]()
             return torch.cuda.max_memory_allocated() - before
         Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-        before = _memory("VmHWM")
+        before = memory("VmHWM")
         self.ways[name]()
-        return _memory("VmHWM") - before
+        return memory("VmHWM") - before
 
     def _count(self, name: str, _: nn.Module, inputs: tuple[Tensor]) -> None:
         self.forwards[name] += len(inputs[0])
@@ -155,7 +149,7 @@ def package_of(network: LpipsNetwork, net: str = "alex", version: str = "0.1") -
 def _peak_of_child(way: str, draws: int, inputs: int, size: int, device: str) -> int:
     options = [f"--child={way}", f"--draws={draws}", f"--inputs={inputs}", f"--size={size}", f"--device={device}"]
     command = [sys.executable, "-m", "i2i_forge_benchmarks.lpips_speed", *options]
-    return int(subprocess.run(command, check=True, capture_output=True, env={**os.environ, **EXACT}).stdout)
+    return int(subprocess.run(command, check=True, capture_output=True, env={**os.environ, **EXACT_MEMORY}).stdout)
 
 
 def _row(comparison: Comparison, seconds: dict[str, float], peaks: dict[str, int]) -> str:
@@ -169,16 +163,10 @@ def _row(comparison: Comparison, seconds: dict[str, float], peaks: dict[str, int
 
 
 def _table(rows: list[str], inputs: int, size: int, repeats: int, device: str) -> str:
-    describe = ["git", "describe", "--always", "--exclude=*", "--dirty= and uncommitted changes"]
-    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout
-    hardware = torch.cuda.get_device_name() if device != "cpu" else f"{processor()}, {torch.get_num_threads()} threads"
-    command = " ".join(["python", "-m", "i2i_forge_benchmarks.lpips_speed", *sys.argv[1:]])
     return "\n".join(
         [
             "# LPIPS diversity over all pairs: the `lpips` package and ours\n",
-            f"- date: {datetime.date.today()}\n- commit: {commit.strip() or 'unknown'}\n- hardware: {hardware}",
-            f"- torch {torch.__version__}, lpips {metadata.version('lpips')}, Python {platform.python_version()}",
-            f"- command: `{command}`\n",
+            *provenance("lpips_speed", "lpips", device=device),
             f"{inputs} inputs, {size}x{size}, random AlexNet, fp32; medians of {repeats} repeats, in turn.",
             "The values agree to 1e-5. The package gets K pairs at a time, so a call of either's trunk has K images.",
             "Memory: the peak above that of images and networks, each in a process of its own.\n",

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from i2i_forge_benchmarks.curves import draw
-from i2i_forge_benchmarks.step import processor
 from torch import Tensor
 
 from i2i_forge.data.stream import test_batch
@@ -20,6 +18,8 @@ from i2i_forge.run import build_streams
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.seeding import generator
 from i2i_forge.translate import Translator, load
+from i2i_forge_benchmarks.curves import draw
+from i2i_forge_benchmarks.machine import processor
 
 PAGE = "methods-synthetic.md"
 ROUTE, CODES = "ab", 4

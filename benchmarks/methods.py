@@ -14,7 +14,6 @@ import datetime
 import gc
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections import Counter
@@ -25,14 +24,14 @@ from typing import Any
 
 import click
 import torch
-from i2i_forge_benchmarks.method_pages import write_page
-from i2i_forge_benchmarks.published_steps import CALLS, STEPS
-from i2i_forge_benchmarks.step import processor
 
 import i2i_forge
 from i2i_forge.build import trace_recipe
 from i2i_forge.plugins import load_plugins
 from i2i_forge.trainer import Trainer
+from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
+from i2i_forge_benchmarks.method_pages import write_page
+from i2i_forge_benchmarks.published_steps import CALLS, STEPS
 
 
 @click.group()
@@ -75,7 +74,7 @@ def calls(out: Path | None, only: tuple[str, ...]) -> None:
         assert set(ours) == set(theirs) and all(ours[role] <= theirs[role] for role in ours), (recipe, ours, theirs)
         rows.append(_row(recipe, ours, _measured(recipe, "ours"), _measured(recipe, "published")))
         click.echo(rows[-1])
-    text = _table(rows, " ".join(["python", "-m", "i2i_forge_benchmarks.methods", *sys.argv[1:]]))
+    text = _table(rows)
     if out:
         (out / f"methods-calls-{datetime.date.today()}-cpu.md").write_text(text)
     else:
@@ -93,27 +92,20 @@ def measure(recipe: str, which: str) -> None:
     step = partial(trainer.step, images, 0) if which == "ours" else partial(STEPS[recipe], trainer.networks, images)
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    before = _memory("VmHWM")
+    before = memory("VmHWM")
     found = counted(trainer, step)
     size = checked.data.options["size"]
     images_text = f"{checked.data.batch} x {size}x{size}"
-    click.echo(json.dumps({"calls": found, "bytes": _memory("VmHWM") - before, "images": images_text}))
+    click.echo(json.dumps({"calls": found, "bytes": memory("VmHWM") - before, "images": images_text}))
 
 
 def _measured(recipe: str, which: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "i2i_forge_benchmarks.methods", "measure", recipe, which]
-    # large blocks go back to the system at once: what is resident is what is held, to a thousandth
-    exact = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    output = subprocess.run(command, check=True, capture_output=True, env={**os.environ, **exact}).stdout
+    output = subprocess.run(command, check=True, capture_output=True, env={**os.environ, **EXACT_MEMORY}).stdout
     found: dict[str, Any] = json.loads(output)
     expected = CALLS[recipe] if which == "published" else calls_of(recipe)
     assert found["calls"] == expected, (recipe, which, found["calls"], expected)
     return found
-
-
-def _memory(field: str) -> int:
-    status = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in status if line.startswith(f"{field}:")).split()[1]) * 1024
 
 
 def _row(recipe: str, ours: dict[str, int], mine: dict[str, Any], plain: dict[str, Any]) -> str:
@@ -126,15 +118,11 @@ def _row(recipe: str, ours: dict[str, int], mine: dict[str, Any], plain: dict[st
     return f"| {recipe} | {mine['images']} | {roles} | {totals} | {memory} |"
 
 
-def _table(rows: list[str], command: str) -> str:
-    describe = ["git", "describe", "--always", "--exclude=*", "--dirty= and uncommitted changes"]
-    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout
+def _table(rows: list[str]) -> str:
     return "\n".join(
         [
             "# Network calls and memory of one training step\n",
-            f"- date: {datetime.date.today()}\n- commit: {commit.strip() or 'unknown'}",
-            f"- hardware: {processor()}, {torch.get_num_threads()} threads",
-            f"- torch {torch.__version__}, Python {platform.python_version()}\n- command: `{command}`\n",
+            *provenance("methods"),
             "The published settings, fp32. Calls: ours / the published program's, by role; a generator is encoder and",
             "decoder. Memory: the peak of one real step, the optimizers' memory included, above that of the process",
             "with its networks built. No published program was run: its memory is that of a plain step with the same",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import platform
 import resource
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import click
 import torch
 
 import i2i_forge
+from i2i_forge_benchmarks.machine import provenance
 
 PRODUCTS = ("conv", "addmm", "mm", "bmm", "linear", "matmul")  # in the names of kernels that multiply matrices
 
@@ -41,13 +41,12 @@ def main(
     if child:
         click.echo(json.dumps(measure(recipe, [*changes, f"precision={precisions[0]}"], steps, device)))
         return
-    shown = ["python", "-m", "i2i_forge_benchmarks.step", *sys.argv[1:]]
     rows = []
     for precision in precisions:
         options = [f"--set={change}" for change in changes] + [f"--steps={steps}", f"--device={device}", "--child"]
         command = [sys.executable, "-m", "i2i_forge_benchmarks.step", recipe, f"--precision={precision}", *options]
         rows.append((precision, json.loads(subprocess.run(command, check=True, capture_output=True).stdout)))
-    text = table(recipe, rows, " ".join(shown), device)
+    text = table(recipe, rows, device)
     click.echo(text)
     if out:
         file = out / f"step-{datetime.date.today()}-{device}.md"
@@ -81,14 +80,11 @@ def measure(recipe: str, changes: list[str], steps: int, device: str) -> dict[st
     }
 
 
-def table(recipe: str, rows: list[tuple[str, dict[str, Any]]], command: str, device: str) -> str:
+def table(recipe: str, rows: list[tuple[str, dict[str, Any]]], device: str) -> str:
     """Markdown with everything that is needed to repeat the measurement."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    hardware = torch.cuda.get_device_name() if device != "cpu" else f"{processor()}, {torch.get_num_threads()} threads"
     lines = [
         f"# One training step of {recipe}\n",
-        f"- date: {datetime.date.today()}\n- commit: {commit.strip() or 'unknown'}\n- hardware: {hardware}",
-        f"- torch {torch.__version__}, Python {platform.python_version()}\n- command: `{command}`\n",
+        *provenance("step", device=device),
         "| precision | images | seconds per step | peak memory | kernel time outside convolutions and products |",
         "|---|---|---|---|---|",
     ]
@@ -101,14 +97,6 @@ def table(recipe: str, rows: list[tuple[str, dict[str, Any]]], command: str, dev
 
 def _peak_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            capability = torch.backends.cpu.get_cpu_capability()
-            return f"{line.partition(':')[2].strip()} ({capability})"
-    return platform.processor()
 
 
 if __name__ == "__main__":

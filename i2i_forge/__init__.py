@@ -5,6 +5,7 @@
     report = trainer.step({"a": a, "b": b}, step=0)       # {"generator/style/ab": unweighted loss, ...}
     translator = i2i_forge.load("runs/munit_synthetic")   # the newest verified checkpoint
     images = translator.translate(x, route="ab")          # N,3,H,W in [-1, 1]
+    found = i2i_forge.measure("lpips-diversity", several)  # N,K,3,H,W: K translations of each of N inputs
 
 Importing this package does not import torch; using these names does.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from i2i_forge.api import build_trainer, load_recipe
     from i2i_forge.errors import ForgeError
+    from i2i_forge.evaluation.tensors import measure
     from i2i_forge.forward_pass import ForwardPass, tensor
     from i2i_forge.hookspecs import hookimpl
     from i2i_forge.recipe import Recipe
@@ -36,6 +38,7 @@ __all__ = [
     "hookimpl",
     "load",
     "load_recipe",
+    "measure",
     "tensor",
 ]
 
@@ -50,6 +53,7 @@ _HOMES = {
     "hookimpl": "hookspecs",
     "load": "translate",
     "load_recipe": "api",
+    "measure": "evaluation.tensors",
     "tensor": "forward_pass",
 }
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge import weights
-from i2i_forge.errors import DataError, UsageError
+from i2i_forge.errors import DataError
 from i2i_forge.foreign import read_foreign
 from i2i_forge.metrics import BackboneInfo, Tools
 from i2i_forge.paths import weights_file
@@ -169,13 +169,8 @@ def random_lpips(net: str = "alex", version: str = "0.1") -> LpipsNetwork:
 
 
 def lpips_backbone(tools: Tools, net: str = "alex", version: str = "0.1") -> LpipsNetwork:
-    """The network for a metric: built once, random where the user asks for that. Raises UsageError, DataError."""
-    if tools.backbone not in ("", "random"):
-        raise UsageError(
-            f"backbone: LPIPS has no '{tools.backbone}'",
-            fix="leave it out, or use random to try things without weights",
-        )
-    make = random_lpips if tools.backbone else read_lpips
+    """The network for a metric: built once, random where the user asks for that. Raises DataError without weights."""
+    make = random_lpips if tools.backbone == "random" else read_lpips
     return tools.built(f"lpips {net} {version} {tools.backbone}", lambda: make(net, version).to(tools.device))
 
 

@@ -16,10 +16,11 @@ from i2i_forge.plugins import load_plugins
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+MEASURING = (ROOT / "benchmarks/README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def test_readme_recipe_is_valid(tmp_path: Path) -> None:
@@ -53,6 +54,21 @@ def test_readme_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "generator/style/ab" not in names["report"]
 
 
+def test_python_of_the_page_on_measuring_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("python", MEASURING)
+    draws = torch.Generator().manual_seed(0)
+    names = {name: torch.rand(*shape, 3, 64, 64, generator=draws) * 2 - 1 for name, shape in (
+        ("images", (2, 3)), ("real", (3,)))}  # fmt: skip
+    exec(code, names)
+    value, *_ = capsys.readouterr().out.split()
+    assert float(value) > 0
+
+
+def test_the_page_on_measuring_has_every_metric() -> None:
+    for entry in load_plugins().catalog.metrics.entries():
+        assert f"`{entry.name}`" in MEASURING, entry.name
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_in_the_readme(name: str) -> None:
     assert f"forge {name}" in README
@@ -60,7 +76,8 @@ def test_every_command_is_in_the_readme(name: str) -> None:
 
 def test_every_command_line_in_the_documents_exists() -> None:
     for name in re.findall(
-        r"(?<![_-])forge (?:--plugins \w+ )?([a-z]+)", README + ARCHITECTURE + (ROOT / "CHANGELOG.md").read_text()
+        r"(?<![_-])forge (?:--plugins \w+ )?([a-z]+)",
+        README + ARCHITECTURE + MEASURING + (ROOT / "CHANGELOG.md").read_text(),
     ):
         assert cli.get_command(None, name) is not None, name
 
@@ -73,10 +90,12 @@ def test_every_hook_is_documented_in_one_sentence(hook: str) -> None:
     assert hook in ARCHITECTURE + README
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md"]
+)
 def test_links_and_pictures_exist(document: str) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", (ROOT / document).read_text()):
-        assert target.startswith("http") or (ROOT / target).exists(), target
+        assert target.startswith("http") or ((ROOT / document).parent / target).exists(), target
 
 
 def test_the_ladder_in_the_documents_is_the_tested_one() -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from i2i_forge_benchmarks.lpips_speed import package_of
 from torch import Tensor
 
-from i2i_forge.errors import DataError, UsageError
+from i2i_forge.errors import DataError
 from i2i_forge.lpips import TRUNKS, LpipsNetwork, lpips_backbone, random_lpips, read_lpips
 from i2i_forge.metrics import Batch, Tools
 from i2i_forge.seeding import generator
+from i2i_forge_benchmarks.lpips_speed import package_of
 
 VERSIONS = ("0.0", "0.1")
 
@@ -125,8 +125,6 @@ def test_a_metric_without_weights_says_how_to_get_them() -> None:
     with pytest.raises(DataError) as caught:
         lpips_backbone(Tools(torch.device("cpu")))
     assert "forge weights get alexnet" in caught.value.fix
-    with pytest.raises(UsageError, match="LPIPS has no 'classifier'"):
-        lpips_backbone(Tools(torch.device("cpu"), backbone="classifier"))
 
 
 def test_a_trunk_is_read_from_a_file(tmp_path: Path) -> None:

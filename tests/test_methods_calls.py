@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from i2i_forge_benchmarks.methods import calls_of, counted, images_of
-from i2i_forge_benchmarks.published_steps import CALLS, STEPS
 
 import i2i_forge
 from i2i_forge.build import build_trainer
 from i2i_forge.plugins import load_plugins
+from i2i_forge_benchmarks.methods import calls_of, counted, images_of
+from i2i_forge_benchmarks.published_steps import CALLS, STEPS
 
 OURS_LESS = {"munit_edge2shoes": {"style_encoder": 2}}  # the discriminator's turn needs no styles
 

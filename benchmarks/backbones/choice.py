@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from i2i_forge_benchmarks.backbones.inception import Inception, Resize, published_inception, random_inception
 from torch import Tensor
 
 from i2i_forge.errors import UsageError
 from i2i_forge.metrics import Backbone, Classifier, Tools
+from i2i_forge_benchmarks.backbones.inception import Inception, Resize, published_inception, random_inception
 
 
 class ClassifierFeatures:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from i2i_forge_benchmarks.backbones.inception_tf import SIZE, InceptionTf
-from i2i_forge_benchmarks.backbones.resizing import pil_bicubic, tf1_bilinear, to_bytes
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
@@ -18,6 +16,8 @@ from i2i_forge.foreign import read_foreign, state_dict
 from i2i_forge.metrics import BackboneInfo
 from i2i_forge.seeding import generator
 from i2i_forge.weights import required
+from i2i_forge_benchmarks.backbones.inception_tf import SIZE, InceptionTf
+from i2i_forge_benchmarks.backbones.resizing import pil_bicubic, tf1_bilinear, to_bytes
 
 Resize = Literal["tf1", "clean"]
 RESIZES: Mapping[Resize, Callable[[Tensor, int], Tensor]] = {"tf1": tf1_bilinear, "clean": pil_bicubic}

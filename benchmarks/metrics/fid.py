@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from i2i_forge_benchmarks.backbones.choice import choose_backbone
-from i2i_forge_benchmarks.backbones.inception import Resize
-from i2i_forge_benchmarks.metrics.two_samples import I2I_TEST, require
 from torch import Tensor
 
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.metrics import Batch, Metric, Moments, Outcome, Protocol, Tools
+from i2i_forge_benchmarks.backbones.choice import choose_backbone
+from i2i_forge_benchmarks.backbones.inception import Resize
+from i2i_forge_benchmarks.metrics.two_samples import I2I_TEST, require
 
 FEW = 2048  # images: as many as there are features; with fewer no covariance matrix has full rank
 
@@ -24,6 +24,7 @@ class Fid(Metric):
 
     direction = "down"
     real = "needed"
+    backbones = ("random", "classifier")
     protocols = (
         I2I_TEST,
         Protocol(

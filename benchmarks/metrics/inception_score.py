@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from i2i_forge_benchmarks.backbones.choice import choose_inception
 
-from i2i_forge.errors import UsageError
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.metrics import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact
+from i2i_forge_benchmarks.backbones.choice import choose_inception
 
 SPLITS = 10
 PER_SPLIT = 100  # images; with fewer there is one split only
@@ -25,14 +24,10 @@ class InceptionScore(Metric):
     protocols = (
         Protocol("salimans-2016/1", "ten splits, by input; one where a split would have less than 100", inputs=None),
     )
+    backbones = ("random",)  # and no classifier: the score is defined by the classes of this network
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         super().__init__(protocol, tools)
-        if tools.backbone == "classifier":
-            raise UsageError(
-                "is-tf is defined by the classes of TensorFlow's Inception, not by a classifier's modes",
-                fix="leave is-tf out where the classifier is the backbone",
-            )
         self.network = self.backbone = choose_inception(tools)
         self.splits = ByInput()
         self.accumulators = {"splits": self.splits}

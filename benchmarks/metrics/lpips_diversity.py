@@ -13,9 +13,6 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import torch
-from i2i_forge_benchmarks.metrics.lpips_groups import AllPairs, Found, Identical, Neighbours, PairsByInput
-from i2i_forge_benchmarks.metrics.lpips_points import mean_of_all_pairs, moments, pair_matrix
-from i2i_forge_benchmarks.metrics.lpips_protocols import PROTOCOLS
 from torch import Tensor
 
 from i2i_forge.errors import DataError, UsageError
@@ -23,6 +20,9 @@ from i2i_forge.hookspecs import hookimpl
 from i2i_forge.lpips import lpips_backbone
 from i2i_forge.metrics import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
 from i2i_forge.seeding import generator
+from i2i_forge_benchmarks.metrics.lpips_groups import AllPairs, Found, Identical, Neighbours, PairsByInput
+from i2i_forge_benchmarks.metrics.lpips_points import mean_of_all_pairs, moments, pair_matrix
+from i2i_forge_benchmarks.metrics.lpips_protocols import PROTOCOLS
 
 RANDOM_PAIRS = 1000
 COLLAPSED = 0.01  # of the real images' diversity
@@ -37,13 +37,14 @@ class LpipsDiversity(Metric):
 
     Raises:
         DataError: the images are not of one size; weights are missing.
-        UsageError: fewer than two translations; there is no such backbone.
+        UsageError: fewer than two translations.
     """
 
     direction: ClassVar[Literal["up", "down"]] = "up"
     protocols = PROTOCOLS
     real: ClassVar[Literal["no", "optional", "needed"]] = "optional"
     needs_several = True
+    backbones = ("random",)
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         super().__init__(protocol, tools)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import compress
 
 import torch
-from i2i_forge_benchmarks.metrics.mode_classifier import classifier_for, held_out_accuracy
-from i2i_forge_benchmarks.metrics.mode_sums import entropy, kl
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.metrics import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
+from i2i_forge_benchmarks.metrics.mode_classifier import classifier_for, held_out_accuracy
+from i2i_forge_benchmarks.metrics.mode_sums import entropy, kl
 
 SHARE = 0.05  # of an input's translations, below which a mode may be there by mistakes of the classifier
 
@@ -34,6 +34,7 @@ class ModeCoverage(Metric):
     )
     real = "optional"
     needs_several = True
+    backbones = ("random",)
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         super().__init__(protocol, tools)

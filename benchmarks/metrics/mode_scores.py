@@ -17,11 +17,11 @@ import math
 from typing import Any, ClassVar
 
 import torch
-from i2i_forge_benchmarks.metrics.mode_classifier import classifier_for, held_out_accuracy
-from i2i_forge_benchmarks.metrics.mode_sums import Modes, first_order, sums
 
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.metrics import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean, over_inputs
+from i2i_forge_benchmarks.metrics.mode_classifier import classifier_for, held_out_accuracy
+from i2i_forge_benchmarks.metrics.mode_sums import Modes, first_order, sums
 
 
 class ModeScore(Metric):
@@ -35,6 +35,7 @@ class ModeScore(Metric):
     )
     real = "optional"
     needs_several = True
+    backbones = ("random",)
     record: ClassVar[str]
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:

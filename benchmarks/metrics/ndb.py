@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.metrics import Outcome, Protocol
 from i2i_forge.seeding import generator
+from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
 
 BINS = 100
 PER_BIN = 10  # real images, on average: with fewer the normal approximation of the test does not hold

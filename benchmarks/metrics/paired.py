@@ -101,6 +101,7 @@ class LpipsPaired(Paired):
 
     direction = "down"
     protocols = _protocols(net="alex", version="0.1")
+    backbones = ("random",)
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         super().__init__(protocol, tools)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
 from torch import Tensor
 
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.metrics import Outcome, Protocol
+from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
 
 BLOCK = 1024  # rows of a distance matrix at a time
 

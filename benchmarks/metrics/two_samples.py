@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from i2i_forge_benchmarks.backbones.choice import choose_backbone
 from torch import Tensor
 
 from i2i_forge.errors import DataError
 from i2i_forge.metrics import Batch, Metric, Protocol, Sample, Tools
+from i2i_forge_benchmarks.backbones.choice import choose_backbone
 
 I2I_TEST = Protocol(
     "i2i-test/1",
@@ -27,6 +27,7 @@ class TwoSamples(Metric):
     """
 
     real = "needed"
+    backbones = ("random", "classifier")
     least: ClassVar[int] = 2
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:

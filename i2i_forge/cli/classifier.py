@@ -7,8 +7,16 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import chosen_device, console, device_option, json_option, loaded_host, note, print_json
-from i2i_forge.errors import UsageError
+from i2i_forge.cli.common import (
+    chosen_device,
+    console,
+    dataset_options,
+    device_option,
+    json_option,
+    loaded_host,
+    note,
+    print_json,
+)
 
 
 @click.group("classifier")
@@ -49,7 +57,7 @@ def train(
 
     refuse_to_overwrite(out)
     settings = settings_for(network, size, steps, seed, from_scratch=from_scratch)
-    labelled = read_labelled(data, _options(changes), loaded_host(folders).catalog.datasets)
+    labelled = read_labelled(data, dataset_options(changes), loaded_host(folders).catalog.datasets)
     classifier = train_classifier(labelled, settings, chosen_device(device), note)
     save_classifier(classifier, out)
     if as_json:
@@ -71,18 +79,6 @@ def show(folder: Path, as_json: bool) -> None:
         print_json(card)
     else:
         _print(card)
-
-
-def _options(changes: tuple[str, ...]) -> dict[str, Any]:
-    from i2i_forge.yaml_source import parse_scalar
-
-    options = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise UsageError(f"--set {change}: this is not KEY=VALUE", fix="write it as --set size=128")
-        options[key] = parse_scalar(value)
-    return options
 
 
 def _print(card: dict[str, Any]) -> None:

@@ -66,6 +66,19 @@ def complain_about(plugins: Sequence[Plugin]) -> None:
             warn(f"plugin '{plugin.name}' is set aside: {plugin.reason.splitlines()[0]}")
 
 
+def dataset_options(changes: Sequence[str]) -> dict[str, Any]:
+    """The options in --set KEY=VALUE of commands that take a data set by name. Raises UsageError."""
+    from i2i_forge.yaml_source import parse_scalar
+
+    options = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set {change}: this is not KEY=VALUE", fix="write it as --set size=128")
+        options[key] = parse_scalar(value)
+    return options
+
+
 def chosen_device(name: str) -> torch.device:
     """The device; "auto" takes a GPU when there is one. Raises UsageError when it is not there."""
     import torch

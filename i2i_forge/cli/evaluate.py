@@ -53,8 +53,9 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--classifier", metavar="DIR", type=FOLDER, help="Of the modes; `forge classifier train` makes one.")
 @click.option(
     "--backbone",
-    default="",
-    metavar="NAME",
+    "backbones",
+    multiple=True,
+    metavar="[METRIC=]NAME",
     help="random: untrained weights, for trying things out. classifier: its features, for fid and kid.",
 )
 @click.option("--force", is_flag=True, help="Use a classifier below 90 % accuracy.")
@@ -110,15 +111,16 @@ def _measured(
     options: dict[str, Any],
 ) -> list[Record]:  # fmt: skip
     from i2i_forge.evaluation.evaluate import Evaluation
-    from i2i_forge.evaluation.plans import choose, plan, with_matrix
+    from i2i_forge.evaluation.plans import choose, choose_backbones, plan, with_matrix
     from i2i_forge.evaluation.recording import write_records
     from i2i_forge.metrics.metric import Tools
 
     chosen = choose(catalog, metrics, options["protocols"])
     if options["matrix"]:
         chosen = with_matrix(chosen)
-    plans = plan(catalog, chosen, samples, inputs=options["inputs"], draws=options["samples"])
-    tools = Tools(device, options["backbone"], _classifier(options, device), samples.is_deterministic)
+    backbones = choose_backbones(catalog, metrics, options["backbones"])
+    plans = plan(catalog, chosen, samples, inputs=options["inputs"], draws=options["samples"], backbones=backbones)
+    tools = Tools(device, classifier=_classifier(options, device), is_deterministic=samples.is_deterministic)
     seeds = range(options["seeds"])
     evaluation = Evaluation(samples, plans, tools, seeds=seeds, batch=options["batch"])
     began, progress = time.monotonic(), _Progress(quiet=evaluation.share[0] > 0)
@@ -143,7 +145,7 @@ def _samples(
     run = run or newest_run()
     translator = load(run, device, catalog)
     note(f"{run}: {translator.recipe.name} after {translator.step} steps")
-    return RunSamples(translator, catalog, options["route"], device), run
+    return RunSamples(translator, catalog, options["route"], device, run.resolve().name), run
 
 
 def _classifier(options: dict[str, Any], device: torch.device) -> Any:
@@ -196,6 +198,8 @@ def value_text(record: Record) -> str:
 def interval_text(record: Record) -> str:
     """The interval, or the deviation over seeds."""
     text = f"{record.ci95[0]:.4f} to {record.ci95[1]:.4f}" if record.ci95 else ""
+    if not text and record.se is not None:
+        text = f"standard error {record.se:.4f}"
     return text + (f"\n{len(record.seeds)} seeds" if len(record.seeds) > 1 else "")
 
 

@@ -37,7 +37,9 @@ class Evaluation:
         self.samples, self.plans, self.tools, self.seeds, self.batch = samples, plans, tools, seeds, batch
         self.share = distributed.rank(), distributed.world_size()
         self.size: list[int] = []  # height, width of the images
-        self.metrics = [[plan.metric(plan.protocol, tools) for plan in plans] for _ in seeds]
+        self.metrics = [
+            [plan.metric(plan.protocol, replace(tools, backbone=plan.backbone)) for plan in plans] for _ in seeds
+        ]
 
     def run(self, progress: Progress = lambda done, total: None) -> list[list[Outcome]]:
         """The outcomes of each plan, over all seeds; on ranks other than the first an empty list.
@@ -49,7 +51,7 @@ class Evaluation:
         total, done = sum(draws) * len(self.seeds) + sum(self._real_counts().values()), 0
         for metrics, seed in zip(self.metrics, self.seeds, strict=True):
             for batch in self.samples.translations(seed, draws, self.batch, self.share):
-                self._check_size(batch)
+                self._check(batch)
                 for plan, metric in zip(self.plans, metrics, strict=True):
                     if len(part := batch.first(plan.inputs, plan.draws)):
                         metric.update(part)
@@ -57,7 +59,7 @@ class Evaluation:
                 progress(min(done, total), total)
         for split, count in self._real_counts().items():
             for batch in self.samples.real(split, count, self.batch, self.share):
-                self._check_size(batch)
+                self._check(batch)
                 self._show_real(split, batch)
                 done += len(batch) * self.share[1]
                 progress(min(done, total), total)
@@ -89,7 +91,14 @@ class Evaluation:
                 if plan.protocol.real == split and len(part := batch.first(plan.real, 1)):
                     metric.update_real(part)
 
-    def _check_size(self, batch: Batch) -> None:
+    def _check(self, batch: Batch) -> None:
+        """Raise DataError for images that no metric can make sense of."""
+        if not bool(batch.images.isfinite().all()):
+            broken = [name for name, x in zip(batch.names, batch.images, strict=True) if not bool(x.isfinite().all())]
+            raise DataError(
+                f"the translation of {broken[0]} is not finite",
+                fix="look at the run: something in it overflows",
+            )
         size = list(batch.images.shape[2:])
         self.size = self.size or size
         if size != self.size:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from i2i_forge.errors import UsageError, suggest
 from i2i_forge.evaluation.samples import Samples
 from i2i_forge.metrics.metric import Metric, Protocol
 from i2i_forge.registry import Catalog
 
+T = TypeVar("T")
 MISSING = {
     "sources": ("the inputs", "--sources DIR"),
     "truths": ("the true outputs", "--truths DIR, or a run on a paired data set"),
@@ -24,6 +26,7 @@ class Plan:
         name: of the metric.
         metric: its class.
         protocol: with the counts that are used in place of those that were meant.
+        backbone: asked for instead of the metric's own, "" for that.
         inputs, draws, real: how many inputs, translations of each, and real images.
         deviations: where the counts differ from the protocol's.
     """
@@ -31,6 +34,7 @@ class Plan:
     name: str
     metric: type[Metric]
     protocol: Protocol
+    backbone: str
     inputs: int
     draws: int
     real: int
@@ -49,44 +53,70 @@ def choose(catalog: Catalog, metrics: Sequence[str], protocols: Sequence[str] = 
         PluginError: there is no such metric.
         UsageError: no metric has such a protocol.
     """
-    chosen = {name: catalog.metrics.get(name).protocols[0] for name in metrics}
-    for text in protocols:
+    first = {name: catalog.metrics.get(name).protocols[0] for name in metrics}
+    known = {
+        name: {called: p for p in catalog.metrics.get(name).protocols for called in (p.name, p.name.partition("/")[0])}
+        for name in metrics
+    }
+    return first | _assigned("protocol", protocols, known)
+
+
+def choose_backbones(catalog: Catalog, metrics: Sequence[str], backbones: Sequence[str] = ()) -> dict[str, str]:
+    """Metric -> backbone, for those that are not to use their own.
+
+    Args:
+        metrics: names of the catalog.
+        backbones: "random" (for every metric that takes it), or "METRIC=NAME".
+
+    Raises:
+        UsageError: no metric takes such a backbone.
+    """
+    known = {name: {backbone: backbone for backbone in catalog.metrics.get(name).backbones} for name in metrics}
+    return _assigned("backbone", backbones, known)
+
+
+def _assigned(what: str, texts: Sequence[str], known: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """Metric -> what the texts, NAME or METRIC=NAME, say of it; `known` is metric -> name -> what it stands for."""
+    found: dict[str, T] = {}
+    for text in texts:
         metric, _, wanted = text.rpartition("=")
-        if metric and metric not in chosen:
-            raise UsageError(f"--protocol {text}: '{metric}' is not evaluated", fix=f"add --metric {metric}")
-        among = [metric] if metric else list(chosen)
-        found = {name: p for name in among for p in catalog.metrics.get(name).protocols if _is_called(p, wanted)}
-        if not found:
-            known = {p.name for name in among for p in catalog.metrics.get(name).protocols}
-            raise UsageError(f"{' and '.join(among)}: there is no protocol '{wanted}'", fix=suggest(wanted, known))
-        chosen |= found
-    return chosen
+        if metric and metric not in known:
+            raise UsageError(f"--{what} {text}: '{metric}' is not evaluated", fix=f"add --metric {metric}")
+        among = [metric] if metric else list(known)
+        here = {name: known[name][wanted] for name in among if wanted in known[name]}
+        if not here:
+            there = {str(getattr(value, "name", value)) for metric in among for value in known[metric].values()}
+            raise UsageError(
+                f"{' and '.join(among)}: there is no {what} '{wanted}'", fix=suggest(wanted, there, what=what)
+            )
+        found |= here
+    return found
 
 
 def plan(
     catalog: Catalog, chosen: Mapping[str, Protocol], samples: Samples, *, inputs: int | None = None,
-    draws: int | None = None,
+    draws: int | None = None, backbones: Mapping[str, str] | None = None,
 ) -> list[Plan]:  # fmt: skip
     """What will be measured on these samples.
 
     Args:
         inputs, draws: in place of the protocols'.
+        backbones: from `choose_backbones`.
 
     Raises:
         UsageError: the samples lack what a metric needs.
     """
+    instead = backbones or {}
     return [
-        _plan(name, catalog.metrics.get(name), protocol, samples, inputs, draws) for name, protocol in chosen.items()
+        _plan(name, catalog.metrics.get(name), protocol, instead.get(name, ""), samples, inputs, draws)
+        for name, protocol in chosen.items()
     ]
 
 
-def _is_called(protocol: Protocol, wanted: str) -> bool:
-    return wanted in (protocol.name, protocol.name.partition("/")[0])
-
-
 def _plan(
-    name: str, metric: type[Metric], protocol: Protocol, samples: Samples, inputs: int | None, draws: int | None
-) -> Plan:
+    name: str, metric: type[Metric], protocol: Protocol, backbone: str, samples: Samples, inputs: int | None,
+    draws: int | None,
+) -> Plan:  # fmt: skip
     for what in sorted(metric.wants - samples.has):
         there, how = MISSING[what]
         raise UsageError(f"{name} needs {there}, and these samples have none", fix=f"give {how}")
@@ -106,7 +136,7 @@ def _plan(
     used = replace(protocol, inputs=count, draws=each)
     meant = (protocol.inputs or samples.inputs, count, "inputs"), (protocol.draws, each, "outputs per input")
     deviations = tuple(f"{here} {what} instead of {there}" for there, here, what in meant if there != here)
-    return Plan(name, metric, used, count, each, real, deviations)
+    return Plan(name, metric, used, backbone, count, each, real, deviations)
 
 
 def with_matrix(chosen: Mapping[str, Protocol]) -> dict[str, Protocol]:

@@ -29,9 +29,12 @@ class RunSamples(Samples):
         catalog: where its data set comes from.
         route: the direction.
         device: where the images go.
+        name: what records call the run; by default its recipe's name.
     """
 
-    def __init__(self, translator: Translator, catalog: Catalog, route: str, device: torch.device) -> None:
+    def __init__(
+        self, translator: Translator, catalog: Catalog, route: str, device: torch.device, name: str = ""
+    ) -> None:
         spec = translator.recipe.data
         self.translator, self.route, self.device = translator, route, device
         self.latent = translator.latent(route)
@@ -42,7 +45,8 @@ class RunSamples(Samples):
         is_paired = self.source is self.target
         super().__init__(
             model={
-                "name": translator.recipe.name, "trainer": translator.recipe.trainer, "step": translator.step,
+                "name": name or translator.recipe.name, "recipe": translator.recipe.name,
+                "trainer": translator.recipe.trainer, "step": translator.step,
                 "route": route, "weights_sha256": translator.weights_sha256, "styles": "drawn for each input",
             },
             data={"name": spec.use, "split": "test", "options": spec.options},

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from i2i_forge.errors import UsageError
 from i2i_forge.evaluation.evaluate import Evaluation
-from i2i_forge.evaluation.plans import choose, plan
+from i2i_forge.evaluation.plans import choose, choose_backbones, plan
 from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
 from i2i_forge.metrics import Batch, Classifier, Outcome, Tools
 from i2i_forge.plugins import load_plugins
@@ -54,8 +54,9 @@ def measure(
     samples = TensorSamples(several, real=real, sources=sources, truths=truths, range=range)
     catalog = catalog or load_plugins().catalog
     chosen = choose(catalog, [metric], [protocol] if protocol else [])
-    plans = plan(catalog, chosen, samples, inputs=len(several), draws=several.shape[1])
-    tools = Tools(images.device, backbone, classifier)
+    backbones = choose_backbones(catalog, [metric], [backbone] if backbone else [])
+    plans = plan(catalog, chosen, samples, inputs=len(several), draws=several.shape[1], backbones=backbones)
+    tools = Tools(images.device, classifier=classifier)
     return Evaluation(samples, plans, tools, batch=batch).run()[0]
 
 

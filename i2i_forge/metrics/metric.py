@@ -76,18 +76,16 @@ class Tools:
 
     Attributes:
         device: where images and networks are.
-        backbone: what the user asked for instead of the metric's own: "random", "classifier", or "" for the own one.
+        backbone: which of the metric's `backbones` the user asked for; "" for its own.
         classifier: of the modes of the target domain; None where none was given.
         is_deterministic: each input has one translation; it is computed once and stands for all `draws`.
-        has_real: whether there are real images.
     """
 
     device: torch.device
     backbone: str = ""
     classifier: Classifier | None = None
     is_deterministic: bool = False
-    has_real: bool = True
-    _built: dict[str, Any] = field(default_factory=dict, repr=False)
+    _built: dict[str, Any] = field(default_factory=dict, repr=False)  # shared by copies
 
     def built(self, key: str, make: Callable[[], B]) -> B:
         """A backbone, built for the first metric that asks."""
@@ -111,6 +109,7 @@ class Metric:
         wants: what else a batch must have: "sources", "truths".
         needs_several: whether one translation of an input is not enough; a deterministic method's translation counts
             as many times as the protocol says.
+        backbones: what a user may ask for instead of its own backbone; "random" is for trying things without weights.
         backbone: what gives the features, for the record; set in `__init__`. None: the pixels themselves.
         accumulators: name -> memory; set in `__init__`.
     """
@@ -121,6 +120,7 @@ class Metric:
     real: ClassVar[Literal["no", "optional", "needed"]] = "no"
     wants: ClassVar[frozenset[str]] = frozenset()
     needs_several: ClassVar[bool] = False
+    backbones: ClassVar[Sequence[str]] = ()
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         self.protocol, self.tools = protocol, tools

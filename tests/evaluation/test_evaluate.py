@@ -123,3 +123,12 @@ def test_ranks_share_the_work_and_agree_with_one(ranks, tmp_path):
     _, seen, size = torch.load(tmp_path / "seen-0.pt")
     assert seen == alone.seen
     assert size == [8, 6]
+
+
+def test_a_translation_that_is_not_finite_is_refused():
+    class Broken(Noise):
+        def image(self, *key):
+            return super().image(*key) * (float("nan") if key[1:] == (1, 1) else 1)
+
+    with pytest.raises(DataError, match="the translation of input 1 is not finite"):
+        outcomes(Broken(), ("brightness",))

@@ -2,7 +2,7 @@ import pytest
 from toys import Noise, catalog
 
 from i2i_forge.errors import PluginError, UsageError
-from i2i_forge.evaluation.plans import choose, plan
+from i2i_forge.evaluation.plans import choose, choose_backbones, plan
 
 
 def test_the_first_protocol_is_the_default():
@@ -78,3 +78,17 @@ def test_what_samples_lack_is_said():
 def test_a_deterministic_method_has_as_many_as_the_protocol_says():
     (found,) = planned(Noise(is_deterministic=True), "brightness")
     assert found.draws == 2
+
+
+def test_a_backbone_is_for_the_metrics_that_take_it():
+    found = catalog()
+    found.metrics.get("distance").backbones = ("random", "classifier")
+    found.metrics.get("brightness").backbones = ("random",)
+    both = ["distance", "brightness"]
+    assert choose_backbones(found, both, ["random"]) == {"distance": "random", "brightness": "random"}
+    assert choose_backbones(found, both, ["classifier"]) == {"distance": "classifier"}
+    assert choose_backbones(found, both, ["random", "distance=classifier"])["distance"] == "classifier"
+    with pytest.raises(UsageError, match="brightness: there is no backbone 'classifier'"):
+        choose_backbones(found, both, ["brightness=classifier"])
+    (plan_of_it,) = plan(found, choose(found, ["distance"]), Noise(), backbones={"distance": "classifier"})
+    assert plan_of_it.backbone == "classifier"

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from i2i_forge_benchmarks.metrics.fid import Fid, FidClean, frechet_distance
 from torch import Tensor
 from two_sets import feed, measure, normal, tools
 
 from i2i_forge.errors import DataError
 from i2i_forge.metrics import Batch, Moments, Tools
+from i2i_forge_benchmarks.metrics.fid import Fid, FidClean, frechet_distance
 
 
 def moments(rows: Tensor) -> Moments:

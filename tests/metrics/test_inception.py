@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from i2i_forge_benchmarks.backbones.choice import choose_backbone, choose_inception
-from i2i_forge_benchmarks.backbones.inception import Inception, random_inception, read_inception
-from i2i_forge_benchmarks.metrics.inception_score import InceptionScore
 from torch import Tensor
 from two_sets import PixelClassifier
 
 from i2i_forge.errors import CheckpointError, DataError, UsageError
 from i2i_forge.metrics import Batch, Tools, exact
+from i2i_forge_benchmarks.backbones.choice import choose_backbone, choose_inception
+from i2i_forge_benchmarks.backbones.inception import Inception, random_inception, read_inception
+from i2i_forge_benchmarks.metrics.inception_score import InceptionScore
 
 CPU = torch.device("cpu")
 
@@ -204,8 +204,3 @@ def test_the_bounds_of_the_score() -> None:
     sure = torch.eye(1008)[:8] * 1e4  # p is 0 and 1 exactly: 0 log 0 must not be nan
     assert score(sure, [list(range(8))]).compute()[0].value == pytest.approx(8)
     assert score(sure[:1].expand(8, -1), [list(range(8))]).compute()[0].value == pytest.approx(1)
-
-
-def test_the_score_has_no_meaning_for_a_classifiers_modes() -> None:
-    with pytest.raises(UsageError, match="is-tf"):
-        InceptionScore(InceptionScore.protocols[0], Tools(CPU, backbone="classifier", classifier=PixelClassifier()))

@@ -9,10 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from i2i_forge_benchmarks.lpips_speed import package_of
-from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
-from i2i_forge_benchmarks.metrics.lpips_groups import AllPairs, Neighbours, PairsByInput
-from i2i_forge_benchmarks.metrics.lpips_points import mean_of_all_pairs, moments, pair_matrix
 from torch import Tensor
 
 from i2i_forge.errors import DataError, UsageError
@@ -20,6 +16,10 @@ from i2i_forge.lpips import LpipsNetwork, lpips_backbone, random_lpips
 from i2i_forge.metrics import Batch, Moments, Outcome, Tools
 from i2i_forge.plugins import load_plugins
 from i2i_forge.seeding import generator
+from i2i_forge_benchmarks.lpips_speed import package_of
+from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
+from i2i_forge_benchmarks.metrics.lpips_groups import AllPairs, Neighbours, PairsByInput
+from i2i_forge_benchmarks.metrics.lpips_points import mean_of_all_pairs, moments, pair_matrix
 
 PROTOCOLS = {protocol.name: protocol for protocol in LpipsDiversity.protocols}
 ALL = "allpairs/1"
@@ -301,11 +301,6 @@ def test_neither_autocast_nor_training_mode_reaches_it() -> None:
         NETWORK.train()
         assert measured(metric(draws=3), images).value == expected
     NETWORK.eval()
-
-
-def test_an_unknown_backbone_is_refused() -> None:
-    with pytest.raises(UsageError, match="LPIPS has no 'dino'"):
-        LpipsDiversity(PROTOCOLS[ALL], Tools(torch.device("cpu"), backbone="dino"))
 
 
 def test_metrics_of_one_version_share_the_network() -> None:

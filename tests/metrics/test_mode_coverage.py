@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from i2i_forge_benchmarks.metrics.mode_coverage import ModeCoverage
 
 from i2i_forge.errors import UsageError
 from i2i_forge.metrics import BackboneInfo, Batch, Tools
 from i2i_forge.plugins import load_plugins
+from i2i_forge_benchmarks.metrics.mode_coverage import ModeCoverage
 
 CPU = torch.device("cpu")
 PAPER, QUICK = ModeCoverage.protocols

@@ -10,9 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from i2i_forge_benchmarks.metrics import paired as plugin
-from i2i_forge_benchmarks.metrics.paired import LpipsPaired, Paired, Psnr, Ssim, levels, psnr
-from i2i_forge_benchmarks.metrics.ssim import ssim
 from PIL import Image
 
 from i2i_forge.errors import DataError
@@ -20,6 +17,9 @@ from i2i_forge.images import save_png, to_uint8
 from i2i_forge.lpips import random_lpips
 from i2i_forge.metrics import Batch, Outcome, Tools
 from i2i_forge.registry import Catalog
+from i2i_forge_benchmarks.metrics import paired as plugin
+from i2i_forge_benchmarks.metrics.paired import LpipsPaired, Paired, Psnr, Ssim, levels, psnr
+from i2i_forge_benchmarks.metrics.ssim import ssim
 
 METRICS: list[type[Paired]] = [Psnr, Ssim, LpipsPaired]
 EQUAL = 10 * math.log10(12 * 255**2)  # dB of equal images: 58.92

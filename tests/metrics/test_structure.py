@@ -6,14 +6,14 @@ import pickle
 
 import pytest
 import torch
-from i2i_forge_benchmarks.metrics import structure as plugin
-from i2i_forge_benchmarks.metrics.edges import agreement, find_edges
-from i2i_forge_benchmarks.metrics.structure import Structure
-from i2i_forge_plugins.procedural_shoes import ProceduralShoes
 from torch import Tensor
 
 from i2i_forge.metrics import Batch, Outcome, Tools
 from i2i_forge.registry import Catalog
+from i2i_forge_benchmarks.metrics import structure as plugin
+from i2i_forge_benchmarks.metrics.edges import agreement, find_edges
+from i2i_forge_benchmarks.metrics.structure import Structure
+from i2i_forge_plugins.procedural_shoes import ProceduralShoes
 
 
 def metric() -> Structure:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from i2i_forge_plugins.bicyclegan import BicycleganForward
 from torch import Tensor
 
 import i2i_forge
@@ -15,6 +14,7 @@ from i2i_forge.errors import RecipeError
 from i2i_forge.forward_pass import Frame
 from i2i_forge.plugins import load_plugins
 from i2i_forge.translate import Translator
+from i2i_forge_plugins.bicyclegan import BicycleganForward
 
 CATALOG = load_plugins().catalog
 ROLES = ("encoder", "decoder", "code_encoder", "discriminator", "vae_discriminator")

@@ -4,13 +4,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from i2i_forge_plugins import image_folders
-from i2i_forge_plugins.image_folders import ImageLists, PairedFolders, UnpairedFolders
 from PIL import Image
 
 from i2i_forge.errors import DataError
 from i2i_forge.registry import Catalog
 from i2i_forge.seeding import generator
+from i2i_forge_plugins import image_folders
+from i2i_forge_plugins.image_folders import ImageLists, PairedFolders, UnpairedFolders
 
 
 def paint(path, value, size=(16, 16)):

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from i2i_forge_plugins.junyanz.names import in_order
-from i2i_forge_plugins.junyanz.patchgan import discriminator_name, discriminator_options, scales_of
-from i2i_forge_plugins.junyanz.unet import unet_name, unet_options
 from torch import Tensor
 
 import i2i_forge
 from i2i_forge.errors import CheckpointError
 from i2i_forge.plugins import load_plugins
+from i2i_forge_plugins.junyanz.names import in_order
+from i2i_forge_plugins.junyanz.patchgan import discriminator_name, discriminator_options, scales_of
+from i2i_forge_plugins.junyanz.unet import unet_name, unet_options
 
 KEYS: dict[str, list[tuple[str, list[int]]]] = json.loads((Path(__file__).parent / "junyanz_keys.json").read_text())
 UNETS = [name for name in KEYS if " G/" in name]

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from i2i_forge_benchmarks.lpips_speed import package_of
 from torch import Tensor
 
 import i2i_forge
 from i2i_forge.errors import DataError, RecipeError
 from i2i_forge.plugins import load_plugins
+from i2i_forge_benchmarks.lpips_speed import package_of
 
 MODELS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
 FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}

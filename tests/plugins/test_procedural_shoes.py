@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from i2i_forge_plugins.procedural_shoes import ProceduralShoes, drawing, materials
-from i2i_forge_plugins.procedural_shoes.silhouettes import FAMILIES, draw_shape
 from PIL import Image
 
 from i2i_forge.errors import DataError
+from i2i_forge_plugins.procedural_shoes import ProceduralShoes, drawing, materials
+from i2i_forge_plugins.procedural_shoes.silhouettes import FAMILIES, draw_shape
 
 
 def test_the_same_seed_split_and_index_give_the_same_shoe_and_others_do_not():
