@@ -130,16 +130,17 @@ class ForwardPass:
         """Standard normal draws, shape count,*shape, with the dtype and device of `like`.
 
         They are a function of (seed, step, phase, route, tensor) and of the sample's place in the global batch: leaving
-        a term out, resuming, or using more ranks changes none of them.
+        a term out, resuming, or using more ranks changes none of them. In inference every rank has its own images.
         """
-        frame, ranks = self._frame, distributed.world_size()
+        frame = self._frame
+        rank, ranks = (distributed.rank(), distributed.world_size()) if self.training else (0, 1)
         draws = frame.generator
         if draws is None:
             name = self._computing[-1] if self._computing else ""
             draws = generator(frame.seed, "noise", frame.step, frame.phase, self.route, name, self._draws)
         self._draws += 1
         everyone = torch.randn(count * ranks, *shape, generator=draws, device=draws.device)
-        mine = everyone[distributed.rank() * count :][:count]
+        mine = everyone[rank * count :][:count]
         return mine.to(dtype=like.dtype, device=like.device)
 
     def clear(self) -> None:

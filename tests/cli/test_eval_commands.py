@@ -3,7 +3,10 @@
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -198,3 +201,21 @@ def test_a_file_with_the_wrong_hash_is_not_used(forge, run, alexnet, tmp_path):
     code, _, err = forge("eval", run, "--metric", "lpips-diversity", "--inputs", "2", "--samples", "2")
     assert code == 4 and "is not the published file" in err and "forge weights get alexnet" in err
     assert not (run / FILE).exists()
+
+
+# ---- ranks -----------------------------------------------------------------------------------------------------------
+
+
+def test_two_processes_measure_what_one_does(forge, run):
+    assert forge("eval", run, *QUICK, "--metric", "lpips-diversity", "--metric", "cis", "--inputs", "3")[0] == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--no-python", sys.executable, "-m",
+               "i2i_forge", "eval", run, *QUICK, "--metric", "cis", "--inputs", "3"]  # fmt: skip
+    ended = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("lpips_diversity") == 1  # the first rank speaks
+    diversity, cis, diversity_of_two, cis_of_two = read(run / FILE)
+    for one, two in ((diversity, diversity_of_two), (cis, cis_of_two)):
+        assert two.value == pytest.approx(one.value, rel=1e-6)
+        assert (two.n, two.data) == (one.n, one.data)

@@ -94,3 +94,11 @@ def test_what_was_read_is_remembered(munit):
     assert set(munit.seen["inputs"]) == {0, 1, 2}
     assert len(set(munit.seen["inputs"].values())) == 3
     assert {0, 1} <= set(munit.seen["test"])
+
+
+def test_a_rank_draws_what_a_single_process_draws(munit, monkeypatch):
+    alone = images(munit, [2, 2])
+    monkeypatch.setattr("i2i_forge.distributed.rank", lambda: 1)
+    monkeypatch.setattr("i2i_forge.distributed.world_size", lambda: 2)
+    for key, image in images(munit, [2, 2], share=(1, 2)).items():
+        assert torch.allclose(image, alone[key], atol=1e-6)
