@@ -12,6 +12,12 @@ from i2i_forge.vocabulary import Component, Parameter, Vocabulary
 from i2i_forge.yaml_source import Path as Keys
 
 Problem = tuple[Keys, str]
+
+
+class PluginProblem(str):
+    """The text of a problem that lies with plugins, not with the recipe."""
+
+
 _PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
@@ -93,12 +99,13 @@ def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterato
     aside = [(c, why) for c, why in vocabulary.unusable if (c.kind, c.name) == (kind, bare)]
     if not found and aside:
         component, why = aside[0]
-        yield keys, f"'{name}' belongs to plugin '{component.plugin}', which cannot be used: {why.splitlines()[0]}"
+        reason = why.splitlines()[0]
+        yield keys, PluginProblem(f"'{name}' belongs to plugin '{component.plugin}', which cannot be used: {reason}")
     elif not found and vocabulary.complete:
         yield keys, f"there is no '{name}' among the {kind}; {suggest(bare, vocabulary.names(kind), what=kind)}"
     if len(found) > 1:
         choices = " or ".join(f"{c.plugin}:{c.name}" for c in found)
-        yield keys, f"'{name}' is both {' and '.join(c.origin for c in found)}; write {choices}"
+        yield keys, PluginProblem(f"'{name}' is both {' and '.join(c.origin for c in found)}; write {choices}")
 
 
 def _spec_problems(

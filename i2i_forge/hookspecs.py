@@ -12,6 +12,7 @@ from i2i_forge.errors import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from i2i_forge.registry import Catalog
     from i2i_forge.run import Run
@@ -35,6 +36,16 @@ def run_started(run: Run, step: int) -> None:
 @hookspec
 def step_finished(run: Run, step: int, report: Mapping[str, float]) -> None:
     """Called after each training step with the number of steps done and the step's unweighted losses."""
+
+
+@hookspec
+def samples_written(run: Run, step: int, files: Mapping[str, Path]) -> None:
+    """Called by the plugin that draws sample images, with the number of steps done and each route's file."""
+
+
+@hookspec
+def run_stopped(run: Run) -> None:
+    """Called when a run takes no further step: it is done, it was asked to stop, or it failed."""
 
 
 def hook_problem(tree: ast.Module) -> tuple[str, str] | None:

@@ -61,18 +61,41 @@ class Host:
         self.manager = pluggy.PluginManager(GROUP)
         self.manager.add_hookspecs(hookspecs)
 
-    def call(self, hook: str, **arguments: Any) -> list[tuple[str, Exception]]:
-        """Call a hook of every plugin in turn; one that fails is not called again, and is returned with its error."""
-        failed: list[tuple[str, Exception]] = []
-        for implementation in list(getattr(self.manager.hook, hook).get_hookimpls()):
+    def call(self, hook: str, **arguments: Any) -> list[tuple[str, Exception | SystemExit]]:
+        """Call a hook of every plugin; one that fails is not called again, and is returned with its error.
+
+        The order is pluggy's: the last that was loaded first, `hookimpl(tryfirst=True)` before all others. What they
+        print goes to stderr.
+        """
+        failed: list[tuple[str, Exception | SystemExit]] = []
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
             try:
-                implementation.function(**{name: arguments[name] for name in implementation.argnames})
+                with contextlib.redirect_stdout(sys.stderr):
+                    implementation.function(**{name: arguments[name] for name in implementation.argnames})
             except ForgeError:
                 raise  # said on purpose, to whoever waits for the run
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 failed.append((implementation.plugin_name, error))
                 self.manager.unregister(name=implementation.plugin_name)
         return failed
+
+    def observers(self) -> set[str]:
+        """The plugins that have a hook of a run."""
+        hooks = [hook for name, hook in vars(self.manager.hook).items() if name != "register_components"]
+        return {implementation.plugin_name for hook in hooks for implementation in hook.get_hookimpls()}
+
+    def require_observers(self, names: Iterable[str]) -> None:
+        """Raise PluginError for the first of a recipe's `run.observers` that cannot watch a run."""
+        known, there_are = {plugin.name: plugin for plugin in self.plugins}, self.observers()
+        for name in names:
+            if name in known and known[name].status != "ok":
+                raise PluginError(
+                    f"run.observers: plugin '{name}' cannot be used: {known[name].reason.splitlines()[0]}",
+                    fix=f"`forge plugins --why {name}` tells more; or take it out of run.observers",
+                )
+            if name not in known or (self.manager.has_plugin(name) and name not in there_are):
+                hint = suggest(name, there_are, what="observer")
+                raise PluginError(f"run.observers: there is no observer '{name}'", fix=hint)
 
 
 def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
@@ -85,12 +108,12 @@ def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
     if only is not None:
         plugins = _selected(plugins, [name.strip() for name in only.split(",") if name.strip()])
     for plugin in plugins:
+        if plugin.status == "found":
+            _read(plugin)
         twins = [p for p in plugins if p.name == plugin.name]
         if len(twins) > 1:
             homes = " and ".join(p.distribution for p in twins)
             plugin.set_aside("broken", f"the name '{plugin.name}' is used by {homes}; remove or rename one")
-        elif plugin.status == "found":
-            _read(plugin)
     return plugins
 
 
@@ -112,6 +135,10 @@ def load_plugins(folders: Sequence[str | Path] = ()) -> Host:
     for plugin in host.plugins:
         if plugin.status == "found":
             load_plugin(plugin, host)
+        if plugin.status != "ok":
+            for component in plugin.provides:
+                lost = f"'{plugin.name}', which cannot be used: {plugin.reason.splitlines()[0]}"
+                getattr(host.catalog, component.kind).lost[component.name] = lost
     return host
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from i2i_forge.check_components import mapping
+from i2i_forge.check_components import PluginProblem, mapping
 from i2i_forge.check_names import name_problems
 from i2i_forge.check_shape import shape_problems
-from i2i_forge.errors import RecipeError, UsageError, suggest
+from i2i_forge.errors import PluginError, RecipeError, UsageError, suggest
 from i2i_forge.schema import RecipeModel
 from i2i_forge.terms import Term, parse_term
 from i2i_forge.vocabulary import Vocabulary
@@ -124,6 +124,7 @@ def read_recipe(
 
     Raises:
         RecipeError: with every mistake, each with file:line:column.
+        PluginError: the only mistakes are plugins that cannot be used, or that bring the same name.
         UsageError: a `set` or `drop` that cannot be read.
     """
     file = find_recipe(source)
@@ -141,7 +142,7 @@ def read_recipe(
 def shipped_recipes() -> dict[str, Path]:
     """The recipes that come with i2i_forge, by name."""
     folder = Path(str(importlib.resources.files("i2i_forge_recipes")))
-    return {file.stem: file for file in sorted(folder.rglob("*.yaml"))}
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
 def find_recipe(source: str | Path) -> Path:
@@ -232,6 +233,8 @@ def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
     if problems:
         found = {f"{draft.where(keys)}: {'.'.join(map(str, keys))}: {text}" for keys, text in problems}
         lines = sorted(found, key=lambda line: [int(s) if s.isdecimal() else s for s in re.split("([0-9]+)", line)])
+        if all(isinstance(text, PluginProblem) for _, text in problems):
+            raise PluginError("\n".join(lines), fix="`forge plugins` lists the plugins and what is wrong with them")
         count = f"{len(lines)} mistakes" if len(lines) > 1 else "1 mistake"
         raise RecipeError("\n".join(lines), fix=f"{count} in the recipe; `forge show` prints the keys and their origin")
     recipe = Recipe.model_validate(draft.data)

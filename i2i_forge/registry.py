@@ -35,6 +35,7 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.plugin = "(by hand)"  # the plugin that is registering now; set by Catalog.registering
+        self.lost: dict[str, str] = {}  # what plugins that cannot be used would have brought -> which, and why
         self._entries: dict[str, list[Entry]] = {}
 
     def add(self, name: str, component: Any) -> None:
@@ -57,6 +58,11 @@ class Registry:
         """The entry called `name`, or `plugin:name`. Raises PluginError when it is unknown or ambiguous."""
         plugin, _, bare = name.rpartition(":")
         found = [entry for entry in self._entries.get(bare, ()) if plugin in ("", entry.plugin)]
+        if not found and bare in self.lost:
+            raise PluginError(
+                f"{self.kind}: '{name}' belongs to plugin {self.lost[bare]}",
+                fix="`forge plugins` lists the plugins and what is wrong with them",
+            )
         if not found:
             raise PluginError(
                 f"{self.kind}: there is no '{name}'",

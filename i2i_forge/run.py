@@ -67,6 +67,7 @@ class Run:
         self.source = source or recipe.name
         self.device = torch.device(device)
         self._recording = True
+        host.require_observers(recipe.run.observers)
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
         self.trainer = build_trainer(recipe, host.catalog, self.device)
 
@@ -85,14 +86,15 @@ class Run:
             if slow_here(self.device, self.recipe.precision):
                 self._note("this processor has no bfloat16 instructions: fp32 will be many times faster than bf16")
             done = self._resume()
-            self._tell("run_started", step=done)
             try:
+                self.tell("run_started", step=done)
                 self._show("start", done, self.recipe.steps)
                 workers, pin = self.recipe.data.workers, self.device.type == "cuda"
                 with closing(batches(self.streams, done, self.recipe.steps, workers, pin)) as loader:
                     return self._loop(loader, done, requests)
             finally:
                 self._show("stop")
+                self.tell("run_stopped")
 
     def _resume(self) -> int:
         found = checkpoint.newest(self.folder.checkpoints, self._note)
@@ -123,7 +125,7 @@ class Run:
                 entry = self._record(done, report, (done - logged_at) / max(now - logged, 1e-9))
                 logged, logged_at = now, done
             self._show("step", done, entry)
-            self._tell("step_finished", step=done, report=report)
+            self.tell("step_finished", step=done, report=report)
             late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
             if done % settings.checkpoint_every == 0 or last or late or requests:
                 self.save(done)
@@ -174,8 +176,8 @@ class Run:
             self._recording = False
         return entry
 
-    def _tell(self, hook: str, **arguments: Any) -> None:
-        """Call a hook; a plugin that fails in it must not cost the run."""
+    def tell(self, hook: str, **arguments: Any) -> None:
+        """Call a hook of every plugin; one that fails in it must not cost the run."""
         for plugin, error in self.host.call(hook, run=self, **arguments):
             self._note(f"plugin '{plugin}' failed in {hook} and is not called again: {type(error).__name__}: {error}")
 

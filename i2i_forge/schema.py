@@ -94,6 +94,7 @@ class RunSettings(_Section):
     checkpoint_every: Count = 1000
     checkpoint_minutes: Positive = 10.0  # at the latest, whatever checkpoint_every says
     keep: Count = 3
+    observers: list[Name] = []  # plugins that watch the run if they are named here: tensorboard, wandb
 
 
 class RecipeModel(_Section):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, NoReturn
 
 import yaml
 
-from i2i_forge.errors import RecipeError
+from i2i_forge.errors import RecipeError, UsageError
 
 MAX_BYTES, MAX_DEPTH, MAX_ALIASES, MAX_NODES, MAX_DIGITS = 1_000_000, 32, 64, 10_000, 400
 
@@ -90,6 +90,17 @@ def parse_scalar(text: str) -> Any:
     except yaml.MarkedYAMLError:
         return text
     return text if isinstance(data, dict) and text[0] != "{" else data  # `"a": 1` is text
+
+
+def parse_options(changes: Iterable[str], flag: str = "--set") -> dict[str, Any]:
+    """What KEY=VALUE texts of a flag say, for commands that take one component's options. Raises UsageError."""
+    options = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError(f"{flag} {change}: this is not KEY=VALUE", fix=f"write it as {flag} size=128")
+        options[key] = parse_scalar(value)
+    return options
 
 
 def _read(text: str, file: str, positions: dict[Path, Position]) -> Any:

@@ -32,11 +32,13 @@ def step_finished(run, step, report):
 
 
 def _write(run: Run, step: int) -> None:
-    images = run.test_batch(run.recipe.run.sample_inputs)
+    images, files = run.test_batch(run.recipe.run.sample_inputs), {}
     for route, (source, target) in run.trainer.routes.items():
         columns = _columns(run, images[source], images.get(target), route)
         rows = list(zip(*columns.values(), strict=True))
-        save_png(sheet(rows, list(columns)), run.folder.samples / f"{route}-step-{step:08d}.png")
+        files[route] = run.folder.samples / f"{route}-step-{step:08d}.png"
+        save_png(sheet(rows, list(columns)), files[route])
+    run.tell("samples_written", step=step, files=files)
 
 
 def _columns(

@@ -12,22 +12,34 @@ from i2i_forge.vocabulary import module_file
 ROOT = Path(__file__).parents[1]
 LADDER = [  # lowest first; a module imports only from rungs below its own
     {"errors", "paths", "schedules", "seeding"},
-    {"distributed", "hookspecs", "metrics", "nn", "precision", "public_data", "registry", "terms", "yaml_source"},
+    {
+        "distributed",
+        "hookspecs",
+        "metrics",
+        "nn",
+        "precision",
+        "public_data",
+        "registry",
+        "scaffold",
+        "terms",
+        "yaml_source",
+    },
     {"data", "foreign", "forward_pass", "images", "optimizers", "schema", "vocabulary", "weights", "yaml_text"},
     {"check_components", "lpips", "passes", "plugins"},
     {"check_names", "check_shape", "trainer"},
     {"recipe"},
-    {"trace"},
+    {"recipe_schema", "trace"},
     {"build", "checkpoint"},
     {"api", "run_folder"},
     {"mode_classifier", "run", "translate"},
-    {"evaluation"},
+    {"evaluation", "html_report"},
+    {"ablate", "testing"},
     {"cli"},
 ]
 RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
 PLUGIN_MAY_IMPORT = {
     "__future__", "abc", "collections", "colorsys", "csv", "dataclasses", "functools", "importlib", "itertools", "math",
-    "pathlib", "re", "typing", "i2i_forge", "PIL", "kornia", "numpy", "torch", "torchvision",
+    "os", "pathlib", "re", "secrets", "typing", "i2i_forge", "PIL", "kornia", "numpy", "torch", "torchvision", "wandb",
 }  # fmt: skip
 
 

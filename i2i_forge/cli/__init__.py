@@ -16,12 +16,16 @@ from i2i_forge.errors import ForgeError, UsageError, suggest
 COMMANDS = {  # name -> (module, one line of help); the modules are imported when the command runs
     "train": ("train", "Train a recipe; the same command again resumes."),
     "translate": ("translate", "Translate images with a trained run."),
+    "ablate": ("ablate", "Train an objective and its variants, measure all alike, write one table."),
     "eval": ("evaluate", "Measure diversity, quality, modes and content of a run, or of any images."),
-    "report": ("report", "Compare what `forge eval` has measured."),
+    "report": ("report", "Compare what `forge eval` has measured; --html writes a page about runs."),
     "check": ("check", "Report every mistake in a recipe, then try one step without data."),
     "show": ("show", "Print a recipe with the origin of each value, or what its terms compute."),
     "recipes": ("recipes", "List the recipes that come with i2i_forge."),
     "plugins": ("plugins", "List plugins and what they provide."),
+    "plugin": ("plugin", "Write the package of a plugin, and check that one keeps its promises."),
+    "schema": ("schema", "Print the JSON Schema of recipes: editors complete and check with it."),
+    "completion": ("completion", "Print what makes a shell complete `forge` lines."),
     "data": ("data", "Get, check, look at and make data sets."),
     "classifier": ("classifier", "Train and show the classifier of modes that some metrics need."),
     "weights": ("weights", "Get, list and verify pretrained weights."),
@@ -47,7 +51,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command; an unknown one is an error that suggests the nearest."""
-        if args[0] not in COMMANDS:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:  # the shell only asks for completions
             raise UsageError(f"there is no command '{args[0]}'", fix=suggest(args[0], COMMANDS))
         return super().resolve_command(ctx, args)
 
@@ -81,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run `forge` and exit with the documented code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    if "_FORGE_COMPLETE" in os.environ:  # the shell asks: how bash cuts words is our own
+        importlib.import_module("i2i_forge.cli.completion")
     try:
         code = cli.main([a for a in arguments if a != "--debug"], prog_name="forge", standalone_mode=False)
         sys.stdout.flush()

@@ -10,13 +10,13 @@ import click
 from i2i_forge.cli.common import (
     chosen_device,
     console,
-    dataset_options,
     device_option,
     json_option,
     loaded_host,
     note,
     print_json,
 )
+from i2i_forge.yaml_source import parse_options
 
 
 @click.group("classifier")
@@ -57,7 +57,7 @@ def train(
 
     refuse_to_overwrite(out)
     settings = settings_for(network, size, steps, seed, from_scratch=from_scratch)
-    labelled = read_labelled(data, dataset_options(changes), loaded_host(folders).catalog.datasets)
+    labelled = read_labelled(data, parse_options(changes), loaded_host(folders).catalog.datasets)
     classifier = train_classifier(labelled, settings, chosen_device(device), note)
     save_classifier(classifier, out)
     if as_json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from i2i_forge.cli import completing
 from i2i_forge.errors import UsageError
 from i2i_forge.plugins import Host, Plugin, find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import Recipe, read_recipe
@@ -22,10 +23,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def recipe_options(command: F) -> F:
     """RECIPE, --set and --drop."""
-    command = click.option("--drop", multiple=True, metavar="PHASE.TERM", help="Leave a term out.")(command)
+    command = click.option("--drop", multiple=True, metavar="PHASE.TERM", help="Leave a term out.",
+                           shell_complete=completing.terms)(command)  # fmt: skip
     command = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
-                           help="Change a value: data.size=64. `~` removes it.")(command)  # fmt: skip
-    return click.argument("recipe", metavar="RECIPE")(command)
+                           help="Change a value: data.size=64. `~` removes it.",
+                           shell_complete=completing.changes)(command)  # fmt: skip
+    return click.argument("recipe", metavar="RECIPE", shell_complete=completing.recipes)(command)
 
 
 def json_option(command: F) -> F:
@@ -64,19 +67,6 @@ def complain_about(plugins: Sequence[Plugin]) -> None:
         if plugin.status in ("broken", "skipped") and plugin.name not in said:
             said.add(plugin.name)
             warn(f"plugin '{plugin.name}' is set aside: {plugin.reason.splitlines()[0]}")
-
-
-def dataset_options(changes: Sequence[str]) -> dict[str, Any]:
-    """The options in --set KEY=VALUE of commands that take a data set by name. Raises UsageError."""
-    from i2i_forge.yaml_source import parse_scalar
-
-    options = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise UsageError(f"--set {change}: this is not KEY=VALUE", fix="write it as --set size=128")
-        options[key] = parse_scalar(value)
-    return options
 
 
 def chosen_device(name: str) -> torch.device:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli import data_check, data_get, data_preview
-from i2i_forge.cli.common import dataset_options, loaded_host, note
+from i2i_forge.cli.common import loaded_host, note
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.yaml_source import parse_options
 
 
 @click.group("data")
@@ -29,7 +30,7 @@ def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str,
     """Write a generated DATASET (procedural_shoes) as folders of images."""
     from i2i_forge.build import call
 
-    made = call(loaded_host(folders).catalog.datasets.get(dataset), dataset_options(changes), f"data set {dataset}")
+    made = call(loaded_host(folders).catalog.datasets.get(dataset), parse_options(changes), f"data set {dataset}")
     if not hasattr(made, "write"):
         raise DataError(f"data set '{dataset}' reads files, it does not make any", fix="make procedural_shoes")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from i2i_forge.cli import completing
 from i2i_forge.cli.common import (
     chosen_device,
     console,
@@ -21,6 +22,7 @@ from i2i_forge.cli.common import (
     print_json,
 )
 from i2i_forge.errors import UsageError
+from i2i_forge.yaml_source import parse_options
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +37,10 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 @click.command("eval")
 @click.argument("run", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Measure this; several are measured together.")
-@click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How; --list shows which.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Measure this; several are measured together.",
+              shell_complete=completing.metrics)  # fmt: skip
+@click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How; --list shows which.",
+              shell_complete=completing.protocols)  # fmt: skip
 @click.option("--inputs", type=click.IntRange(min=1), help="Inputs, in place of the protocol's number.")
 @click.option("--samples", type=click.IntRange(min=1), help="Translations of each, in place of the protocol's number.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Measure with this many seeds.")
@@ -50,6 +54,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--real", metavar="DIR", type=FOLDER, help="With --images: real images of the target domain.")
 @click.option("--sources", metavar="DIR", type=FOLDER, help="With --images: the inputs, by name.")
 @click.option("--truths", metavar="DIR", type=FOLDER, help="With --images: the true outputs, by name.")
+@click.option("--data", multiple=True, metavar="KEY=VALUE", help="Another option of the run's data set.")
 @click.option("--classifier", metavar="DIR", type=FOLDER, help="Of the modes; `forge classifier train` makes one.")
 @click.option(
     "--backbone",
@@ -94,6 +99,9 @@ def command(
     for name in ("real", "sources", "truths"):
         if options[name] and not images:
             raise UsageError(f"--{name} goes with --images; a run has its own data", fix=f"leave --{name} out")
+    options["data"] = parse_options(options["data"], "--data")
+    if images and options["data"]:
+        raise UsageError("--data is for a run's data set, and --images are measured", fix="leave --data out")
     where = _device(device)
     samples, folder = _samples(catalog, run, images, where, options)
     records = _measured(catalog, samples, out or folder, metrics or DEFAULT, where, options)
@@ -145,7 +153,13 @@ def _samples(
     run = run or newest_run()
     translator = load(run, device, catalog)
     note(f"{run}: {translator.recipe.name} after {translator.step} steps")
-    return RunSamples(translator, catalog, options["route"], device, run.resolve().name), run
+    return RunSamples(translator, catalog, options["route"], device, name=_name(run), data=options["data"]), run
+
+
+def _name(run: Path) -> str:
+    """What records call a run: `munit` for runs/munit, else with the folder above, `demo/run`, `no_style/seed-0`."""
+    *_, above, name = run.resolve().parts
+    return name if above == "runs" else f"{above}/{name}"
 
 
 def _classifier(options: dict[str, Any], device: torch.device) -> Any:

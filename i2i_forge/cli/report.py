@@ -2,142 +2,131 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, note, print_json
+from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json
 from i2i_forge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from i2i_forge.cli.report_table import Found
     from i2i_forge.evaluation.comparison import Column
-    from i2i_forge.evaluation.records import Record
+    from i2i_forge.html_report.metric_table import MetricTable
+
+HERE = (Path(),)
 
 
 @click.command("report")
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this one.")
 @click.option("--baseline", metavar="NAME", help="Show how the others differ from this row.")
+@click.option("--html", metavar="FILE.html", type=click.Path(path_type=Path), help="Write a page about the runs.")
 @json_option
-def command(runs: tuple[Path, ...], metrics: tuple[str, ...], baseline: str | None, as_json: bool) -> None:
-    """Compare what `forge eval` recorded of RUNs (folders, or results.jsonl files; by default all that are near).
+@click.pass_obj
+def command(
+    folders: tuple[Path, ...], /, runs: tuple[Path, ...], metrics: tuple[str, ...], baseline: str | None,
+    html: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare what `forge eval` recorded of RUNs: folders, results.jsonl files, or folders that hold runs; by default
+    all that are near.
 
-    A column holds only numbers made in the same way: same protocol, counts, network, reference images. Differences to
-    --baseline come with 95 % intervals over the same inputs and noise; where these differ, there is none.
+    Only numbers made in the same way stand side by side: same protocol, counts, network, reference images.
+    Differences to --baseline come with 95 % intervals over the same inputs and noise; where these differ, there is
+    none.
+
+    --html writes one file that opens anywhere: the objective of each run, its samples, losses and environment, what a
+    step computes, and the numbers as far as there are any.
     """
-    from i2i_forge.evaluation.comparison import columns, row_key, unlike
+    if html is not None:
+        _refuse_odd(html, as_json=as_json)
+    from i2i_forge.cli.report_table import row_labels, run_names, text_table
+    from i2i_forge.evaluation.comparison import columns, unlike
 
-    found = _records(runs, {name.replace("-", "_") for name in metrics})
-    table = columns(found)
-    labels = _labels([record for record, _ in found])
-    rows = list(dict.fromkeys(row_key(record) for record, _ in found))
-    base = _baseline(baseline, rows, labels)
+    near = runs or HERE
+    found = _records(near, metrics, needed=html is None)
+    table, labels = columns(found), row_labels(found, run_names(found, near, always=html is not None))
+    base = _baseline(baseline, labels)
     if as_json:
-        print_json([_facts(column, rows, labels, base) for column in table])
-        return
-    _print(table, rows, labels, base)
-    for text in unlike(table):
-        note(text)
+        print_json([_facts(column, labels, base) for column in table])
+    elif html is not None:
+        from i2i_forge.cli.report_page import write_report
+
+        options = [*(f"--metric={name}" for name in metrics), *([f"--baseline={baseline}"] if baseline else [])]
+        line = shlex.join(["forge", "report", *map(str, runs), *options, "--html", str(html)])
+        numbers = text_table(table, labels, base, unlike(table)) if found else None
+        write_report(html, near, loaded_host(folders).catalog, numbers, line)
+    else:
+        _print(text_table(table, labels, base))
+        for text in unlike(table):
+            note(text)
 
 
-def _records(runs: Sequence[Path], metrics: set[str]) -> list[tuple[Record, Path]]:
+def _refuse_odd(html: Path, *, as_json: bool) -> None:
+    if as_json:
+        raise UsageError("--html and --json are both given", fix="leave one out")
+    if html.suffix.lower() not in (".html", ".htm"):  # a run's folder or its records may be meant
+        raise UsageError(f"--html {html}: a page's name ends in .html", fix="write it as --html report.html")
+
+
+def _records(runs: Sequence[Path], metrics: Sequence[str], *, needed: bool) -> Found:
+    """The records of runs, and of those below folders."""
     from i2i_forge.evaluation.records import FILE, read
+    from i2i_forge.html_report.find import DEPTHS, natural
 
-    files = [run / FILE if run.is_dir() else run for run in runs]
-    if not runs:
-        files = sorted(file for depth in (".", "*", "*/*") for file in Path().glob(f"{depth}/{FILE}"))
-    if not files:
-        raise DataError(f"there is no {FILE} here", fix="measure a run first: forge eval RUN --metric lpips-diversity")
+    files: dict[Path, None] = {}
+    for run in runs:
+        below = sorted((file for depth in DEPTHS for file in run.glob(f"{depth}/{FILE}")), key=natural)
+        files |= dict.fromkeys(below if run.is_dir() else [run])
+    if not files and needed:
+        raise DataError(
+            f"there is no {FILE} in {', '.join(map(str, runs))}",
+            fix="measure a run first: forge eval RUN --metric lpips-diversity",
+        )
     records = [(record, file.parent) for file in files for record in read(file)]
-    kept = [(record, folder) for record, folder in records if not metrics or record.metric in metrics]
-    if not kept:
+    wanted = {name.replace("-", "_") for name in metrics}
+    kept = [(record, folder) for record, folder in records if not wanted or record.metric in wanted]
+    if not kept and (records or needed):
         there = ", ".join(sorted({record.metric for record, _ in records})) or "nothing"
-        raise UsageError(f"no record is of {', '.join(sorted(metrics))}", fix=f"there is: {there}")
+        raise UsageError(f"no record is of {', '.join(sorted(wanted)) or 'anything'}", fix=f"there is: {there}")
     return kept
 
 
-def _labels(records: Sequence[Record]) -> dict[Any, str]:
-    """Row -> its name, with more of what it is where names repeat."""
-    from i2i_forge.evaluation.comparison import row_key
-
-    keys = list(dict.fromkeys(row_key(record) for record in records))
-    labels = {}
-    for key in keys:
-        name, weights, step, route, data = key
-        twins = [other for other in keys if other[0] == name and other != key]
-        more = [f"step {step}" if step is not None and any(o[2] != step for o in twins) else "",
-                str(route) if any(o[3] != route for o in twins) else "",
-                str(data) if any(o[4] != data for o in twins) else ""]  # fmt: skip
-        if twins and not any(more):
-            more = [str(weights)[:6]]
-        labels[key] = " ".join([str(name), *filter(None, more)])
-    return labels
-
-
-def _baseline(wanted: str | None, rows: Sequence[Any], labels: dict[Any, str]) -> Any:
+def _baseline(wanted: str | None, labels: dict[Any, str]) -> Any:
     if wanted is None:
         return None
-    found = [row for row in rows if wanted in (labels[row], row[0])]
+    found = [row for row, label in labels.items() if wanted in (label, row[0])]
     if len(found) != 1:
         raise UsageError(
-            f"--baseline {wanted}: {len(found)} rows are called so", fix=f"one of: {', '.join(labels.values())}"
+            f"--baseline {wanted}: {len(found)} rows are called so",
+            fix=f"one of: {', '.join(labels.values()) or 'none'}",
         )
     return found[0]
 
 
-def _print(table: Sequence[Column], rows: Sequence[Any], labels: dict[Any, str], base: Any) -> None:
+def _print(shown: MetricTable) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
-    from i2i_forge.cli.evaluate import interval_text, value_text
-
-    shown = Table("", *(_heading(column.example) for column in table), show_lines=True)
-    for row in rows:
-        cells = []
-        for column in table:
-            record = column.cells[row][0] if row in column.cells else None
-            cells.append("" if record is None else "\n".join(
-                filter(None, (value_text(record), interval_text(record), _difference(column, row, base)))))  # fmt: skip
-        shown.add_row(labels[row], *cells)
-    console().print(shown)
-    notes: dict[str, list[str]] = {}
-    for column in table:
-        for row, (record, _) in column.cells.items():
-            for text in record.warnings:
-                notes.setdefault(f"{record.metric}: {text}", []).append(labels[row])
-    for text, names in notes.items():
-        click.echo(f"note: {text}" + ("" if len(set(names)) == len(rows) else f" ({', '.join(dict.fromkeys(names))})"))
+    table = Table("", *(escape("\n".join(heading)) for heading in shown.headings), show_lines=True)
+    for name, cells in shown.rows:
+        table.add_row(escape("\n".join(name)), *(escape("\n".join(cell)) for cell in cells))
+    console().print(table)
+    for text in shown.notes:
+        click.echo(f"note: {text}")
 
 
-def _heading(record: Record) -> str:
-    arrow = "↑" if record.direction == "up" else "↓"
-    real = f", {record.n.real} real" if record.n.real else ""
-    return (f"{record.metric} {arrow}\n{record.protocol}\n{record.n.inputs} x {record.n.outputs_per_input}{real}\n"
-            f"{record.backbone.id}")  # fmt: skip
-
-
-def _difference(column: Column, row: Any, base: Any) -> str:
-    from i2i_forge.evaluation.comparison import difference
-
-    if base is None or row == base or base not in column.cells:
-        return ""
-    found = difference(column, row, base)
-    if found is None:
-        return f"{column.cells[row][0].value - column.cells[base][0].value:+.4f} (not paired)"
-    gap, (low, high) = found
-    return f"{gap:+.4f} ({low:+.4f} to {high:+.4f})"
-
-
-def _facts(column: Column, rows: Sequence[Any], labels: dict[Any, str], base: Any) -> dict[str, Any]:
+def _facts(column: Column, labels: dict[Any, str], base: Any) -> dict[str, Any]:
     from i2i_forge.evaluation.comparison import difference
 
     cells = {}
-    for row in rows:
+    for row, label in labels.items():
         if row not in column.cells:
             continue
-        record = column.cells[row][0]
-        cells[labels[row]] = record.model_dump(mode="json", exclude_none=True)
+        cells[label] = column.cells[row][0].model_dump(mode="json", exclude_none=True)
         if base is not None and row != base and base in column.cells:
-            cells[labels[row]]["difference"] = difference(column, row, base)
+            cells[label]["difference"] = difference(column, row, base)
     return {"metric": column.example.metric, "protocol": column.example.protocol, "rows": cells}

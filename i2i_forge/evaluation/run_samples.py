@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,15 +30,18 @@ class RunSamples(Samples):
         route: the direction.
         device: where the images go.
         name: what records call the run; by default its recipe's name.
+        data: options of the data set that are others than in training.
     """
 
     def __init__(
-        self, translator: Translator, catalog: Catalog, route: str, device: torch.device, name: str = ""
-    ) -> None:
+        self, translator: Translator, catalog: Catalog, route: str, device: torch.device, *, name: str = "",
+        data: Mapping[str, Any] = {},
+    ) -> None:  # fmt: skip
         spec = translator.recipe.data
+        options = {**spec.options, **data}
         self.translator, self.route, self.device = translator, route, device
         self.latent = translator.latent(route)
-        self.dataset: Dataset = call(catalog.datasets.get(spec.use), spec.options, "data")
+        self.dataset: Dataset = call(catalog.datasets.get(spec.use), options, "data")
         self.domains = translator.trainer.routes[route]
         self._sources: dict[str, Sequence[Source]] = {}
         self.source, self.target = self._holder(self.domains[0], "test"), self._holder(self.domains[1], "test")
@@ -49,7 +52,7 @@ class RunSamples(Samples):
                 "trainer": translator.recipe.trainer, "step": translator.step,
                 "route": route, "weights_sha256": translator.weights_sha256, "styles": "drawn for each input",
             },
-            data={"name": spec.use, "split": "test", "options": spec.options},
+            data={"name": spec.use, "split": "test", "options": options},
             inputs=len(self.source),
             is_deterministic=self.latent is None,
             has=frozenset({"sources", "truths"} if is_paired else {"sources"}),

@@ -219,3 +219,20 @@ def test_two_processes_measure_what_one_does(forge, run):
     for one, two in ((diversity, diversity_of_two), (cis, cis_of_two)):
         assert two.value == pytest.approx(one.value, rel=1e-6)
         assert (two.n, two.data) == (one.n, one.data)
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_measured_on_other_data_than_its_own(forge, run, pix2pix_run, tmp_path):
+    paired = shutil.copytree(pix2pix_run, tmp_path / "runs/pix2pix")
+    structure = ("--metric", "structure", "--inputs", "2", "--samples", "1", "--device", "cpu")
+    assert forge("eval", run, *structure)[0] == 0
+    assert forge("eval", paired, *structure)[0] == 0
+    code, _, err = forge("eval", paired, *structure, "--data", "paired=false")
+    assert code == 0, err
+    (unpaired,), (own, common) = read(run / FILE), read(paired / FILE)
+    assert common.data.list_sha256 == unpaired.data.list_sha256 != own.data.list_sha256
+    assert common.data.options["paired"] is False
+    code, _, err = forge("eval", paired, *structure, "--data", "paired")
+    assert code == 2 and "--data size=128" in err

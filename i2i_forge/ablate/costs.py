@@ -1,0 +1,67 @@
+"""What a row computes: network calls of one step, and what it saves of another's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from i2i_forge.ablate.plans import Variant
+from i2i_forge.build import trace_recipe
+from i2i_forge.errors import RecipeError
+from i2i_forge.recipe import Recipe
+from i2i_forge.registry import Catalog
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one step of a recipe runs.
+
+    Attributes:
+        trainer: whose step it is.
+        calls: network, with domain -> how often it runs forward.
+        tensors: "phase.tensor" of those that are computed.
+    """
+
+    trainer: str
+
+    calls: Mapping[str, int]
+    tensors: frozenset[str]
+
+    @property
+    def total(self) -> int:
+        """Network calls in a step."""
+        return sum(self.calls.values())
+
+    def saved(self, full: Cost) -> dict[str, int]:
+        """Network -> how many calls fewer than in `full`; more are negative. Empty for another method's step."""
+        if self.trainer != full.trainer:
+            return {}
+        names = sorted({*self.calls, *full.calls})
+        gaps = {name: full.calls.get(name, 0) - self.calls.get(name, 0) for name in names}
+        return {name: gap for name, gap in gaps.items() if gap}
+
+    def pruned(self, full: Cost) -> list[str]:
+        """The tensors of `full` that this does not compute. Empty for another method's step."""
+        return sorted(full.tensors - self.tensors) if self.trainer == full.trainer else []
+
+
+def costs_of(variants: Sequence[Variant], catalog: Catalog) -> dict[str, Cost]:
+    """Row -> what a step of it runs. Raises RecipeError when a row's networks do not fit together."""
+    costs = {}
+    for name, recipe in {variant.name: variant.recipe for variant in variants}.items():
+        try:
+            costs[name] = cost_of(recipe, catalog)
+        except (RuntimeError, ValueError) as error:  # torch's, of shapes
+            first = str(error).splitlines()[0]
+            raise RecipeError(
+                f"row '{name}' does not fit together: {first}", fix="leave it out, or change its sizes"
+            ) from error
+    return costs
+
+
+def cost_of(recipe: Recipe, catalog: Catalog) -> Cost:
+    """Traced on tensors without data."""
+    traced = trace_recipe(recipe, catalog)
+    calls = Counter(name for networks in traced.calls.values() for name in networks)
+    return Cost(recipe.trainer, dict(calls), frozenset(f"{phase}.{tensor}" for phase, _, tensor in traced.shapes))

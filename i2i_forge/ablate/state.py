@@ -1,0 +1,101 @@
+"""A study's folder, and how far each run in it is.
+
+    OUT/table.md  table.json  classifier/
+    OUT/<row>/<row>.yaml  seed-0/  seed-0.log        the row's recipe, its runs, what their commands printed
+
+Nothing else is remembered: a run is done when its checkpoint has all steps and its records are of these weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from i2i_forge.ablate.commands import run_folder
+from i2i_forge.ablate.measures import Measures
+from i2i_forge.ablate.plans import Variant
+from i2i_forge.errors import CheckpointError, ForgeError, UsageError
+from i2i_forge.evaluation.records import Record
+from i2i_forge.recipe import Recipe
+from i2i_forge.registry import Catalog
+from i2i_forge.run_folder import RunFolder
+from i2i_forge.translate import load
+
+UNCOUNTED: dict[str, Any] = {"steps": True, "run": True, "data": {"workers"}}  # what changes no number of a run
+
+
+@dataclass
+class State:
+    """A run of the study as it is now.
+
+    Attributes:
+        is_trained: its newest checkpoint verifies and has all steps.
+        records: metric -> what was measured of these weights.
+        failure: why it is not further, after it was tried; "" otherwise.
+    """
+
+    variant: Variant
+    folder: Path
+    is_trained: bool = False
+    records: Mapping[str, list[Record]] = field(default_factory=dict)
+    failure: str = ""
+
+    def unmeasured(self, measures: Measures) -> list[str]:
+        """The metrics that have no record."""
+        return [name for name in measures.asked.metrics if not self.records.get(name)]
+
+
+def write_recipes(variants: Sequence[Variant], out: Path) -> None:
+    """Write each row's recipe.
+
+    Raises:
+        CheckpointError: a run in the folder is of another recipe.
+        UsageError: the folder cannot be written.
+    """
+    for variant in variants:
+        folder = run_folder(out, variant)
+        if RunFolder(folder).resolved.is_file() and not _same(RunFolder(folder).recipe(), variant.recipe):
+            raise CheckpointError(
+                f"{folder} is a run of another recipe than '{variant.name}' is now",
+                fix="choose another folder with --out, or remove that run",
+            )
+    for variant in variants:
+        file = recipe_file(out, variant)
+        text = f"# row '{variant.name}' of a study; each run sets its seed\n{variant.recipe.to_yaml()}"
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        except OSError as error:
+            raise UsageError(f"{file} cannot be written: {error.strerror}", fix="choose another --out") from error
+
+
+def recipe_file(out: Path, variant: Variant) -> Path:
+    """Where the row's recipe is."""
+    return out / variant.name / f"{variant.name}.yaml"
+
+
+def state_of(variant: Variant, out: Path, measures: Measures, catalog: Catalog) -> State:
+    """How far a run is. Raises CheckpointError when it has taken more steps than the study has."""
+    state = State(variant, run_folder(out, variant))
+    try:
+        translator = load(state.folder, catalog=catalog)
+    except CheckpointError:  # none yet; or all damaged, which the training command will say
+        return state
+    if translator.step > variant.recipe.steps:
+        raise CheckpointError(
+            f"{state.folder} has taken {translator.step:,} steps, the study has {variant.recipe.steps:,}",
+            fix=f"use --steps {translator.step}, or another folder with --out",
+        )
+    state.is_trained = translator.step == variant.recipe.steps
+    if state.is_trained:
+        try:
+            state.records = measures.recorded(state.folder, translator)
+        except ForgeError as error:
+            state.failure = error.message
+    return state
+
+
+def _same(there: Recipe, here: Recipe) -> bool:
+    return there.model_dump(exclude=UNCOUNTED) == here.model_dump(exclude=UNCOUNTED)

@@ -1,0 +1,186 @@
+"""forge ablate"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from i2i_forge.ablate.plans import Asked, Plan, Variant
+from i2i_forge.ablate.study_file import find_study, read_study
+from i2i_forge.ablate.variants import FULL, expand, rows_of
+from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json
+from i2i_forge.errors import ForgeError, UsageError
+from i2i_forge.plugins import find_plugins, read_vocabulary
+
+if TYPE_CHECKING:
+    from i2i_forge.ablate.launchers import Launcher
+    from i2i_forge.ablate.table import Table
+    from i2i_forge.registry import Catalog
+    from i2i_forge.vocabulary import Vocabulary
+
+FOLDER = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
+
+
+@click.command("ablate")
+@click.argument("recipe", metavar="RECIPE|STUDY")
+@click.option("--drop", "drops", multiple=True, metavar="PHASE.TERM[+...]",
+              help="A variant without this term, or without several joined by +.")  # fmt: skip
+@click.option("--grid", "grids", multiple=True, metavar="KEY=V,V...",
+              help="Variants with these values; PHASE.TERM.weight is a weight. Several: their product.")  # fmt: skip
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all variants.")
+@click.option("--seeds", type=COUNT, help="Train each with this many seeds  [1]")
+@click.option("--steps", type=COUNT, help="Steps of each run.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Measure this  [lpips-diversity]")
+@click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How, as for forge eval.")
+@click.option("--backbone", "backbones", multiple=True, metavar="[METRIC=]NAME", help="As for forge eval.")
+@click.option("--inputs", type=COUNT, help="Inputs, in place of the protocol's number.")
+@click.option("--samples", type=COUNT, help="Translations of each, in place of the protocol's number.")
+@click.option("--classifier", metavar="DIR", type=FOLDER, help="Of the modes, for the metrics that need one.")
+@click.option("--jobs", default=1, show_default=True, type=COUNT, help="Runs at once.")
+@click.option("--launcher", default="local", show_default=True, type=click.Choice(["local", "slurm"]),
+              help="Here, or as a job array of Slurm (needs i2i-forge[slurm]).")  # fmt: skip
+@click.option("--slurm", "settings", multiple=True, metavar="KEY=VALUE",
+              help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600.")  # fmt: skip
+@click.option("--out", metavar="DIR", type=FOLDER, help="The study's folder  [studies/NAME]")
+@click.option("--dry-run", is_flag=True, help="Say what would run and what it saves, and do nothing.")
+@click.option("--format", "form", default="text", show_default=True, type=click.Choice(["text", "json", "shell"]),
+              help="Of --dry-run; shell: a line for each run, for any scheduler.")  # fmt: skip
+@device_option
+@click.pass_obj
+def command(
+    folders: tuple[Path, ...], /, recipe: str, out: Path | None, device: str, jobs: int, **options: Any
+) -> None:
+    """Train an objective and its variants, measure all alike, and write one table.
+
+    \b
+    forge ablate munit_synthetic --drop generator.style --drop generator.content --seeds 3
+    forge ablate munit_synthetic --grid generator.image.weight=1,10,100 --dry-run
+    forge ablate munit_table1                 a study that comes with i2i_forge, or a study's file
+
+    Each variant has a folder in DIR, which ends with table.md and table.json. The same command again goes on where it
+    was stopped: what is trained and measured is not done twice. A run that fails stops no other.
+    """
+    plugins = find_plugins(folders)
+    complain_about(plugins)
+    plan = _plan(recipe, options, read_vocabulary(plugins))
+    variants = expand(plan, read_vocabulary(plugins))
+    where = out or Path("studies") / plan.name
+    catalog = loaded_host(folders).catalog
+    if options["dry_run"]:
+        _preview(plan, variants, where, device, folders, catalog, options["form"])
+        return
+    launch = _launcher(options, where, jobs)
+    from i2i_forge.ablate.launchers import threads_each
+    from i2i_forge.ablate.running import run_study, stopping_cleanly
+    from i2i_forge.ablate.study import Place
+
+    with stopping_cleanly():
+        place = Place(where, device, folders, threads_each(jobs))
+        table = run_study(plan, variants, place, catalog, launch, note)
+    _print(table)
+    note(f"written to {where}/table.md and table.json")
+    if failed := [f"{row.name} seed {seed}" for row in table.rows for seed in row.failed]:
+        raise ForgeError(
+            f"{len(failed)} of {len(variants)} runs failed: {', '.join(failed[:6])}{' ...' * (len(failed) > 6)}",
+            fix=f"see their logs, {where}/*/seed-*.log; the same command again tries them again",
+        )
+
+
+def _plan(recipe: str, options: dict[str, Any], vocabulary: Vocabulary) -> Plan:
+    """The study of a file or of the command line; the command line's counts and metrics come first."""
+    file = find_study(recipe)
+    if file is None:
+        rows = rows_of(recipe, options["drops"], options["grids"], options["changes"], vocabulary)
+        plan = Plan(Path(recipe).stem, rows, FULL, options["changes"])
+    elif options["drops"] or options["grids"]:
+        raise UsageError(f"{recipe} is a study, with its own variants", fix="leave out --drop and --grid, or edit it")
+    else:
+        plan = read_study(file, changes=options["changes"], vocabulary=vocabulary)
+    asked = plan.asked
+    if options["metrics"]:  # the file's protocols and backbones are of its own metrics
+        asked = Asked(options["metrics"], inputs=asked.inputs, samples=asked.samples, data=asked.data)
+    is_random = "random" in options["backbones"]  # for trying things out: in place of all that has to be got or trained
+    asked = replace(
+        asked,
+        protocols=(*asked.protocols, *options["protocols"]),
+        backbones=options["backbones"] if is_random else (*asked.backbones, *options["backbones"]),
+        **{name: options[name] for name in ("inputs", "samples", "classifier") if options[name]},
+    )
+    more = {name: options[name] for name in ("steps", "seeds") if options[name]}
+    return replace(plan, asked=asked, classifier=None if is_random else plan.classifier, **more)
+
+
+def _preview(
+    plan: Plan, variants: Sequence[Variant], out: Path, device: str, folders: tuple[Path, ...], catalog: Catalog,
+    form: str,
+) -> None:  # fmt: skip
+    from i2i_forge.ablate.costs import costs_of
+    from i2i_forge.ablate.measures import Measures
+    from i2i_forge.ablate.preview import facts, saved_in_words, shell_lines
+
+    measures = Measures(plan.asked, catalog)
+    if form == "shell":
+        asked = measures.asked_for(plan.asked.metrics)
+        if plan.classifier and not asked.classifier:
+            asked = replace(asked, classifier=out / "classifier")
+        click.echo("\n".join(shell_lines(plan, variants, asked, out, device, folders)))
+        return
+    costs = costs_of(variants, catalog)
+    found = facts(variants, costs, plan.baseline)
+    if form == "json":
+        print_json(found)
+        return
+    from rich.table import Column
+    from rich.table import Table as Shown
+    from rich.text import Text
+
+    shown = Shown(
+        Column("variant", overflow="fold"),
+        "recipe and changes",
+        "network calls",
+        f"fewer than '{plan.baseline}'",
+        "not computed",
+    )
+    for fact in found[: len(costs)]:
+        changes = [fact["recipe"], *(f"--set {c}" for c in fact["changes"]), *(f"--drop {d}" for d in fact["drops"])]
+        shown.add_row(*map(Text, (fact["name"], "\n".join(changes), str(fact["network_calls"]),
+                                  saved_in_words(fact), ", ".join(fact["tensors_pruned"]))))  # fmt: skip
+    console().print(shown)
+    measured = ", ".join(f"{metric} {protocol.name}" for metric, protocol in measures.protocols.items())
+    click.echo(f"{len(variants)} runs ({plan.seeds} of each), {variants[0].recipe.steps:,} steps each, in {out}")
+    click.echo(f"measured: {measured}")
+
+
+def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
+    from i2i_forge.ablate.launchers import LocalLauncher
+    from i2i_forge.ablate.slurm import SlurmLauncher
+    from i2i_forge.yaml_source import parse_options
+
+    if options["launcher"] == "local":
+        if options["settings"]:
+            raise UsageError("--slurm goes with --launcher slurm", fix="add it, or leave --slurm out")
+        return LocalLauncher(jobs)
+    settings = parse_options(options["settings"], "--slurm")
+    return SlurmLauncher(out / "slurm", jobs, settings)
+
+
+def _print(table: Table) -> None:
+    from rich.table import Column
+    from rich.table import Table as Shown
+    from rich.text import Text
+
+    from i2i_forge.ablate.layout import cells, remarks
+
+    header, rows = cells(table)
+    first = Column(overflow="fold", min_width=min(40, max(len(row[0]) for row in rows)))
+    shown = Shown(first, *header[1:], title=table.study, title_justify="left", show_lines=True)
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    console().print(shown)
+    for text in remarks(table):
+        click.echo(f"- {text}")

@@ -1,0 +1,50 @@
+"""forge schema"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from i2i_forge.cli.common import complain_about, note
+from i2i_forge.errors import UsageError
+from i2i_forge.plugins import find_plugins
+from i2i_forge.recipe_schema import recipe_schema
+
+
+@click.command("schema")
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write it here.")
+@click.pass_obj
+def command(folders: tuple[Path, ...] | None, out: Path | None) -> None:
+    """Print the JSON Schema of recipes: editors then complete and check them while you type.
+
+    It is made from the plugins that are installed; make it again when they change. In VS Code with the extension
+    "YAML" (redhat.vscode-yaml), or any editor with yaml-language-server: write the schema beside the recipes
+
+    \b
+    forge schema --out recipe.schema.json
+
+    and begin each recipe with the line
+
+    \b
+    # yaml-language-server: $schema=recipe.schema.json
+
+    or set it for a whole folder in .vscode/settings.json:
+
+    \b
+    {"yaml.schemas": {"recipe.schema.json": "recipes/*.yaml"}}
+
+    What the schema cannot say, such as whether a network fits another one, `forge check` does.
+    """
+    plugins = find_plugins(folders or ())
+    complain_about(plugins)
+    text = json.dumps(recipe_schema(plugins), indent=1, ensure_ascii=False)
+    if out is None:
+        click.echo(text)
+        return
+    try:
+        out.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be written: {error.strerror}", fix="choose another --out") from None
+    note(f"begin a recipe beside {out} with the line:\n# yaml-language-server: $schema={out.name}")

@@ -1,0 +1,1 @@
+"""Runs as one HTML file that needs neither network nor scripts: objectives, numbers, samples, curves, environment."""

@@ -1,0 +1,69 @@
+"""The runs of a report: folders of runs, and of studies that hold runs below them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from i2i_forge.errors import DataError
+
+DEPTHS = (".", "*", "*/*")  # RUN; runs/RUN; STUDY/VARIANT/seed-0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run's folder, what it is called in the report, and what it is one repetition of ("" for a run of its own)."""
+
+    folder: Path
+    name: str
+    group: str = ""
+
+    @property
+    def column(self) -> str:
+        """What its repetitions share: the group's name, or its own."""
+        return self.group or self.name
+
+
+def find_runs(paths: Sequence[Path]) -> list[Place]:
+    """The runs at `paths` and up to two folders below each, in the order of a reader, those of a group together.
+
+    A file stands for its folder.
+
+    Raises:
+        DataError: a path does not exist.
+    """
+    folders: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder", fix="name a run's folder, or one with runs")
+        root = path if path.is_dir() else path.parent
+        holds_runs = path.is_dir() and not (path / "resolved.yaml").is_file()
+        depths = DEPTHS if holds_runs else DEPTHS[:1]
+        found = [file.parent for depth in depths for file in root.glob(f"{depth}/resolved.yaml")]
+        for folder in sorted(found, key=natural):
+            folders.setdefault(folder.resolve(), folder)
+    places = [_place(absolute, folder) for absolute, folder in folders.items()]
+    count = Counter(place.name for place in places)
+    places = [_by_path(place) if count[place.name] > 1 else place for place in places]
+    groups = list(dict.fromkeys(place.column for place in places))
+    return sorted(places, key=lambda place: groups.index(place.column))
+
+
+def natural(path: object) -> list[tuple[int, str]]:
+    """A sort key by which seed-2 comes before seed-10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split("([0-9]+)", str(path))]
+
+
+def _place(absolute: Path, folder: Path) -> Place:
+    if absolute.name.startswith("seed-"):
+        group = absolute.parent.name
+        return Place(folder, f"{group}/{absolute.name}", group)
+    return Place(folder, absolute.name)
+
+
+def _by_path(place: Place) -> Place:
+    """The place under its path, for two of one name."""
+    return replace(place, name=str(place.folder), group=str(place.folder.parent) if place.group else "")

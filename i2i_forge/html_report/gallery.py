@@ -1,0 +1,43 @@
+"""Grids of samples as pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from i2i_forge.html_report.markup import Html, join, tag
+from i2i_forge.html_report.run_report import RunReport
+from i2i_forge.html_report.samples import Sheet
+
+
+def gallery(runs: Sequence[RunReport], width: int) -> Html:
+    """The grids of some runs, each at most `width` pixels wide: those of one route, or of one run, side by side."""
+    routes = dict.fromkeys(route for run in runs for route in run.sheets)
+    rows = [[_figure(run.place.name, r, run.sheets[r], width) for run in runs if r in run.sheets] for r in routes]
+    if len(runs) == 1:
+        rows = [[shown for row in rows for shown in row]]
+    return join(tag("div", *row, class_="sheets") for row in rows)
+
+
+def _figure(name: str, route: str, shown: Sheet, width: int) -> Html:
+    caption = tag("figcaption", tag("b", name), f" {route}, step {shown.step:,}")
+    try:
+        source = _data_uri(shown.picture, width)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        return tag("figure", tag("p", f"The picture cannot be read: {error}", class_="note"), caption)
+    picture = tag("img", src=source, alt=f"Samples of {name}, {route}, step {shown.step}")
+    return tag("figure", tag("div", picture, class_="scroll sheet", tabindex=0), caption)
+
+
+def _data_uri(picture: Path | Image.Image, width: int) -> str:
+    with Image.open(picture) if isinstance(picture, Path) else picture as opened:
+        image = opened.convert("RGB")
+    if image.width > width:
+        image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
+    content = io.BytesIO()
+    image.save(content, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()

@@ -1,0 +1,126 @@
+"""What a report says of one run, read from its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from i2i_forge.build import trace_recipe
+from i2i_forge.errors import ForgeError
+from i2i_forge.html_report.find import Place
+from i2i_forge.html_report.samples import Sheet, make_sheets, newest_sheets
+from i2i_forge.recipe import Recipe
+from i2i_forge.registry import Catalog
+from i2i_forge.run_folder import RunFolder
+from i2i_forge.trace import Trace
+
+T = TypeVar("T")
+Points = list[tuple[float, float]]  # step, value
+
+
+@dataclass(eq=False)
+class RunReport:
+    """A run as the report shows it.
+
+    Attributes:
+        place: its folder, name and group.
+        recipe: what it was trained with.
+        written: recipe.yaml as its author wrote it; "" where there is none.
+        environment: env.json.
+        curves: "phase/term/route" and "steps_per_second" -> the points that were recorded.
+        sheets: route -> a grid of samples.
+        trace: what a step computes; None where that cannot be told.
+        notes: what is missing, and why.
+    """
+
+    place: Place
+    recipe: Recipe
+    written: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, Points] = field(default_factory=dict)
+    sheets: dict[str, Sheet] = field(default_factory=dict)
+    trace: Trace | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """The last step that was recorded."""
+        return int(max((points[-1][0] for points in self.curves.values()), default=0))
+
+    @property
+    def terms(self) -> dict[str, Points]:
+        """The curves that are terms of the objective."""
+        return {name: points for name, points in self.curves.items() if name.count("/") == 2}
+
+    @property
+    def routes(self) -> list[str]:
+        """The routes that its terms are summed over."""
+        known = self.trace.terms if self.trace else self.terms
+        return list(dict.fromkeys(name.split("/")[2] for name in known))
+
+    @property
+    def speed(self) -> float | None:
+        """The median of the recorded steps per second."""
+        points = self.curves.get("steps_per_second", [])
+        return statistics.median(value for _, value in points) if points else None
+
+
+def read_run(place: Place, catalog: Catalog) -> RunReport:
+    """Read a run's folder. What cannot be read beside the recipe becomes a note.
+
+    Raises:
+        ForgeError: the folder holds no run, or its recipe cannot be read.
+    """
+    folder = RunFolder.open(place.folder)
+    run = RunReport(place, folder.recipe())
+    run.written = _text(folder.path / "recipe.yaml")
+    run.environment = _mapping(_text(folder.path / "env.json"))
+    run.curves = _curves(_text(folder.metrics))
+    run.sheets = newest_sheets(folder.samples)
+    if not run.sheets:
+        run.sheets = _tried(run, "no samples", partial(make_sheets, folder.path, catalog)) or {}
+    run.trace = _tried(run, "what a step computes is not known", partial(trace_recipe, run.recipe, catalog))
+    return run
+
+
+def _tried(run: RunReport, what: str, compute: Callable[[], T]) -> T | None:
+    """A value, or None and a note: code of plugins runs here, and no report should fail for it."""
+    try:
+        return compute()
+    except ForgeError as error:
+        run.notes.append(f"{what}: {error.message}")
+    except Exception as error:
+        run.notes.append(f"{what}: {type(error).__name__}: {error}")
+    return None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _curves(text: str) -> dict[str, Points]:
+    """The numbers of metrics.jsonl by name; a line that a kill has cut off is left out."""
+    curves: dict[str, Points] = {}
+    for entry in map(_mapping, text.splitlines()):
+        step = entry.pop("step", None)
+        for name, value in entry.items():
+            if isinstance(step, int) and isinstance(value, int | float) and math.isfinite(value):
+                curves.setdefault(name, []).append((step, value))
+    return curves

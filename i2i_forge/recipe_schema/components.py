@@ -1,0 +1,105 @@
+"""`{use: name, option: value}` as JSON Schema: the options follow the component that `use` names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from i2i_forge.recipe_schema.options import Schema, option_schemas, or_null
+from i2i_forge.vocabulary import Component, Vocabulary
+
+NO_SUCH_KEY: Schema = {"type": "null", "errorMessage": "There is no such key; only `~` may stand here."}
+
+
+def component_schema(
+    vocabulary: Vocabulary, files: Mapping[str, Path | None], kind: str, own: Schema, others: Schema = NO_SUCH_KEY
+) -> Schema:
+    """The mapping of one component.
+
+    Args:
+        vocabulary: the components there are.
+        files: the plugins' files by name.
+        kind: a registry, "encoders".
+        own: the keys of the framework beside `use`, with their schemas.
+        others: the schema of all other keys.
+    """
+    options = [(c, option_schemas(c, files.get(c.plugin))) for c in _of(vocabulary, kind)]
+    cases = [
+        _case(
+            {"properties": {"use": {"enum": called(vocabulary, component)}}, "required": ["use"]},
+            own | _or_other(schemas, others),
+            others if component.options is not None else {},
+        )
+        for component, schemas in options
+    ]
+    known = vocabulary.complete and all(component.options is not None for component, _ in options)
+    any_of_them = _or_other(_together(schemas for _, schemas in options), others)
+    partial = _case({"not": {"required": ["use"]}}, own | any_of_them, others if known else {})
+    return {
+        "type": ["object", "null"],
+        "properties": {"use": or_null(names_schema(vocabulary, kind)), **own},
+        "allOf": [*cases, partial],
+    }
+
+
+def names_schema(vocabulary: Vocabulary, kind: str) -> Schema:
+    """The names of a kind, each with what it is; any text where a plugin's names cannot be read."""
+    names: list[Schema] = [
+        {"const": name, "description": component.summary} if component.summary else {"const": name}
+        for component in _of(vocabulary, kind)
+        for name in called(vocabulary, component)[:1]
+    ]
+    further = [name for component in _of(vocabulary, kind) for name in called(vocabulary, component)[1:]]
+    return {"anyOf": [*names, {"enum": further} if vocabulary.complete else {"type": "string"}]}
+
+
+def called(vocabulary: Vocabulary, component: Component) -> list[str]:
+    """How a recipe may name a component: `plugin:name` always, the bare name where no other plugin brings it."""
+    full = f"{component.plugin}:{component.name}"
+    return [component.name, full] if len(vocabulary.find(component.kind, component.name)) == 1 else [full]
+
+
+def required_options(vocabulary: Vocabulary, kind: str) -> list[Schema]:
+    """For each component that cannot do without some options: if it is used, they are there."""
+    return [
+        {
+            "if": {"properties": {"use": {"enum": called(vocabulary, component)}}, "required": ["use"]},
+            "then": {"required": required},
+        }
+        for component in _of(vocabulary, kind)
+        if (required := [option.name for option in component.options or () if option.default is None])
+    ]
+
+
+def _of(vocabulary: Vocabulary, kind: str) -> list[Component]:
+    return sorted((c for c in vocabulary.components if c.kind == kind), key=lambda c: (c.name, c.plugin))
+
+
+def _case(condition: Schema, options: Mapping[str, Schema], others: Schema) -> Schema:
+    return {"if": condition, "then": {"properties": {"use": {}, **options}, "additionalProperties": others}}
+
+
+def _or_other(schemas: Mapping[str, Schema], others: Schema) -> dict[str, Schema]:
+    """The options; where there may be other mappings, one with `use` is such a one, whatever its name."""
+    if others is NO_SUCH_KEY:
+        return dict(schemas)
+    is_other: Schema = {"type": "object", "required": ["use"]}
+    return {
+        name: {key: schema[key] for key in ("description", "default") if key in schema}
+        | {"if": is_other, "then": others, "else": schema}
+        for name, schema in schemas.items()
+    }
+
+
+def _together(each: Iterable[dict[str, Schema]]) -> dict[str, Schema]:
+    """The options of several components: what fits any of those that have it."""
+    found: dict[str, dict[str, Schema]] = {}
+    for options in each:
+        for name, schema in options.items():
+            bare = {key: value for key, value in schema.items() if key not in ("default", "description")}
+            found.setdefault(name, {})[json.dumps(bare, sort_keys=True)] = bare
+    return {
+        name: next(iter(either.values())) if len(either) == 1 else {"anyOf": list(either.values())}
+        for name, either in sorted(found.items())
+    }

@@ -1,0 +1,91 @@
+"""Promises of a plugin as a whole: it is found, its hooks are right, and importing it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from i2i_forge.plugins import Host, Plugin
+from i2i_forge.testing.recipes import recipe_problems
+
+TIMEOUT = 120  # seconds
+PROBE = """\
+import json, os, random, sys
+out = os.dup(1); os.dup2(2, 1)  # what plugins print must not mix with the answer
+import kornia, numpy, torch, torchvision, i2i_forge.build
+from pathlib import Path
+from i2i_forge.plugins import Host, Plugin, load_plugin
+STATE = {
+    "torch's default dtype": torch.get_default_dtype, "torch's default device": torch.get_default_device,
+    "torch's random state": lambda: torch.get_rng_state().tolist(),
+    "numpy's random state": lambda: str(numpy.random.get_state()),
+    "Python's random state": random.getstate, "whether gradients are computed": torch.is_grad_enabled,
+    "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled,
+    "torch.backends.cudnn.benchmark": lambda: torch.backends.cudnn.benchmark,
+    "torch.backends.cudnn.deterministic": lambda: torch.backends.cudnn.deterministic,
+    "the precision of float32 products": torch.get_float32_matmul_precision,
+    "the number of torch's threads": torch.get_num_threads, "the working directory": os.getcwd,
+}
+for name, module, file in json.loads(sys.argv[1]):
+    sys.stderr.write("\\0"); sys.stderr.flush()
+    before = {what: read() for what, read in STATE.items()}
+    plugin = Plugin(name, module, Path(file) if file else None, "", "")
+    load_plugin(plugin, Host([]))
+    changed = [what for what, read in STATE.items() if read() != before[what]]
+    os.write(out, json.dumps([name, plugin.reason if plugin.status != "ok" else "", changed]).encode() + b"\\n")
+"""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A plugin as a whole.
+
+    Attributes:
+        plugin: it may be set aside.
+        host: that has loaded it.
+        importing: what `import_problems` found.
+    """
+
+    plugin: Plugin
+    host: Host
+    importing: Sequence[str] = ()
+
+
+def usable(loaded: Loaded) -> Iterator[str]:
+    """It is found, its hooks are right, and importing it prints and changes nothing."""
+    yield from loaded.importing
+    if loaded.plugin.status != "ok" and not loaded.importing:
+        yield f"it is set aside: {loaded.plugin.reason}"
+
+
+def recipes(loaded: Loaded) -> Iterator[str]:
+    """The recipes that come with it have no mistakes."""
+    yield from recipe_problems(loaded.plugin, loaded.host)
+
+
+def import_problems(plugins: Sequence[Plugin]) -> dict[str, list[str]]:
+    """What happens when plugins are imported in a process of their own: name -> problems.
+
+    Those after one that ends Python or hangs are not tried.
+    """
+    asked = json.dumps([[p.name, p.module, str(p.file) if p.file else ""] for p in plugins])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", PROBE, asked]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False, env=environment)
+        output, said, ending = done.stdout, done.stderr, f"importing it ends Python (exit code {done.returncode})"
+    except subprocess.TimeoutExpired as error:
+        output, said, ending = error.stdout or b"", error.stderr or b"", f"importing it hangs (waited {TIMEOUT} s)"
+    lines = [json.loads(line) for line in output.splitlines()]
+    printed = dict(zip((p.name for p in plugins), said.decode(errors="replace").split("\0")[1:], strict=False))
+    problems = {plugin.name: [ending] for plugin in plugins[len(lines) :][:1]}
+    for name, reason, changed in lines:
+        problems[name] = [f"importing it changes {what}" for what in changed]
+        problems[name] += [f"it cannot be loaded: {reason}"] if reason else []
+        if text := printed.get(name, "").strip():
+            problems[name].append(f"importing it prints: {text.splitlines()[0][:80]}")
+    return problems

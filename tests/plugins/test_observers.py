@@ -1,0 +1,162 @@
+"""TensorBoard and Weights & Biases watch a run that asks for them, and never cost one."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from i2i_forge import checkpoint
+from i2i_forge.errors import DivergedError, PluginError
+from i2i_forge.plugins import load_plugins
+from i2i_forge.recipe import read_recipe
+from i2i_forge.run import Run
+
+TINY = (
+    "data.count=3", "data.test_count=1", "data.batch=1", "data.workers=0", "run.log_every=2", "run.sample_every=2",
+    "run.sample_inputs=1", "run.sample_styles=1", "networks.content_encoder.width=4",
+    "networks.content_encoder.blocks=1", "networks.style_encoder.width=4", "networks.decoder.width=4",
+    "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8", "networks.discriminator.width=4",
+    "networks.discriminator.scales=1", "networks.discriminator.layers=2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def host():
+    return load_plugins()
+
+
+class Notes:
+    def __init__(self):
+        self.texts = []
+
+    def start(self, done, steps): ...
+    def step(self, done, entry): ...
+    def stop(self): ...
+    def note(self, text):
+        self.texts.append(text)
+
+
+def train(host, folder, steps, *observers, progress=None):
+    changes = [*TINY, f"steps={steps}", f"run.observers=[{', '.join(observers)}]"]
+    run = Run(read_recipe("munit_synthetic", set=changes), host, folder, progress=progress)
+    run.train()
+    return checkpoint.digest(run.trainer)
+
+
+def written(folder):
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return events
+
+
+def test_tensorboard_has_losses_samples_and_the_recipe_and_changes_nothing(host, tmp_path):
+    watched = train(host, tmp_path / "watched", 3, "tensorboard")
+    assert watched == train(host, tmp_path / "alone", 3)
+    events = written(tmp_path / "watched")
+    assert [event.step for event in events.Scalars("generator/gan/ab")] == [2, 3]
+    assert [event.step for event in events.Images("samples/ab")] == [0, 2, 3]
+    assert b"trainer: munit" in events.Tensors("recipe/text_summary")[0].tensor_proto.string_val[0]
+    assert not (tmp_path / "alone" / "tensorboard").exists()
+
+
+def test_tensorboard_goes_on_where_the_run_does(host, tmp_path):
+    train(host, tmp_path, 2, "tensorboard")
+    train(host, tmp_path, 4, "tensorboard")
+    events = written(tmp_path)
+    assert [event.step for event in events.Scalars("generator/gan/ab")] == [2, 4]
+    assert [event.step for event in events.Images("samples/ba")] == [0, 2, 4]
+
+
+class FakeWandb(ModuleType):
+    """Remembers what `wandb` was asked for."""
+
+    def __init__(self):
+        super().__init__("wandb")
+        self.__spec__ = object()
+        self.starts, self.logged, self.finished = [], [], 0
+
+    def init(self, **settings):
+        self.starts.append(settings)
+        return self
+
+    def log(self, values, step):
+        self.logged.append((step, sorted(values)))
+
+    def finish(self):
+        self.finished += 1
+
+    def Image(self, file):
+        assert file.endswith(".png")
+        return file
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    for name in ("WANDB_MODE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    return fake
+
+
+def test_wandb_is_offline_and_a_resumed_run_keeps_its_number(host, wandb, tmp_path, monkeypatch):
+    train(host, tmp_path, 2, "wandb")
+    (start,) = wandb.starts
+    assert (start["mode"], start["project"], start["dir"]) == ("offline", "i2i_forge", str(tmp_path))
+    assert start["config"]["trainer"] == "munit" and start["config"]["steps"] == 2
+    images = ["samples/ab", "samples/ba"]
+    assert (0, images) in wandb.logged and (2, images) in wandb.logged and wandb.finished == 1
+    assert [step for step, names in wandb.logged if "generator/gan/ab" in names] == [2]
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_PROJECT", "shoes")
+    train(host, tmp_path, 3, "wandb")
+    again = wandb.starts[1]
+    assert (again["mode"], again["project"], again["resume"]) == ("online", "shoes", "allow")
+    assert again["id"] == start["id"] and wandb.finished == 2
+
+
+def test_nothing_is_imported_for_a_run_that_asks_for_no_observer(host, wandb, tmp_path):
+    train(host, tmp_path, 1)
+    assert wandb.starts == wandb.logged == [] and wandb.finished == 0
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_one_that_is_not_installed_says_so_and_the_run_goes_on(host, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("importlib.util.find_spec", lambda wanted, *_: None)
+    notes = Notes()
+    train(host, tmp_path, 1, name, progress=notes)
+    (note,) = [text for text in notes.texts if name in text]
+    assert f"plugin '{name}' failed in run_started" in note and f"pip install {name}" in note
+
+
+def test_one_that_fails_later_does_not_cost_the_run(host, wandb, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(wandb, "log", full)
+    notes = Notes()
+    assert train(host, tmp_path / "run", 2, "wandb", progress=notes) == train(host, tmp_path / "alone", 2)
+    assert len([text for text in notes.texts if "disk full" in text]) == 1
+
+
+def test_an_observer_is_told_when_a_run_fails(host, wandb, tmp_path, monkeypatch):
+    def diverged(*_):
+        raise DivergedError("generator/gan is nan")
+
+    monkeypatch.setattr("i2i_forge.trainer.Trainer.step", diverged)
+    with pytest.raises(DivergedError):
+        train(host, tmp_path, 1, "wandb")
+    assert wandb.finished == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("tensorbord", "did you mean 'tensorboard'"), ("munit", "there is no observer 'munit'"),
+     ("bad", r"plugin 'bad' cannot be used: ValueError: no luck")],
+)  # fmt: skip
+def test_an_observer_that_cannot_watch_is_an_error_before_the_first_step(tmp_path, name, part):
+    (tmp_path / "bad.py").write_text("raise ValueError('no luck')")
+    with pytest.raises(PluginError, match=part):
+        train(load_plugins([tmp_path]), tmp_path / "run", 1, name)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,153 @@
+"""Broken plugins of every kind at once: nothing that does not need them is stopped, and what needs one names it."""
+
+import json
+import sys
+
+import pytest
+
+from i2i_forge.cli import main
+
+LOSS = """
+from i2i_forge import hookimpl
+
+def {loss}(input, target):
+    "A loss."
+    return (input - target).abs().mean()
+
+@hookimpl
+def register_components(catalog):
+    catalog.losses.add("{loss}", {loss})
+"""
+HOOK = """
+@hookimpl
+def {hook}({arguments}):
+    raise ValueError("in a hook")
+"""
+BROKEN = {  # plugin -> what is added to its source, before or behind the loss of its name + "_loss"
+    "imports": ("raise ImportError('no luck')\n", ""),
+    "lacks": ("import a_package_that_is_not_there\n", ""),
+    "syntax": ("", "def (:\n"),
+    "exits": ("raise SystemExit(3)\n", ""),
+    "interrupts": ("", "\n    raise SystemExit('in register_components')\n"),
+    "misspelt": ("", HOOK.format(hook="run_start", arguments="run, step")),
+    "argument": ("", HOOK.format(hook="step_finished", arguments="run, steps")),
+    "unmarked": ("", "\ndef run_started(run, step): ...\n"),
+    "old": ("FORGE_API = 0\n", ""),
+    "new": ("FORGE_API = 2\n", ""),
+    "twin": ("", ""),  # the same plugin in another folder
+}
+WORKS = {
+    "slow": ("import time\ntime.sleep(0.2)\n", ""),
+    "prints": ("print('noise')\nimport os\nos.write(2, b'more noise')\n", ""),
+    "prints_later": ("", HOOK.format(hook="step_finished", arguments="step").replace("raise ValueError", "print")),
+    "quits": ("", HOOK.format(hook="step_finished", arguments="step").replace("ValueError", "SystemExit")),
+    "raises_first": ("", HOOK.format(hook="run_started", arguments="run, step")),
+    "raises_later": ("", HOOK.format(hook="step_finished", arguments="run, step, report")),
+    "raises_last": ("", HOOK.format(hook="run_stopped", arguments="run")),
+    "clash_a": ("", ""),
+    "clash_b": ("", ""),
+}
+BEFORE_IMPORT = {"lacks", "syntax", "misspelt", "argument", "unmarked", "old", "new", "twin"}
+
+
+def source(name, folder):
+    before, behind = (BROKEN | WORKS)[name]
+    loss = "clash_loss" if name.startswith("clash") else f"{name}_loss"
+    canary = f"open({str(folder / f'{name}.imported')!r}, 'w').close()\n"
+    return canary + before + LOSS.format(loss=loss) + behind
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """`--plugins` for two folders that hold one of each kind."""
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    for name in [*BROKEN, *WORKS]:
+        (one / f"{name}.py").write_text(source(name, one))
+    (two / "twin.py").write_text(source("twin", one))
+    return ["--plugins", str(one), "--plugins", str(two)], one
+
+
+@pytest.fixture
+def forge(folders, capfd):
+    """Runs a command with all of them: (exit code, stdout, stderr, which were imported)."""
+    options, folder = folders
+
+    def call(*arguments):
+        for canary in folder.glob("*.imported"):
+            canary.unlink()
+        for module in [name for name in sys.modules if name.startswith("i2i_forge_local_")]:
+            del sys.modules[module]
+        with pytest.raises(SystemExit) as ended:
+            main([*options, *map(str, arguments)])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err and "this is unexpected" not in err
+        return ended.value.code, out, err, {file.stem for file in folder.glob("*.imported")}
+
+    return call
+
+
+def use(loss):
+    return f"phases.generator.minimize.image=10 * {loss}(reconstruction, source)"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["train", "--help"], ["recipes"], ["show", "munit_synthetic"], ["schema"],
+     ["check", "munit_synthetic", "--no-step"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_reads_only_is_not_stopped_and_imports_none(forge, arguments):
+    code, out, _, imported = forge(*arguments)
+    assert code == 0 and out and imported == set()
+
+
+def test_a_run_goes_through_and_names_each_that_failed(forge, tmp_path):
+    small = ["data.count=2", "data.test_count=1", "data.batch=1", "data.workers=0", "run.sample_inputs=1",
+             "networks.content_encoder.width=4", "networks.style_encoder.width=4", "networks.decoder.width=4",
+             "networks.decoder.mlp_dim=8", "networks.discriminator.width=4"]  # fmt: skip
+    changes = [part for change in small for part in ("--set", change)]
+    code, out, err, imported = forge("train", "munit_synthetic", "--run", tmp_path / "run", "--steps", 2, *changes)
+    assert code == 0 and "2 steps done" in out and "noise" not in out and "in a hook" not in out
+    assert imported == ({*BROKEN} - BEFORE_IMPORT) | {*WORKS}
+    for name in BROKEN:
+        assert f"warning: plugin '{name}' is set aside" in err
+    failed = {"raises_first": "run_started", "raises_later": "step_finished", "quits": "step_finished",
+              "raises_last": "run_stopped"}  # fmt: skip
+    for name, hook in failed.items():
+        assert err.count(f"plugin '{name}' failed in {hook} and is not called again") == 1
+    recorded = json.loads((tmp_path / "run" / "env.json").read_text())["plugins"]
+    assert {*WORKS} <= set(recorded) and not {*BROKEN} & set(recorded)
+
+
+def test_forge_plugins_shows_all(forge):
+    code, out, _, _ = forge("plugins", "--json")
+    status = {fact["name"]: (fact["status"], fact["reason"]) for fact in json.loads(out)}
+    assert code == 0
+    for name in BROKEN:
+        assert status[name][0] == ("skipped" if name in ("old", "new") else "broken") and status[name][1]
+    assert {status[name] for name in WORKS} == {("ok", "")}
+
+
+@pytest.mark.parametrize("name", sorted({*BROKEN} - {"syntax"}))
+def test_a_recipe_that_needs_a_broken_one_is_refused_with_both_names(forge, name):
+    code, out, err, _ = forge("check", "munit_synthetic", "--set", use(f"{name}_loss"))
+    said = err[err.index("error:") :]
+    assert (code, out) == (6, "") and f"'{name}_loss'" in said and f"plugin '{name}'" in said
+
+
+def test_what_cannot_be_read_is_at_least_named_beside_the_recipe_that_needs_it(forge):
+    code, out, err, _ = forge("check", "munit_synthetic", "--set", use("syntax_loss"))
+    assert (code, out) == (3, "") and "plugin 'syntax' is set aside: SyntaxError" in err and "'syntax_loss'" in err
+
+
+def test_a_name_that_two_bring_is_refused_with_both_unless_it_says_whose(forge):
+    code, _, err, _ = forge("check", "munit_synthetic", "--set", use("clash_loss"))
+    assert code == 6 and "clash_a:clash_loss or clash_b:clash_loss" in err
+    code, out, _, _ = forge("check", "munit_synthetic", "--set", use("clash_b.clash_loss"))
+    assert code == 0 and "no mistakes" in out
+
+
+@pytest.mark.parametrize("name", ["slow", "prints", "raises_first"])
+def test_what_is_only_odd_can_be_used(forge, name):
+    code, out, _, _ = forge("check", "munit_synthetic", "--set", use(f"{name}_loss"), "--json")
+    assert code == 0 and json.loads(out)["ok"]

@@ -1,0 +1,27 @@
+"""A component of a test as the kit gets it."""
+
+import pytest
+
+from i2i_forge.plugins import Plugin, load_plugins
+from i2i_forge.testing.example import example_of
+from i2i_forge.testing.kit import check_component
+from i2i_forge.testing.subject import Subject
+from i2i_forge.vocabulary import Component
+
+
+@pytest.fixture(scope="session")
+def host():
+    return load_plugins()
+
+
+@pytest.fixture
+def failures(host):
+    """Kind, component, CHECKS entry -> {check: its problems in one text}, for the checks that fail."""
+
+    def tried(kind, component, **said):
+        described = Component(kind, "mine", "mine", "mine", options=(), roles={}, routes={}, tensors=frozenset())
+        plugin = Plugin("mine", "mine", None, "mine", "", status="ok", provides=[described])
+        subject = Subject(kind, "mine", component, plugin, host, example_of(kind, "mine", {"mine": said}))
+        return {result.check: "\n".join(result.problems) for result in check_component(subject) if result.problems}
+
+    return tried
