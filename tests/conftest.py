@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+collect_ignore = ["external_plugin"]  # a package of its own, which test_external_plugin.py installs
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path_factory):
