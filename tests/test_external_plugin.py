@@ -153,9 +153,13 @@ def test_it_learns_shoes(installed, forge):
 # ---- the wheel, in an environment of its own -------------------------------------------------------------------------
 
 
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+OFFLINE = ("--no-deps", "--no-index", "--no-build-isolation")
+
+
 def environment_in(folder):
     """The Python of a new environment, which sees the packages of this one."""
-    run(sys.executable, "-m", "venv", folder)
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "beside.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     return folder / "bin" / "python"
@@ -167,10 +171,9 @@ def environment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("environment")
     python = environment_in(folder / "venv")
     shutil.copytree(PACKAGE, folder / "source")
-    offline = ("--no-deps", "--no-index", "--disable-pip-version-check")
-    run(python, "-m", "pip", "wheel", *offline, "--no-build-isolation", "--wheel-dir", folder, folder / "source")
+    run(*PIP, "wheel", *OFFLINE, "--wheel-dir", folder, folder / "source")
     (wheel,) = folder.glob("forge_bridge-1.0.0-*.whl")
-    run(python, "-m", "pip", "install", *offline, wheel)
+    run(*PIP, "--python", python, "install", *OFFLINE, wheel)
     return python
 
 

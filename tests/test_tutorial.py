@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_external_plugin import PACKAGE, announce, environment_in, forget, run
+from test_external_plugin import OFFLINE, PACKAGE, PIP, announce, environment_in, forget, run
 
 from i2i_forge import hookspecs
-from i2i_forge.cli import COMMANDS, main
+from i2i_forge.cli import main
 from i2i_forge.registry import KINDS
 
 FILE = Path(__file__).parents[1] / "docs" / "plugins.md"
@@ -96,7 +96,6 @@ def quick(words):
 
 def test_a_reader_can_follow_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(COMMANDS, "plugin", ("plugin", ""))
     done = []
 
     def command(words):
@@ -147,7 +146,7 @@ def test_a_reader_can_follow_it_in_an_environment_of_their_own(tmp_path, monkeyp
             case ["mv", source, target]:
                 shutil.move(source, target)
             case ["pip", "install", *rest]:
-                run(python, "-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps", *rest)
+                run(*PIP, "--python", python, "install", *OFFLINE, *rest)
             case ["python", *arguments]:
                 run(python, *arguments)
             case ["forge", *arguments]:
