@@ -58,7 +58,7 @@ def _columns(
     for number in range(run.recipe.run.sample_styles):
         draws = generator(run.recipe.seed, "samples", route, number)
         one = trainer.infer(latent, {source: x[:1]}, route, generator=draws)
-        columns[f"style {number}"] = list(trainer.translate(x, route, **{latent: one.expand(len(x), -1)}))
+        columns[f"style {number}"] = list(trainer.translate(x, route, **{latent: one.expand(len(x), *one.shape[1:])}))
     if references is not None and encodes is not None:
         columns |= _if_it_can(
             "its style",

@@ -126,6 +126,7 @@ def test_it_trains_resumes_translates_and_is_evaluated(installed, forge, tmp_pat
     for steps in (2, 4):
         forge("train", RECIPE, *TINY, "--steps", steps, "--run", stopped)
     assert weights(stopped, 4) == weights(straight, 4)
+    assert list((straight / "samples").glob("*.png"))  # spatial latents too
     assert json.loads((straight / "env.json").read_text())["plugins"]["forge_bridge"] == "forge-bridge 1.0.0"
 
     forge("translate", straight, picture(tmp_path / "input.png"), "--out", "out", "--styles", "3")
