@@ -13,7 +13,7 @@ from i2i_forge.forward_pass import seeded
 from i2i_forge.testing.values import images, normal
 
 SIDE = 64
-HINT = 'if it takes something else, say so in the plugin: CHECKS = {"%s": {"inputs": lambda component: [...]}}'
+HINT = 'if it takes something else, say so in the plugin: CHECKS = {"%s.%s": {"inputs": lambda component: [...]}}'
 CODES = ("code", "style", "mean", "logvar", "latent", "noise")
 
 

@@ -65,7 +65,7 @@ def runs(subject: Subject) -> Iterator[str]:
     except Exception as error:
         what = ", ".join(f"{name}: {shapes(leaves(v)) or type(v).__name__}" for name, v in given.items())
         yield f"it cannot be called with ({what}): {described(error)}"
-        yield HINT % subject.name
+        yield HINT % (subject.kind, subject.name)
         return
     if not isinstance(value, Tensor) or value.shape != ():
         yield f"it gives {shapes([value]) if isinstance(value, Tensor) else type(value).__name__} instead of one number"

@@ -30,7 +30,7 @@ def runs(subject: Subject) -> Iterator[str]:
         found = outputs(network.train(), given)
     except Exception as error:
         yield f"built with ({options}), it cannot be called with {shapes(leaves(given))}: {described(error)}"
-        yield HINT % subject.name
+        yield HINT % (subject.kind, subject.name)
         return
     if not found:
         yield "it returns neither a tensor nor a list of tensors"

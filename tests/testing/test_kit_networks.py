@@ -215,7 +215,7 @@ BROKEN_NETWORKS = [
     ("discriminators", Infinite, "runs", "not finite"),
     ("discriminators", Text, "runs", "neither a tensor nor a list of tensors"),
     ("discriminators", Raises, "runs", "called with 2x3x64x64: ValueError: sides must be 100 (test_kit_networks.py"),
-    ("discriminators", Raises, "runs", 'CHECKS = {"mine": {"inputs": lambda component: [...]}}'),
+    ("discriminators", Raises, "runs", 'CHECKS = {"discriminators.mine": {"inputs": lambda component: [...]}}'),
     ("encoders", Needs, "runs", "cannot be built with (): TypeError"),
 ]  # fmt: skip
 
