@@ -49,7 +49,8 @@ def names_of(name: str) -> Names:
             f"'{name}' cannot be a plugin: '{module}' is no name in Python",
             fix="begin with a letter, and use no keyword",
         )
-    if module in sys.stdlib_module_names or importlib.util.find_spec(module) is not None:
+    there = importlib.util.find_spec(module)
+    if module in sys.stdlib_module_names or (there and there.origin):  # a folder without __init__.py has no origin
         raise UsageError(
             f"'{name}' is taken: there is a Python module '{module}' already",
             fix=f"choose another name, such as {package}-plugin",

@@ -188,3 +188,13 @@ def test_a_wheel_is_built_installed_and_checked(tmp_path):
     assert "trainers: soft_method" in run(python, "-m", "i2i_forge", "plugins")
     assert "checks fail" not in run(python, "-m", "i2i_forge", "plugin", "check", "soft-method")
     assert "2 passed" in run(python, "-m", "pytest", "-q", "tests")
+
+
+def test_a_folder_without_code_does_not_take_the_name(tmp_path, monkeypatch):
+    (tmp_path / "soft_edges").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert names_of("soft-edges").module == "soft_edges"
+    (tmp_path / "soft_edges" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    with pytest.raises(UsageError, match="there is a Python module 'soft_edges' already"):
+        names_of("soft-edges")
