@@ -160,7 +160,8 @@ def _announced(point: importlib.metadata.EntryPoint) -> Plugin:
 
 def _one_file_plugins(folder: Path) -> list[Plugin]:
     if not folder.is_dir():
-        raise PluginError(f"--plugins {folder}: there is no such folder", fix="name a folder that holds plugin files")
+        there_is = "it is a file" if folder.is_file() else "there is no such folder"
+        raise PluginError(f"--plugins {folder}: {there_is}", fix="name a folder that holds plugin files")
     files = sorted(f for f in folder.glob("*.py") if not f.name.startswith(("_", ".")))
     return [Plugin(f.stem, f"i2i_forge_local_{f.stem}", f, f"{folder}{os.sep}", "") for f in files]
 
@@ -181,12 +182,16 @@ def _read(plugin: Plugin) -> None:
         plugin.file = plugin.file or module_file(module)
         if plugin.file is None:
             if importlib.util.find_spec(module.partition(".")[0]) is None:
-                plugin.set_aside("broken", f"module '{module}' cannot be found; reinstall {plugin.distribution}")
+                fix = f"mend the entry point in the pyproject.toml of {plugin.distribution}, and reinstall it"
+                plugin.set_aside("broken", f"module '{module}' cannot be found; {fix}")
             return
         tree = ast.parse(plugin.file.read_bytes(), str(plugin.file))
         if not attribute:
             plugin.provides, plugin.complete = read_plugin(plugin.name, module, plugin.file)
-    except (SyntaxError, ValueError, OSError, RecursionError) as error:
+    except SyntaxError as error:
+        plugin.set_aside("broken", f"SyntaxError: {error.msg} ({plugin.file}, line {error.lineno})")
+        return
+    except (ValueError, OSError, RecursionError) as error:
         plugin.set_aside("broken", f"{type(error).__name__}: {error}")
         return
     if missing := ", ".join(_missing_imports(tree)):
@@ -209,10 +214,18 @@ def load_plugin(plugin: Plugin, host: Host) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             _register(plugin, _import(plugin), host)
     except (Exception, SystemExit) as error:
-        plugin.set_aside("broken", f"{type(error).__name__}: {error}".strip(": "), traceback.format_exc())
+        reason = f"{type(error).__name__}: {error}".strip(": ") + _place(plugin, error)
+        plugin.set_aside("broken", reason, traceback.format_exc())
     if plugin.status != "ok":
         host.manager.unregister(name=plugin.name) if host.manager.has_plugin(plugin.name) else None
         host.catalog.discard(plugin.name)
+
+
+def _place(plugin: Plugin, error: BaseException) -> str:
+    """The line of the plugin's own file that an error came from, where that helps."""
+    own = str(plugin.file and plugin.file.absolute())
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f" ({plugin.file}, line {lines[-1]})" if lines and not isinstance(error, ForgeError) else ""
 
 
 def _register(plugin: Plugin, module: Any, host: Host) -> None:

@@ -145,7 +145,10 @@ def _literal(node: ast.expr) -> Any:
     try:
         value = ast.literal_eval(node)
     except (ValueError, TypeError):
-        raise TermSyntaxError(f"'{ast.unparse(node)}' is not a literal; quote it if it is text") from None
+        shown = ast.unparse(node)
+        raise TermSyntaxError(
+            f"'{shown}' is not a literal; quote it if it is text (tensors come first, without `name=`)"
+        ) from None
     if not _is_plain(value):
         raise TermSyntaxError(f"'{ast.unparse(node)}' is not a number, text, True, False, None, or a list of them")
     return value

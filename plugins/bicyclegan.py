@@ -5,15 +5,13 @@
     E(B), z ~ E(B) (cVAE-GAN)               mean, logvar; code                    L_KL: kl = kl(mean, logvar)
     G(A, z), z ~ E(B)                       reconstruction                        L_1: image = |reconstruction - target|
     D(B), D(G(A, z)), z ~ E(B)              target_logits, reconstruction_logits  L_GAN^VAE: vae_gan
-    z ~ p(z) = N(0, I) (cLR-GAN)            random_code
-    G(A, z), z ~ p(z)                       translation
+    z ~ p(z) = N(0, I), G(A, z) (cLR-GAN)   random_code, translation
     D(B), D(G(A, z)), z ~ p(z)              real_logits, fake_logits              L_GAN: gan
     E(G(A, z))                              recovered_mean         L_1^latent: code = |recovered_mean - random_code|
 
-As in the published code L_1^latent moves G, not E; and everything is made from one half of a batch, while the other
-half's B are what is real to the discriminator of cLR-GAN. Discriminators see B alone; to see A too they are given
-channels for it, and the terms name `fake_pair_logits` and its like. Halves are the even and the odd samples: those of a
-rank are slices of the whole batch's.
+As in the published code L_1^latent moves G, not E; and everything is made from one half of a batch (the even samples,
+for a rank's are a slice of the whole batch's), while the other half's B are what is real to the discriminator of
+cLR-GAN. Discriminators see B alone; where they have channels for A too, terms name `fake_pair_logits` and its like.
 """
 
 from __future__ import annotations
@@ -34,8 +32,7 @@ class BicycleganForward(ForwardPass):
     def input(self, name: str, half: int = 0) -> Tensor:
         images = super().input(name)
         if self.training and len(images) % 2:
-            odd = f"data.batch: {len(images)} images (on each rank) have no two halves of one size"
-            raise RecipeError(odd, fix="make it even")
+            raise RecipeError(f"data.batch: {len(images)} images on a rank have no two halves", fix="make it even")
         return images[half::2] if self.training else images
 
     @tensor
@@ -147,3 +144,6 @@ class Bicyclegan(Trainer):
 @hookimpl
 def register_components(catalog):
     catalog.trainers.add("bicyclegan", Bicyclegan)
+
+
+CHECKS = {"bicyclegan": {"skip": {"tensors": "a recipe's discriminator judges pairs or single images, not both"}}}

@@ -92,3 +92,11 @@ class CodeDiscriminator(nn.Module):
 def register_components(catalog):
     catalog.encoders.add("conditional_code", ConditionalCodeEncoder)
     catalog.discriminators.add("code_mlp", CodeDiscriminator)
+
+
+def _image_and_counterpart(network: ConditionalCodeEncoder) -> list[Tensor]:
+    """What `forge plugin check` calls the encoder with."""
+    return [*torch.rand(2, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1]
+
+
+CHECKS = {"conditional_code": {"inputs": _image_and_counterpart}}

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2i_forge.data import ImageSource, Source, Transform, check_images, list_images
+from i2i_forge.data import ImageSource, Source, Transform, check_images, list_images, tolerant
 from i2i_forge.errors import DataError, suggest
 from i2i_forge.hookspecs import hookimpl
 
@@ -36,6 +36,8 @@ class EdgesOfPhotos:
             canny: lines where it exceeds `high`, followed while it exceeds `low`; by default 0.2 and 0.5.
             sobel: white below `low`, black above `high`; by default 0.4 and 2.
         paired: whether a drawing comes with its own photograph; otherwise each domain has its own order.
+        on_bad: "error" refuses a folder with images that cannot be read; "skip" leaves these out, and takes the next
+            image where that shows only when it is decoded.
         size, resize, flip, test_crop: see i2i_forge.data.Transform.
 
     Raises:
@@ -55,6 +57,7 @@ class EdgesOfPhotos:
         resize: int | None = None,
         flip: bool = True,
         test_crop: bool = True,
+        on_bad: Literal["error", "skip"] = "error",
     ) -> None:
         if not root and not photos:
             raise DataError("the dataset has no folder", fix="set `root` to a folder of photographs")
@@ -67,14 +70,15 @@ class EdgesOfPhotos:
             limit = "0 < low < high, low < 1" if detector == "canny" else "0 < low < high"
             raise DataError(f"low: {self.low}, high: {self.high} are no thresholds of {detector}", fix=f"give {limit}")
         self.root, self.photos, self.test_photos = root, photos, test_photos
-        self.detector, self.paired = detector, paired
+        if on_bad not in ("error", "skip"):
+            raise DataError(f"on_bad: there is no '{on_bad}'", fix=suggest(on_bad, ("error", "skip")))
+        self.detector, self.paired, self.on_bad = detector, paired, on_bad
         self.transform = Transform(size, resize, flip, test_crop)
 
     def sources(self, split: str) -> Sequence[Source]:
         """Sources of {"a": 3,H,W} and {"b": 3,H,W}, or one of both, in [-1, 1]."""
-        paths = self._paths(split)
-        check_images(paths)
-        photos = ImageSource("b", paths, self.transform)
+        paths = list(check_images(self._paths(split), self.on_bad))
+        photos = tolerant(ImageSource("b", paths, self.transform), self.on_bad)
         drawings = EdgeSource(photos, self.detector, self.low, self.high, with_photo=self.paired)
         return [drawings] if self.paired else [drawings, photos]
 
@@ -98,7 +102,7 @@ class EdgesOfPhotos:
 class EdgeSource:
     """The drawings of a source of photographs, and with `with_photo` the photographs too."""
 
-    def __init__(self, photos: ImageSource, detector: str, low: float, high: float, *, with_photo: bool) -> None:
+    def __init__(self, photos: Source, detector: str, low: float, high: float, *, with_photo: bool) -> None:
         self.photos, self.detector, self.low, self.high, self.with_photo = photos, detector, low, high, with_photo
 
     def __len__(self) -> int:
@@ -155,3 +159,6 @@ def sobel_lines(image: Tensor, low: float, high: float) -> Tensor:
 def register_components(catalog):
     """One dataset."""
     catalog.datasets.add("edges_of_photos", EdgesOfPhotos)
+
+
+CHECKS = {"edges_of_photos": {"skip": {"runs": "it needs folders of images"}}}

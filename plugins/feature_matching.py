@@ -42,3 +42,6 @@ def feature_matching(discriminator: nn.Module, translation: Tensor, target: Tens
 @hookimpl
 def register_components(catalog):
     catalog.losses.add("feature_matching", feature_matching)
+
+
+CHECKS = {"feature_matching": {"constant": ["target"]}}

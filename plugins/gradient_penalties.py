@@ -60,3 +60,6 @@ def _gradient(discriminator: Discriminator, images: Tensor) -> Tensor:
 def register_components(catalog):
     catalog.losses.add("gradient_penalty", gradient_penalty)
     catalog.losses.add("r1", r1)
+
+
+CHECKS = {"gradient_penalty": {"constant": ["real", "fake"]}, "r1": {"constant": ["real"]}}

@@ -20,6 +20,7 @@ from i2i_forge.data import (
     match_stems,
     read_list,
     split_folder,
+    tolerant,
 )
 from i2i_forge.errors import DataError, suggest
 from i2i_forge.hookspecs import hookimpl
@@ -38,6 +39,8 @@ class UnpairedFolders:
         layout: "two_folders"; "side_by_side" takes a from the left and b from the right half of each image in the
             folders train and test (or val), where `a` and `test_a` name others; "auto" is "side_by_side" when nothing
             names `a` or `b` and `root` has a folder train but no trainA.
+        on_bad: "error" refuses a folder with images that cannot be read; "skip" leaves these out, and takes the next
+            image where that shows only when it is decoded.
         size, resize, flip, test_crop: see i2i_forge.data.Transform.
 
     Raises:
@@ -56,10 +59,12 @@ class UnpairedFolders:
         resize: int | None = None,
         flip: bool = True,
         test_crop: bool = True,
+        on_bad: Literal["error", "skip"] = "error",
     ) -> None:
+        _need_one_of("on_bad", on_bad, ("error", "skip"))
         _need_one_of("layout", layout, ("auto", "two_folders", "side_by_side"))
         _need_folders(root, a, a if layout == "side_by_side" else b)
-        self.layout = layout
+        self.layout, self.on_bad = layout, on_bad
         self.root, self.a, self.b, self.test_a, self.test_b = root, a, b, test_a, test_b
         self.transform = Transform(size, resize, flip, test_crop)
 
@@ -67,11 +72,12 @@ class UnpairedFolders:
         """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
         if self._side_by_side():
             paths = list_images(split_folder(self.root, split, self.a, self.test_a, ("train", "test", "val")))
-            check_halves(paths)
-            return [HalfSource(name, paths, self.transform, half) for half, name in enumerate(("a", "b"))]
+            paths = check_halves(paths, self.on_bad)
+            halves = [HalfSource(name, paths, self.transform, half) for half, name in enumerate(("a", "b"))]
+            return [tolerant(half, self.on_bad) for half in halves]
         a = list_images(split_folder(self.root, split, self.a, self.test_a, A_NAMES))
         b = list_images(split_folder(self.root, split, self.b, self.test_b, B_NAMES))
-        return _unpaired(a, b, self.transform)
+        return _unpaired(a, b, self.transform, self.on_bad)
 
     def _side_by_side(self) -> bool:
         if self.layout != "auto":
@@ -89,6 +95,8 @@ class ImageLists:
         root: what lists and folders are relative to; by default the working directory.
         folder_train_a, folder_train_b, folder_test_a, folder_test_b: what the paths in each list are relative to;
             by default `root`.
+        on_bad: "error" refuses a folder with images that cannot be read; "skip" leaves these out, and takes the next
+            image where that shows only when it is decoded.
         size, resize, flip, test_crop: see i2i_forge.data.Transform.
 
     Raises:
@@ -110,10 +118,12 @@ class ImageLists:
         resize: int | None = None,
         flip: bool = True,
         test_crop: bool = True,
+        on_bad: Literal["error", "skip"] = "error",
     ) -> None:
+        _need_one_of("on_bad", on_bad, ("error", "skip"))
         train = [(train_a, folder_train_a), (train_b, folder_train_b)]
         test = [(test_a, folder_test_a), (test_b, folder_test_b)]
-        self.root = root
+        self.root, self.on_bad = root, on_bad
         self.lists = {
             "train": train,
             "test": [own if own[0] else other for own, other in zip(test, train, strict=True)],
@@ -123,7 +133,7 @@ class ImageLists:
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
         a, b = (read_list(Path(self.root, file), Path(self.root, folder)) for file, folder in self.lists[split])
-        return _unpaired(a, b, self.transform)
+        return _unpaired(a, b, self.transform, self.on_bad)
 
 
 class PairedFolders:
@@ -136,6 +146,8 @@ class PairedFolders:
         direction: "BtoA" exchanges a and b.
         a, b, test_a, test_b: other folders, relative to `root` or absolute; side by side, `a` and `test_a` count.
             A test folder that is neither named nor there is the training folder.
+        on_bad: "error" refuses a folder with images that cannot be read; "skip" leaves these out, and takes the next
+            image where that shows only when it is decoded.
         size, resize, flip, test_crop: see i2i_forge.data.Transform.
 
     Raises:
@@ -155,11 +167,13 @@ class PairedFolders:
         resize: int | None = None,
         flip: bool = True,
         test_crop: bool = True,
+        on_bad: Literal["error", "skip"] = "error",
     ) -> None:
+        _need_one_of("on_bad", on_bad, ("error", "skip"))
         _need_one_of("layout", layout, ("side_by_side", "two_folders"))
         _need_one_of("direction", direction, ("AtoB", "BtoA"))
         _need_folders(root, a, b if layout == "two_folders" else a)
-        self.root, self.layout, self.swap = root, layout, direction == "BtoA"
+        self.root, self.layout, self.swap, self.on_bad = root, layout, direction == "BtoA", on_bad
         self.a, self.b, self.test_a, self.test_b = a, b, test_a, test_b
         self.transform = Transform(size, resize, flip, test_crop)
 
@@ -167,18 +181,23 @@ class PairedFolders:
         """One source of {"a": 3,H,W, "b": 3,H,W}, in [-1, 1]."""
         if self.layout == "side_by_side":
             paths = list_images(split_folder(self.root, split, self.a, self.test_a, ("train", "test", "val")))
-            check_halves(paths)
-            return [SideBySideSource(paths, self.transform, ("b", "a") if self.swap else ("a", "b"))]
+            paths = check_halves(paths, self.on_bad)
+            source = SideBySideSource(paths, self.transform, ("b", "a") if self.swap else ("a", "b"))
+            return [tolerant(source, self.on_bad)]
         folder_a = split_folder(self.root, split, self.a, self.test_a, A_NAMES)
         folder_b = split_folder(self.root, split, self.b, self.test_b, B_NAMES)
         pairs = match_stems(list_images(folder_a), list_images(folder_b), folder_a, folder_b)
-        check_pairs(pairs)
-        return [PairSource([(b, a) for a, b in pairs] if self.swap else pairs, self.transform)]
+        pairs = check_pairs(pairs, self.on_bad)
+        return [tolerant(PairSource([(b, a) for a, b in pairs] if self.swap else pairs, self.transform), self.on_bad)]
 
 
-def _unpaired(a: list[Path], b: list[Path], transform: Transform) -> list[Source]:
-    check_images([*a, *b])
-    return [ImageSource("a", a, transform), ImageSource("b", b, transform)]
+def _unpaired(a: list[Path], b: list[Path], transform: Transform, on_bad: Literal["error", "skip"]) -> list[Source]:
+    good = check_images([*a, *b], on_bad)
+    sources = []
+    for domain, paths in (("a", a), ("b", b)):
+        kept = [path for path in paths if path in good] or list(check_images(paths))  # all bad: that is an error
+        sources.append(tolerant(ImageSource(domain, kept, transform), on_bad))
+    return sources
 
 
 def _need_folders(root: str, a: str, b: str) -> None:
@@ -197,3 +216,7 @@ def register_components(catalog):
     catalog.datasets.add("unpaired_folders", UnpairedFolders)
     catalog.datasets.add("image_lists", ImageLists)
     catalog.datasets.add("paired_folders", PairedFolders)
+
+
+NEEDS_FILES = {"skip": {"runs": "it needs folders of images"}}
+CHECKS = dict.fromkeys(("unpaired_folders", "image_lists", "paired_folders"), NEEDS_FILES)

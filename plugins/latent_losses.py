@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from i2i_forge.distributed import world_size
@@ -85,3 +87,11 @@ def register_components(catalog):
     catalog.losses.add("kl", kl)
     catalog.losses.add("kl_unit_variance", kl_unit_variance)
     catalog.losses.add("mode_seeking", mode_seeking)
+
+
+def _distribution_and_target(loss: Callable[..., Tensor]) -> list[Tensor]:
+    """What `forge plugin check` calls gaussian_nll with."""
+    return [*torch.randn(3, 2, 8, generator=torch.Generator().manual_seed(0))]
+
+
+CHECKS = {"gaussian_nll": {"inputs": _distribution_and_target}}

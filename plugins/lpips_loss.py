@@ -38,3 +38,6 @@ class Lpips(nn.Module):
 @hookimpl
 def register_components(catalog):
     catalog.losses.add("lpips", Lpips)
+
+
+CHECKS = {"lpips": {"skip": {"runs": "it needs a file of weights"}}}

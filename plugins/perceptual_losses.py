@@ -160,3 +160,7 @@ def _distance(vgg: Vgg16, input: Tensor, target: Tensor) -> Tensor:
 def register_components(catalog):
     catalog.losses.add("domain_invariant_perceptual", DomainInvariantPerceptual)
     catalog.losses.add("domain_invariant_perceptual_torchvision", DomainInvariantPerceptualTorchvision)
+
+
+NEEDS_FILE = {"skip": {"runs": "it needs a file of weights"}}
+CHECKS = dict.fromkeys(("domain_invariant_perceptual", "domain_invariant_perceptual_torchvision"), NEEDS_FILE)

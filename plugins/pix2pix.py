@@ -72,3 +72,6 @@ class Pix2pix(Trainer):
 @hookimpl
 def register_components(catalog):
     catalog.trainers.add("pix2pix", Pix2pix)
+
+
+CHECKS = {"pix2pix": {"skip": {"tensors": "a recipe's discriminator judges pairs or single images, not both"}}}

@@ -189,3 +189,15 @@ def _with_code(x: Tensor, code: Tensor) -> Tensor:
 def register_components(catalog):
     catalog.encoders.add("unet", UnetEncoder)
     catalog.decoders.add("unet", UnetDecoder)
+
+
+def _features(decoder: UnetDecoder) -> list[list[Tensor]]:
+    """What `forge plugin check` calls a decoder with: the features of every level, the innermost 2x2."""
+    draws = torch.Generator().manual_seed(0)
+    levels = len(decoder.up)
+    widths = _widths(decoder.up[0].conv.in_channels // 2, levels)
+    sides = [2 ** (levels - level) for level in range(levels)]
+    return [[torch.randn(2, c, side, side, generator=draws) for c, side in zip(widths, sides, strict=True)]]
+
+
+CHECKS = {"decoders.unet": {"inputs": _features}}

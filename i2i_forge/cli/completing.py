@@ -13,7 +13,8 @@ from click.shell_completion import CompletionItem
 
 from i2i_forge.errors import ForgeError
 from i2i_forge.plugins import find_plugins, read_vocabulary
-from i2i_forge.recipe import Recipe, read_recipe, shipped_recipes
+from i2i_forge.recipe import Recipe, read_recipe
+from i2i_forge.recipe_names import named_recipes
 from i2i_forge.recipe_schema.options import type_schema
 from i2i_forge.schema import RULES
 from i2i_forge.vocabulary import Vocabulary, module_file
@@ -36,10 +37,10 @@ def _completer(words: Callable[[click.Context, str], Iterable[str]]) -> Complete
 
 
 def recipes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Shipped recipes by name, and the recipes in this folder; files, as soon as it looks like a path."""
+    """Installed recipes by name, and the recipes in this folder; files, as soon as it looks like a path."""
     if "/" in incomplete or incomplete.startswith((".", "~")):
         return [CompletionItem(incomplete, type="file")]
-    found = [*shipped_recipes(), *(file.name for file in sorted(Path().glob("*.yaml")))]
+    found = [*named_recipes(), *(file.name for file in sorted(Path().glob("*.yaml")))]
     return [CompletionItem(name) for name in found if name.startswith(incomplete)]
 
 

@@ -39,10 +39,11 @@ def _origin(run: RunReport) -> Html:
 
 
 def _facts(environment: Mapping[str, object]) -> dict[str, str]:
-    """Versions and machine; the plugins as the distributions that they come from."""
-    packages, plugins = (_texts(environment.get(key)) for key in ("packages", "plugins"))
+    """Versions and machine; the packages of all plugins, and what the recipe took from which."""
+    packages, plugins, components = (_texts(environment.get(key)) for key in ("packages", "plugins", "components"))
     machine = {key: str(environment.get(key, "")) for key in ("python", "platform", "hardware")}
-    return {**packages, **machine, "plugins": ", ".join(dict.fromkeys(plugins.values()))}
+    origins = join((tag("div", f"{name}: {plugin}") for name, plugin in components.items()))
+    return {**packages, **machine, "plugins": ", ".join(dict.fromkeys(plugins.values())), "components": origins}
 
 
 def _texts(found: object) -> dict[str, str]:

@@ -72,6 +72,8 @@ def import_problems(plugins: Sequence[Plugin]) -> dict[str, list[str]]:
 
     Those after one that ends Python or hangs are not tried.
     """
+    if not plugins:
+        return {}
     asked = json.dumps([[p.name, p.module, str(p.file) if p.file else ""] for p in plugins])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-c", PROBE, asked]

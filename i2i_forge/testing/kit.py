@@ -31,6 +31,7 @@ def check_plugin(target: str, checks: Checks | None = None, *, folders: Sequence
         checks: entries beside (and over) those of the plugin's CHECKS, where they need what only a test has.
         folders: of one-file plugins, as for `forge --plugins`.
     """
+    __tracebackhide__ = True  # pytest then shows what is wrong, not this function
     found = [result for result in run_checks(target, checks, folders=folders) if result.problems]
     if found:
         raise AssertionError("\n".join(map(str, found)))

@@ -63,14 +63,20 @@ def runs(subject: Subject) -> Iterator[str]:
         given = arguments(subject, loss)
         value = value_of(loss, given)
     except Exception as error:
-        what = ", ".join(f"{name}: {shapes(leaves(v)) or type(v).__name__}" for name, v in given.items())
-        yield f"it cannot be called with ({what}): {described(error)}"
+        yield f"it cannot be called with {_shown(given)}: {described(error)}"
         yield HINT % (subject.kind, subject.name)
         return
-    if not isinstance(value, Tensor) or value.shape != ():
-        yield f"it gives {shapes([value]) if isinstance(value, Tensor) else type(value).__name__} instead of one number"
+    if not isinstance(value, Tensor):
+        yield f"it gives {type(value).__name__} instead of a tensor with one number"
+    elif value.shape != ():
+        yield f"it gives {shapes([value])} instead of one number; end with `.mean()`"
     elif not value.isfinite():
-        yield f"it gives {float(value.detach())}"
+        yield f"it gives {float(value.detach())} for {_shown(given)}"
+
+
+def _shown(given: dict[str, Any]) -> str:
+    """`(input: 2x3x64x64, target: 2x3x64x64)`."""
+    return f"({', '.join(f'{name}: {shapes(leaves(v)) or type(v).__name__}' for name, v in given.items())})"
 
 
 def gradients(subject: Subject) -> Iterator[str]:

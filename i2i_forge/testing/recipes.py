@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.errors import RecipeError
 from i2i_forge.plugins import HOST, Host, Plugin, read_vocabulary
 from i2i_forge.recipe import Recipe, read_recipe
+from i2i_forge.recipe_names import is_recipe, shipped_recipes
 from i2i_forge.registry import Catalog
 from i2i_forge.schema import Network
 from i2i_forge.testing.subject import SMALL, Subject
@@ -70,16 +70,14 @@ def small_recipe(source: str | Path, subject: Subject) -> Recipe:
 
 def recipe_files(plugin: Plugin) -> list[Path]:
     """The recipes that come with a plugin: beside it, in `recipes` beside it, or in its project's `recipes`."""
+    if plugin.distribution == HOST:
+        return list(shipped_recipes().values())
     if plugin.file is None:
         return []
     here = plugin.file.resolve().parent
     project = [f for f in list(here.parents)[:3] if (f / "pyproject.toml").is_file()] if plugin.version else []
     folders = [here, here / "recipes", *(f / "recipes" for f in project[:1])]
-    return [file for folder in folders for file in sorted(folder.glob("*.yaml")) if _is_recipe(file)]
-
-
-def _is_recipe(file: Path) -> bool:
-    return re.search("^(trainer|base):", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
+    return [file for folder in folders for file in sorted(folder.glob("*.yaml")) if is_recipe(file)]
 
 
 def find_recipe_of(trainer: str, plugin: Plugin) -> Path:

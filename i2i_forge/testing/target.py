@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,12 +30,24 @@ def find_target(target: str, folders: Sequence[str | Path] = ()) -> tuple[list[P
     chosen = [plugin for plugin in plugins if plugin.name == target]
     chosen = chosen or [p for p in plugins if canonicalize_name(p.distribution) == canonicalize_name(target)]
     if not chosen:
-        known = {plugin.name for plugin in plugins} | {plugin.distribution for plugin in plugins if plugin.version}
-        raise PluginError(
-            f"there is no plugin and no package of plugins '{target}'",
-            fix=f"{suggest(target, known)}. A package must be installed (pip install -e .); a file ends in .py",
-        )
+        raise PluginError(f"there is no plugin and no package of plugins '{target}'", fix=_advice(target, plugins))
     return plugins, chosen
+
+
+def _advice(target: str, plugins: list[Plugin]) -> str:
+    """What to do about a target that is none of these plugins."""
+    if Path(target).is_dir():
+        if (Path(target) / "pyproject.toml").is_file():
+            return f"install the package in that folder (pip install -e {target}) and name the package, not the folder"
+        return f"that is a folder: name a file in it, or a plugin: forge --plugins {target} plugin check NAME"
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+        package = importlib.metadata.distribution(target).name
+        return (
+            f"package '{package}' announces no plugin: give its pyproject.toml the entry point "
+            "(`forge plugin new` writes one), then install it anew"
+        )
+    known = {plugin.name for plugin in plugins} | {plugin.distribution for plugin in plugins if plugin.version}
+    return f"install its package (pip install -e FOLDER), or name its file; {suggest(target, known)}"
 
 
 def _in_file(file: Path, folders: Sequence[str | Path]) -> tuple[list[Plugin], list[Plugin]]:

@@ -11,6 +11,11 @@ def unreduced(input, target):
     return (input - target).abs()
 
 
+def no_tensor(input, target):
+    """Is no tensor."""
+    return (input - target).abs().mean().item()
+
+
 def infinite(input, target):
     """Divides by zero."""
     return (input - target).abs().mean() / 0
@@ -55,8 +60,9 @@ def needs_words(input, words):
 
 
 BROKEN_LOSSES = [
-    (unreduced, "runs", "gives 2x3x64x64 instead of one number"),
-    (infinite, "runs", "gives inf"),
+    (unreduced, "runs", "gives 2x3x64x64 instead of one number; end with `.mean()`"),
+    (no_tensor, "runs", "gives float instead of a tensor with one number"),
+    (infinite, "runs", "gives inf for (input: 2x3x64x64, target: 2x3x64x64)"),
     (elsewhere, "gradients", "no gradient at all"),
     (one_sided, "gradients", "no gradient reaches 'target'; if that is meant"),
     (unbounded_slope, "gradients", "its gradient for 'input' is not finite"),
