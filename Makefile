@@ -1,10 +1,11 @@
 # make demo   train MUNIT on drawn shoes, translate, and say where the pictures are
 # make test   the tests; make lint, make types: what CI checks beside them
+# make faults 75 faults, injected; the score goes to benchmarks/results
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test slow lint types format clean
+.PHONY: demo test slow faults lint types format clean
 
 demo: $(READY)
 	$(BIN)/forge train munit_synthetic --run demo/run
@@ -15,6 +16,9 @@ test: $(READY)
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+faults: $(READY)
+	$(BIN)/python -m i2i_forge_benchmarks.faults --out benchmarks/results
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ def load_recipe(source: str | Path, set: Sequence[str] = (), drop: Sequence[str]
     """Read and check a recipe; torch is not imported.
 
     Args:
-        source: a path, or the name of a shipped recipe ("munit_edge2shoes").
+        source: a path, or the name of an installed recipe ("munit_edge2shoes").
         set: changes, e.g. "data.size=64"; the value is YAML, `~` removes the key.
         drop: terms to leave out, e.g. "generator.style".
 

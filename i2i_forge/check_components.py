@@ -102,9 +102,11 @@ def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterato
         reason = why.splitlines()[0]
         yield keys, PluginProblem(f"'{name}' belongs to plugin '{component.plugin}', which cannot be used: {reason}")
     elif not found and vocabulary.complete:
-        yield keys, f"there is no '{name}' among the {kind}; {suggest(bare, vocabulary.names(kind), what=kind)}"
+        hint = suggest(bare, vocabulary.names(kind), what=kind)
+        yield keys, f"there is no '{name}' among the {kind}; {hint}; is its plugin installed, or given by --plugins?"
     if len(found) > 1:
-        choices = " or ".join(f"{c.plugin}:{c.name}" for c in found)
+        mark = "." if kind == "losses" else ":"  # a term is read as Python
+        choices = " or ".join(f"{c.plugin}{mark}{c.name}" for c in found)
         yield keys, PluginProblem(f"'{name}' is both {' and '.join(c.origin for c in found)}; write {choices}")
 
 

@@ -30,7 +30,7 @@ def _phase_problems(data: dict[str, Any]) -> Iterator[Problem]:
     for name, phase in phases.items():
         at: Keys = ("phases", name)
         for index, role in _texts(phase, "trains"):
-            if role not in roles:
+            if roles and role not in roles:  # without any, that is the mistake
                 yield (*at, "trains", index), f"there is no network '{role}'; {suggest(role, roles)}"
         for tensor, owner in mapping(phase, "reuse").items():
             if str(owner) not in phases or owner == name:
@@ -47,7 +47,7 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
     for name, entry in entries.items():
         for index, role in _texts(entry, "roles"):
             at: Keys = ("optimizers", name, "roles", index)
-            if role not in roles:
+            if roles and role not in roles:
                 yield at, f"there is no network '{role}'; {suggest(role, roles)}"
             elif role in taken:
                 yield at, f"'{role}' is already in optimizers.{taken[role]}"

@@ -24,7 +24,8 @@ def shape_problems(data: dict[str, Any]) -> list[Problem]:
             for one in error.errors(include_url=False):
                 keys, text = _explain(data, at, dict(one))
                 found.setdefault(keys, text)
-    return [(k, text) for k, text in found.items() if not any(o[: len(k)] == k and o != k for o in found)]
+    looked_into = {keys[:depth] for keys in found for depth in range(len(keys))}
+    return [(keys, text) for keys, text in found.items() if keys not in looked_into]
 
 
 def _explain(data: dict[str, Any], at: Keys, error: dict[str, Any]) -> tuple[Keys, str]:
@@ -37,12 +38,18 @@ def _explain(data: dict[str, Any], at: Keys, error: dict[str, Any]) -> tuple[Key
     if error["type"] == "extra_forbidden":
         return keys, f"there is no such key; {suggest(str(keys[-1]), _known_keys(keys[:-1]), what='key')}"
     if error["type"] == "missing":
-        return (*keys, error["loc"][-1]), "this key is missing"
+        return (*keys, error["loc"][-1]), "this key is missing" + _or_misspelt(data, keys)
     if error["type"] == "too_short":
         return keys, "should not be empty"
     got = error.get("input")
     shown = "a list" if isinstance(got, list) else "a mapping" if isinstance(got, dict) else repr(got)[:60]
     return keys, f"should be {_WANTED.get(error['type']) or error['msg'].removeprefix('Input should be ')}, not {shown}"
+
+
+def _or_misspelt(data: dict[str, Any], keys: Keys) -> str:
+    """A new phase says what it trains; one that does not may be another's name with a slip."""
+    others = [name for name in mapping(data, "phases") if keys[:1] == ("phases",) and name != keys[-1]]
+    return f"; if this is no new phase: {suggest(str(keys[-1]), others, what='phase')}" if others else ""
 
 
 def _known_keys(keys: Keys) -> list[str]:

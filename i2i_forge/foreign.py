@@ -1,19 +1,20 @@
-"""Checkpoints of other programs. Read with `weights_only=True` and never otherwise: a pickle can run code."""
+"""Checkpoints of other programs: which tensor of theirs is which of ours."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import torch
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
+from i2i_forge.foreign_files import read_foreign
 from i2i_forge.registry import Registry
+
+__all__ = ["Format", "KeyedFormat", "part_of", "read_foreign", "state_dict"]
 
 
 class Format(Protocol):
@@ -158,34 +159,3 @@ def part_of(content: Any, file: str | Path, layout: str, formats: Registry) -> s
                 fix=f"use --format {entry.name}",
             ) from None
         raise CheckpointError(f"{file}: {error.message}", fix=error.fix) from None
-
-
-def read_foreign(file: str | Path) -> Any:
-    """The content of a `.pt`/`.pth` file: nested dicts and tensors, on the CPU. Raises CheckpointError."""
-    file = Path(file)
-    if not file.is_file():
-        raise CheckpointError(f"{file}: there is no such file", fix="give the path of a downloaded checkpoint")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of pickle's versions: the file is read, or refused below
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged pickle makes its reader stumble over
-        start = file.read_bytes()[:64].lstrip()
-        if start.startswith(b"<"):
-            raise CheckpointError(f"{file}: not a checkpoint, it looks like HTML", fix="download it again") from None
-        raise CheckpointError(
-            f"{file}: not a checkpoint that can be read safely ({_reason(error, start)})",
-            fix="only files of plain tensors are read; ask for a state_dict, or download it again",
-        ) from None
-
-
-def _reason(error: Exception, start: bytes) -> str:
-    """Why a file was refused; torch's own text advises to switch the guard off."""
-    if not start:
-        return "the file is empty"
-    text = str(error)
-    if named := re.search(r"Unsupported global: GLOBAL (\S+)", text):
-        return f"it asks for {named[1]}, which is no tensor"
-    if "Weights only load failed" in text:
-        return f"it begins {start[:12]!r}"
-    return (text.splitlines() or [type(error).__name__])[0][:120]

@@ -1,4 +1,7 @@
-"""The hooks a plugin may implement. One that fails is set aside with a note; the others and the run go on."""
+"""The hooks a plugin may implement. One that fails is set aside with a note; the others and the run go on.
+
+Of several ranks that train together only the first calls the hooks of a run; they must not wait for the others.
+"""
 
 from __future__ import annotations
 

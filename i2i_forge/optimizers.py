@@ -62,11 +62,18 @@ class RoleOptimizer:
         return {f"{self.names[i]}|{key}": value for i, entry in saved.items() for key, value in entry.items()}
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Take back what `state` gave. Raises ValueError when it is of other parameters."""
         entries: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in state.items():
             parameter, _, key = name.rpartition("|")
-            entries.setdefault(self.names.index(parameter), {})[key] = value
+            place = self.names.index(parameter)
+            wanted = () if key == "step" else tuple(self.parameters[place].shape)
+            if tuple(value.shape) != wanted:  # fused kernels would read and write past its end
+                raise ValueError(f"{name} has shape {tuple(value.shape)}, not {wanted}")
+            entries.setdefault(place, {})[key] = value
+        for place, entry in entries.items():
+            if differing := entry.keys() ^ _remembered(self.torch):
+                raise ValueError(f"{self.names[place]} has not the rule's memory ({', '.join(sorted(differing))})")
         self.torch.load_state_dict({"state": entries, "param_groups": self.torch.state_dict()["param_groups"]})
 
 
@@ -98,6 +105,17 @@ def _rule(name: str, options: Mapping[str, Any]) -> Callable[..., torch.optim.Op
         if option not in known:
             raise RecipeError(f"optimizers: {name} has no option '{option}'", fix=suggest(option, known))
     return RULES[name]
+
+
+def _remembered(optimizer: torch.optim.Optimizer) -> set[str]:
+    """What a rule keeps of each parameter."""
+    one = nn.Parameter(torch.zeros(1))
+    one.grad = torch.zeros(1)
+    settings = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", "fused")}
+    rule: Any = type(optimizer)
+    alike = rule([{**settings, "params": [one]}])
+    alike.step()
+    return set(alike.state[one])
 
 
 def _fast(rule: str, options: Mapping[str, Any], parameters: list[nn.Parameter]) -> dict[str, Any]:

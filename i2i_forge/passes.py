@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from i2i_forge.errors import UsageError
+from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.forward_pass import ForwardPass, Frame, Watcher
 
 if TYPE_CHECKING:
@@ -30,6 +30,21 @@ class BoundTerm:
     weight: Weight
     loss: Callable[..., Tensor]
     arguments: tuple[str, ...]
+
+    def value(self, phase: str, given: Sequence[Any]) -> Tensor:
+        """The loss of these arguments. Raises RecipeError when it is not one number."""
+        try:
+            loss = self.loss(*given)
+        except Exception as error:
+            error.add_note(f"while computing the loss of term '{self.name}' (phase {phase}, route {self.route})")
+            raise
+        if not isinstance(loss, Tensor) or loss.shape != ():
+            shape = "x".join(map(str, loss.shape)) if isinstance(loss, Tensor) else type(loss).__name__
+            raise RecipeError(
+                f"phases.{phase}.minimize.{self.name}: the loss gives {shape} instead of a tensor with one number",
+                fix="end the loss with `.mean()`; `forge plugin check` tries a loss by itself",
+            )
+        return loss
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ change the result. All mistakes are reported at once, each with file:line:column
 
 from __future__ import annotations
 
-import importlib.resources
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from i2i_forge.check_components import PluginProblem, mapping
 from i2i_forge.check_names import name_problems
 from i2i_forge.check_shape import shape_problems
 from i2i_forge.errors import PluginError, RecipeError, UsageError, suggest
+from i2i_forge.recipe_names import find_recipe
 from i2i_forge.schema import RecipeModel
 from i2i_forge.terms import Term, parse_term
 from i2i_forge.vocabulary import Vocabulary
@@ -27,6 +27,7 @@ from i2i_forge.yaml_source import parse_scalar, read_yaml
 from i2i_forge.yaml_text import to_yaml
 
 MAX_BASES = 10
+MAX_LINES = 20  # mistakes in one message
 
 
 @dataclass
@@ -114,10 +115,10 @@ class Recipe(RecipeModel):
 def read_recipe(
     source: str | Path, *, set: Sequence[str] = (), drop: Sequence[str] = (), vocabulary: Vocabulary | None = None
 ) -> Recipe:
-    """Read a recipe file, or a shipped recipe by name, and check it.
+    """Read a recipe file, or an installed recipe by name, and check it.
 
     Args:
-        source: a path, or the name of a shipped recipe ("munit_edge2shoes").
+        source: a path, or the name of an installed recipe: "munit_edge2shoes", "my-package:my_recipe".
         set: changes, "data.size=64"; the value is YAML, `~` removes.
         drop: terms to leave out, "generator.style".
         vocabulary: the known components; without it their names and options are not checked.
@@ -139,37 +140,6 @@ def read_recipe(
     return _checked(draft, file, vocabulary)
 
 
-def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with i2i_forge, by name."""
-    folder = Path(str(importlib.resources.files("i2i_forge_recipes")))
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
-
-
-def find_recipe(source: str | Path) -> Path:
-    """The file of a recipe that is given by path or by name."""
-    file, shipped = Path(source), shipped_recipes()
-    if str(source) in shipped and not _is(Path.is_file, file):  # a folder of that name may be a run
-        found, here = shipped[str(source)], Path.cwd()
-        return found.relative_to(here) if found.is_relative_to(here) else found
-    if _is(Path.is_dir, file):
-        raise RecipeError(f"{source or 'the empty name'}: it is a folder", fix="name a recipe's file")
-    if _is(Path.exists, file):
-        return file
-    if file.stem in shipped:
-        raise RecipeError(
-            f"{source}: there is no such file, but a recipe of that name comes with i2i_forge",
-            fix=f"name it without folder and ending: {file.stem}",
-        )
-    raise RecipeError(f"{source}: there is no such recipe", fix=suggest(file.stem, shipped, what="recipe"))
-
-
-def _is(kind: Callable[[Path], bool], file: Path) -> bool:
-    try:
-        return kind(file)
-    except OSError:  # the name is too long
-        return False
-
-
 def _with_bases(file: Path) -> Iterator[tuple[dict[str, Any], dict[Keys, str]]]:
     """The data and origins of a recipe and of its bases, nearest first."""
     chain: list[Path] = []
@@ -187,11 +157,10 @@ def _with_bases(file: Path) -> Iterator[tuple[dict[str, Any], dict[Keys, str]]]:
         if base is None:
             return
         where = origins[("base",)]
-        if not isinstance(base, str):
-            raise RecipeError(f"{where}: base: is {base!r}", fix="write one recipe's file or name")
-        beside = file.parent / base
+        if not isinstance(base, str) or "\n" in base:
+            raise RecipeError(f"{where}: base: is {base!r:.60}", fix="write one recipe's file or name")
         try:
-            file = beside if _is(Path.is_file, beside) else find_recipe(base)
+            file = find_recipe(base, beside=file.parent)
         except RecipeError as error:
             raise RecipeError(f"{where}: base: {error.message}", fix=error.fix) from None
 
@@ -231,12 +200,19 @@ def _apply_drop(draft: Draft, term: str) -> None:
 def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
     problems = [*shape_problems(draft.data), *name_problems(draft.data, vocabulary)]
     if problems:
-        found = {f"{draft.where(keys)}: {'.'.join(map(str, keys))}: {text}" for keys, text in problems}
+        found = {f"{draft.where(keys)}: {_one_line(keys, text)}" for keys, text in problems}
         lines = sorted(found, key=lambda line: [int(s) if s.isdecimal() else s for s in re.split("([0-9]+)", line)])
+        more = [f"... and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
+        shown = "\n".join([*lines[:MAX_LINES], *more])
         if all(isinstance(text, PluginProblem) for _, text in problems):
-            raise PluginError("\n".join(lines), fix="`forge plugins` lists the plugins and what is wrong with them")
+            raise PluginError(shown, fix="`forge plugins` lists the plugins and what is wrong with them")
         count = f"{len(lines)} mistakes" if len(lines) > 1 else "1 mistake"
-        raise RecipeError("\n".join(lines), fix=f"{count} in the recipe; `forge show` prints the keys and their origin")
+        raise RecipeError(shown, fix=f"{count} in the recipe; `forge show` prints the keys and their origin")
     recipe = Recipe.model_validate(draft.data)
     recipe._origins = draft.origins
     return recipe.named(file.stem)
+
+
+def _one_line(keys: Keys, text: str) -> str:
+    """A problem without the line ends and the length that a recipe may give its texts."""
+    return " ".join(f"{'.'.join(map(str, keys))}: {text}".split())[:500]

@@ -16,12 +16,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from i2i_forge.attribution import attribution, plugin_versions
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
-from i2i_forge.recipe import Recipe, find_recipe, read_recipe
+from i2i_forge.plugins import Host
+from i2i_forge.recipe import Recipe, read_recipe
+from i2i_forge.recipe_names import find_recipe
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
 FREE = ("steps", "run")  # may differ between a run and its resumption: they change no number
-FREE_DATA = ("workers", "root")
+FREE_DATA = ("workers", "timeout", "root")
 
 
 class RunFolder:
@@ -78,7 +81,7 @@ class RunFolder:
             yield
             file.truncate(0)
 
-    def remember(self, recipe: Recipe, source: str | Path, plugins: Mapping[str, str], hardware: str) -> None:
+    def remember(self, recipe: Recipe, source: str | Path, host: Host, hardware: str) -> None:
         """Write down the recipe and the environment. Raises CheckpointError when the run is of another recipe."""
         if self.resolved.is_file():
             self._check_same(recipe)
@@ -92,7 +95,8 @@ class RunFolder:
         environment = {
             "recipe": recipe.name,
             "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-            "plugins": dict(plugins),
+            "plugins": plugin_versions(host),
+            "components": attribution(recipe, host),
             "python": platform.python_version(),
             "platform": platform.platform(),
             "hardware": hardware,

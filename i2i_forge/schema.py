@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 RULES = ("adam", "adamw", "rmsprop", "sgd")  # of optimizers; the classes are in optimizers.py
 Positive = Annotated[Number, Field(gt=0)]
+
+
+def _no_fp16(value: Any) -> Any:
+    if value in ("fp16", "float16", "half"):
+        raise PydanticCustomError("no_fp16", "bf16 (numbers above 65504 overflow in fp16; bf16 has the range of fp32)")
+    return value
 
 
 class _Section(BaseModel):
@@ -35,6 +42,7 @@ class Data(_Component):
 
     batch: Count = 1  # images per step and domain
     workers: Annotated[int, Field(strict=True, ge=0)] = 2  # processes that prepare images; 0: none
+    timeout: Positive = 300.0  # seconds without a batch after which such a process counts as hanging
 
     @property
     def options(self) -> dict[str, Any]:
@@ -94,6 +102,9 @@ class RunSettings(_Section):
     checkpoint_every: Count = 1000
     checkpoint_minutes: Positive = 10.0  # at the latest, whatever checkpoint_every says
     keep: Count = 3
+    rank_timeout: Positive = 600.0  # seconds that a rank waits for the others before it gives up
+    rank_check_every: Count = 100  # the ranks compare their parameters, and before each checkpoint
+    alarm: Annotated[bool, Field(strict=True)] = True  # a note when a loss explodes
     observers: list[Name] = []  # plugins that watch the run if they are named here: tensorboard, wandb
 
 
@@ -103,7 +114,7 @@ class RecipeModel(_Section):
     trainer: str
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
     steps: Count
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Annotated[Literal["fp32", "bf16"], BeforeValidator(_no_fp16)] = "fp32"
     data: Data
     networks: Annotated[dict[Name, Network], Field(min_length=1)]
     state: dict[Name, dict[Name, Any]] = {}  # options of what the trainer remembers beside its networks

@@ -107,11 +107,20 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
         for phase in phases:
             saved, count = _counting_bytes(trainer)
             with trainer.training_only(phase.trains), torch.autograd.graph.saved_tensors_hooks(saved, lambda t: t):
-                trainer.losses(phase, passes, 0)
+                _without_values(trainer, phase, passes)
             result.bytes_activations = max(result.bytes_activations, sum(count.values()))
             _collect(result, phase, passes, trainer)
     passes.clear()
     return result
+
+
+def _without_values(trainer: Trainer, phase: PhasePlan, passes: StepPasses) -> None:
+    try:
+        trainer.losses(phase, passes, 0)
+    except Exception as error:
+        if "meta" in str(error):  # torch's words for what needs values: `.item()`, `.numpy()`, an `if`
+            error.add_note("tensors have no values here (device meta): use no `if` on them, `.item()` or NumPy")
+        raise
 
 
 def _at_full_weight(phase: PhasePlan) -> PhasePlan:

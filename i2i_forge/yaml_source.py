@@ -17,7 +17,8 @@ import yaml
 
 from i2i_forge.errors import RecipeError, UsageError
 
-MAX_BYTES, MAX_DEPTH, MAX_ALIASES, MAX_NODES, MAX_DIGITS = 1_000_000, 32, 64, 10_000, 400
+MAX_BYTES, MAX_DEPTH, MAX_ALIASES, MAX_NODES = 1_000_000, 32, 64, 10_000
+MAX_KEY, MAX_TEXT, MAX_DIGITS = 100, 4096, 400  # characters
 
 _DIGITS = "[0-9]+(?:_[0-9]+)*"
 _INT = re.compile(rf"[-+]?{_DIGITS}")
@@ -26,8 +27,11 @@ _WORDS: dict[str, Any] = dict.fromkeys(("", "~", "null", "Null", "NULL"))
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _WORDS |= {sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")}
 _WORDS |= dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan)
-# Control characters, surrogates, and what is invisible or a line end for YAML 1.1 but for no editor.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# Control characters, surrogates, what is invisible or turns the direction of text, and line ends of YAML 1.1 alone.
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u200a\u200c\u200d\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\ufffd"
+    "\U00010000-\U0010ffff]"
+)
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,8 @@ def _build(rest: Iterator[Step], step: Step, path: Path, positions: dict[Path, P
             _fail(step[1], "the merge key << is not supported", "use `base:` to build on another recipe")
         if not isinstance(key, str):
             _fail(step[1], f"the key {key!r:.60} is not text", "put it in quotes")
+        if len(key) > MAX_KEY:
+            _fail(step[1], f"the key {key!r:.60} has more than {MAX_KEY} characters", "shorten it")
         if key in mapping:
             fix = "quote text that has a comma inside { }" if key.endswith(")") else "keep one of the two"
             _fail(step[1], f"the key {key!r:.60} is already at {positions[(*path, key)]}", fix)
@@ -196,6 +202,8 @@ def _build(rest: Iterator[Step], step: Step, path: Path, positions: dict[Path, P
 
 def _scalar(text: str, plain: bool, at: Position) -> Any:
     _check(text, at)
+    if len(text) > MAX_TEXT:
+        _fail(at, f"the text {text[:40]!r} ... has more than {MAX_TEXT:,} characters", "shorten it, or close a quote")
     if plain and text in _WORDS:
         return _WORDS[text]
     if not plain or not _FLOAT.fullmatch(text):

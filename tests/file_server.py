@@ -12,6 +12,10 @@ class Server(http.server.ThreadingHTTPServer):
 
     Attributes:
         status: what it answers, if not 200.
+        etag: of the body; "" for none.
+        ranges: whether it sends parts.
+        if_range: whether it sends all of another version instead of a part.
+        length: whether it tells how long its answer is.
         break_after: bytes after which it closes the connection.
         asked: the path and the range of each request.
         url: of a folder.
@@ -19,7 +23,8 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, body: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.body, self.status = body, 200
+        self.body, self.status, self.etag = body, 200, '"v1"'
+        self.ranges = self.if_range = self.length = True
         self.break_after: int | None = None
         self.asked: list[tuple[str, str | None]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/dir"
@@ -39,13 +44,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(served.status)
             return
         found = re.fullmatch(r"bytes=(\d+)-", asked or "")
-        start = int(found[1]) if found else 0
-        self.send_response(206 if found else 200)
-        if found:
+        start = int(found[1]) if found and served.ranges else 0
+        if served.if_range and self.headers.get("If-Range", served.etag) != served.etag:
+            start = 0
+        if start >= len(served.body) > 0 and start:
+            self.send_error(416)
+            return
+        self._send(start)
+
+    def _send(self, start: int) -> None:
+        served = self.server
+        self.send_response(206 if start else 200)
+        if start:
             self.send_header("Content-Range", f"bytes {start}-{len(served.body) - 1}/{len(served.body)}")
-        self.send_header("Content-Length", str(len(served.body) - start))
+        if served.length:
+            self.send_header("Content-Length", str(len(served.body) - start))
+        if served.etag:
+            self.send_header("ETag", served.etag)
         self.end_headers()
-        self.wfile.write(served.body[start : served.break_after])
+        rest = served.body[start:]
+        self.wfile.write(rest if served.break_after is None else rest[: served.break_after])
 
 
 @contextmanager

@@ -64,6 +64,8 @@ def test_a_valid_recipe_has_none(problems):
         ({"networks.decoder.width": True}, "networks.decoder.width", "wants int here, not True"),
         ({"networks.decoder.width": 8.0}, "networks.decoder.width", "wants int here, not 8.0"),
         ({"networks.decoder.use": "attention"}, "networks.decoder.use", "among the decoders; there is: adain"),
+        ({"networks.decoder.use": "attention"}, "networks.decoder.use", "is its plugin installed, or given by"),
+        ({"phases.generater": {}}, "phases.generater.trains", "no new phase: did you mean 'generator'?"),
         ({"networks.mapper": {"use": "x"}}, "networks.mapper", "munit has no such role; there is: content_encoder"),
         ({"optimizers.default.use": "adan"}, "optimizers.default.use", "there is no optimizer 'adan'; did you mean 'a"),
         ({"optimizers.default.schedule": "step(0)"}, "optimizers.default.schedule", "every is 0"),
@@ -90,7 +92,7 @@ def test_a_valid_recipe_has_none(problems):
         ({"data": 3}, "data", "should be a mapping, {key: value}, not 3"),
         ({"steps": 1.5}, "steps", "should be a whole number, not 1.5"),
         ({"run.keep": True}, "run.keep", "should be a whole number, not True"),
-        ({"precision": "fp16"}, "precision", "should be 'fp32' or 'bf16', not 'fp16'"),
+        ({"precision": "fp8"}, "precision", "should be 'fp32' or 'bf16', not 'fp8'"),
     ],
 )  # fmt: skip
 def test_one_mistake_is_said_once_in_plain_words(problems, changes, key, words):
@@ -136,7 +138,7 @@ def test_names_that_clash_must_be_qualified(problems, tmp_path):
     term = "phases.generator.minimize.x"
     found = problems({term: "l1(style, style)"}, vocabulary=clashing)
     expected = (
-        "'l1' is both i2i_forge_plugins.distances.l1 and i2i_forge_local_mine.half; write distances:l1 or mine:l1"
+        "'l1' is both i2i_forge_plugins.distances.l1 and i2i_forge_local_mine.half; write distances.l1 or mine.l1"
     )
     assert found[term] == expected
     assert term not in problems({term: "mine.l1(style, style, p=3)"}, vocabulary=clashing)

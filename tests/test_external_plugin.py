@@ -106,6 +106,14 @@ def test_it_is_found_and_attributed(installed, forge):
     }  # fmt: skip
 
 
+def test_its_recipe_is_found_by_name_like_ours(installed, forge):
+    (row,) = json.loads(forge("recipes", "bridge", "--json"))
+    assert (row["name"], row["package"], row["method"]) == ("forge_bridge", "forge-bridge", "bridge")
+    assert row["needs"].startswith("no files needed") and row["about"].startswith("The bridge at the smallest")
+    for name in ("forge_bridge", "forge-bridge:forge_bridge"):
+        assert json.loads(forge("check", name, "--json"))["ok"]
+
+
 def test_its_recipe_is_checked_like_ours(installed, forge):
     facts = json.loads(forge("check", RECIPE, "--json"))
     assert facts["ok"] and facts["network_calls"] == 1
@@ -127,7 +135,14 @@ def test_it_trains_resumes_translates_and_is_evaluated(installed, forge, tmp_pat
         forge("train", RECIPE, *TINY, "--steps", steps, "--run", stopped)
     assert weights(stopped, 4) == weights(straight, 4)
     assert list((straight / "samples").glob("*.png"))  # spatial latents too
-    assert json.loads((straight / "env.json").read_text())["plugins"]["forge_bridge"] == "forge-bridge 1.0.0"
+    environment = json.loads((straight / "env.json").read_text())
+    assert environment["plugins"]["forge_bridge"] == "forge-bridge 1.0.0"
+    assert environment["components"] == {
+        "trainers.bridge": "forge_bridge (forge-bridge 1.0.0)",
+        "decoders.time_unet": "forge_bridge (forge-bridge 1.0.0)",
+        "datasets.procedural_shoes": f"procedural_shoes (i2i-forge {i2i_forge.__version__})",
+        "losses.mse": f"distances (i2i-forge {i2i_forge.__version__})",
+    }
 
     forge("translate", straight, picture(tmp_path / "input.png"), "--out", "out", "--styles", "3")
     translations = [Image.open(f"out/input-0{style}.png") for style in range(3)]
@@ -190,11 +205,10 @@ def test_the_wheel_works_in_an_empty_environment(environment, tmp_path):
     def forge(*arguments):
         return run(environment, "-m", "i2i_forge", *arguments, cwd=tmp_path)
 
-    recipe = shutil.copy(RECIPE, tmp_path)
     listed = {plugin["name"]: plugin for plugin in json.loads(forge("plugins", "--json"))}
     assert (listed["forge_bridge"]["status"], listed["forge_bridge"]["distribution"]) == ("ok", "forge-bridge")
-    assert "no mistakes" in forge("check", recipe)
-    forge("train", recipe, *TINY, "--steps=2")
+    assert "no mistakes" in forge("check", "forge_bridge")
+    forge("train", "forge_bridge", *TINY, "--steps=2")
     forge("translate", "runs/forge_bridge", picture(tmp_path / "input.png"), "--out", "out")
     assert len(list((tmp_path / "out").glob("input-*.png"))) == 4
     recorded = json.loads((tmp_path / "runs/forge_bridge/env.json").read_text())["plugins"]

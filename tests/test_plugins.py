@@ -156,7 +156,7 @@ BEFORE_IMPORT = {  # source -> status and reason, found without running it
         "broken",
         "it imports nothing_a, nothing_b, which cannot be found",
     ),
-    "def (:": ("broken", "SyntaxError: invalid syntax"),
+    "def (:": ("broken", "odd.py, line 1)"),
     "a = '\0'": ("broken", "source code string cannot contain null bytes"),
     "FORGE_API = 99\n" + LOSS: ("skipped", "it is written for FORGE_API 99, this is 1"),
     BROKEN["misspelt"]: (
@@ -198,7 +198,9 @@ def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path, capsys):
 def test_a_broken_plugin_leaves_nothing_behind(tmp_path):
     (tmp_path / "late.py").write_text(LOSS + "    raise ValueError('late')\n")
     host = load_plugins([tmp_path])
-    assert plugin(host, "late").reason == "ValueError: late" and "Traceback" in plugin(host, "late").detail
+    late = plugin(host, "late")
+    assert late.reason == f"ValueError: late ({late.file}, line {len(LOSS.splitlines()) + 1})"
+    assert "Traceback" in late.detail
     assert "half" not in host.catalog.losses and not host.manager.has_plugin("late")
     (tmp_path / "early.py").write_text("raise ValueError('early')")
     load_plugins([tmp_path])
@@ -264,6 +266,19 @@ def test_an_entry_point_that_leads_nowhere_hurts_nobody(tmp_path, monkeypatch, v
     host = load_plugins()
     assert plugin(host, "other").status in ("broken", "ok") and plugin(host, "munit").status == "ok"
     assert "half" not in host.catalog.losses
+
+
+def test_an_entry_point_that_names_no_module_is_to_be_mended(tmp_path, monkeypatch):
+    installed(tmp_path, points="[i2i_forge]\nother = no_such_module_x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (other,) = (p for p in find_plugins() if p.name == "other")
+    assert "mend the entry point in the pyproject.toml of forge-other" in other.reason
+
+
+def test_a_file_is_no_folder_of_plugins(tmp_path):
+    (tmp_path / "mine.py").write_text(LOSS)
+    with pytest.raises(PluginError, match=r"mine\.py: it is a file\nfix: name a folder"):
+        find_plugins([tmp_path / "mine.py"])
 
 
 def test_a_package_with_damaged_metadata_hurts_nobody(tmp_path, monkeypatch):

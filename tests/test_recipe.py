@@ -1,14 +1,12 @@
 """Recipes: bases, changes, every mistake at once with its place, and the way back to YAML."""
 
-import random
-import re
-
 import pytest
 
 from i2i_forge.api import load_recipe
 from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.plugins import find_plugins, read_vocabulary
-from i2i_forge.recipe import read_recipe, shipped_recipes
+from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe_names import shipped_recipes
 
 BASE = """\
 trainer: munit
@@ -155,7 +153,7 @@ REPLACED = [  # what is replaced, by what, and the place and words of the mistak
     ("steps: 10", "steps: ten", "r.yaml:2:1: steps: should be a whole number, not 'ten'"),
     ("steps: 10", "steps: 0", "r.yaml:2:1: steps: should be greater than or equal to 1, not 0"),
     ("steps: 10", "steps: 10\nrun: {kep: 3}", "r.yaml:3:7: run.kep: there is no such key; did you mean 'keep'"),
-    ("steps: 10", "steps: 10\nprecision: fp16", "r.yaml:3:1: precision: should be 'fp32' or 'bf16', not 'fp16'"),
+    ("steps: 10", "steps: 10\nprecision: fp16", "r.yaml:3:1: precision: should be bf16 (numbers above 65504 overflow"),
     ("trainer: munit", "trainer: munti", "r.yaml:1:1: trainer: there is no 'munti' among the trainers; did you mean"),
     ("use: pooled_style", "use: pool_style", "r.yaml:6:19: networks.style_encoder.use: there is no 'pool_style'"),
     ("  style_encoder: {", "  style_encodr: {", "r.yaml:6:3: networks.style_encodr: munit has no such role; did you"),
@@ -198,49 +196,6 @@ def test_all_mistakes_are_reported_at_once(mistakes):
     # without a known trainer, what only the trainer knows (its roles and tensors) cannot be judged
     for word in ("setps", "munti", "sise", "discrimnator", "lr: should be", "--set run.sample_evry=3: run.sample_evry"):
         assert word in found
-
-
-def test_two_hundred_mutations_are_refused_or_valid(write, vocabulary):
-    text = shipped_recipes()["munit_edge2shoes"].read_text()
-    original = read_recipe("munit_edge2shoes").to_data()
-    draw = random.Random(0)
-    refused = equal = 0
-    for number in range(200):
-        mutated = mutate(text, draw)
-        file = write(mutated, f"{number}.yaml")
-        try:
-            recipe = read_recipe(file, vocabulary=vocabulary)
-        except RecipeError as error:
-            refused += 1
-            for line in error.message.splitlines():
-                assert re.match(rf"{re.escape(str(file))}:[1-9][0-9]*:[1-9][0-9]*: .", line), line
-            assert error.fix
-        else:
-            assert read_recipe(write(recipe.to_yaml(), "again.yaml")).model_dump() == recipe.model_dump()
-            equal += recipe.to_data() == original
-            assert recipe.to_data() == original or mutated != text
-    assert refused > 120
-    assert equal > 5
-
-
-def mutate(text, draw):
-    lines = text.splitlines()
-    at = draw.randrange(3, len(lines))
-    match draw.randrange(5):
-        case 0:
-            del lines[at]
-        case 1:
-            lines.insert(at, lines[at])
-        case 2:
-            lines[at] = lines[at].replace(":", "x:", 1)
-        case 3:
-            words = lines[at].split(" ")
-            words[draw.randrange(len(words))] = draw.choice(["[1, 2]", "true", "none", "-1", "{a: b}", "10", "*"])
-            lines[at] = " ".join(words)
-        case 4:
-            place = draw.randrange(len(lines[at]) + 1)
-            lines[at] = lines[at][:place] + draw.choice("abc:{}[],#'\"&*!%\t ") + lines[at][place:]
-    return "\n".join(lines) + "\n"
 
 
 def test_the_exact_places_of_many_mistakes_in_the_order_of_the_file(mistakes):
@@ -305,7 +260,7 @@ def test_single_mistakes_are_at_most_six_lines(write, vocabulary):
         with pytest.raises(RecipeError) as caught:
             read_recipe(write(BASE.replace(old, new, 1)), vocabulary=vocabulary)
         assert len(str(caught.value).splitlines()) <= 6
-        assert max(map(len, caught.value.message.splitlines())) < 400
+        assert max(map(len, caught.value.message.splitlines())) < 450
 
 
 def test_a_name_is_a_shipped_recipe_even_beside_a_run_of_that_name(tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from i2i_forge.plugins import find_plugins
-from i2i_forge.recipe import read_recipe, shipped_recipes
+from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe_names import shipped_recipes
 from i2i_forge.recipe_schema import recipe_schema
 from i2i_forge.recipe_schema.options import option_texts, or_null, type_schema
 from i2i_forge.recipe_schema.terms import SCHEDULE_PATTERN, term_pattern

@@ -121,6 +121,7 @@ def test_every_term_comes_back_from_its_text(weight, loss, tensors, options):
     ("text", "part"),
     [
         ("l1(a, x=1, x=2)", "'x' is given twice"),
+        ("l1(a, target=b)", "quote it if it is text (tensors come first, without `name=`)"),
         ("1e999 * l1(a)", "is not a number"),
         ("1/3 * l1(a)", "'1 / 3' is not a number"),
         ("1j * l1(a)", "is not a number"),

@@ -133,12 +133,17 @@ def test_set_values_have_the_same_traps(text: str) -> None:
         ("a: b\0", "r.yaml:1:5: the character U+0000 is forbidden"),
         ("a: b\r\nc: d\re: \x07", "r.yaml:3:4: the character U+0007 is forbidden"),
         ("a: b\u2028", "r.yaml:1:5: the character U+2028 is forbidden"),
+        ("a: b\u202ec", "r.yaml:1:5: the character U+202E is forbidden"),
+        ("# a \u2066b", "r.yaml:1:5: the character U+2066 is forbidden"),
+        ("a\u200b: 1", "r.yaml:1:2: the character U+200B is forbidden"),
         ("a: \udc80", "r.yaml:1:4: the byte 0x80 is not UTF-8"),
         ('a: "\\0"', "r.yaml:1:4: the character U+0000 is forbidden"),
         ('a: "\\uDC80"', "r.yaml:1:4: the character U+DC80 is forbidden"),
         ('a: "\\UFFFFFFFF"', "r.yaml:1:7: not a character"),
         ("a: 1e999", "r.yaml:1:4: the number 1e999 is too large"),
-        ("a: " + "9" * 5000, f"r.yaml:1:4: the number {'9' * 60} is too large"),
+        (f"a: {'x' * 5000}", f"r.yaml:1:4: the text '{'x' * 40}' ... has more than 4,096 characters"),
+        (f"{'k' * 101}: 1", f"r.yaml:1:1: the key '{'k' * 59} has more than 100 characters"),
+        ("a: " + "9" * 4000, f"r.yaml:1:4: the number {'9' * 60} is too large"),
         ("a: b: c", "r.yaml:1:5: mapping values are not allowed here"),
         ("- 1", "r.yaml:1:1: the top level is a list, not a mapping"),
         ("\nhello", "r.yaml:2:1: the top level is a str, not a mapping"),
@@ -169,7 +174,7 @@ def test_depth() -> None:
 def test_deep_nesting_is_refused_fast(opening: str) -> None:
     start = time.perf_counter()
     refusal(opening * 100_000)
-    assert time.perf_counter() - start < 3  # 0.3 s alone; a full scan takes minutes
+    assert time.perf_counter() - start < 60  # 0.3 s alone; a full scan takes minutes
 
 
 def test_alias_bomb() -> None:
@@ -177,7 +182,7 @@ def test_alias_bomb() -> None:
     bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 6)}]\n" for i in range(1, 10))
     start = time.perf_counter()
     assert refusal(bomb) == "r.yaml:5:20: more than 10,000 values, aliases counted in full"
-    assert time.perf_counter() - start < 0.5  # 0.03 s alone
+    assert time.perf_counter() - start < 10  # 0.03 s alone; unfolded, a billion values
     assert refusal("a: &x 1\nb: [" + "*x, " * 65 + "]") == f"r.yaml:2:{5 + 64 * 4}: more than 64 aliases (`*name`)"
     assert refusal("a: [" + "1, " * 10_000 + "]").endswith("more than 10,000 values, aliases counted in full")
 

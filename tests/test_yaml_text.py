@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2i_forge.errors import RecipeError
-from i2i_forge.yaml_source import parse_yaml
+from i2i_forge.yaml_source import MAX_KEY, parse_yaml
 from i2i_forge.yaml_text import to_inline_yaml, to_yaml
 
 AWKWARD = [
@@ -25,7 +25,7 @@ def readable(text: str) -> bool:
 
 
 texts = st.text(max_size=30).filter(readable) | st.sampled_from(AWKWARD)
-keys = texts.filter(lambda text: text != "<<")
+keys = texts.filter(lambda text: text != "<<" and len(text) <= MAX_KEY)
 values = st.recursive(
     texts | st.integers(-(10**40), 10**40) | st.booleans() | st.floats(allow_nan=False) | st.none(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),

@@ -123,4 +123,4 @@ def _complain(error: Exception, debug: bool) -> None:
     click.echo(f"error: {type(error).__name__}: {first}", err=True)
     for note in notes[:3]:
         click.echo(f"  {note}", err=True)
-    click.echo("fix: this is unexpected; `forge --debug ...` shows the traceback for a report", err=True)
+    click.echo("fix: `forge --debug ...` shows the traceback, for a report to the plugin or i2i_forge", err=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from i2i_forge.cli import checkpoint_replay, checkpoint_verify
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.registry import Registry
@@ -15,41 +16,11 @@ from i2i_forge.yaml_text import to_inline_yaml
 
 @click.group("checkpoint")
 def command() -> None:
-    """Look into, verify, import and export checkpoints."""
+    """Look into, verify, replay, import and export checkpoints."""
 
 
-@command.command("verify")
-@click.argument("run", type=click.Path(path_type=Path))
-@json_option
-def verify(run: Path, as_json: bool) -> None:
-    """Check size and SHA-256 of every file of every checkpoint of RUN; exit code 5 when one is damaged."""
-    from i2i_forge import checkpoint
-    from i2i_forge.run_folder import RunFolder
-
-    root = RunFolder.open(run).checkpoints
-    outcome: dict[str, str] = {}
-    for step in checkpoint.list_steps(root):
-        name = f"{checkpoint.PREFIX}{step:08d}"
-        try:
-            checkpoint.read(root / name)
-            outcome[name] = "ok"
-        except CheckpointError as error:
-            outcome[name] = error.message
-    if as_json:
-        print_json(outcome)
-    else:
-        for name, text in outcome.items():
-            click.echo(f"{name}: {text}")
-    good = [name for name, text in outcome.items() if text == "ok"]
-    if not outcome:
-        raise CheckpointError(f"{run} has no checkpoint yet", fix="train it first")
-    if not good:
-        raise CheckpointError(f"{run}: no checkpoint can be used", fix="restore the folder from a copy")
-    if len(good) < len(outcome):
-        raise CheckpointError(
-            f"{run}: {len(outcome) - len(good)} of {len(outcome)} checkpoints cannot be used",
-            fix=f"nothing has to be done: training and translating use {good[-1]}",
-        )
+for part in (checkpoint_verify, checkpoint_replay):
+    command.add_command(part.command)
 
 
 @command.command("inspect")
@@ -116,7 +87,7 @@ def import_command(
     folder = RunFolder(target)
     folder.prepare()
     with folder.locked():
-        folder.remember(recipe, source, {}, "imported")
+        folder.remember(recipe, source, host, "imported")
         imported = {"imported_from": {part: str(file) for part, file in parts.items()}, "format_of_origin": layout}
         checkpoint.save(folder.checkpoints, 0, trainer, imported, keep=recipe.run.keep)
     for part in reader.parts:

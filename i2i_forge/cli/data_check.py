@@ -17,8 +17,8 @@ from i2i_forge.errors import DataError
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @json_option
 def command(folder: Path, as_json: bool) -> None:
-    """Decode every image in DIR: how many of which size, what is damaged, what training and test share; and say how a
-    recipe uses the folder."""
+    """Decode every image in DIR: how many of which size, what is damaged or unusual, what training and test share; and
+    say how a recipe uses the folder."""
     from i2i_forge.data.survey import survey
 
     found = survey(folder, _Progress())
@@ -47,6 +47,7 @@ def _facts(found: Any) -> dict[str, Any]:
             }
             for part in found.parts
         },
+        "noted": {note: [str(path) for path in paths] for note, paths in found.noted.items()},
         "in_training_and_test": [[str(a), str(b)] for a, b in found.twins],
         "data": found.uses,
     }
@@ -65,6 +66,8 @@ def _print(found: Any, folder: Path) -> None:
     console().print(table)
     for error in found.damaged.values():
         click.echo(error.message)
+    for what, paths in found.noted.items():
+        click.echo(f"{len(paths):,} of the images: {what}; for example {paths[0]}")
     if found.twins:
         first = " and ".join(str(path) for path in found.twins[0])
         warn(f"images that are both in training and in test: {len(found.twins):,}, for example {first}")

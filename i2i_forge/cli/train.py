@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from i2i_forge.cli.common import checked_recipe, chosen_device, device_option, loaded_host, recipe_options
+from i2i_forge.errors import ForgeError
+from i2i_forge.recipe import Recipe
 
 
 @click.command("train")
 @recipe_options
 @click.option("--run", "folder", metavar="DIR", type=click.Path(path_type=Path), help="The run's folder  [runs/NAME]")
 @click.option("--steps", type=click.IntRange(min=1), help="How many steps in all.")
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Number format of the networks.")
+@click.option("--precision", metavar="[fp32|bf16]", help="Number format of the networks.")
+@click.option(
+    "--init-from",
+    "sources",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN|FILE",
+    help="Begin with the weights of a run, a checkpoint, or another program's files.",
+)
 @device_option
 @click.pass_obj
 def command(
@@ -24,23 +35,53 @@ def command(
     folder: Path | None,
     steps: int | None,
     precision: str | None,
+    sources: tuple[Path, ...],
     device: str,
 ) -> None:
-    """Train RECIPE, a file or the name of a shipped recipe. The same command again resumes.
+    """Train RECIPE, a file or the name of an installed recipe. The same command again resumes.
 
     Samples, losses and checkpoints go to the run's folder. SIGINT and SIGTERM finish the step and save.
+
+    Several GPUs share the work, each with data.batch images of its own:
+
+    torchrun --nproc-per-node 4 -m -- i2i_forge train ...
     """
     changes += (f"steps={steps}",) if steps else ()
     changes += (f"precision={precision}",) if precision else ()
-    checked = checked_recipe(recipe, changes, drop, folders)
+    try:
+        checked = checked_recipe(recipe, changes, drop, folders)
+    except ForgeError as error:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            raise
+        click.get_current_context().exit(error.exit_code)  # the first rank of this machine says it
+    where = folder or Path("runs") / checked.name
 
+    if "WORLD_SIZE" in os.environ:  # what is wrong between ranks is said once, by us, without frames of C++
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from i2i_forge import distributed
+
+    try:
+        with distributed.joined(device, checked.run.rank_timeout) as mine:
+            leads = distributed.rank() == 0
+            done = _train(checked, folders, where, mine, recipe, sources)
+    except distributed.RankError as error:
+        if not error.told:
+            raise
+        click.get_current_context().exit(error.exit_code)  # another rank has said why
+    if leads:
+        click.echo(
+            f"{where}: {done} steps done. Pictures: {where / 'samples'}. Next: forge translate {where} IMAGES --out DIR"
+        )
+
+
+def _train(
+    recipe: Recipe, folders: tuple[Path, ...], where: Path, device: str, source: str, init_from: tuple[Path, ...]
+) -> int:
     from i2i_forge.cli.progress import TrainingProgress
     from i2i_forge.run import Run
 
-    host = loaded_host(folders)
-    where = folder or Path("runs") / checked.name
-    run = Run(checked, host, where, device=chosen_device(device), source=recipe, progress=TrainingProgress())
-    done = run.train()
-    click.echo(
-        f"{where}: {done} steps done. Pictures: {where / 'samples'}. Next: forge translate {where} IMAGES --out DIR"
-    )
+    run = Run(
+        recipe, loaded_host(folders), where, device=chosen_device(device), source=source, progress=TrainingProgress(),
+        init_from=init_from,
+    )  # fmt: skip
+    return run.train()

@@ -1,7 +1,8 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
+from i2i_forge.data.bad_images import check_images, tolerant
 from i2i_forge.data.decode import check_header, decode
-from i2i_forge.data.folders import check_images, list_images, read_list, split_folder
+from i2i_forge.data.folders import list_images, read_list, split_folder
 from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.data.source import Dataset, HalfSource, ImageSource, PairSource, SideBySideSource, Source
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
@@ -25,4 +26,5 @@ __all__ = [
     "read_list",
     "split_folder",
     "to_tensor",
+    "tolerant",
 ]

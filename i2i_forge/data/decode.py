@@ -13,6 +13,8 @@ What is not 8-bit RGB becomes so by these rules:
 
 from __future__ import annotations
 
+import io
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +42,7 @@ def check_header(path: str | Path) -> tuple[int, int]:
     Raises:
         DataError: the file is no image that `decode` accepts. Damage behind the header shows only in `decode`.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.mode == "F":
             _to_rgb(image, path)  # whether it is accepted depends on its values
         width, height = image.size
@@ -54,23 +56,25 @@ def decode(path: str | Path) -> Image.Image:
         DataError: missing, not a regular file, empty, truncated, not one of FORMATS, more than MAX_PIXELS,
             longer than MAX_ASPECT times its other side, or of values without a stated range.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
+        orientation = _orientation(image)  # before the pixels, as check_header sees it
         image.load()
-        orientation = _orientation(image)
         rgb = _to_rgb(image, path)
         return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
 
 
 def _bad(path: str | Path, cause: str, fix: str) -> DataError:
-    return DataError(f"{path}: {cause}", fix=fix)
+    # a name may hold line breaks and what moves a terminal's cursor
+    name = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", str(path))
+    return DataError(f"{name}: {cause}", fix=fix)
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
+def opened(path: str | Path) -> Iterator[Image.Image]:
     """The file with its header read and checked; whatever Pillow raises inside the block becomes a DataError."""
-    _check_file(path)
+    size = _check_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with _Clamped(Path(path).open("rb", buffering=0), size) as file, Image.open(file, formats=FORMATS) as image:
             _check_image(image, path)
             yield image
     except (ForgeError, MemoryError):
@@ -85,7 +89,20 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise _bad(path, cause, "copy or download it again, or remove it") from error
 
 
-def _check_file(path: str | Path) -> None:
+class _Clamped(io.BufferedReader):
+    """A file that is never asked for more than it holds: Pillow asks for what a header claims, up to 4 GB at once."""
+
+    def __init__(self, file: io.FileIO, size: int) -> None:
+        super().__init__(file)
+        self._size = size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file."""
+        return super().read(-1 if size is None else min(size, self._size))
+
+
+def _check_file(path: str | Path) -> int:
+    """The size in bytes of a regular file that is not empty."""
     # stat before open: opening a fifo would block for ever
     try:
         status = Path(path).stat()
@@ -99,6 +116,7 @@ def _check_file(path: str | Path) -> None:
         raise _bad(path, "is not a regular file", "name an image file, or remove the entry")
     if status.st_size == 0:
         raise _bad(path, "is empty (0 bytes)", "copy or download it again, or remove it")
+    return status.st_size
 
 
 def _too_many_pixels(path: str | Path, count: str) -> DataError:

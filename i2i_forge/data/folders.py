@@ -1,17 +1,18 @@
-"""Lists of image files, from folders and from list files, and their check before training starts."""
+"""Lists of image files, from folders and from list files."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 
-from i2i_forge.data.decode import check_header
 from i2i_forge.errors import DataError
 
 EXTENSIONS = ("bmp", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp")
 PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
+LONGEST_LIST = 10**9  # bytes
 SHOWN = 5  # how many names an error shows
 
 
@@ -27,8 +28,7 @@ def list_images(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(f"the image folder {folder} {problem}", fix=f"correct the path; {_siblings(folder)}")
-    paths: list[Path] = []
-    _walk(folder, paths, seen=set())
+    paths = _walk(folder)
     if not paths:
         raise DataError(
             f"no image in {folder} (looked for {PATTERN}; hidden files are skipped)",
@@ -37,33 +37,40 @@ def list_images(folder: str | Path) -> list[Path]:
     return sorted(paths, key=lambda path: natural(path.relative_to(folder)))
 
 
-def _walk(folder: Path, paths: list[Path], seen: set[str]) -> None:
-    """Append the images under `folder`. `seen` holds real paths, so loops of links end."""
-    real_folder = os.path.realpath(folder)
-    if real_folder in seen:
-        return
-    seen.add(real_folder)
+def _walk(root: Path) -> list[Path]:
+    """The images under a folder. Without recursion: folders may be nested deeper than Python's stack."""
+    paths: list[Path] = []
+    seen: set[str] = set()  # real paths, so that loops of links end
+    waiting = [(root, os.path.realpath(root))]
+    while waiting:
+        path, real = waiting.pop()
+        if path.is_symlink():
+            real = os.path.realpath(path)
+        if real in seen:
+            continue
+        mode = _mode(Path(real))
+        if stat.S_ISDIR(mode):
+            seen.add(real)
+            waiting += [(path / name, f"{real}{os.sep}{name}") for name in reversed(_names(path))]
+        elif path.suffix.lower()[1:] in EXTENSIONS and stat.S_ISREG(mode):
+            seen.add(real)
+            paths.append(path)
+    return paths
+
+
+def _mode(path: Path) -> int:
+    """What kind of file it is; 0 where there is none, or a link to itself."""
     try:
-        with os.scandir(folder) as scan:
-            entries = sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        return path.stat().st_mode
+    except OSError:
+        return 0
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed: {error.strerror}", fix="make the folder readable") from error
-    for entry in entries:
-        path = folder / entry.name
-        if _safely(entry.is_dir):
-            _walk(path, paths, seen)
-        elif path.suffix.lower()[1:] in EXTENSIONS and _safely(entry.is_file):
-            real = os.path.realpath(path) if entry.is_symlink() else f"{real_folder}{os.sep}{entry.name}"
-            if real not in seen:
-                seen.add(real)
-                paths.append(path)
-
-
-def _safely(question: Callable[[], bool]) -> bool:
-    try:
-        return question()
-    except OSError:  # a link to itself
-        return False
 
 
 def natural(path: Path) -> list[tuple[list[str | int], str]]:
@@ -104,9 +111,13 @@ def read_list(file: str | Path, folder: str | Path) -> list[Path]:
         DataError: the list is missing, cannot be read, or names nothing.
     """
     try:
+        status = Path(file).stat()  # before it is opened: opening a fifo would block for ever
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST_LIST:
+            raise ValueError("it is no file of text below 1 GB")
         lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+    except (OSError, ValueError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+        reason = getattr(error, "strerror", None) or reason
         raise DataError(f"image list {file}: cannot be read: {reason}", fix="correct its path or its text") from error
     paths = [Path(folder, line.strip()) for line in lines if line.strip()]
     if not paths:
@@ -117,23 +128,3 @@ def read_list(file: str | Path, folder: str | Path) -> list[Path]:
 def shown(items: Sequence[object]) -> str:
     """The first few, separated by commas."""
     return ", ".join(str(item) for item in items[:SHOWN]) + (", ..." if len(items) > SHOWN else "")
-
-
-def check_images(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """(width, height) of each image, from its header.
-
-    Raises:
-        DataError: one error for all files that cannot be used, with how many there are and the first five.
-    """
-    sizes: list[tuple[int, int]] = []
-    errors: list[DataError] = []
-    for path in paths:
-        try:
-            sizes.append(check_header(path))
-        except DataError as error:
-            errors.append(error)
-    if not errors:
-        return sizes
-    first = "\n".join(error.message for error in errors[:SHOWN])
-    fix = errors[0].fix if len(errors) == 1 else "repair or remove these files"
-    raise DataError(f"{len(errors)} of {len(paths)} images cannot be used: {first}", fix=fix)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from i2i_forge.data.folders import check_images, shown
+from i2i_forge.data.bad_images import OnBad, check_images
+from i2i_forge.data.folders import shown
 from i2i_forge.errors import DataError
 
 
@@ -36,35 +37,39 @@ def _by_stem(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     return stems
 
 
-def check_pairs(pairs: Sequence[tuple[Path, Path]]) -> None:
-    """Check the header of every image, and that the two of a pair have the same size.
+def check_pairs(pairs: Sequence[tuple[Path, Path]], on_bad: OnBad | None = None) -> list[tuple[Path, Path]]:
+    """The pairs that can be used: both headers are good. The two images must have the same size.
 
     Raises:
-        DataError: files that cannot be used, or pairs of two sizes; the first five are named.
+        DataError: files that cannot be used and are not to be skipped, or pairs of two sizes; the first five are named.
     """
-    sizes = check_images([path for pair in pairs for path in pair])
+    sizes = check_images([path for pair in pairs for path in pair], on_bad)
+    usable = [(a, b) for a, b in pairs if a in sizes and b in sizes]
     unequal = [
-        f"{a} is {'x'.join(map(str, size_a))}, {b} is {'x'.join(map(str, size_b))}"
-        for (a, b), size_a, size_b in zip(pairs, sizes[::2], sizes[1::2], strict=True)
-        if size_a != size_b
+        f"{a} is {'x'.join(map(str, sizes[a]))}, {b} is {'x'.join(map(str, sizes[b]))}"
+        for a, b in usable
+        if sizes[a] != sizes[b]
     ]
     if unequal:
         raise DataError(
             f"{len(unequal)} of {len(pairs)} pairs differ in size: {shown(unequal)}",
             fix="make both images of a pair the same size",
         )
+    return usable
 
 
-def check_halves(paths: Sequence[Path]) -> None:
-    """Check the header of every side-by-side image, and that its width is even.
+def check_halves(paths: Sequence[Path], on_bad: OnBad | None = None) -> list[Path]:
+    """The side-by-side images that can be used: the header is good. Their width must be even.
 
     Raises:
-        DataError: files that cannot be used, or that do not have two halves; the first five are named.
+        DataError: files that cannot be used and are not to be skipped, or that do not have two halves; the first five
+            are named.
     """
-    sizes = check_images(paths)
-    odd = [f"{path} is {width}x{height}" for path, (width, height) in zip(paths, sizes, strict=True) if width % 2]
+    sizes = check_images(paths, on_bad)
+    odd = [f"{path} is {width}x{height}" for path, (width, height) in sizes.items() if width % 2]
     if odd:
         raise DataError(
             f"{len(odd)} of {len(paths)} side-by-side images have an odd width: {shown(odd)}",
             fix="put two images of the same width side by side",
         )
+    return list(sizes)

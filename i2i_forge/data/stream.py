@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
 from i2i_forge.data.source import Source
+from i2i_forge.data.workers import WorkerLost, prepared
 from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.seeding import generator
 
 log = logging.getLogger("i2i_forge")
 
-WORKER_TIMEOUT = 300  # seconds without a batch before a worker counts as hanging
+TIMEOUT = 300.0  # seconds without a batch before a worker counts as hanging
+BETWEEN_LOSSES = 1000  # batches: a run of days outlives a loss now and then, but not one that comes back
+
+
+def _ignore(name: str) -> None:
+    pass
 
 
 class Stream:
@@ -45,12 +47,13 @@ class Stream:
             if len(source) == 0:
                 raise DataError(f"data: a source of stream '{name}' is empty", fix="give it at least one image")
 
-    def batch(self, step: int) -> dict[str, Tensor]:
-        """The batch of a step: domain -> N,3,H,W in [-1, 1]."""
+    def batch(self, step: int, begin: Callable[[str], None] = _ignore) -> dict[str, Tensor]:
+        """The batch of a step: domain -> N,3,H,W in [-1, 1]; `begin` is told each image's name before it is read."""
         merged: dict[str, Tensor] = {}
         for number, source in enumerate(self.sources):
             examples = []
             for epoch, place, index in self._places(number, step):
+                begin(source.name(index))
                 draws = generator(self.seed, "augment", self.name, number, epoch, place)
                 examples.append(source.example(index, draws))
             merged |= _stacked(examples, source, [index for *_, index in self._places(number, step)])
@@ -92,7 +95,7 @@ def test_batch(sources: Sequence[Source], count: int) -> dict[str, Tensor]:
 
 
 def batches(
-    streams: Mapping[str, Stream], first: int, last: int, workers: int, pin: bool
+    streams: Mapping[str, Stream], first: int, last: int, workers: int, pin: bool, timeout: float = TIMEOUT
 ) -> Generator[dict[str, Any], None, None]:
     """The batches of steps first..last-1: the main stream's images, other streams nested under their names.
 
@@ -100,82 +103,32 @@ def batches(
         streams: by name; "main" is the main one.
         workers: processes that prepare batches; any number gives the same batches.
         pin: whether to put them into pinned memory.
+        timeout: seconds without a batch before a worker counts as hanging.
 
     Raises:
         DataError: an image cannot be used.
-        ForgeError: a worker process was killed or hangs for the second time; the first time all are started anew.
+        ForgeError: a worker was killed or hangs, less than BETWEEN_LOSSES batches after the last time; else all
+            are started anew at the same batch.
     """
-    lost = False
+    lost_at: int | None = None
     while first < last:
         try:
-            with closing(_loaded(_loader(streams, first, last, workers, pin))) as loaded:
-                for batch in loaded:
+            numbers = range(first, last)
+            with closing(prepared(_Steps(streams), numbers, workers=workers, timeout=timeout, pin=pin)) as values:
+                for batch in values:
                     if isinstance(batch, ForgeError):
                         raise batch
                     yield batch
                     first += 1
-        except (RuntimeError, ConnectionError, EOFError) as error:
-            if not workers or str(error).startswith("Caught"):  # a mistake in the data set's own code
-                raise
-            if lost:
+        except WorkerLost as error:
+            if lost_at is not None and first - lost_at < BETWEEN_LOSSES:
                 raise ForgeError(
-                    f"a process that prepares images was lost again, at batch {first}: {str(error).splitlines()[0]}",
-                    fix="the same command resumes; --set data.workers=0 prepares images without further processes",
+                    f"a process that prepares images was lost again, at batch {first}: {error}",
+                    fix="the same command resumes. Look at what it was reading; --set data.timeout=900 waits longer, "
+                    "--set data.workers=0 prepares images without further processes",
                 ) from error
-            lost = True
+            lost_at = first
             log.warning("the processes that prepare images are started anew at batch %d: %s", first, error)
-
-
-def _loaded(loader: DataLoader[Any]) -> Generator[Any, None, None]:
-    """The loader's batches. A lost worker raises while we wait for one; torch alone raises in the midst of a step."""
-    batches, waiting = iter(loader), True
-    check = signal.getsignal(signal.SIGCHLD)  # torch's: raises when a worker was lost
-
-    def check_when_waiting(number: int, frame: FrameType | None) -> None:
-        if waiting and callable(check):
-            check(number, frame)
-
-    ours = loader.num_workers > 0 and threading.current_thread() is threading.main_thread()
-    if ours:
-        signal.signal(signal.SIGCHLD, check_when_waiting)
-    try:
-        for batch in batches:
-            waiting = False
-            yield batch
-            waiting = True
-            if ours:
-                check_when_waiting(signal.SIGCHLD, None)
-    finally:
-        del batches  # ends the workers, even while an error keeps this frame
-        if ours:
-            signal.signal(signal.SIGCHLD, check)
-
-
-def _loader(streams: Mapping[str, Stream], first: int, last: int, workers: int, pin: bool) -> DataLoader[Any]:
-    return DataLoader(
-        _Steps(streams),  # type: ignore[arg-type]
-        sampler=range(first, last),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        timeout=WORKER_TIMEOUT if workers else 0,
-        worker_init_fn=_outlast_stop_requests,
-        pin_memory=pin,
-    )
-
-
-def _outlast_stop_requests(worker: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM reach every process: a worker goes on, so that the step can be finished and
-    saved. The second SIGTERM ends it."""
-    requests: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if requests:
-            os._exit(128 + number)
-        requests.append(number)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, remember)
 
 
 class _Steps:
@@ -184,10 +137,10 @@ class _Steps:
     def __init__(self, streams: Mapping[str, Stream]) -> None:
         self.streams = streams
 
-    def __getitem__(self, step: int) -> dict[str, Any] | ForgeError:
+    def __call__(self, step: int, begin: Callable[[str], None]) -> dict[str, Any] | ForgeError:
         try:
-            others = {name: s.batch(step) for name, s in self.streams.items() if name != "main"}
-            return {**self.streams["main"].batch(step), **others}
+            others = {name: s.batch(step, begin) for name, s in self.streams.items() if name != "main"}
+            return {**self.streams["main"].batch(step, begin), **others}
         except ForgeError as error:
             return error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from i2i_forge.data.decode import decode
 from i2i_forge.data.folders import list_images, natural
+from i2i_forge.data.oddities import oddities
 from i2i_forge.errors import DataError
 
 SPLITS = ("trainA", "trainB", "testA", "testB", "train", "test", "val")
@@ -26,12 +27,14 @@ class Part:
         images: all files, in natural order.
         sizes: (width, height) of each that can be used.
         damaged: file -> what is wrong with it and what to do.
+        noted: what is done to images that their owner may not expect -> the files.
     """
 
     name: str
     images: list[Path]
     sizes: dict[Path, Size]
     damaged: dict[Path, DataError]
+    noted: dict[str, list[Path]]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,12 @@ class Survey:
         """All files that cannot be used."""
         return {path: error for part in self.parts for path, error in part.damaged.items()}
 
+    @property
+    def noted(self) -> dict[str, list[Path]]:
+        """All notes on images that are not as usual."""
+        every = sorted({note for part in self.parts for note in part.noted})
+        return {note: [path for part in self.parts for path in part.noted.get(note, [])] for note in every}
+
 
 def survey(root: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Survey:
     """Decode every image under `root`.
@@ -68,14 +77,17 @@ def survey(root: Path, progress: Callable[[int, int], None] = lambda done, total
     for name, images in _parts(root, every).items():
         sizes: dict[Path, Size] = {}
         damaged: dict[Path, DataError] = {}
+        noted: defaultdict[str, list[Path]] = defaultdict(list)
         with ThreadPoolExecutor() as pool:
-            for path, found in zip(images, pool.map(_size, images), strict=True):
+            for path, (found, notes) in zip(images, pool.map(_look, images), strict=True):
                 if isinstance(found, DataError):
                     damaged[path] = found
                 else:
                     sizes[path] = found
+                for note in notes:
+                    noted[note].append(path)
                 progress(done := done + 1, len(every))
-        parts.append(Part(name, images, sizes, damaged))
+        parts.append(Part(name, images, sizes, damaged, noted))
     return Survey(parts, _twins(parts), _uses(root, {part.name: part for part in parts}))
 
 
@@ -88,11 +100,11 @@ def _parts(root: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
     return {name: parts[name] for name in [*order, *sorted(parts.keys() - order, key=lambda name: natural(Path(name)))]}
 
 
-def _size(path: Path) -> Size | DataError:
+def _look(path: Path) -> tuple[Size | DataError, list[str]]:
     try:
-        return decode(path).size
+        return decode(path).size, oddities(path)
     except DataError as error:
-        return error
+        return error, []
 
 
 def _twins(parts: Sequence[Part]) -> list[tuple[Path, Path]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import lzma
 import struct
 import tarfile
 import zipfile
@@ -22,7 +21,7 @@ from i2i_forge.public_data.members import Budget, Member, members
 
 IMAGES = ("bmp", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp")  # those that i2i_forge.data reads
 TEXTS = ("csv", "json", "md", "txt")
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, struct.error,
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, struct.error,
           RuntimeError, ValueError)  # fmt: skip
 CHUNK = 1 << 20
 
@@ -37,7 +36,7 @@ class Limits:
         ratio, slack: unpacked bytes are at most `ratio` times the packed ones plus `slack`. Images hardly shrink.
     """
 
-    members: int = 1_000_000
+    members: int = 500_000
     bytes: int = 1 << 38
     ratio: int = 20
     slack: int = 1 << 26
@@ -61,7 +60,7 @@ def extract(archive: Path, folder: Path, *, top: str = "", limits: Limits | None
     limits, count = limits or Limits(), 0
     try:
         folder.mkdir(parents=True)
-        for number, member in enumerate(members(archive, limits.budget(archive))):
+        for number, member in enumerate(members(archive, limits.budget(archive), limits.members)):
             if number >= limits.members:
                 raise _refused(archive, f"holds more than {limits.members:,} members")
             if member.problem:
@@ -72,8 +71,6 @@ def extract(archive: Path, folder: Path, *, top: str = "", limits: Limits | None
     except DAMAGE as error:  # before OSError, which BadGzipFile is too
         raise _damaged(archive, error) from error
     except OSError as error:
-        if error.errno is None:  # bz2 in a zip
-            raise _damaged(archive, error) from error
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         fix = "free disk space, and run the same command again" if full else "name another folder"
         raise ResourceError(f"{archive} cannot be unpacked: {error.strerror}", fix=fix) from error
@@ -85,7 +82,7 @@ def _kept(name: str, top: str) -> list[str]:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if len(parts) > 1 and parts[0] == top:
         parts = parts[1:]
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    hidden = not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return [] if hidden or Path(parts[-1]).suffix[1:].lower() not in (*IMAGES, *TEXTS) else parts
 
 

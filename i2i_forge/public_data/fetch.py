@@ -12,6 +12,7 @@ from typing import Any
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.public_data.archive import Limits, extract
 from i2i_forge.public_data.download import Progress, disk_error, download, forget, locked
+from i2i_forge.public_data.inventory import INVENTORY, damaged, write_inventory
 from i2i_forge.public_data.table import PublicData
 
 RECORD = ".forge-download.json"
@@ -40,18 +41,18 @@ def fetch(
     limits: Limits | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Fetched:
-    """Download and unpack `data` into the folder out/NAME, unless it is there.
+    """Download and unpack `data` into the folder out/NAME, unless it is there; what is there is verified.
 
     The archive grows in out/NAME.part until it is whole, is unpacked into a hidden folder, and that is renamed.
 
     Raises:
-        DataError: it cannot be downloaded, or is not what it should be.
+        DataError: it cannot be downloaded, or is not what it should be; files of the folder are damaged or gone.
         ResourceError: the disk is full.
         UsageError: something else is there; FORGE_OFFLINE is set; another process does the same.
     """
     target = out / data.name
     if (target / RECORD).is_file():
-        return Fetched(target, _read(target / RECORD), is_new=False)
+        return _known(target)
     try:
         if target.exists() and any(target.iterdir()):
             raise UsageError(f"{target}: there is something else already", fix="choose another --out")
@@ -59,7 +60,7 @@ def fetch(
         with locked(out / f"{data.name}.part") as part:
             if (target / RECORD).is_file():  # another process was quicker
                 forget(part)
-                return Fetched(target, _read(target / RECORD), is_new=False)
+                return _known(target)
             record = download(data.url, part, size=data.bytes, sha256=data.sha256, timeout=timeout, progress=progress)
             record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
             _unpack(data, part, target, record, limits)
@@ -67,6 +68,16 @@ def fetch(
     except OSError as error:
         raise disk_error(target, error) from error
     return Fetched(target, record, is_new=True)
+
+
+def _known(target: Path) -> Fetched:
+    """What an earlier call brought."""
+    if (target / INVENTORY).is_file() and (bad := damaged(target)):
+        raise DataError(
+            f"{target}: {len(bad)} files are gone or not as they were unpacked: {', '.join(bad[:5])}",
+            fix="remove the folder, and run the same command again",
+        )
+    return Fetched(target, _read(target / RECORD), is_new=False)
 
 
 def _unpack(data: PublicData, part: Path, target: Path, record: dict[str, Any], limits: Limits | None) -> None:
@@ -80,6 +91,7 @@ def _unpack(data: PublicData, part: Path, target: Path, record: dict[str, Any], 
                 f"{data.url} has no folder {' and '.join(missing)}; it holds {', '.join(there[:8]) or 'no images'}",
                 fix="open the address in a browser: its owner may have changed or withdrawn it",
             )
+        write_inventory(folder)
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
         folder.replace(target)
     except DataError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import stat
 import tarfile
@@ -15,6 +16,7 @@ from typing import IO, Any, cast
 
 from i2i_forge.errors import DataError
 
+ENTRY = 128  # bytes that a member takes in the list of a zip, names of usual length
 Opener = Any  # () -> a readable binary stream
 
 
@@ -51,25 +53,46 @@ class Budget:
             )
 
 
-def members(archive: Path, budget: Budget) -> Iterator[Member]:
-    """The members of an archive. Raises DataError for a file that is none, and when the budget is exceeded."""
+def members(archive: Path, budget: Budget, most: int) -> Iterator[Member]:
+    """The members of an archive.
+
+    Args:
+        most: about how many there may be. A zip that lists far more is refused before its list is in memory.
+
+    Raises:
+        DataError: the file is no archive, or the budget is exceeded.
+    """
     with archive.open("rb") as file:
         head = file.read(4)
     if head == b"PK\x03\x04":
-        return _of_zip(archive, budget)
+        return _of_zip(archive, budget, most * ENTRY)
     if head[:2] == b"\x1f\x8b":
         return _of_tar(archive, budget)
     raise DataError(f"{archive} is neither a zip nor a tar.gz archive; it begins {head!r}", fix="look at it")
 
 
-def _of_zip(archive: Path, budget: Budget) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as zipped:
+def _of_zip(archive: Path, budget: Budget, directory: int) -> Iterator[Member]:
+    with _ShortReads(io.FileIO(archive), directory) as file, zipfile.ZipFile(file) as zipped:
         for info in zipped.infolist():
             budget.take(info.file_size)
-            # orig_filename: `filename` ends at a NUL byte
-            opener = None if info.is_dir() else partial(zipped.open, info)
-            yield Member(info.orig_filename, info.file_size, name_problem(info.orig_filename) or _zip_problem(info),
-                         opener)  # fmt: skip
+            name = info.orig_filename  # `filename` ends at a NUL byte
+            opener = None if name.endswith("/") else partial(zipped.open, info)
+            yield Member(name, info.file_size, name_problem(name) or _zip_problem(info), opener)
+
+
+class _ShortReads(io.BufferedReader):
+    """A file that cannot be read in pieces above a size: zipfile reads the list of members in one."""
+
+    def __init__(self, file: io.FileIO, most: int) -> None:
+        super().__init__(file)
+        self.most = max(most, 1 << 20)  # the end, with a comment, is read in one too
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Raises DataError for too much."""
+        data = super().read(self.most + 1 if size is None or not 0 <= size <= self.most else size)
+        if len(data) > self.most:
+            raise DataError(f"{self.name} is refused: its list of members is too long", fix="do not use it")
+        return data
 
 
 def _zip_problem(info: zipfile.ZipInfo) -> str:
@@ -78,6 +101,8 @@ def _zip_problem(info: zipfile.ZipInfo) -> str:
         return "is encrypted"
     if stat.S_ISLNK(kind):
         return "is a link"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is compressed in an unusual way"  # among them lzma, which takes the memory that a file asks for
     return "" if kind in (0, stat.S_IFREG, stat.S_IFDIR) else "is neither a file nor a folder"
 
 
@@ -85,7 +110,8 @@ def _of_tar(archive: Path, budget: Budget) -> Iterator[Member]:
     with gzip.open(archive) as unpacked:
         counted = _Counted(cast("IO[bytes]", unpacked), budget)
         with tarfile.open(fileobj=cast("IO[bytes]", counted), mode="r|") as tar:
-            for info in tar:
+            while info := tar.next():
+                tar.members.clear()  # type: ignore[attr-defined]  # it remembers them all
                 opener = None if info.isdir() else partial(tar.extractfile, info)
                 yield Member(info.name, info.size, name_problem(info.name) or _tar_problem(info, archive), opener)
         while counted.read(1 << 20):  # to the checksum, which lies behind what tar reads

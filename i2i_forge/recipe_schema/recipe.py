@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from i2i_forge.plugins import Plugin, read_vocabulary
-from i2i_forge.recipe import shipped_recipes
+from i2i_forge.recipe_names import named_recipes
 from i2i_forge.recipe_schema.components import component_schema, names_schema, required_options
 from i2i_forge.recipe_schema.methods import domains, kinds_of_roles, method_schemas, phases_schema
 from i2i_forge.recipe_schema.optimizers import optimizer_schema
@@ -26,7 +26,7 @@ def recipe_schema(plugins: Sequence[Plugin]) -> Schema:
     vocabulary = read_vocabulary(plugins)
     root, parts = section_schema(RecipeModel)
     own = root["properties"]
-    own["base"] = BASE | {"examples": list(shipped_recipes())}
+    own["base"] = BASE | {"examples": list(named_recipes())}
     own["trainer"] |= names_schema(vocabulary, "trainers")
     own["networks"] |= _networks(vocabulary)
     methods = [{"properties": {"phases": phases_schema(vocabulary)}}, *method_schemas(vocabulary)]

@@ -14,7 +14,7 @@ def forge(capsys):
         with pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
-        assert "Traceback" not in err and "this is unexpected" not in err
+        assert "Traceback" not in err and "--debug ...` shows the traceback" not in err
         return ended.value.code, out, err
 
     return call

@@ -128,7 +128,7 @@ def test_training_goes_on_from_an_import(forge, exported, tmp_path):
     code, _, err = forge(*arguments, "--set", "seed=3")
     assert code == 5 and "seed: 0 there, 3 here" in err  # it is the run of a recipe like any other
     code, _, err = forge(*arguments, "--set", "run.sample_inputs=1")
-    assert code == 0, err
+    assert code == 0 and "after step 0" in err, err  # with the imported weights, not freshly drawn ones
     after = weights(run)
     assert all(not after[name].equal(before[name]) for name in after if name.endswith("conv.weight"))
 
@@ -191,27 +191,86 @@ def test_a_missing_part_is_said(forge, exported, tmp_path):
 # ---- verify and inspect ----------------------------------------------------------------------------------------
 
 
+def state_of(folder):
+    return {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.rglob("*") if file.is_file()}
+
+
 def test_verify(forge, run):
-    assert forge("checkpoint", "verify", run)[:2] == (0, "step-00000001: ok\nstep-00000002: ok\n")
+    before = state_of(run)
+    code, out, _ = forge("checkpoint", "verify", run)
+    verdict = "can be trusted: step 2, taken again from the checkpoint of step 1, has the 10 logged losses bit for bit"
+    assert (code, out) == (0, f"step-00000001: good\nstep-00000002: good\n{run}: {verdict}\n")
     code, out, _ = forge("checkpoint", "verify", run, "--json")
-    assert (code, json.loads(out)) == (0, {"step-00000001": "ok", "step-00000002": "ok"})
+    said = json.loads(out)
+    assert (code, said["trusted"], said["verdict"]) == (0, True, verdict)
+    assert said["checkpoints"] == {"step-00000001": "good", "step-00000002": "good"}
+    assert (said["replayed"]["begun"], said["replayed"]["step"], said["replayed"]["difference"]) == (1, 2, 0)
+    assert state_of(run) == before
 
 
 def test_verify_names_what_is_damaged(forge, damaged):
     code, out, err = forge("checkpoint", "verify", damaged)
     assert code == 5
-    assert out.splitlines()[0] == "step-00000001: ok"
-    assert "model.safetensors has the wrong SHA-256" in out.splitlines()[1]
-    assert "1 of 2 checkpoints cannot be used" in err and "step-00000001" in err
+    assert out.splitlines()[0] == "step-00000001: good"
+    assert out.splitlines()[1] == "step-00000002: damaged: model.safetensors has the wrong SHA-256"
+    assert "not to be trusted: 1 of 2 checkpoints cannot be used" in err and "step-00000001" in err
     code, out, _ = forge("checkpoint", "verify", damaged, "--json")
-    assert code == 5 and "SHA-256" in json.loads(out)["step-00000002"]
+    said = json.loads(out)
+    assert (code, said["trusted"], said["replayed"]["difference"]) == (5, False, 0)
+    assert "SHA-256" in said["checkpoints"]["step-00000002"]
 
 
 def test_verify_when_all_are_damaged(forge, damaged):
     (damaged / "checkpoints/step-00000001/MANIFEST.json").unlink()
     code, out, err = forge("checkpoint", "verify", damaged)
-    assert code == 5 and len(out.splitlines()) == 2
-    assert "no checkpoint can be used" in err
+    assert code == 5 and len(out.splitlines()) == 3
+    assert "2 of 2 checkpoints cannot be used" in err and "restore the folder from a copy" in err
+
+
+def test_verify_when_the_log_says_something_else(forge, run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    log = tmp_path / "run/metrics.jsonl"
+    entry = json.loads(log.read_text().splitlines()[-1])
+    entry["generator/image/ab"] *= 1 + 1e-9
+    log.write_text(json.dumps(entry))
+    code, out, err = forge("checkpoint", "verify", tmp_path / "run")
+    assert code == 5
+    assert "not to be trusted: step 2, taken again" in out
+    assert "in generator/image/ab; the environment is the same" in out
+    assert "fix: images, code or log have changed since" in err
+
+
+def test_replay(forge, run):
+    before = state_of(run)
+    code, out, err = forge("checkpoint", "replay", run, "--step", 1, "--json")
+    said, logged = json.loads(out), json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (code, said["begun"], said["step"], logged["step"]) == (0, 1, 1, 2)
+    assert said["losses"] == said["logged"] == {name: value for name, value in logged.items() if name.count("/") == 2}
+    assert sorted(said["gradients"]) == ["discriminator", "generator"]
+    assert said["gradients"]["discriminator"]["discriminator.a"] > 0
+    assert (said["problem"], said["where"], len(said["images"])) == ("", "", 2)
+    code, out, err = forge("checkpoint", "replay", run, "--step", 1)
+    assert code == 0 and f"step 1 of {run}, from the checkpoint of step 1" in err
+    for words in ("generator/image/ab", "gradient norm", "content_encoder.b", said["images"][0]):
+        assert words in out
+    assert state_of(run) == before
+
+
+def test_replay_names_what_is_not_finite(forge, tmp_path):
+    """The weight outgrows fp32 at the third step."""
+    sets = [part for change in (*TINY, "steps=4") for part in ("--set", change)]
+    grows = "phases.generator.minimize.image=linear(10, 1.0e+39, steps=4) * l1(reconstruction, source)"
+    code, _, err = forge("train", "munit_synthetic", "--run", tmp_path, "--device", "cpu", *sets, "--set", grows)
+    assert code == 7
+    step = int(err.partition("not finite at step ")[2].partition(":")[0])
+    assert step > 0
+    code, out, err = forge("checkpoint", "replay", tmp_path, "--step", step)
+    assert code == 7
+    assert f"not finite at step {step}: the weighted sum" in err
+    assert "every loss is finite, their weighted sum or its gradient's norm is not" in err
+    assert "generator/image/ab" in out
+    code, out, _ = forge("checkpoint", "replay", tmp_path, "--step", step - 1)
+    assert code == 0
 
 
 def test_inspect(forge, run):

@@ -177,6 +177,15 @@ def test_check_names_damage_and_what_training_and_test_share(forge, tmp_path):
     ]
 
 
+def test_check_notes_what_is_unusual(forge, tmp_path):
+    images(tmp_path, 1)
+    (tmp_path / "0.png").rename(tmp_path / "0.jpg")
+    code, out, err = forge("data", "check", tmp_path)
+    assert (code, err) == (0, "") and f"1 of the images: PNG although named .jpg; for example {tmp_path}/0.jpg" in out
+    code, out, _ = forge("data", "check", tmp_path, "--json")
+    assert json.loads(out)["noted"] == {"PNG although named .jpg": [f"{tmp_path}/0.jpg"]}
+
+
 @pytest.mark.parametrize("name", ["missing", "empty"])
 def test_check_of_nothing(forge, tmp_path, name):
     (tmp_path / "empty").mkdir()

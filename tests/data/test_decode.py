@@ -202,3 +202,10 @@ def test_only_regular_files_are_opened(tmp_path):
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     refused(tmp_path / "loop.jpg", "cannot be read")
     refused(tmp_path / "none.jpg", "does not exist")
+
+
+def test_a_name_cannot_break_the_message(tmp_path):
+    (tmp_path / "a\n\x1b[2J\n.jpg").touch()
+    with pytest.raises(DataError) as caught:
+        decode(tmp_path / "a\n\x1b[2J\n.jpg")
+    assert caught.value.message == f"{tmp_path}/a\\x0a\\x1b[2J\\x0a.jpg: is empty (0 bytes)"

@@ -2,77 +2,31 @@
 
 import errno
 import hashlib
-import http.server
 import io
 import json
-import re
-import threading
 import zipfile
 from pathlib import Path
 
 import pytest
+from file_server import serving
 
 from i2i_forge.errors import DataError, ResourceError, UsageError
 from i2i_forge.public_data import RECORD, TABLE, PublicData, download, fetch, find
+from i2i_forge.public_data.inventory import INVENTORY
 
 BODY = bytes(range(256)) * 4000
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves `body`; the other attributes say how badly."""
-
-    body = BODY
-    etag = '"v1"'
-    ranges = True
-    if_range = True
-    length = True
-    break_after = None
-    status = 200
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked = []
-        self.url = f"http://127.0.0.1:{self.server_port}/dir/set.zip"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-    def do_GET(self):
-        s = self.server
-        s.asked.append(self.headers.get("Range"))
-        if s.status != 200:
-            self.send_error(s.status)
-            return
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(found[1]) if found and s.ranges else 0
-        if s.if_range and self.headers.get("If-Range", s.etag) != s.etag:
-            start = 0
-        if start >= len(s.body) > 0 and start:
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        rest = s.body[start:]
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(s.body) - 1}/{len(s.body)}")
-        if s.length:
-            self.send_header("Content-Length", str(len(rest)))
-        if s.etag:
-            self.send_header("ETag", s.etag)
-        self.end_headers()
-        self.wfile.write(rest if s.break_after is None else rest[: s.break_after])
 
 
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
-    with Server() as served:
-        thread = threading.Thread(target=served.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(BODY) as served:
+        served.url += "/set.zip"
         yield served
-        served.shutdown()
-        thread.join()
+
+
+def ranges(server):
+    return [asked for _, asked in server.asked]
 
 
 @pytest.fixture
@@ -101,7 +55,7 @@ def test_a_whole_file(server, part):
 def test_a_truncated_body_is_kept_and_continued(server, part):
     interrupted(server, part)
     assert download(server.url, part)["sha256"] == hashlib.sha256(BODY).hexdigest()
-    assert server.asked == [None, "bytes=300000-"] and part.read_bytes() == BODY
+    assert ranges(server) == [None, "bytes=300000-"] and part.read_bytes() == BODY
 
 
 @pytest.mark.parametrize("change", ["no ranges", "another etag", "another etag, If-Range ignored", "another size"])
@@ -121,7 +75,7 @@ def test_a_file_that_became_shorter(server, part):
     interrupted(server, part)
     server.body, server.if_range = BODY[:1000], False
     assert download(server.url, part)["bytes"] == 1000
-    assert server.asked[-2:] == ["bytes=300000-", None]
+    assert ranges(server)[-2:] == ["bytes=300000-", None]
 
 
 def test_a_part_of_another_address_or_of_nothing_known_is_not_continued(server, part):
@@ -130,7 +84,7 @@ def test_a_part_of_another_address_or_of_nothing_known_is_not_continued(server, 
     part.write_bytes(b"something else")
     part.with_name("set.part.json").unlink()
     download(server.url, part)
-    assert part.read_bytes() == BODY and not any(server.asked)
+    assert part.read_bytes() == BODY and not any(ranges(server))
 
 
 def test_a_server_that_tells_no_size(server, part):
@@ -245,8 +199,8 @@ def test_an_interrupted_data_set_goes_on_and_leaves_nothing_half(data, server, t
     (tmp_path / ".mine.unpacking/old.jpg").touch()
     server.break_after = None
     fetch(data, tmp_path)
-    assert entries(tmp_path) == ["mine"] and entries(tmp_path / "mine") == [RECORD, "trainA", "trainB"]
-    assert server.asked == [None, "bytes=20-"]
+    assert entries(tmp_path) == ["mine"] and entries(tmp_path / "mine") == [RECORD, INVENTORY, "trainA", "trainB"]
+    assert ranges(server) == [None, "bytes=20-"]
 
 
 @pytest.mark.parametrize(

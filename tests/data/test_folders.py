@@ -1,10 +1,13 @@
+import inspect
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from i2i_forge.data.folders import check_images, list_images, read_list, split_folder
+from i2i_forge.data.bad_images import check_images
+from i2i_forge.data.folders import list_images, read_list, split_folder
 from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.errors import DataError
 
@@ -84,6 +87,28 @@ def test_lists_are_one_stripped_path_a_line(tmp_path):
     assert read_list(file, "in") == [Path("in/b c.jpg"), Path("in/a.jpg 3"), Path("/abs.jpg")]
 
 
+def test_folders_may_be_nested_deeper_than_the_stack(tmp_path):
+    deep = tmp_path / "/".join("d" * 200)
+    deep.mkdir(parents=True)
+    (deep / "x.png").touch()
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 100)
+    try:
+        found = list_images(tmp_path)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert found == [deep / "x.png"]
+
+
+def test_what_is_no_list_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "fifo")  # would hang if it were opened
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(2 * 10**9)
+    for name in ("fifo", "huge", "no\0name"):
+        with pytest.raises(DataError, match=r"cannot be read: .*(below 1 GB|null byte)"):
+            read_list(tmp_path / name, "")
+
+
 def test_lists_that_cannot_be_read(tmp_path):
     (tmp_path / "blank.txt").write_text(" \n\n")
     (tmp_path / "image.txt").write_bytes(b"\xff\xd8\xff")
@@ -103,7 +128,7 @@ def test_one_error_names_the_bad_files(tmp_path):
     text = str(caught.value)
     assert all((f"{i}.png: is empty" in text) == (i < 5) for i in range(9))
     assert len(text.splitlines()) <= 6
-    assert check_images(paths[-1:]) == [(6, 4)]
+    assert check_images(paths[-1:]) == {tmp_path / "good.png": (6, 4)}
 
 
 def test_stems_that_do_not_pair(tmp_path):

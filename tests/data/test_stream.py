@@ -2,6 +2,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -42,22 +43,31 @@ class Failing(Numbers):
         return super().example(index, random)
 
 
+class Hanging(Numbers):
+    """Example 2 takes very long."""
+
+    def example(self, index, random):
+        if index == 2:
+            time.sleep(600)
+        return super().example(index, random)
+
+
 class Buggy(Numbers):
     def example(self, index, random):
         raise RuntimeError("a mistake in the data set's own code")
 
 
 class Lethal(Numbers):
-    """Kills the process that reads it: the first `deaths` times."""
+    """Some examples kill the process that reads them: each the first `deaths` times."""
 
-    def __init__(self, count, folder, deaths):
+    def __init__(self, count, folder, deaths, lethal=(2,)):
         super().__init__(count)
-        self.folder, self.deaths = folder, deaths
+        self.folder, self.deaths, self.lethal = folder, deaths, lethal
 
     def example(self, index, random):
-        died = len(list(self.folder.iterdir()))
-        if index == 2 and died < self.deaths:
-            (self.folder / str(died)).touch()
+        died = len(list(self.folder.glob(f"{index}-*")))
+        if index in self.lethal and died < self.deaths:
+            (self.folder / f"{index}-{died}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().example(index, random)
 
@@ -222,11 +232,6 @@ def test_a_mistake_in_a_data_set_is_not_taken_for_a_lost_worker(workers):
         list(batches({"main": make(Buggy(7))}, 0, 3, workers, pin=False))
 
 
-# torch's handler of a dead child raises wherever the process is, now and then where nothing can catch it
-loses_workers = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@loses_workers
 def test_a_killed_worker_is_started_anew_at_the_same_batch(tmp_path, caplog):
     stream = make(Lethal(7, tmp_path, deaths=1))
     got = list(batches({"main": stream}, 0, 7, 1, pin=False))
@@ -236,10 +241,29 @@ def test_a_killed_worker_is_started_anew_at_the_same_batch(tmp_path, caplog):
     assert "started anew" in caplog.text
 
 
-def test_a_worker_killed_twice_is_an_error_that_says_what_to_do(tmp_path):
-    with pytest.raises(ForgeError, match="lost again") as caught:
-        list(batches({"main": make(Lethal(7, tmp_path, deaths=9))}, 0, 7, 1, pin=False))
+def test_a_worker_killed_twice_is_an_error_that_says_what_it_was_reading_and_what_to_do(tmp_path):
+    with pytest.raises(ForgeError, match=r"lost again, at batch .* it was reading a2\n") as caught:
+        list(batches({"main": make(Lethal(7, tmp_path, deaths=9))}, 0, 7, 2, pin=False))
     assert "data.workers=0" in caught.value.fix
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_workers_may_be_lost_again_after_enough_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr("i2i_forge.data.stream.BETWEEN_LOSSES", 3)
+    healthy = make(Numbers(60))
+    lethal = [indices(healthy, [step])[0] for step in (4, 16, 28)]
+    got = list(batches({"main": make(Lethal(60, tmp_path, 1, lethal))}, 0, 30, 1, pin=False))
+    assert len(list(tmp_path.iterdir())) == 3
+    assert all(same(g, healthy.batch(step)) for step, g in enumerate(got))
+    assert len(got) == 30
+
+
+def test_a_worker_that_hangs_is_named_with_what_it_reads_and_does_not_stay():
+    others = children()
+    with pytest.raises(ForgeError, match=r"timed out .* it was reading a2\n") as caught:
+        list(batches({"main": make(Hanging(7))}, 0, 7, 2, pin=False, timeout=1))
+    assert "data.timeout" in caught.value.fix
+    assert children() - others == set()
 
 
 def test_images_of_two_sizes_in_a_batch_are_named(tmp_path):

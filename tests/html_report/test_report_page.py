@@ -49,6 +49,7 @@ def test_the_page_of_a_run(page, make_run):
         "None yet: forge eval", "ab , step 100", "generator.image", "18 network calls in a step",
         "Pruned, for no term needs it: cycled , random_style_2 , real_logits , target , translation_2",
         "recipe.yaml, as it was written", "resolved.yaml, all settings", "torch", "i2i-forge 0.1.0", "forge report",
+        "components trainers.munit: munit (i2i-forge 0.1.0) datasets.procedural_shoes: procedural_shoes (i2i-forge",
     ):  # fmt: skip
         assert text.replace(" ,", ",") in shown.text.replace(" ,", ","), text
     assert len(shown.all("img")) == 2
@@ -101,7 +102,8 @@ def test_the_numbers_are_those_of_the_terminal(page, make_run, report, tmp_path)
 
 def test_nothing_in_a_run_becomes_markup(page, make_run):
     run = make_run("<script>alert(1)<&script>")
-    env = {"recipe": HOSTILE, "packages": {HOSTILE: HOSTILE}, "plugins": {"p": HOSTILE}, "hardware": [HOSTILE]}
+    env = {"recipe": HOSTILE, "packages": {HOSTILE: HOSTILE}, "plugins": {"p": HOSTILE}, "hardware": [HOSTILE],
+           "components": {HOSTILE: HOSTILE}}  # fmt: skip
     (run / "env.json").write_text(json.dumps(env))
     (run / "recipe.yaml").write_text(f"# {HOSTILE}\n")
     line = {"step": 101, f"generator/{HOSTILE.replace('/', '')}/<b>": 1.0, "other": "x", "generator/gan/ab": None}

@@ -291,7 +291,13 @@ def test_a_loss_that_is_not_finite(tiny, call_forge, train_command, tmp_path, tr
     assert "phase 'generator' was not updated" in message
     names = tiny.run(tmp_path / "other").streams["main"].names(2)
     assert len(names) == 4 and ", ".join(names) in message
+    assert f"`forge checkpoint replay {run} --step 2`" in message
     assert short(message)
+    record = json.loads((run / "diverged.json").read_text())
+    assert (record["step"], record["phase"], record["images"]) == (2, "generator", names)
+    loss = record["losses"]["generator/trap/ab"]
+    assert value in loss and record["not_finite"][0] == f"generator/trap/ab = {loss}"
+    assert 0 < record["losses"]["generator/image/ab"] < 10
     assert steps_saved(run) == [1, 2]
     assert checkpoint.read(run / "checkpoints/step-00000002").step == 2
     assert [m["step"] for m in tiny.metrics(run)] == [1, 2]

@@ -1,4 +1,4 @@
-"""Broken plugins of every kind at once: nothing that does not need them is stopped, and what needs one names it."""
+"""Broken plugins of every kind at once, 70 to 72: what does not need them is not stopped, what needs one names it."""
 
 import json
 import sys
@@ -34,6 +34,7 @@ BROKEN = {  # plugin -> what is added to its source, before or behind the loss o
     "unmarked": ("", "\ndef run_started(run, step): ...\n"),
     "old": ("FORGE_API = 0\n", ""),
     "new": ("FORGE_API = 2\n", ""),
+    "requires": ("", ""),  # an installed one, of a package that asks for another version of this one
     "twin": ("", ""),  # the same plugin in another folder
 }
 WORKS = {
@@ -47,7 +48,7 @@ WORKS = {
     "clash_a": ("", ""),
     "clash_b": ("", ""),
 }
-BEFORE_IMPORT = {"lacks", "syntax", "misspelt", "argument", "unmarked", "old", "new", "twin"}
+BEFORE_IMPORT = {"lacks", "syntax", "misspelt", "argument", "unmarked", "old", "new", "requires", "twin"}
 
 
 def source(name, folder):
@@ -59,18 +60,24 @@ def source(name, folder):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """`--plugins` for two folders that hold one of each kind."""
-    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    """`--plugins` for two folders that hold one of each kind, and a folder of packages."""
+    one, two, site = (tmp_path_factory.mktemp(name) for name in ("one", "two", "site"))
     for name in [*BROKEN, *WORKS]:
-        (one / f"{name}.py").write_text(source(name, one))
+        ((site if name == "requires" else one) / f"{name}.py").write_text(source(name, one))
     (two / "twin.py").write_text(source("twin", one))
-    return ["--plugins", str(one), "--plugins", str(two)], one
+    (info := site / "forge_requires-1.0.dist-info").mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: forge-requires\nVersion: 1.0\nRequires-Dist: i2i-forge>=99\n"
+    )
+    (info / "entry_points.txt").write_text("[i2i_forge]\nrequires = requires\n")
+    return ["--plugins", str(one), "--plugins", str(two)], one, site
 
 
 @pytest.fixture
-def forge(folders, capfd):
+def forge(folders, capsys, monkeypatch):
     """Runs a command with all of them: (exit code, stdout, stderr, which were imported)."""
-    options, folder = folders
+    options, folder, site = folders
+    monkeypatch.syspath_prepend(str(site))
 
     def call(*arguments):
         for canary in folder.glob("*.imported"):
@@ -79,8 +86,8 @@ def forge(folders, capfd):
             del sys.modules[module]
         with pytest.raises(SystemExit) as ended:
             main([*options, *map(str, arguments)])
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err and "this is unexpected" not in err
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err and "--debug ...` shows the traceback" not in err
         return ended.value.code, out, err, {file.stem for file in folder.glob("*.imported")}
 
     return call
@@ -96,12 +103,12 @@ def use(loss):
      ["check", "munit_synthetic", "--no-step"]],
     ids=" ".join,
 )  # fmt: skip
-def test_what_reads_only_is_not_stopped_and_imports_none(forge, arguments):
+def test_70_what_reads_only_is_not_stopped_and_imports_none(forge, arguments):
     code, out, _, imported = forge(*arguments)
     assert code == 0 and out and imported == set()
 
 
-def test_a_run_goes_through_and_names_each_that_failed(forge, tmp_path):
+def test_70_a_run_goes_through_and_names_each_that_failed(forge, tmp_path):
     small = ["data.count=2", "data.test_count=1", "data.batch=1", "data.workers=0", "run.sample_inputs=1",
              "networks.content_encoder.width=4", "networks.style_encoder.width=4", "networks.decoder.width=4",
              "networks.decoder.mlp_dim=8", "networks.discriminator.width=4"]  # fmt: skip
@@ -119,35 +126,59 @@ def test_a_run_goes_through_and_names_each_that_failed(forge, tmp_path):
     assert {*WORKS} <= set(recorded) and not {*BROKEN} & set(recorded)
 
 
-def test_forge_plugins_shows_all(forge):
+def test_70_forge_plugins_shows_all(forge):
     code, out, _, _ = forge("plugins", "--json")
     status = {fact["name"]: (fact["status"], fact["reason"]) for fact in json.loads(out)}
     assert code == 0
     for name in BROKEN:
-        assert status[name][0] == ("skipped" if name in ("old", "new") else "broken") and status[name][1]
+        assert status[name][0] == ("skipped" if name in ("old", "new", "requires") else "broken") and status[name][1]
     assert {status[name] for name in WORKS} == {("ok", "")}
 
 
-@pytest.mark.parametrize("name", sorted({*BROKEN} - {"syntax"}))
-def test_a_recipe_that_needs_a_broken_one_is_refused_with_both_names(forge, name):
+@pytest.mark.parametrize("name", sorted({*BROKEN} - {"syntax", "requires"}))
+def test_70_a_recipe_that_needs_a_broken_one_is_refused_with_both_names(forge, name):
     code, out, err, _ = forge("check", "munit_synthetic", "--set", use(f"{name}_loss"))
     said = err[err.index("error:") :]
     assert (code, out) == (6, "") and f"'{name}_loss'" in said and f"plugin '{name}'" in said
 
 
-def test_what_cannot_be_read_is_at_least_named_beside_the_recipe_that_needs_it(forge):
-    code, out, err, _ = forge("check", "munit_synthetic", "--set", use("syntax_loss"))
-    assert (code, out) == (3, "") and "plugin 'syntax' is set aside: SyntaxError" in err and "'syntax_loss'" in err
+@pytest.mark.parametrize(("name", "why"), [("syntax", "SyntaxError"), ("requires", "it needs i2i-forge>=99")])
+def test_70_what_is_not_read_is_at_least_named_beside_the_recipe_that_needs_it(forge, name, why):
+    code, out, err, _ = forge("check", "munit_synthetic", "--set", use(f"{name}_loss"))
+    assert (code, out) == (3, "") and f"plugin '{name}' is set aside: {why}" in err and f"'{name}_loss'" in err
 
 
-def test_a_name_that_two_bring_is_refused_with_both_unless_it_says_whose(forge):
+def test_71_a_component_that_two_bring_is_refused_with_both_unless_it_says_whose(forge):
     code, _, err, _ = forge("check", "munit_synthetic", "--set", use("clash_loss"))
-    assert code == 6 and "clash_a:clash_loss or clash_b:clash_loss" in err
+    assert code == 6 and "clash_a.clash_loss or clash_b.clash_loss" in err
     code, out, _, _ = forge("check", "munit_synthetic", "--set", use("clash_b.clash_loss"))
     assert code == 0 and "no mistakes" in out
 
 
 @pytest.mark.parametrize("name", ["slow", "prints", "raises_first"])
-def test_what_is_only_odd_can_be_used(forge, name):
+def test_70_what_is_only_odd_can_be_used(forge, name):
     code, out, _, _ = forge("check", "munit_synthetic", "--set", use(f"{name}_loss"), "--json")
     assert code == 0 and json.loads(out)["ok"]
+
+
+def test_71_two_plugins_of_one_name_are_both_named(forge, folders):
+    code, out, _, _ = forge("plugins", "--json")
+    twins = [fact for fact in json.loads(out) if fact["name"] == "twin"]
+    assert code == 0 and [fact["status"] for fact in twins] == ["broken", "broken"]
+    for fact in twins:
+        assert all(folder in fact["reason"] for folder in folders[0][1::2])
+
+
+def test_72_another_api_and_wrong_hooks_are_seen_before_the_import(forge):
+    code, out, _, imported = forge("plugins", "--json")
+    reasons = {fact["name"]: fact["reason"] for fact in json.loads(out)}
+    assert code == 0
+    for name, reason in {
+        "requires": "it needs i2i-forge>=99, this is ",
+        "old": "it is written for FORGE_API 0, this is ",
+        "new": "it is written for FORGE_API 2, this is ",
+        "misspelt": "there is no hook 'run_start'",
+        "argument": "hook step_finished has no argument 'steps'",
+        "unmarked": "run_started is not a hook without `@hookimpl`",
+    }.items():
+        assert reasons[name].startswith(reason) and name not in imported

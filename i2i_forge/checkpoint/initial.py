@@ -1,0 +1,94 @@
+"""Beginning a run with the weights of another: a run's, a checkpoint's, or another program's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from i2i_forge.checkpoint.folders import MANIFEST, Checkpoint
+from i2i_forge.checkpoint.reading import newest, read
+from i2i_forge.checkpoint.restoring import STATE, differing
+from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.foreign import Format, read_foreign
+from i2i_forge.trainer import Trainer
+
+
+def initialise(trainer: Trainer, sources: Sequence[Path], warn: Callable[[str], None]) -> dict[str, Any]:
+    """Give a fresh trainer the weights of a checkpoint, and nothing else of it.
+
+    Networks that the source lacks stay as they were drawn; those that the trainer lacks are ignored.
+
+    Args:
+        trainer: fresh from `build_trainer`.
+        sources: a run's folder, one of its checkpoints, or the files of another program's checkpoint.
+        warn: is told of damaged checkpoints and of networks without weights.
+
+    Returns:
+        Where the weights come from, for the record: {"from": [...], "sha256" or "format": ...}.
+
+    Raises:
+        CheckpointError: there is nothing to read, or it does not fit the trainer's networks.
+    """
+    own = {name: value for name, value in trainer.state_dict().items() if not name.startswith(STATE)}
+    found, origin = _weights(trainer, sources, own, warn)
+    names = [name for name, _ in trainer.modules() if not name.startswith(STATE)]
+    given = [name for name in names if any(key.startswith(f"{name}.") for key in found)]
+    if not given:
+        raise CheckpointError(
+            f"{_listed(sources)} holds no network of this recipe (which has {', '.join(names)})",
+            fix="give the checkpoint of a run of the same method",
+        )
+    wanted, held = (
+        {key: value for key, value in tensors.items() if key.startswith(tuple(f"{name}." for name in given))}
+        for tensors in (own, found)
+    )
+    if "sha256" in origin and (bad := differing(held, wanted)):  # other programs' files were compared when read
+        raise CheckpointError(
+            f"{_listed(sources)}: {len(bad)} tensors differ from those of the recipe's networks: {', '.join(bad[:5])}",
+            fix="give the networks of the recipe the options of that run's resolved.yaml",
+        )
+    trainer.load_state_dict(trainer.state_dict() | held)
+    if fresh := [name for name in names if name not in given]:
+        warn(f"{_listed(sources)} holds no {', '.join(fresh)}: freshly drawn")
+    return {"from": [str(source) for source in sources], **origin}
+
+
+def _weights(
+    trainer: Trainer, sources: Sequence[Path], own: dict[str, Tensor], warn: Callable[[str], None]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors under our names, and what identifies them."""
+    if sources[0].is_dir():
+        if len(sources) > 1:
+            raise UsageError(f"{_listed(sources)}: one run is enough", fix="give one folder, or files")
+        checkpoint = _ours(sources[0], warn)
+        return checkpoint.model, {"sha256": checkpoint.model_sha256}
+    contents = {file: read_foreign(file) for file in sources}
+    for entry in trainer.formats.entries() if trainer.formats else ():
+        reader: Format = entry.component()
+        try:
+            parts = {reader.part_of(content, file.name): content for file, content in contents.items()}
+        except CheckpointError:
+            continue
+        return reader.load(parts, own), {"format": entry.name}
+    raise CheckpointError(
+        f"{_listed(sources)}: not a checkpoint of any known program",
+        fix="`forge plugins` lists the formats; a run's folder is a source too",
+    )
+
+
+def _ours(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
+    if (folder / MANIFEST).exists():
+        return read(folder)
+    found = newest(folder / "checkpoints", warn)
+    if found is None:
+        raise CheckpointError(
+            f"{folder} is neither a run with a checkpoint nor a checkpoint", fix="give a folder that `forge train` made"
+        )
+    return found
+
+
+def _listed(sources: Sequence[Path]) -> str:
+    return ", ".join(map(str, sources))

@@ -1,0 +1,92 @@
+"""Reading a checkpoint: verified, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from i2i_forge.checkpoint.folders import FORMAT_VERSION, MANIFEST, Checkpoint, first_not_finite, folder_of, list_steps
+from i2i_forge.checkpoint.migrations import migrated
+from i2i_forge.errors import CheckpointError
+from i2i_forge.tensor_files import read_json, read_tensors
+
+UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)  # what wrong content makes readers raise
+
+
+class NewerFormatError(CheckpointError):
+    """A checkpoint is of a format that only later versions read: nothing is wrong with it."""
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read and verify one checkpoint. Raises CheckpointError that says what is wrong with it."""
+    version, sums = _manifest(folder)
+    try:
+        state = read_json(_verified(folder, "state.json", sums))
+        if state["format"] != version:
+            raise ValueError(f"{MANIFEST} and state.json disagree about its format")
+        if version > FORMAT_VERSION:
+            raise NewerFormatError(
+                f"checkpoint {folder.name} has format {version}, this i2i_forge reads up to {FORMAT_VERSION}",
+                fix="upgrade: pip install -U i2i-forge",
+            )
+        model, optimizers = (read_tensors(_verified(folder, f"{p}.safetensors", sums)) for p in ("model", "optimizers"))
+        if bad := first_not_finite(model):
+            raise ValueError(f"{bad} is not finite")
+        ranks = itertools.takewhile(sums.__contains__, (f"rank-{rank}.safetensors" for rank in itertools.count(1)))
+        others = [read_tensors(_verified(folder, file, sums)) for file in ranks]
+        sha256 = str(sums["model.safetensors"]["sha256"])
+        return migrated(Checkpoint(folder, int(state["step"]), model, optimizers, state, sha256, version, others))
+    except UNUSABLE as error:
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: {error}") from error
+
+
+def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that verifies, or None when there is none at all. Damaged ones are passed to `warn`.
+
+    Raises:
+        CheckpointError: there are checkpoints, but all of them are damaged, or one is of a newer format.
+    """
+    problems: list[CheckpointError] = []
+    for step in reversed(list_steps(root)):
+        try:
+            found = read(folder_of(root, step))
+        except NewerFormatError:
+            raise
+        except CheckpointError as error:
+            problems.append(error)
+            continue
+        for problem in problems:
+            warn(f"{problem.message}; using step {found.step}")
+        return found
+    if problems:
+        raise CheckpointError(
+            f"{root}: no checkpoint can be used. {problems[0].message}",
+            fix="restore the folder from a copy, or start anew with another --run folder",
+        )
+    return None
+
+
+def _manifest(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The format's version, and size and SHA-256 of each file."""
+    try:
+        manifest = read_json((folder / MANIFEST).read_bytes())
+        return int(manifest["format"]), {str(file): dict(sums) for file, sums in manifest["files"].items()}
+    except (OSError, *UNUSABLE) as error:
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: its {MANIFEST} cannot be read") from error
+
+
+def _verified(folder: Path, file: str, sums: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """A file's content, if it is what was written."""
+    try:
+        data = (folder / file).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} cannot be read") from error
+    expected = sums.get(file, {})
+    if len(data) != expected.get("bytes"):
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} has the wrong size")
+    if hashlib.sha256(data).hexdigest() != expected.get("sha256"):
+        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} has the wrong SHA-256")
+    return data

@@ -1,0 +1,81 @@
+"""forge checkpoint verify"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, print_json
+from i2i_forge.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from i2i_forge.replay import Comparison, Verdict
+
+
+@click.command("verify")
+@click.argument("run", type=click.Path(path_type=Path))
+@device_option
+@json_option
+@click.pass_obj
+def command(folders: tuple[Path, ...], run: Path, device: str, as_json: bool) -> None:
+    """Say whether RUN can be trusted; exit code 5 when not. Nothing in RUN is changed.
+
+    The size and SHA-256 of every file of every checkpoint are checked. Then steps are taken again from the newest good
+    checkpoint to the next logged step, and their losses compared with the log: bit for bit on the hardware and with the
+    packages of the run, within a tolerance elsewhere. A run of several processes needs as many: torchrun
+    --nproc-per-node N -m i2i_forge checkpoint verify RUN
+    """
+    from i2i_forge import distributed
+    from i2i_forge.replay import Player, verify
+    from i2i_forge.run_folder import RunFolder
+
+    folder = RunFolder.open(run)
+    with distributed.joined(device, folder.recipe().run.rank_timeout) as mine:
+        verdict = verify(folder, lambda: Player(folder, loaded_host(folders).catalog, chosen_device(mine)))
+        if distributed.rank():  # the log is of the first rank's share of the images
+            return
+    if not verdict.checkpoints:
+        raise CheckpointError(f"{run} has no checkpoint yet", fix="train it first")
+    text = _summary(verdict)
+    if as_json:
+        replayed = asdict(verdict.replayed) if verdict.replayed else None
+        print_json({"trusted": verdict.trusted, "verdict": text, "checkpoints": verdict.checkpoints,
+                    "replayed": replayed, "not_replayed": verdict.not_replayed})  # fmt: skip
+    else:
+        for name, state in verdict.checkpoints.items():
+            click.echo(f"{name}: {state}")
+        click.echo(f"{run}: {text}")
+    if not verdict.trusted:
+        raise CheckpointError(f"{run}: {text}", fix=_fix(verdict))
+
+
+def _summary(verdict: Verdict) -> str:
+    """The verdict in one line."""
+    if verdict.damaged:
+        return f"not to be trusted: {len(verdict.damaged)} of {len(verdict.checkpoints)} checkpoints cannot be used"
+    if verdict.replayed is None:
+        return f"its checkpoints are whole; nothing was replayed: {verdict.not_replayed}"
+    return f"{'can' if verdict.trusted else 'not to'} be trusted: {_compared(verdict.replayed)}"
+
+
+def _compared(seen: Comparison) -> str:
+    steps = f"step {seen.step}, taken again from the checkpoint of step {seen.begun},"
+    if seen.difference == 0:
+        return f"{steps} has the {seen.terms} logged losses bit for bit"
+    if not seen.terms:
+        return f"{steps} fails: {seen.worst}"
+    elsewhere = f" ({seen.changed})" if seen.changed else ""
+    allowed = f"up to {seen.tolerance:g} is allowed{elsewhere}" if seen.tolerance else "the environment is the same"
+    return f"{steps} differs from the log by {seen.difference:.2g} in {seen.worst}; {allowed}"
+
+
+def _fix(verdict: Verdict) -> str:
+    good = [name for name in verdict.checkpoints if name not in verdict.damaged]
+    if not good:
+        return "restore the folder from a copy"
+    if verdict.damaged:
+        return f"check the disk; training and translating use {good[-1]}"
+    return "images, code or log have changed since, or the hardware errs; train anew from a step that you trust"

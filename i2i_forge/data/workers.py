@@ -1,0 +1,142 @@
+"""Values that processes of their own prepare, in order; a lost process is told from a mistake in what it ran."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from multiprocessing.sharedctypes import RawArray
+from types import FrameType
+from typing import Any
+
+from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
+
+Read = Callable[[int, Callable[[str], None]], Any]  # a number, and what is told each file before it is read -> a value
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+
+class WorkerLost(Exception):
+    """A process was killed or hangs; the text says what it was reading."""
+
+
+def prepared(read: Read, numbers: range, *, workers: int, timeout: float, pin: bool) -> Generator[Any, None, None]:
+    """`read` of each number, in order.
+
+    Args:
+        workers: how many processes; 0: this one.
+        timeout: seconds without a value after which a process counts as hanging.
+        pin: whether tensors are put into pinned memory.
+
+    Raises:
+        WorkerLost: a process was killed or hangs. It is raised while we wait for a value; torch alone raises anywhere.
+    """
+    job = _Job(read, workers)
+    loader: DataLoader[Any] = DataLoader(
+        job,  # type: ignore[arg-type]
+        sampler=numbers,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        timeout=timeout if workers else 0,
+        worker_init_fn=partial(_begin, _parent()),
+        pin_memory=pin,
+    )
+    yield from _watched(loader, job) if workers else loader
+
+
+def _watched(loader: DataLoader[Any], job: _Job) -> Generator[Any, None, None]:
+    values: Any = None
+    waiting, ours = False, threading.current_thread() is threading.main_thread()
+    _set_SIGCHLD_handler()  # otherwise torch does so when the first worker runs, which may be lost at once
+    check = signal.getsignal(signal.SIGCHLD)  # raises when a worker was lost
+
+    def check_when_waiting(number: int = signal.SIGCHLD, frame: FrameType | None = None) -> None:
+        if waiting and ours and callable(check):
+            check(number, frame)
+
+    if ours:
+        signal.signal(signal.SIGCHLD, check_when_waiting)
+    try:
+        values = iter(loader)
+        waiting = True
+        check_when_waiting()
+        for value in values:
+            waiting = False
+            yield value
+            waiting = True
+            check_when_waiting()
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        waiting = False
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        if "in DataLoader worker process" in cause:  # a mistake in what it ran
+            raise
+        stuck = job.unfinished(values._workers) if values is not None else {}
+        for worker in stuck:
+            worker.kill()  # asking one that hangs would take seconds
+        reading = ", ".join(list(dict.fromkeys(stuck.values()))[:3])
+        raise WorkerLost(f"{cause}; it was reading {reading}" if reading else cause) from error
+    finally:
+        waiting = False
+        if values is not None:
+            values._shutdown_workers()  # now: an error may keep this frame
+            for worker in values._workers:
+                worker.kill()  # does nothing to one that has ended
+        if ours:
+            signal.signal(signal.SIGCHLD, check)
+
+
+class _Job:
+    """Runs `read` in a worker, and keeps a note of the file it is at where the parent can see it."""
+
+    def __init__(self, read: Read, workers: int) -> None:
+        self.read = read
+        self.notes = [RawArray("c", 512) for _ in range(workers)]
+
+    def __getitem__(self, number: int) -> Any:
+        self._note("")
+        value = self.read(number, self._note)
+        self._note("")
+        return value
+
+    def _note(self, file: str) -> None:
+        worker = get_worker_info()
+        if worker is not None:
+            self.notes[worker.id].value = file.encode(errors="replace")[-511:]
+
+    def unfinished(self, workers: Sequence[Any]) -> dict[Any, str]:
+        """The workers that died while they read, and what; if all live, those that read now."""
+        reading = {w: note.value.decode(errors="replace") for w, note in zip(workers, self.notes, strict=True)}
+        dead = {w: file for w, file in reading.items() if not w.is_alive()}
+        return {w: file for w, file in (dead or reading).items() if file}
+
+
+def _parent() -> int:
+    """This process, if its workers can be made to die with it."""
+    forks = sys.platform == "linux" and multiprocessing.get_start_method() == "fork"
+    # the signal comes when the thread that forked ends, which only for the main thread is the end of the process
+    return os.getpid() if forks and threading.current_thread() is threading.main_thread() else 0
+
+
+def _begin(parent: int, worker: int) -> None:
+    """A worker dies with its parent, and outlasts requests to stop: Ctrl-C and a scheduler's SIGTERM reach every
+    process, and the step is to be finished and saved. The second SIGTERM ends it."""
+    if parent:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+    requests: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if requests:
+            os._exit(128 + number)
+        requests.append(number)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, remember)

@@ -1,0 +1,26 @@
+"""Training on several ranks by hand: they agree on every decision, and average their gradients.
+
+A rank talks to the others in three ways only, always in the same order on all: a roll call, an exchange of small
+objects, and one flat sum of the gradients. Each begins with a roll call, so that a rank that fails anywhere can tell
+the others at the next one, whichever that is.
+"""
+
+from i2i_forge.distributed.contact import RankError, rank, world_size
+from i2i_forge.distributed.drift import check_in_step
+from i2i_forge.distributed.gradients import average_gradients
+from i2i_forge.distributed.group import joined, launched
+from i2i_forge.distributed.roll_call import Wishes, everyone, roll_call, together
+
+__all__ = [
+    "RankError",
+    "Wishes",
+    "average_gradients",
+    "check_in_step",
+    "everyone",
+    "joined",
+    "launched",
+    "rank",
+    "roll_call",
+    "together",
+    "world_size",
+]

@@ -1,0 +1,59 @@
+"""Data-parallel training by hand: one flat all-reduce of the gradients per optimizer step.
+
+GANs call networks several times, in parts and with others frozen; wrappers such as DistributedDataParallel then diverge
+without an error. Averaging what `backward` left behind is exact in every such case.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from i2i_forge.distributed.contact import in_contact, rank, world_size
+from i2i_forge.distributed.roll_call import roll_call
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> list[int]:
+    """Replace each gradient by its mean over the ranks; a gradient missing on some ranks counts as zero there.
+
+    Args:
+        parameters: the same on every rank.
+        loss: this rank's.
+
+    Returns:
+        The ranks whose loss or gradient is not finite, the same list on every rank; if there are any, all keep their
+        own gradients. A single process gets an empty list and looks itself.
+    """
+    trained = list(parameters)
+    if world_size() == 1 or not trained:
+        return []
+    flat, length = _flat(trained, loss.detach())
+    roll_call()
+    with in_contact():
+        dist.all_reduce(flat)
+        used, health = (part.tolist() for part in torch.split(flat[length:], [len(trained), world_size()]))
+    sick = [r for r, value in enumerate(health) if not math.isfinite(value)]
+    if not sick:
+        means = torch.split(flat[:length].div_(world_size()), [p.numel() for p in trained])
+        for parameter, mean, ranks in zip(trained, means, used, strict=True):
+            parameter.grad = mean.view_as(parameter) if ranks else None
+    return sick
+
+
+def _flat(trained: list[nn.Parameter], loss: Tensor) -> tuple[Tensor, int]:
+    """All gradients in a row; behind them for each parameter whether it has one, and for each rank its health.
+
+    A rank's health is the sum of its loss and its gradients: finite only if all are. The others leave that place 0.
+    """
+    length, first = sum(p.numel() for p in trained), trained[0]
+    flat = torch.empty(length + len(trained) + world_size(), dtype=first.dtype, device=first.device)
+    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in trained]
+    torch.cat([gradient.reshape(-1) for gradient in gradients], out=flat[:length])
+    flat[length : length + len(trained)] = torch.tensor([p.grad is not None for p in trained])
+    flat[length + len(trained) :] = 0
+    flat[length + len(trained) + rank()] = flat[:length].sum() + loss
+    return flat, length

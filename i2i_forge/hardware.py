@@ -1,0 +1,12 @@
+"""What the numbers of a run were computed by."""
+
+from __future__ import annotations
+
+import torch
+
+
+def hardware(device: torch.device) -> str:
+    """The GPU, or the processor's vector instructions and the number of threads: what the last bits depend on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"

@@ -1,0 +1,158 @@
+"""A method: what it declares, the networks it is made of, and their state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from i2i_forge.errors import UsageError, suggest
+from i2i_forge.foreign import Format, part_of, read_foreign
+from i2i_forge.forward_pass import ForwardPass
+from i2i_forge.optimizers import OptimizerEntry
+from i2i_forge.registry import Registry
+
+Networks = dict[str, dict[str, nn.Module]]  # role -> domain, or "shared" -> network
+
+
+class Method:
+    """Networks by role and domain, with the optimizers' memory of them. Trainer adds the step and inference.
+
+    Attributes:
+        forward_pass: the method's tensors; a mapping by route where the directions differ.
+        routes: route -> (domain we leave, domain we enter).
+        roles: role -> the registry its network comes from.
+        optional_roles: those that a recipe may leave out.
+        latents: drawn tensor -> the tensor that encodes it from a reference image (None: nothing does); a latent
+            counts on the routes whose pass has it; without any the method is deterministic.
+        state: name -> what makes a module that is neither network nor tensor (an image pool), one for each route; its
+            options are in the recipe's `state`, it is checkpointed.
+    """
+
+    forward_pass: ClassVar[type[ForwardPass] | Mapping[str, type[ForwardPass]]]
+    routes: ClassVar[Mapping[str, tuple[str, str]]]
+    roles: ClassVar[Mapping[str, str]]
+    optional_roles: ClassVar[tuple[str, ...]] = ()
+    latents: ClassVar[Mapping[str, str | None]] = {}
+    state: ClassVar[Mapping[str, Callable[..., nn.Module]]] = {}
+
+    def __init__(
+        self,
+        networks: Networks,
+        optimizers: list[OptimizerEntry],
+        states: Networks | None,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.networks, self.optimizers, self.device, self.dtype = networks, optimizers, device, dtype
+        self.states = states or {}  # name -> route -> module
+        self.formats: Registry | None = None  # set by build_trainer
+        self._trainable = {  # without what a plugin froze for good
+            role: [p for network in domains.values() for p in network.parameters() if p.requires_grad]
+            for role, domains in networks.items()
+        }
+
+    @classmethod
+    def pass_along(cls, route: str) -> type[ForwardPass]:
+        """The tensors of a route."""
+        return cls.forward_pass if isinstance(cls.forward_pass, type) else cls.forward_pass[route]
+
+    @classmethod
+    def latents_of(cls, route: str) -> dict[str, str | None]:
+        """The latents of a route: drawn tensor -> the tensor that encodes it. Empty: one translation for an image."""
+        known = cls.pass_along(route).tensors()
+        return {drawn: encoded for drawn, encoded in cls.latents.items() if drawn in known}
+
+    @contextmanager
+    def training_only(self, roles: tuple[str, ...]) -> Iterator[None]:
+        """Only these roles' parameters require gradients inside; afterwards as before."""
+        before = [(p, p.requires_grad) for parameters in self._trainable.values() for p in parameters]
+        for role, parameters in self._trainable.items():
+            for parameter in parameters:
+                parameter.requires_grad_(role in roles)
+        try:
+            yield
+        finally:
+            for parameter, required in before:
+                parameter.requires_grad_(required)
+
+    def ready(self, value: Any) -> Any:
+        """A batch or a value on the trainer's device; floating-point tensors in its dtype, labels as they are."""
+        if isinstance(value, Mapping):
+            return {name: self.ready(item) for name, item in value.items()}
+        if not isinstance(value, Tensor):
+            return value
+        return value.to(self.device, self.dtype if value.is_floating_point() else value.dtype, non_blocking=True)
+
+    def _set_mode(self, *, training: bool) -> None:
+        for _, network in self.modules():
+            network.train(training)
+
+    def modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Every network and registered state, by its name in a checkpoint: "decoder.a", "decoder" when shared."""
+        for role, domains in self.networks.items():
+            for domain, network in domains.items():
+                yield (role if domain == "shared" else f"{role}.{domain}"), network
+        for name, routes in self.states.items():
+            for route, module in routes.items():
+                yield f"state.{name}.{route}", module
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """All parameters by name."""
+        return {f"{key}.{name}": value for key, m in self.modules() for name, value in m.named_parameters()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters and buffers of every module."""
+        return {f"{key}.{name}": value for key, m in self.modules() for name, value in m.state_dict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave. Raises KeyError or RuntimeError when names or shapes differ."""
+        for key, module in self.modules():
+            own = {name: state[f"{key}.{name}"] for name in module.state_dict()}
+            module.load_state_dict(own)
+
+    def load_foreign(self, files: Mapping[str, str | Path], format: str) -> None:
+        """Take the weights of another program's checkpoint.
+
+        Args:
+            files: part -> file, e.g. {"gen": ..., "dis": ...}; parts may be left out.
+            format: the layout, one of the catalog's formats.
+
+        Raises:
+            CheckpointError: a file cannot be read, or does not fit these networks.
+        """
+        reader = self.format(format)
+        for part in files:
+            if part not in reader.parts:
+                raise UsageError(f"{format} has no part '{part}'", fix=suggest(part, reader.parts))
+        contents = {part: read_foreign(file) for part, file in files.items()}
+        for part, content in contents.items():
+            part_of(content, files[part], format, self.formats or Registry("formats"))
+        own = self.state_dict()
+        self.load_state_dict(own | reader.load(contents, own))
+
+    def format(self, name: str) -> Format:
+        """A checkpoint layout by name."""
+        if self.formats is None:
+            raise UsageError("this trainer was made without a catalog", fix="use i2i_forge.build_trainer")
+        return self.formats.get(name)()  # type: ignore[no-any-return]
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """The optimizers' memory, by "role|parameter|quantity"."""
+        return {
+            f"{role}|{name}": value
+            for entry in self.optimizers
+            for role, optimizer in entry.roles.items()
+            for name, value in optimizer.state().items()
+        }
+
+    def load_optimizer_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `optimizer_state` gave."""
+        for entry in self.optimizers:
+            for role, optimizer in entry.roles.items():
+                prefix = f"{role}|"
+                optimizer.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})

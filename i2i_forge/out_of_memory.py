@@ -1,0 +1,38 @@
+"""Memory that ran out during a step, said so that it helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from i2i_forge.errors import ResourceError
+
+SIZE = r"([\d.]+ [KMGT]i?B)"
+
+
+@contextmanager
+def memory_watched(device: torch.device, step: int) -> Iterator[None]:
+    """Around a step. Raises ResourceError, with what was asked for and in use if torch says so."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error)
+        on_cpu = "DefaultCPUAllocator" in text  # which raises a plain RuntimeError
+        if not (on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)):
+            raise
+        raise ResourceError(
+            f"out of memory on {device} at step {step}{_sizes(text)}; nothing of the step was saved",
+            fix="lower data.batch, lower data.size, or use --precision bf16; the same command goes on from the last "
+            "checkpoint",
+        ) from error
+
+
+def _sizes(text: str) -> str:
+    asked = re.search(rf"[Tt]ried to allocate (?:{SIZE}|(\d+) bytes)", text)
+    used = re.search(rf"{SIZE} memory in use|{SIZE} is allocated by PyTorch", text)
+    parts = [f"it asked for {asked[1] or f'{int(asked[2]) / 2**30:.2f} GiB'}"] if asked else []
+    parts += [f"{used[1] or used[2]} were in use"] if used else []
+    return f": {', '.join(parts)}" if parts else ""

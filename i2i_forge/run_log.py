@@ -1,0 +1,50 @@
+"""The log file of a run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from i2i_forge.errors import ForgeError
+
+log = logging.getLogger("i2i_forge")
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that costs no run: what cannot be written is missing there, and said once on stderr."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.failed:
+            self.failed = True
+            sys.stderr.write(f"{self.baseFilename} cannot be written; the run goes on without it\n")
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+@contextmanager
+def logging_to(file: Path) -> Iterator[None]:
+    """What is logged inside, and how it ended, is appended to a file."""
+    handler = _LogFile(file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = log.level
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    try:
+        yield
+    except ForgeError as error:
+        log.error("%s", error)
+        raise
+    except BaseException:
+        log.exception("the run failed")
+        raise
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        handler.close()

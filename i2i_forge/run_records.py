@@ -1,0 +1,57 @@
+"""The records of a run: what metrics.jsonl holds, and the alarm that watches it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from i2i_forge.alarm import Alarm
+from i2i_forge.data.stream import Stream
+from i2i_forge.run_folder import RunFolder
+
+
+class Records:
+    """Losses, speed and epoch of the steps that are logged.
+
+    Args:
+        folder: of the run.
+        main: the main stream, whose epochs count.
+        images: per step, of all ranks.
+        note: is told what whoever waits for the run must know.
+    """
+
+    def __init__(self, folder: RunFolder, main: Stream, images: int, note: Callable[[str], None]) -> None:
+        self.folder, self.main, self.images, self.note = folder, main, images, note
+        self.alarm = Alarm()
+        self._writable = True
+        self._last = 0, 0.0  # step and time of the last record
+
+    def go_on_after(self, done: int) -> None:
+        """Drop the records of steps that are taken again; the alarm knows the others."""
+        self.folder.forget_after(done)
+        with suppress(FileNotFoundError):
+            for line in self.folder.metrics.read_text().splitlines():
+                self.alarm.remember({name: loss for name, loss in json.loads(line).items() if "/" in name})
+
+    def begin(self, done: int) -> None:
+        """Speed is counted from now on."""
+        self._last = done, time.monotonic()
+
+    def write(self, done: int, report: Mapping[str, float]) -> dict[str, Any]:
+        """Append the record of a step; returns it. A disk that does not take it costs the record, not the run."""
+        (before, then), now = self._last, time.monotonic()
+        self._last = done, now
+        self.alarm.remember(report)
+        speed = (done - before) / max(now - then, 1e-9)
+        entry = {"step": done, "epoch": round(self.main.epoch(done), 4), "steps_per_second": round(speed, 4),
+                 "images_per_second": round(speed * self.images, 4), **report}  # fmt: skip
+        try:
+            self.folder.record(entry)
+        except OSError as error:
+            if self._writable:
+                self.note(f"{self.folder.metrics} cannot be written ({error.strerror}); training goes on without it")
+            self._writable = False
+        return entry

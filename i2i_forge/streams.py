@@ -1,0 +1,40 @@
+"""The data streams of a recipe, for this rank, and the names of the images in them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+
+from i2i_forge import distributed
+from i2i_forge.build import call
+from i2i_forge.data.source import Dataset, Source
+from i2i_forge.data.stream import Stream
+from i2i_forge.recipe import Recipe
+from i2i_forge.registry import Catalog
+
+
+def build_streams(recipe: Recipe, catalog: Catalog) -> tuple[dict[str, Stream], Sequence[Source]]:
+    """The training streams by name, and the sources of the main stream's test split."""
+    streams: dict[str, Stream] = {}
+    tests: Sequence[Source] = []
+    for name, spec in recipe.data.streams.items():
+        component = catalog.datasets.get(spec.use)
+        dataset: Dataset = call(component, spec.options, "data" if name == "main" else f"data.{name}")
+        streams[name] = Stream(
+            dataset.sources("train"), batch=spec.batch, seed=recipe.seed, name=name,
+            rank=distributed.rank(), ranks=distributed.world_size(),
+        )  # fmt: skip
+        if name == "main":
+            tests = dataset.sources("test")
+    return streams, tests
+
+
+def image_names(streams: Mapping[str, Stream], step: int, ranks: Iterable[int]) -> list[str]:
+    """What the images of a step are called, those that these ranks see."""
+    found: list[str] = []
+    for rank in ranks:
+        for stream in streams.values():
+            theirs = copy.copy(stream)
+            theirs.rank = rank
+            found += theirs.names(step)
+    return found

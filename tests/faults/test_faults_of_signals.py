@@ -1,0 +1,103 @@
+"""Signals, a clock that jumps, memory that runs out: the run ends in good order, or does not notice."""
+
+import os
+import signal
+
+import forks
+import pytest
+from at_step import at_step, raised
+
+slow = pytest.mark.slow
+
+
+def test_05_sigterm_within_a_step(watch, straight, tmp_path):
+    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGTERM)
+
+
+def test_06_sigint_once(watch, straight, tmp_path):
+    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGINT)
+
+
+def stopped_and_goes_on(watch, straight, run, number):
+    process = watch.start_training(run)
+    watch.wait_for_step(process, run, 2)
+    ended = watch.end(process, number)
+    assert ended.code == 128 + number, ended.err[-2000:]
+    assert "Traceback" not in ended.err
+    watch.keeps(run, 2)
+    assert watch.train(run).code == 0
+    watch.same_weights(run, straight())
+
+
+def test_05_no_step_is_lost(forge_watch, tmp_path):
+    run = tmp_path / "run"
+    process = forge_watch.start_training(run, steps=1000, every=1000)
+    records = run / "metrics.jsonl"
+    forge_watch.wait_for(process, lambda: records.exists() and len(records.read_text().splitlines()) >= 3)
+    forge_watch.end(process, signal.SIGTERM).refused(143, "stopped by SIGTERM", "everything is saved")
+    assert forge_watch.subject.usable(run) == len(records.read_text().splitlines())
+
+
+@slow
+def test_06_sigint_twice_stops_at_once(watch, straight, tmp_path):
+    run = tmp_path / "run"
+    process = watch.start_training(run)
+    watch.wait_for_step(process, run, 2)
+    process.send_signal(signal.SIGINT)
+    ended = watch.end(process, signal.SIGINT) if process.poll() is None else watch.end(process)
+    assert ended.code == 130
+    assert "Traceback" not in ended.err
+    watch.keeps(run, 2)
+    assert watch.train(run).code == 0
+    watch.same_weights(run, straight())
+
+
+CLOCK = """
+import time
+
+true, calls = time.time, []
+
+
+def jumping():
+    calls.append(1)
+    return true() + (-1) ** len(calls) * 365 * 86400
+
+
+time.time = jumping
+time.time_ns = lambda: int(jumping() * 1e9)
+"""
+
+
+def test_13_a_clock_that_jumps_back_and_forth(watch, straight, tmp_path):
+    run = tmp_path / "run"
+    assert watch.train(run, steps=4, inject=CLOCK).code == 0
+    for step, files in watch.subject.saved(run).items():  # the oldest looks newest
+        for file in files:
+            os.utime(file, (2_000_000_000 - step, 2_000_000_000 - step))
+    assert watch.train(run, inject=CLOCK).code == 0
+    watch.same_weights(run, straight())
+
+
+CUDA = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.21 GiB is "
+    "free. Including non-PyTorch memory, this process has 77.89 GiB memory in use. Of the allocated memory 76.50 GiB "
+    "is allocated by PyTorch, and 512.00 MiB is reserved by PyTorch but unallocated."
+)
+CPU = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes. Error code 12"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (f"torch.OutOfMemoryError({CUDA!r})", ["it asked for 2.00 GiB, 77.89 GiB were in use"]),
+        pytest.param(f"RuntimeError({CPU!r})", ["it asked for 4.00 GiB"], marks=slow),
+    ],
+    ids=["cuda", "cpu"],
+)
+def test_14_memory_runs_out_in_the_midst_of_a_step(forge_watch, straight, tmp_path, error, words):
+    run = tmp_path / "run"
+    ended = forks.train(forge_watch, run, inject=at_step(forge_watch, raised(error)))
+    ended.refused(8, "out of memory on cpu at step 3", *words, "data.batch", "data.size", "--precision bf16")
+    assert list(forge_watch.subject.saved(run)) == [2]  # not the half step, in which one player was updated
+    assert forks.train(forge_watch, run).code == 0
+    forge_watch.same_weights(run, straight())

@@ -1,0 +1,34 @@
+"""A rank of the exact-resume matrix: `torchrun --nproc-per-node 2 resume_on_ranks.py FOLDER RECIPE`.
+
+Takes every stop and worker setting of a recipe; the first rank prints which differ from the run without a stop.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from small_runs import STOPS, WORKERS, resumed, straight
+
+from i2i_forge import distributed
+from i2i_forge.plugins import load_plugins
+
+
+def main(folder, name):
+    """Every cell of a recipe's matrix."""
+    torch.set_num_threads(1)
+    host, differ, cells = load_plugins(), [], 0
+    host.manager.unregister(name="sample_grids")
+    with distributed.joined("cpu", 120):
+        digest = straight(host, name, folder / "straight")
+        for stop in STOPS.values():
+            for workers in WORKERS:
+                cells += 1
+                found = resumed(host, name, folder / f"{stop} {workers}", stop, workers)
+                if any(distributed.everyone(found != digest)):
+                    differ.append((stop, workers))
+        if distributed.rank() == 0:
+            sys.stdout.write(f"{cells} cells on {distributed.world_size()} ranks, different: {differ}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
