@@ -198,7 +198,7 @@ class Run:
             raise DivergedError(
                 f"{error.message}\nimages of this step: {', '.join(images[:8])}{' ...' if len(images) > 8 else ''}",
                 fix=f"see it again with `forge checkpoint replay {shlex.quote(str(self.folder.path))} --step {done}`, "
-                f"{file.name} there has the numbers; a new --run with a lower learning rate or weight may help",
+                f"{file.name} there has the numbers; a new --run with a lower rate or weight may --init-from this one",
             ) from error
 
     def _report(self, done: int, report: Mapping[str, float]) -> None:
