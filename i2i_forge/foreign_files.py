@@ -18,6 +18,7 @@ KINDS = (  # how a file begins -> what it is; a file that is none of torch's
     (rb"\x80[\x02-\x05](?!\x8a\nl\xfc)", "a pickle that torch did not write"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc|\x28\xb5\x2f\xfd", "a compressed archive, which must be unpacked first"),
     (rb"\x89HDF", "HDF5"),
+    (rb"version https://git-lfs", "a pointer of Git LFS, whose file was not fetched"),
     (rb"\s*[\[{\"]", "JSON"),
     (rb"[\t\r\n -~]+$", "text"),
 )

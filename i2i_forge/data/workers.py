@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from multiprocessing.sharedctypes import RawArray
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 from torch.utils.data import DataLoader, get_worker_info
@@ -140,3 +140,10 @@ def _begin(parent: int, worker: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, remember)
+    sys.excepthook = _quiet_about_lost_contact
+
+
+def _quiet_about_lost_contact(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """The thread that hands over tensors prints when its reader hung up, which is how losing another worker ends."""
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, where)

@@ -199,7 +199,7 @@ NO_CHECKPOINTS = {
     "looks like HTML": b"<!DOCTYPE html><html>404</html>",
     "it looks like HTML": b"\n  <?xml version='1.0'?>",
     "a pickle that torch did not write": pickle.dumps({"a": [1, 2]}),
-    "looks like text": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    "looks like a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
     "like text": b"hello",
     "JSON": b'{"error": "not found"}',
     "compressed archive": b"\x1f\x8b\x08\x00" + bytes(50),

@@ -58,8 +58,8 @@ def test_kls_gradient_averaged_over_two_ranks_is_that_of_the_whole_batch(
     mean, logvar = draw(4, 3).requires_grad_(), draw(4, 3, seed=1)
     scale = torch.ones((), dtype=torch.float64, requires_grad=True)  # a parameter that both ranks have
     (whole,) = torch.autograd.grad(loss("kl")(mean * scale, logvar, reduction=reduction), scale)
-    monkeypatch.setattr("i2i_forge.distributed.dist.is_initialized", lambda: True)
-    monkeypatch.setattr("i2i_forge.distributed.dist.get_world_size", lambda: 2)
+    monkeypatch.setattr("i2i_forge.distributed.contact.dist.is_initialized", lambda: True)
+    monkeypatch.setattr("i2i_forge.distributed.contact.dist.get_world_size", lambda: 2)
     halves = [loss("kl")(mean[part] * scale, logvar[part], reduction=reduction) for part in (slice(2), slice(2, 4))]
     ranks = [torch.autograd.grad(half, scale)[0] for half in halves]
     assert (sum(ranks) / 2).item() == pytest.approx(whole.item(), rel=1e-12)

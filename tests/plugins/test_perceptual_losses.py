@@ -192,7 +192,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
         Path("evil.pth").write_bytes(pickle.dumps({"conv1_1.weight": Evil()}))
     else:
         torch.save({"conv1_1.weight": Evil()}, "evil.pth")
-    with pytest.raises(CheckpointError, match="not a checkpoint that can be read safely"):
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
         component()(weights="evil.pth")
     assert not Path("owned").exists()
 
@@ -204,7 +204,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
         (b"\n\n <html>", "looks like HTML"),
         (b"", "the file is empty"),
         (b"PK\x03\x04 a broken archive", "not a checkpoint that can be read safely"),
-        (b"version https://git-lfs.github.com/spec/v1", "read safely .it begins b'version http'"),
+        (b"version https://git-lfs.github.com/spec/v1", "looks like a pointer of Git LFS"),
     ],
 )
 def test_files_of_another_kind_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
