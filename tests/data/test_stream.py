@@ -14,6 +14,9 @@ from i2i_forge.data.stream import test_batch as fixed_batch
 from i2i_forge.data.transforms import Transform
 from i2i_forge.errors import DataError, ForgeError
 
+# a worker that is killed while it hands over a tensor leaves our end of the socket to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 class Numbers:
     """Example i is the image of the number i in domain a, plus a draw in a second channel."""

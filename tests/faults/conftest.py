@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ sys.addaudithook(_hook)
 def watched(tmp_path, tmp_path_factory, monkeypatch):
     """Rule d for what runs in this process: written, started and contacted is only what a test's folder holds."""
     monkeypatch.chdir(tmp_path)
-    _here["allowed"], _here["found"] = (str(tmp_path_factory.getbasetemp()),), []
+    short = str(Path(tempfile.gettempdir()) / "faults-")  # the temporary folders of `Watch`
+    _here["allowed"], _here["found"] = (str(tmp_path_factory.getbasetemp()), short), []
     yield
     _here["allowed"] = None
     assert _here["found"] == []

@@ -8,9 +8,11 @@ e   one message of at most six lines, with the file or key and the fix          
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,12 +65,14 @@ class Watch:
         self.subject, self.folder = subject, folder
         self.violations = folder / "violations.txt"
         self.started = []
-        for name in ("home", "tmp", "cache"):
+        for name in ("home", "cache"):
             (folder / name).mkdir(exist_ok=True)
+        self.temporary = tempfile.mkdtemp(prefix="faults-")  # short: sockets lie there, and their paths have a limit
         self.environment = os.environ | {
-            "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "FORGE_CACHE": str(folder / "cache"),
+            "HOME": str(folder / "home"), "TMPDIR": self.temporary, "FORGE_CACHE": str(folder / "cache"),
             "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(GUARD), "PYTHONDONTWRITEBYTECODE": "1",
-            "FAULTS_ALLOWED": str(folder), "FAULTS_VIOLATIONS": str(self.violations), "COLUMNS": "200",
+            "FAULTS_ALLOWED": os.pathsep.join([str(folder), self.temporary]),
+            "FAULTS_VIOLATIONS": str(self.violations), "COLUMNS": "200",
         }  # fmt: skip
 
     def start(self, command, *, inject=None, environment=None, **options):
@@ -150,4 +154,5 @@ class Watch:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
+        shutil.rmtree(self.temporary, ignore_errors=True)
         assert not self.violations.exists(), self.violations.read_text()
