@@ -60,6 +60,11 @@ def _weights(
     trainer: Trainer, sources: Sequence[Path], own: dict[str, Tensor], warn: Callable[[str], None]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors under our names, and what identifies them."""
+    if missing := [source for source in sources if not source.exists()]:
+        raise CheckpointError(
+            f"{_listed(missing)}: there is nothing here to begin with",
+            fix="give a run's folder, one of its checkpoints, or another program's files",
+        )
     if sources[0].is_dir():
         if len(sources) > 1:
             raise UsageError(f"{_listed(sources)}: one run is enough", fix="give one folder, or files")
