@@ -62,7 +62,7 @@ def _weights(
     """Tensors under our names, and what identifies them."""
     if missing := [source for source in sources if not source.exists()]:
         raise CheckpointError(
-            f"{_listed(missing)}: there is nothing here to begin with",
+            f"{_listed(missing)}: there is no such file or folder",
             fix="give a run's folder, one of its checkpoints, or another program's files",
         )
     if sources[0].is_dir():

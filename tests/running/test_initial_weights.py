@@ -104,8 +104,3 @@ def test_a_run_begins_with_the_weights_of_another_and_resumes_as_itself(tiny, tm
     assert digest == straight != tiny.train(tmp_path / "fresh", "seed=3", "steps=2")
     with pytest.raises(UsageError, match="is a run already, and did not begin with"):
         tiny.train(second, "seed=3", "steps=3", init_from=[tmp_path / "fresh"])
-
-
-def test_a_source_that_is_not_there_is_named(tiny, tmp_path):
-    with pytest.raises(CheckpointError, match="nowhere: there is nothing here to begin with"):
-        initialise(tiny.trainer(), [tmp_path / "nowhere"], pytest.fail)
