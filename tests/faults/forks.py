@@ -58,9 +58,10 @@ def _work(arguments, environment, inject, files):
     sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
     os.environ.update(environment)
     tempfile.tempdir = None  # what this process knows already
-    os.chdir(environment["FAULTS_ALLOWED"])
+    allowed = environment["FAULTS_ALLOWED"].split(os.pathsep)
+    os.chdir(allowed[0])
     warnings.resetwarnings()
-    _watch(environment["FAULTS_VIOLATIONS"], (environment["FAULTS_ALLOWED"],))
+    _watch(environment["FAULTS_VIOLATIONS"], tuple(allowed))
     exec(inject or "", {})
     main(arguments)
 
