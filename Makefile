@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/python -m i2i_forge_benchmarks.demo demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
