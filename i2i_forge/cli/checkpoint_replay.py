@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from i2i_forge.cli.common import chosen_device, console, device_option, json_option, loaded_host, note, print_json, warn
+from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DivergedError
 
 if TYPE_CHECKING:
@@ -28,18 +29,18 @@ def command(folders: tuple[Path, ...], run: Path, step: int, device: str, as_jso
     checkpoint at or before it. Where something is not finite, the first such tensor and its layer are named. Nothing
     in RUN is changed.
     """
-    from i2i_forge import distributed
+    from i2i_forge.distributed import rank
     from i2i_forge.replay import Player, logged, watched_step
     from i2i_forge.run_folder import RunFolder
 
     folder = RunFolder.open(run)
-    with distributed.joined(device, folder.recipe().run.rank_timeout) as mine:
+    with joined(device, folder.recipe().run.rank_timeout) as mine:
         player = Player(folder, loaded_host(folders).catalog, chosen_device(mine))
         begun = player.go_to(step, warn)
         note(f"step {step} of {run}, from the {f'checkpoint of step {begun}' if begun else 'beginning'}")
         batch, images = player.batch(step)
         seen = watched_step(player.trainer, batch, step)
-        if distributed.rank():  # the first rank shows what it sees
+        if rank():  # the first rank shows what it sees
             return
     log = dict(logged(folder)).get(step + 1, {})
     if as_json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, print_json
+from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ def command(folders: tuple[Path, ...], run: Path, device: str, as_json: bool) ->
     packages of the run, within a tolerance elsewhere. A run of several processes needs as many: torchrun
     --nproc-per-node N -m i2i_forge checkpoint verify RUN
     """
-    from i2i_forge import distributed
+    from i2i_forge.distributed import rank
     from i2i_forge.replay import Player, verify
     from i2i_forge.run_folder import RunFolder
 
     folder = RunFolder.open(run)
-    with distributed.joined(device, folder.recipe().run.rank_timeout) as mine:
+    with joined(device, folder.recipe().run.rank_timeout) as mine:
         verdict = verify(folder, lambda: Player(folder, loaded_host(folders).catalog, chosen_device(mine)))
-        if distributed.rank():  # the log is of the first rank's share of the images
+        if rank():  # the log is of the first rank's share of the images
             return
     if not verdict.checkpoints:
         raise CheckpointError(f"{run} has no checkpoint yet", fix="train it first")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from i2i_forge.cli.common import (
     note,
     print_json,
 )
+from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import UsageError
 from i2i_forge.yaml_source import parse_options
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from i2i_forge.registry import Catalog
 
 DEFAULT = ("lpips-diversity",)
+RANK_TIMEOUT = 1800.0  # seconds: the ranks meet at the end only, and their shares may take longer or shorter
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -102,9 +103,10 @@ def command(
     options["data"] = parse_options(options["data"], "--data")
     if images and options["data"]:
         raise UsageError("--data is for a run's data set, and --images are measured", fix="leave --data out")
-    where = _device(device)
-    samples, folder = _samples(catalog, run, images, where, options)
-    records = _measured(catalog, samples, out or folder, metrics or DEFAULT, where, options)
+    with joined(device, RANK_TIMEOUT) as mine:
+        where = chosen_device(mine)
+        samples, folder = _samples(catalog, run, images, where, options)
+        records = _measured(catalog, samples, out or folder, metrics or DEFAULT, where, options)
     if not records:
         return  # not the first rank
     if as_json:
@@ -171,18 +173,6 @@ def _classifier(options: dict[str, Any], device: torch.device) -> Any:
     if not options["force"]:
         refuse_if_inaccurate(classifier)
     return classifier
-
-
-def _device(name: str) -> torch.device:
-    """The device of this process; joins the other ranks under torchrun."""
-    import torch
-
-    ranks, local = int(os.environ.get("WORLD_SIZE", "1")), os.environ.get("LOCAL_RANK", "0")
-    if ranks > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo")  # only small objects are exchanged
-    if name == "auto" and ranks > 1 and torch.cuda.is_available():
-        name = f"cuda:{local}"
-    return chosen_device(name)
 
 
 def _print(records: Sequence[Record], name: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import checked_recipe, chosen_device, device_option, loaded_host, recipe_options
+from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import ForgeError
 from i2i_forge.recipe import Recipe
 
@@ -56,18 +57,11 @@ def command(
         click.get_current_context().exit(error.exit_code)  # the first rank of this machine says it
     where = folder or Path("runs") / checked.name
 
-    if "WORLD_SIZE" in os.environ:  # what is wrong between ranks is said once, by us, without frames of C++
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from i2i_forge import distributed
+    with joined(device, checked.run.rank_timeout) as mine:
+        from i2i_forge.distributed import rank
 
-    try:
-        with distributed.joined(device, checked.run.rank_timeout) as mine:
-            leads = distributed.rank() == 0
-            done = _train(checked, folders, where, mine, recipe, sources)
-    except distributed.RankError as error:
-        if not error.told:
-            raise
-        click.get_current_context().exit(error.exit_code)  # another rank has said why
+        leads = rank() == 0
+        done = _train(checked, folders, where, mine, recipe, sources)
     if leads:
         click.echo(
             f"{where}: {done} steps done. Pictures: {where / 'samples'}. Next: forge translate {where} IMAGES --out DIR"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from i2i_forge import distributed
 from i2i_forge.errors import DataError
@@ -120,10 +118,9 @@ class Evaluation:
         rank, ranks = self.share
         if ranks == 1:
             return True
-        mine = [[metric.state() for metric in metrics] for metrics in self.metrics], self.samples.seen, self.size
-        gathered: list[Any] | None = [None] * ranks if rank == 0 else None
-        dist.gather_object(mine, gathered)
-        for states, seen, size in (gathered or [])[1:]:
+        states = [[metric.state() for metric in metrics] for metrics in self.metrics]
+        gathered = distributed.everyone((states, self.samples.seen, self.size))
+        for states, seen, size in gathered[1:] if rank == 0 else []:
             for metrics, theirs in zip(self.metrics, states, strict=True):
                 for metric, state in zip(metrics, theirs, strict=True):
                     metric.merge(state)

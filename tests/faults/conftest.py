@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fault_list import fault_of
 from guard.sitecustomize import violation
 from subjects import SUBJECTS
-from survival import Watch
+from survival import OTHER_WEIGHTS, Watch
 
 
 def pytest_addoption(parser):
@@ -93,9 +93,10 @@ def watched(tmp_path, tmp_path_factory, monkeypatch):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    outcome = yield
-    report = outcome.get_result()
-    item.config.stash.setdefault(RECORD, []).append((item.originalname, report.when, report.outcome, report.duration))
+    made = yield
+    report = made.get_result()
+    outcome = "inexact" if report.failed and OTHER_WEIGHTS in str(report.longrepr) else report.outcome
+    item.config.stash.setdefault(RECORD, []).append((item.originalname, report.when, outcome, report.duration))
 
 
 RECORD = pytest.StashKey[list]()
@@ -108,8 +109,8 @@ def pytest_sessionfinish(session):
     tests = {}
     for name, when, outcome, seconds in session.config.stash.get(RECORD, []):
         if (number := fault_of(name)) is not None:
-            entry = tests.setdefault(str(number), {"passed": 0, "failed": 0, "seconds": 0.0})
+            entry = tests.setdefault(str(number), {"passed": 0, "inexact": 0, "failed": 0, "seconds": 0.0})
             entry["seconds"] += seconds
-            if outcome == "failed" or when == "call":
-                entry["passed" if outcome == "passed" else "failed"] += 1
+            if outcome in ("inexact", "failed") or when == "call":
+                entry[outcome if outcome in entry else "failed"] += 1
     Path(file).write_text(json.dumps(tests, indent=2))

@@ -22,6 +22,7 @@ import pytest
 
 GUARD = Path(__file__).parent / "guard"
 LIMIT = 60  # seconds: longer is a hang
+OTHER_WEIGHTS = "the weights differ from those of a run without the fault"
 
 
 @dataclass
@@ -146,7 +147,7 @@ class Watch:
 
     def same_weights(self, run, straight):
         """Both runs ended with the same weights (rule c)."""
-        assert self.subject.digest(run) == straight, "the weights differ from those of a run without the fault"
+        assert self.subject.digest(run) == straight, OTHER_WEIGHTS
 
     def finish(self):
         """Kill what still runs; what was done outside the folder fails the test (rule d)."""

@@ -1,0 +1,35 @@
+"""A command that several processes run together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+
+@contextmanager
+def joined(device: str, timeout: float) -> Iterator[str]:
+    """Run this part of a command together with the processes that torchrun started, if it did.
+
+    What one of them says is not repeated by the others: they only end, with its exit code.
+
+    Args:
+        device: of the user's --device.
+        timeout: seconds to wait for the others.
+
+    Yields:
+        The name of this process's device.
+    """
+    if "WORLD_SIZE" in os.environ:  # what is wrong between ranks is said once, by us, without frames of C++
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from i2i_forge import distributed
+
+    try:
+        with distributed.joined(device, timeout) as mine:
+            yield mine
+    except distributed.RankError as error:
+        if not error.told:
+            raise
+        click.get_current_context().exit(error.exit_code)
