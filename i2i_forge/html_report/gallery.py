@@ -39,5 +39,5 @@ def _data_uri(picture: Path | Image.Image, width: int) -> str:
     if image.width > width:
         image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
     content = io.BytesIO()
-    image.save(content, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
+    image.save(content, format="JPEG", quality=92, subsampling=0)  # a third of a PNG's size, to the eye the same
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
