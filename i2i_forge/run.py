@@ -140,6 +140,8 @@ class Run:
         if self.init_from:
             self._origin = checkpoint.initialise(self.trainer, self.init_from, self._note)
             self._note(f"beginning with the weights of {', '.join(map(str, self.init_from))}")
+        where, steps, every = self.folder.path, self.recipe.steps, self.recipe.run.log_every
+        self._note(f"{self.recipe.name} in {where}: {steps:,} steps on {self.device}, a line every {every:,}")
 
     def _go_on(self, found: checkpoint.Checkpoint) -> None:
         self._origin = found.state.get("initialised_from")

@@ -26,6 +26,24 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+class Listening:
+    """The progress of a run, for whoever wants to know what it said: `notes`."""
+
+    def __init__(self):
+        self.notes = []
+
+    def start(self, done, steps): ...
+    def step(self, done, entry): ...
+    def stop(self): ...
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture
+def listening():
+    return Listening()
+
+
 TINY = (
     "data.test_count=3", "data.batch=1", "data.workers=0", "run.log_every=1",
     "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",

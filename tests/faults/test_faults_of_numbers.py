@@ -56,7 +56,7 @@ def test_57_fp16_on_the_command_line(forge_watch):
 
 
 @pytest.fixture
-def growing(tmp_path, monkeypatch):
+def growing(tmp_path, monkeypatch, listening):
     """Runs whose steps only report a loss: ordinary, heavy-tailed, ten times as large from step 60 on."""
     draws = torch.Generator().manual_seed(0)
     losses = torch.empty(120).log_normal_(0, 0.5, generator=draws)
@@ -67,17 +67,9 @@ def growing(tmp_path, monkeypatch):
 
     def train(*changes):
         tiny = ("data.workers=0", "run.log_every=1", "run.checkpoint_every=1000", *changes)
-        notes = []
-
-        class Notes:
-            def start(self, done, steps): ...
-            def step(self, done, entry): ...
-            def stop(self): ...
-            def note(self, text):
-                notes.append(text)
-
-        Run(read_recipe("munit_synthetic", set=tiny), host, tmp_path / "run", progress=Notes()).train()
-        return [text for text in notes if "alarm" in text]
+        before = len(listening.notes)
+        Run(read_recipe("munit_synthetic", set=tiny), host, tmp_path / "run", progress=listening).train()
+        return [text for text in listening.notes[before:] if "alarm" in text]
 
     return train
 

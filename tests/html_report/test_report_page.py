@@ -35,7 +35,7 @@ def assert_self_contained(page):
     }  # fmt: skip
     for name, attributes in page.elements:
         assert not [key for key in attributes if key.startswith("on") or key in ("style", "srcset")], name
-        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+        assert attributes.get("src", "data:image/jpeg;base64,").startswith("data:image/jpeg;base64,")
         assert re.fullmatch("#[a-z]+-[0-9]+", attributes.get("href", "#run-1"))
     assert "default-src 'none'" in page.all("meta")[1]["content"]
     assert "url(" not in page.style and "@import" not in page.style

@@ -1,0 +1,132 @@
+"""What the guards against silent damage cost: the finite check, the ranks' fingerprints, and fsync.
+
+    python -m i2i_forge_benchmarks.guards munit_edge2shoes --out benchmarks/results
+
+Everything is measured in one process, with and without in turn. The finite check runs in every step; fingerprints and
+checkpoints as often as the recipe says. Images are random; no data is loaded.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import click
+import torch
+
+import i2i_forge
+from i2i_forge import checkpoint, optimizers, trainer
+from i2i_forge.distributed.drift import fingerprint
+from i2i_forge.recipe import Recipe
+from i2i_forge_benchmarks.machine import provenance
+
+Timed = dict[str, list[float]]  # seconds
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--set", "changes", multiple=True)
+@click.option("--pairs", default=5, show_default=True, help="Steps with and without the finite check.")
+@click.option("--device", default="cpu")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table.")
+def main(recipe: str, changes: tuple[str, ...], pairs: int, device: str, out: Path | None) -> None:
+    """Measure the guards of RECIPE."""
+    checked = i2i_forge.load_recipe(recipe, set=changes)
+    text = table(checked, *measure(checked, pairs, device), device)
+    click.echo(text)
+    if out:
+        (out / f"guards-{datetime.date.today()}-{device}.md").write_text(text)
+
+
+def measure(recipe: Recipe, pairs: int, device: str) -> tuple[Timed, int]:
+    """Seconds of steps, fingerprints and checkpoints; and the bytes of a checkpoint."""
+    built = i2i_forge.build_trainer(recipe, device)
+    size, batch = recipe.data.options["size"], recipe.data.batch
+    images = {name: torch.rand(batch, 3, size, size) * 2 - 1 for name in ("a", "b")}
+    timed: Timed = {}
+
+    def clock(name: str, work: Callable[[], Any]) -> None:
+        _wait(device)
+        began = time.perf_counter()
+        work()
+        _wait(device)
+        timed.setdefault(name, []).append(time.perf_counter() - began)
+
+    steps = iter(range(2 * pairs + 3))
+    for _ in range(2):
+        built.step(images, next(steps))
+    for _ in range(pairs):
+        clock("step", lambda: built.step(images, next(steps)))
+        with no_finite_check():
+            clock("step without the finite check", lambda: built.step(images, next(steps)))
+    parameters = built.parameters().values()
+    for _ in range(3):
+        clock("fingerprints", lambda: torch.stack([fingerprint(p) for p in parameters]).tolist())
+    with tempfile.TemporaryDirectory() as folder:
+        for step in range(3):
+            clock("save", lambda step=step: checkpoint.save(Path(folder), 2 * step, built, {}, 1))
+            with mock.patch.object(os, "fsync", lambda handle: None):
+                clock("save without fsync", lambda step=step: checkpoint.save(Path(folder), 2 * step + 1, built, {}, 1))
+        content = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    return timed, content
+
+
+@contextmanager
+def no_finite_check() -> Iterator[None]:
+    """A step computes no norm of its gradients, and does not look at its losses."""
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(optimizers.OptimizerEntry, "clip_gradients", lambda self, trained: None))
+        stack.enter_context(mock.patch.object(trainer, "math", SimpleNamespace(isfinite=lambda value: True)))
+        yield
+
+
+def table(recipe: Recipe, timed: Timed, content: int, device: str) -> str:
+    """Markdown with everything that is needed to repeat the measurement."""
+    median = {name: statistics.median(values) for name, values in timed.items()}
+    step, run = median["step"], recipe.run
+    finite = statistics.median(
+        a - b for a, b in zip(timed["step"], timed["step without the finite check"], strict=True)
+    )
+    fsync = median["save"] - median["save without fsync"]
+    rows = [
+        ("finite check", "every step", finite, finite),
+        ("fingerprints of all parameters (several ranks)", f"every {run.rank_check_every:,} steps",
+         median["fingerprints"], median["fingerprints"] / run.rank_check_every),
+        (f"fsync of a checkpoint of {content / 2**20:.0f} MiB", f"every {run.checkpoint_every:,} steps", fsync,
+         fsync / run.checkpoint_every),
+    ]  # fmt: skip
+    size = recipe.data.options["size"]
+    lines = [
+        f"# What the guards of {recipe.name} cost\n",
+        *provenance("guards", device=device),
+        f"{recipe.data.batch} x {size}x{size} images, {recipe.precision}; a step takes {step:.3f} s. The finite check",
+        f"is the median difference of {len(timed['step'])} pairs of steps, in turn; fsync of three pairs of saves.",
+        "",
+        "| guard | when | seconds | of a step's time |",
+        "|---|---|---|---|",
+        *(f"| {name} | {when} | {seconds:.4f} | {each / step:.3%} |" for name, when, seconds, each in rows),
+        f"| all | | | {sum(each for *_, each in rows) / step:.3%} |",
+        "",
+        "| seconds | " + " | ".join(timed) + " |",
+        "|---|" + "---|" * len(timed),
+        "| all | " + " | ".join(", ".join(f"{value:.3f}" for value in values) for values in timed.values()) + " |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    main()
