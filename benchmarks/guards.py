@@ -125,9 +125,9 @@ def table(recipe: Recipe, timed: Timed, content: int, device: str) -> str:
     lines = [
         f"# What the guards of {recipe.name} cost\n",
         *provenance("guards", device=device),
-        f"{recipe.data.batch} x {size}x{size} images, {recipe.precision}; a step takes {step:.3f} s. Of the finite check",
-        f"the time inside it is stated; {len(timed['step'])} steps without it, in turn with others, were faster by {saved:.3f} s",
-        f"({saved / step:.2%}; median of pairs). fsync: three pairs of saves.\n",
+        f"{recipe.data.batch} x {size}x{size} images, {recipe.precision} in {step:.3f} s a step. Of the finite check",
+        f"the time inside is stated; steps without it, in turn, were faster by {saved:.3f} s ({saved / step:.2%};",
+        f"median of {len(timed['step'])} pairs). fsync is the difference of three pairs of saves.\n",
         "| guard | when | seconds | of a step's time |",
         "|---|---|---|---|",
         *(f"| {name} | {when} | {seconds:.4f} | {each / step:.3%} |" for name, when, seconds, each in rows),
