@@ -1,0 +1,1 @@
+"""Plain training steps without the engine, written for comparison."""
