@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from i2i_forge.hookspecs import hookimpl
-from i2i_forge.nn import ConvBlock, LinearBlock, ResidualBlock, initialize
+from i2i_forge.nn import ConvBlock, DoubledConvBlock, LinearBlock, ResidualBlock, initialize
 
 
 class ResidualContentEncoder(nn.Module):
@@ -117,16 +117,9 @@ class ResidualDecoder(nn.Module):
         return self.to_image(self.up(self.blocks(content)))
 
 
-class _Doubled(ConvBlock):
-    """A convolution of the image at twice its size."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
-
-
 def _upsampling(width: int, upsamples: int, **style: str) -> nn.Sequential:
     widths = [width * 2**level for level in range(upsamples, -1, -1)]
-    return nn.Sequential(*(_Doubled(i, o, 5, 1, 2, **style) for i, o in pairwise(widths)))
+    return nn.Sequential(*(DoubledConvBlock(i, o, **style) for i, o in pairwise(widths)))
 
 
 def _to_image(width: int, channels: int, padding: str) -> ConvBlock:

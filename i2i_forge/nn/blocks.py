@@ -61,7 +61,10 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor, affine: Tensor | None = None) -> Tensor:
         """N,C,H,W -> N,C',H',W'. `affine`: N,2C' for norm adain."""
-        x = self.conv(self.pad(x))
+        return self.finish(self.conv(self.pad(x)), affine)
+
+    def finish(self, x: Tensor, affine: Tensor | None = None) -> Tensor:
+        """What comes after the convolution: norm and activation."""
         if self.adaptive:
             assert affine is not None, "norm adain needs its affine map"
             x = adain(x, affine)
