@@ -9,7 +9,10 @@ from i2i_forge.plugins import load_plugins
 from i2i_forge_benchmarks.methods import calls_of, counted, images_of
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS
 
-OURS_LESS = {"munit_edge2shoes": {"style_encoder": 2}}  # the discriminator's turn needs no styles
+OURS_LESS = {  # the discriminator's turn needs no styles, and takes the contents from the generator's
+    "munit_edge2shoes": {"style_encoder": 2, "content_encoder": 2},
+    "unit_edges2shoes": {"encoder": 2},
+}
 
 
 @pytest.mark.parametrize("recipe", CALLS)

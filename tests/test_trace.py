@@ -37,9 +37,9 @@ def test_needs_and_calls(full: Trace) -> None:
     assert full.needs[node("content")] == [node("source")]
     assert full.calls[node("translation")] == ["decoder.b"]
     assert full.calls[node("cycled")] == ["decoder.a"]
-    assert full.calls[node("content", "discriminator", "ba")] == ["content_encoder.b"]
+    assert node("content", "discriminator", "ba") not in full.calls  # taken from the generator's pass
     assert node("source") not in full.calls
-    assert full.network_calls == 24
+    assert full.network_calls == 22
 
 
 def test_closure_is_in_order_of_computation_without_repeats(full: Trace) -> None:
@@ -85,7 +85,7 @@ def test_pruned_is_what_no_term_needs(full: Trace) -> None:
 def test_a_term_whose_schedule_begins_at_zero_is_not_pruned() -> None:
     traced = munit(set=["phases.generator.minimize.cycle=linear(0, 1, steps=1000) * l1(cycled, source)"])
     assert "cycled" not in traced.pruned["generator"]
-    assert traced.network_calls == 24
+    assert traced.network_calls == 22
 
 
 def test_parameters_are_those_of_the_paper(full: Trace) -> None:
@@ -98,9 +98,9 @@ def test_parameters_are_those_of_the_paper(full: Trace) -> None:
 
 
 def test_activations_grow_with_the_batch() -> None:
-    one, two = munit(set=["data.batch=1"]), munit()
-    assert one.bytes_activations > 2**20
-    assert two.bytes_activations == pytest.approx(2 * one.bytes_activations, rel=0.01)
+    one, two, four = (munit(set=[f"data.batch={n}"]).bytes_activations for n in (1, 2, 4))
+    assert two - one > 2**20
+    assert four - two == pytest.approx(2 * (two - one), rel=0.01)  # beside what does not depend on the batch
 
 
 class Allocated(TorchDispatchMode):
@@ -147,7 +147,7 @@ def test_every_norm_and_init_can_be_traced(norm: str, scheme: str) -> None:
         "networks.discriminator.augment=[color, flip]"
     ]
     sets += ["networks.content_encoder.blocks=1", "networks.discriminator.scales=2"]
-    assert munit(set=[*sets, "data.size=128"]).network_calls == 22
+    assert munit(set=[*sets, "data.size=128"]).network_calls == 20
 
 
 def test_a_shared_network_and_a_reverse_pass_are_traced() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,8 +34,7 @@ class DoubledConvBlock(ConvBlock):
         return self.finish(self._convolved(x), affine)
 
     def _convolved(self, x: Tensor) -> Tensor:
-        weight, bias = self.conv.weight, self.conv.bias
-        assert bias is not None
+        weight, bias = cast(Tensor, self.conv.weight), cast(Tensor, self.conv.bias)  # spectral norm hides their types
         around = F.pad(x, [1] * 4, mode="constant" if self.padding == "zero" else "replicate")
         four = F.conv2d(around, _of_pixel_kinds(weight), bias.repeat_interleave(4))
         y = F.pixel_shuffle(four, 2)
@@ -58,7 +59,7 @@ def _of_pixel_kinds(weight: Tensor) -> Tensor:
 
 def _paired(weight: Tensor, odd: int, dim: int) -> Tensor:
     """Sums of the taps that fall on one pixel: 2+2+1 of them for even places, 1+2+2 for odd ones."""
-    return torch.stack([part.sum(dim) for part in weight.split([1, 2, 2] if odd else [2, 2, 1], dim)], dim)
+    return torch.stack([part.sum(dim) for part in torch.split(weight, [1, 2, 2] if odd else [2, 2, 1], dim)], dim)
 
 
 def _reflected(length: int) -> list[int]:

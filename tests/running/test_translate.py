@@ -139,10 +139,10 @@ def test_styles_are_the_same_for_every_input_and_whatever_their_number(translato
     assert [f.name for f in few] == ["shoe-00.png", "shoe-01.png", "sheet.png"]
     assert len(many) == 23
     for number in range(11):
-        one, again = many[number].read_bytes(), many[11 + number].read_bytes()
-        assert one == again
-        if number < 2:
-            assert few[number].read_bytes() == one
+        assert many[number].read_bytes() == many[11 + number].read_bytes()
+        if number < 2:  # of another batch, which may round otherwise
+            one, other = (np.asarray(Image.open(file)).astype(int) for file in (few[number], many[number]))
+            assert abs(one - other).max() <= 1
     assert len({f.read_bytes() for f in many[:11]}) == 11
 
 
