@@ -15,6 +15,7 @@ from i2i_forge.forward_pass import seeded
 from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.passes import BoundTerm, PhasePlan
 from i2i_forge.recipe import Recipe
+from i2i_forge.recompute import recompute
 from i2i_forge.registry import Catalog
 from i2i_forge.seeding import seed_of
 from i2i_forge.terms import Term, parse_weight
@@ -39,6 +40,9 @@ def build_trainer(
     """
     method: type[Trainer] = catalog.trainers.get(recipe.trainer)
     networks = _networks(recipe, method, catalog, torch.device(device), dtype)
+    for role in recipe.run.recompute:
+        for domain, network in networks[role].items():
+            recompute(network, f"run.recompute: {role}" + ("" if domain == "shared" else f".{domain}"))
     trainer = method(
         networks, _phases(recipe, method, catalog), _optimizers(recipe, networks), _states(recipe, method, device),
         seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,

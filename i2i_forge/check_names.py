@@ -19,6 +19,7 @@ def name_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> list[P
         *_term_problems(data, vocabulary),
         *_phase_problems(data),
         *_optimizer_problems(data),
+        *_run_problems(data),
         *component_problems(data, vocabulary),
     ]
 
@@ -71,6 +72,13 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
     if left and entries and not rest:
         shown = ", ".join(f"'{role}'" for role in left)
         yield ("optimizers",), f"no entry takes {shown}, which a phase trains; name it in `roles`, or add a `default`"
+
+
+def _run_problems(data: dict[str, Any]) -> Iterator[Problem]:
+    roles = mapping(data, "networks")
+    for index, role in _texts(mapping(data, "run"), "recompute"):
+        if roles and role not in roles:
+            yield ("run", "recompute", index), f"there is no network '{role}'; {suggest(role, roles)}"
 
 
 def _texts(section: Any, key: str) -> list[tuple[int, str]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from i2i_forge import distributed
 from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
+from i2i_forge.requiring import requiring
 from i2i_forge.seeding import generator, seed_of
 
 T = TypeVar("T")
@@ -223,8 +224,12 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def frozen(network: nn.Module) -> Callable[..., Any]:
     """The network as a function whose gradient reaches its inputs, not its weights: `frozen(self.dst.encoder)(x)`."""
-    constants = {name: value.detach() for name, value in network.named_parameters()}
-    return lambda *inputs: torch.func.functional_call(network, constants, inputs)
+
+    def call(*inputs: Any) -> Any:
+        with requiring(dict.fromkeys(network.parameters(), False)):
+            return network(*inputs)
+
+    return call
 
 
 def _detached(value: Any) -> Any:

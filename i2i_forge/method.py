@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from i2i_forge.foreign import Format, part_of, read_foreign
 from i2i_forge.forward_pass import ForwardPass
 from i2i_forge.optimizers import OptimizerEntry
 from i2i_forge.registry import Registry
+from i2i_forge.requiring import requiring
 
 Networks = dict[str, dict[str, nn.Module]]  # role -> domain, or "shared" -> network
 
@@ -67,18 +68,9 @@ class Method:
         known = cls.pass_along(route).tensors()
         return {drawn: encoded for drawn, encoded in cls.latents.items() if drawn in known}
 
-    @contextmanager
-    def training_only(self, roles: tuple[str, ...]) -> Iterator[None]:
+    def training_only(self, roles: tuple[str, ...]) -> AbstractContextManager[None]:
         """Only these roles' parameters require gradients inside; afterwards as before."""
-        before = [(p, p.requires_grad) for parameters in self._trainable.values() for p in parameters]
-        for role, parameters in self._trainable.items():
-            for parameter in parameters:
-                parameter.requires_grad_(role in roles)
-        try:
-            yield
-        finally:
-            for parameter, required in before:
-                parameter.requires_grad_(required)
+        return requiring({p: role in roles for role, parameters in self._trainable.items() for p in parameters})
 
     def ready(self, value: Any) -> Any:
         """A batch or a value on the trainer's device; floating-point tensors in its dtype, labels as they are."""

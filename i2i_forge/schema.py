@@ -93,7 +93,7 @@ class Phase(_Section):
 
 
 class RunSettings(_Section):
-    """What a run writes and how often, in steps. None of it changes a number of the training."""
+    """What a run writes and how often, in steps, and how it computes. None of it changes a number of the training."""
 
     log_every: Count = 50
     sample_every: Count = 1000
@@ -105,6 +105,7 @@ class RunSettings(_Section):
     rank_timeout: Positive = 600.0  # seconds that a rank waits for the others before it gives up
     rank_check_every: Count = 100  # the ranks compare their parameters, and before each checkpoint
     alarm: Annotated[bool, Field(strict=True)] = True  # a note when a loss explodes
+    recompute: list[Name] = []  # roles that keep no activations for backward: less memory, the same numbers, slower
     observers: list[Name] = []  # plugins that watch the run if they are named here: tensorboard, wandb
 
 
