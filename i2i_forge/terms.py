@@ -122,7 +122,7 @@ def _factor(node: ast.expr) -> float | Schedule:
 def _number(node: ast.expr) -> float:
     try:
         value = ast.literal_eval(node)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         value = None
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
         raise TermSyntaxError(f"'{ast.unparse(node)}' is not a number")
@@ -144,7 +144,7 @@ def _named(call: ast.Call, read: Callable[[ast.expr], Any]) -> dict[str, Any]:
 def _literal(node: ast.expr) -> Any:
     try:
         value = ast.literal_eval(node)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         shown = ast.unparse(node)
         raise TermSyntaxError(
             f"'{shown}' is not a literal; quote it if it is text (tensors come first, without `name=`)"

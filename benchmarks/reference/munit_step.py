@@ -21,9 +21,10 @@ class MunitStep:
         width: of the first convolutions; 64 as published.
         mlp_dim: width of the map from style to AdaIN; 256.
         seed: of the weights and the styles.
+        device: where it runs.
     """
 
-    def __init__(self, width: int = 64, mlp_dim: int = 256, seed: int = 0) -> None:
+    def __init__(self, width: int = 64, mlp_dim: int = 256, seed: int = 0, device: str = "cpu") -> None:
         torch.manual_seed(seed)
         self.gens = nn.ModuleDict({domain: Generator(width, mlp_dim=mlp_dim) for domain in "ab"})
         self.diss = nn.ModuleDict({domain: Discriminator(width) for domain in "ab"})
@@ -31,6 +32,8 @@ class MunitStep:
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
                 nn.init.zeros_(module.bias)
+        self.gens.to(device)
+        self.diss.to(device)
         settings = {"lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 1e-4}
         self.gen_opt = torch.optim.Adam(self.gens.parameters(), **settings)
         self.dis_opt = torch.optim.Adam(self.diss.parameters(), **settings)
@@ -42,12 +45,12 @@ class MunitStep:
     def _discriminators(self, a: Tensor, b: Tensor) -> float:
         self.dis_opt.zero_grad()
         gen_a, gen_b = self.gens["a"], self.gens["b"]
-        style_a, style_b = (torch.randn(len(x), 8, 1, 1) for x in (a, b))
+        style_a, style_b = (torch.randn(len(x), 8, 1, 1, device=x.device) for x in (a, b))
         content_a, _ = gen_a.encode(a)
         content_b, _ = gen_b.encode(b)
         fake_a = gen_a.decode(content_b, style_a)
         fake_b = gen_b.decode(content_a, style_b)
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=a.device)
         for dis, fake, real in ((self.diss["a"], fake_a, a), (self.diss["b"], fake_b, b)):
             for judged_fake, judged_real in zip(dis(fake.detach()), dis(real), strict=True):
                 loss = loss + judged_fake.square().mean() + (judged_real - 1).square().mean()
@@ -58,7 +61,7 @@ class MunitStep:
     def _generators(self, a: Tensor, b: Tensor) -> float:
         self.gen_opt.zero_grad()
         gen_a, gen_b = self.gens["a"], self.gens["b"]
-        style_a, style_b = (torch.randn(len(x), 8, 1, 1) for x in (a, b))
+        style_a, style_b = (torch.randn(len(x), 8, 1, 1, device=x.device) for x in (a, b))
         content_a, own_a = gen_a.encode(a)
         content_b, own_b = gen_b.encode(b)
         again_a = gen_a.decode(content_a, own_a)
@@ -68,7 +71,7 @@ class MunitStep:
         found_b, found_style_a = gen_a.encode(fake_a)
         found_a, found_style_b = gen_b.encode(fake_b)
         judged = [*self.diss["a"](fake_a), *self.diss["b"](fake_b)]
-        loss = sum(((logits - 1).square().mean() for logits in judged), torch.zeros(()))
+        loss = sum(((logits - 1).square().mean() for logits in judged), torch.zeros((), device=a.device))
         for name, one, other in (
             ("image", again_a, a), ("image", again_b, b), ("style", found_style_a, style_a),
             ("style", found_style_b, style_b), ("content", found_a, content_a), ("content", found_b, content_b),

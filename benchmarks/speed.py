@@ -1,0 +1,205 @@
+"""Time and memory of a training step: the engine with its switches beside a plain step, in turn in one process.
+
+    python -m i2i_forge_benchmarks.speed                                    all six methods as published
+    python -m i2i_forge_benchmarks.speed munit_edge2shoes --rounds 5 --out benchmarks/results
+
+Of MUNIT the plain step is `reference/`, which shares nothing with i2i_forge; of the others it is the step of
+published_steps.py on our networks, so that the ratio is what the engine alone buys. Images are random; no data is read.
+Memory is measured in a process for each row.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import i2i_forge
+from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
+from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered
+from i2i_forge_benchmarks.reference.munit_step import MunitStep
+from i2i_forge_benchmarks.speed_table import Row, page
+
+PLAIN = "plain step, fp32"
+VARIANTS = {"fp32": (), "bf16": ("precision=bf16",), "fp32, recompute": ("recompute",),
+            "bf16, recompute": ("precision=bf16", "recompute")}  # fmt: skip
+SIDE = 4096  # of the matrix product that is the ceiling
+
+
+@click.command()
+@click.argument("recipes", nargs=-1, type=click.Choice(list(CALLS)))
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all of them.")
+@click.option("--batch", type=int, help="Images in a step, in place of the recipe's.")
+@click.option("--rounds", default=3, show_default=True, help="Steps of each row, taken in turn.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
+@click.option("--child", hidden=True)
+def main(
+    recipes: tuple[str, ...], changes: tuple[str, ...], batch: int | None, rounds: int, device: str, out: Path | None,
+    child: str | None,
+) -> None:  # fmt: skip
+    """Measure a step of RECIPES."""
+    changes += (f"data.batch={batch}",) if batch else ()
+    if child:
+        click.echo(json.dumps(peak(recipes[0], child, changes, device)))
+        return
+    tables = {}
+    for recipe in recipes or CALLS:
+        click.echo(f"{recipe} ...", err=True)
+        tables[recipe] = measure(recipe, changes, rounds, device)
+    text = page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance("speed", device=device))
+    click.echo(text)
+    if out:
+        (out / f"speed-{datetime.date.today()}-{device.partition(':')[0]}.md").write_text(text)
+
+
+def measure(recipe: str, changes: tuple[str, ...], rounds: int, device: str) -> list[Row]:
+    """Every row's seconds in turn, its operations, and its peak memory from a process of its own."""
+    names = (PLAIN, *VARIANTS)
+    steps = {name: build(recipe, name, changes, device) for name in names}
+    operations = {name: _operations(step) for name, step in steps.items()}  # the first step: nothing is warm before it
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            step()
+            _wait(device)
+            seconds[name].append(time.perf_counter() - began)
+    kinds = {name: _kinds(step, device) for name, step in steps.items()}
+    images = i2i_forge.load_recipe(recipe, set=changes).data.batch
+    steps.clear()
+    return [
+        Row(
+            name, statistics.median(seconds[name]),
+            statistics.median(mine / plain for mine, plain in zip(seconds[name], seconds[PLAIN], strict=True)),
+            images, operations[name], _peak_of(recipe, name, changes, device), kinds[name],
+        )
+        for name in names
+    ]  # fmt: skip
+
+
+def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Callable[[], Any]:
+    """The step of a row, ready to be taken again and again."""
+    checked = i2i_forge.load_recipe(recipe, set=changes)
+    size, batch = checked.data.options["size"], checked.data.batch
+    images = {d: (torch.rand(batch, 3, size, size) * 2 - 1).to(device) for d in ("a", "b")}
+    if name == PLAIN and recipe == "munit_edge2shoes":
+        step = MunitStep(device=device).step
+        return lambda: step(images["a"], images["b"])
+    if name == PLAIN:
+        networks = i2i_forge.build_trainer(checked, device).networks
+        optimizers: dict[Any, torch.optim.Adam] = {}
+
+        def plain() -> None:
+            with remembered(optimizers):
+                STEPS[recipe](networks, images)
+
+        return plain
+    roles = ", ".join(checked.networks)
+    own = [f"run.recompute=[{roles}]" if change == "recompute" else change for change in VARIANTS[name]]
+    try:
+        trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
+    except i2i_forge.RecipeError:  # networks with running statistics cannot be computed twice
+        kept = [role for role in checked.networks if _can_recompute(recipe, role, changes)]
+        own = [change.replace(roles, ", ".join(kept)) for change in own]
+        trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
+    taken = iter(range(10**9))
+    return lambda: trainer.step(images, next(taken))
+
+
+def _can_recompute(recipe: str, role: str, changes: tuple[str, ...]) -> bool:
+    try:
+        i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, f"run.recompute=[{role}]"]), "meta")
+    except i2i_forge.RecipeError:
+        return False
+    return True
+
+
+def peak(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
+    """Bytes at the peak of two steps: weights, optimizers, activations; without the process's own."""
+    if device != "cpu":
+        step = build(recipe, name, changes, device)
+        step(), step()
+        return torch.cuda.max_memory_allocated(device)
+    torch.ones(256, 256) @ torch.ones(256, 256)  # the library's own buffers
+    before = memory("VmRSS")
+    step = build(recipe, name, changes, device)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    step(), step()
+    return memory("VmHWM") - before
+
+
+def _peak_of(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
+    options = [f"--set={change}" for change in changes]
+    command = [sys.executable, "-m", "i2i_forge_benchmarks.speed", recipe, *options, f"--device={device}"]
+    ended = subprocess.run(
+        [*command, f"--child={name}"], check=True, stdout=subprocess.PIPE, env={**os.environ, **EXACT_MEMORY}
+    )
+    found: int = json.loads(ended.stdout)
+    return found
+
+
+def ceiling(precision: str, device: str) -> float:
+    """Operations per second of a large matrix product in this precision: the best of ten."""
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.rand(SIDE, SIDE, device=device, dtype=kind) for _ in "ab")
+    best = float("inf")
+    for _ in range(10):
+        began = time.perf_counter()
+        a @ b
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * SIDE**3 / best
+
+
+def _operations(step: Callable[[], Any]) -> int:
+    """Multiplications and additions of convolutions and products in one step, as torch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return int(counter.get_total_flops())
+
+
+GROUPS = {  # the beginning of a kernel's name -> what it is for; the first that fits
+    "convolutions and products": ("conv", "mkldnn_conv", "addmm", "mm", "bmm", "linear", "cudnn", "sm90", "cutlass"),
+    "norms": ("native_batch_norm", "batch_norm", "native_layer_norm", "std_mean", "var", "instance_norm", "addcmul"),
+    "padding, resizing, shuffling": ("reflection_pad", "replication_pad", "upsample", "pixel_shuffle", "cat", "index",
+                                     "avg_pool", "constant_pad"),
+    "optimizers": ("_fused_adam", "_foreach", "Optimizer"),
+}  # fmt: skip
+
+
+def _kinds(step: Callable[[], Any], device: str) -> dict[str, float]:
+    """Kind of operation -> its share of the kernels' time."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    activities += [torch.profiler.ProfilerActivity.CUDA] if device != "cpu" else []
+    with torch.profiler.profile(activities=activities) as profile:
+        step()
+        _wait(device)
+    shares: dict[str, float] = {}
+    for event in profile.key_averages():
+        own = event.self_device_time_total if device != "cpu" else event.self_cpu_time_total
+        name = event.key.removeprefix("aten::").removeprefix("mkldnn_")
+        kind = next((group for group, begins in GROUPS.items() if any(word in name for word in begins)), "the rest")
+        shares[kind] = shares.get(kind, 0.0) + own
+    whole = sum(shares.values())
+    return {kind: share / whole for kind, share in shares.items()}
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    main()
