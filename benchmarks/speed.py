@@ -26,6 +26,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import i2i_forge
+from i2i_forge.errors import RecipeError
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered
 from i2i_forge_benchmarks.reference.munit_step import MunitStep
@@ -110,7 +111,7 @@ def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Call
     own = [f"run.recompute=[{roles}]" if change == "recompute" else change for change in VARIANTS[name]]
     try:
         trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
-    except i2i_forge.RecipeError:  # networks with running statistics cannot be computed twice
+    except RecipeError:  # networks with running statistics cannot be computed twice
         kept = [role for role in checked.networks if _can_recompute(recipe, role, changes)]
         own = [change.replace(roles, ", ".join(kept)) for change in own]
         trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
@@ -121,7 +122,7 @@ def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Call
 def _can_recompute(recipe: str, role: str, changes: tuple[str, ...]) -> bool:
     try:
         i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, f"run.recompute=[{role}]"]), "meta")
-    except i2i_forge.RecipeError:
+    except RecipeError:
         return False
     return True
 
@@ -130,13 +131,15 @@ def peak(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
     """Bytes at the peak of two steps: weights, optimizers, activations; without the process's own."""
     if device != "cpu":
         step = build(recipe, name, changes, device)
-        step(), step()
+        step()
+        step()
         return torch.cuda.max_memory_allocated(device)
     torch.ones(256, 256) @ torch.ones(256, 256)  # the library's own buffers
     before = memory("VmRSS")
     step = build(recipe, name, changes, device)
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    step(), step()
+    step()
+    step()
     return memory("VmHWM") - before
 
 
