@@ -20,16 +20,17 @@ def provenance(module: str, *packages: str, device: str = "cpu") -> list[str]:
     """Markdown lines that say where a result comes from.
 
     Args:
-        module: of this package, that was run with the arguments of this process.
+        module: of this package, that was run with the arguments of this process; or "forge", the command.
         packages: whose versions matter beside torch's.
     """
+    program = ["forge"] if module == "forge" else ["python", "-m", f"i2i_forge_benchmarks.{module}"]
     versions = [f"torch {torch.__version__}", *(f"{name} {metadata.version(name)}" for name in packages)]
     return [
         f"- date: {datetime.date.today()}",
         f"- commit: {commit()}",
         f"- hardware: {hardware(device)}",
         f"- {', '.join(versions)}, Python {platform.python_version()}",
-        f"- command: `{' '.join(['python', '-m', f'i2i_forge_benchmarks.{module}', *sys.argv[1:]])}`",
+        f"- command: `{' '.join([*program, *sys.argv[1:]])}`",
         "",
     ]
 

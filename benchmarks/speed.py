@@ -1,7 +1,7 @@
 """Time and memory of a training step: the engine with its switches beside a plain step, in turn in one process.
 
-    python -m i2i_forge_benchmarks.speed                                    all six methods as published
-    python -m i2i_forge_benchmarks.speed munit_edge2shoes --rounds 5 --out benchmarks/results
+    forge bench                                    all six methods as published
+    forge bench munit_edge2shoes --rounds 5 --out benchmarks/results
 
 Of MUNIT the plain step is `reference/`, which shares nothing with i2i_forge; of the others it is the step of
 published_steps.py on our networks, so that the ratio is what the engine alone buys. Images are random; no data is read.
@@ -26,7 +26,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import i2i_forge
-from i2i_forge.errors import RecipeError
+from i2i_forge.cli.common import chosen_device
+from i2i_forge.errors import RecipeError, UsageError, suggest
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered
 from i2i_forge_benchmarks.reference.munit_step import MunitStep
@@ -38,28 +39,32 @@ VARIANTS = {"fp32": (), "bf16": ("precision=bf16",), "fp32, recompute": ("recomp
 SIDE = 4096  # of the matrix product that is the ceiling
 
 
-@click.command()
-@click.argument("recipes", nargs=-1, type=click.Choice(list(CALLS)))
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all of them.")
-@click.option("--batch", type=int, help="Images in a step, in place of the recipe's.")
-@click.option("--rounds", default=3, show_default=True, help="Steps of each row, taken in turn.")
-@click.option("--device", default="cpu", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
-@click.option("--child", hidden=True)
-def main(
-    recipes: tuple[str, ...], changes: tuple[str, ...], batch: int | None, rounds: int, device: str, out: Path | None,
-    child: str | None,
-) -> None:  # fmt: skip
-    """Measure a step of RECIPES."""
+def bench(
+    recipes: tuple[str, ...], changes: tuple[str, ...], batch: int | None, rounds: int, device: str, out: Path | None
+) -> None:
+    """Measure, print the page, and write it to a folder.
+
+    Args:
+        recipes: of CALLS; none for all.
+        changes: to all of them.
+        batch: images in a step, in place of the recipes'.
+        rounds: steps of each row, taken in turn.
+        device: "auto", "cpu", "cuda" ...
+        out: the folder.
+
+    Raises:
+        UsageError: there is no plain step to compare a recipe with.
+    """
+    for recipe in recipes:
+        if recipe not in CALLS:
+            raise UsageError(f"there is no plain step to compare '{recipe}' with", fix=suggest(recipe, CALLS))
+    device = str(chosen_device(device))
     changes += (f"data.batch={batch}",) if batch else ()
-    if child:
-        click.echo(json.dumps(peak(recipes[0], child, changes, device)))
-        return
     tables = {}
     for recipe in recipes or CALLS:
         click.echo(f"{recipe} ...", err=True)
         tables[recipe] = measure(recipe, changes, rounds, device)
-    text = page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance("speed", device=device))
+    text = page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance("forge", device=device))
     click.echo(text)
     if out:
         (out / f"speed-{datetime.date.today()}-{device.partition(':')[0]}.md").write_text(text)
@@ -145,10 +150,8 @@ def peak(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
 
 def _peak_of(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
     options = [f"--set={change}" for change in changes]
-    command = [sys.executable, "-m", "i2i_forge_benchmarks.speed", recipe, *options, f"--device={device}"]
-    ended = subprocess.run(
-        [*command, f"--child={name}"], check=True, stdout=subprocess.PIPE, env={**os.environ, **EXACT_MEMORY}
-    )
+    command = [sys.executable, "-m", "i2i_forge_benchmarks.speed", recipe, name, *options, f"--device={device}"]
+    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, **EXACT_MEMORY})
     found: int = json.loads(ended.stdout)
     return found
 
@@ -202,6 +205,16 @@ def _kinds(step: Callable[[], Any], device: str) -> dict[str, float]:
 def _wait(device: str) -> None:
     if device != "cpu":
         torch.cuda.synchronize()
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("name")
+@click.option("--set", "changes", multiple=True)
+@click.option("--device", default="cpu")
+def main(recipe: str, name: str, changes: tuple[str, ...], device: str) -> None:
+    """Print the peak memory of a row."""
+    click.echo(peak(recipe, name, changes, device))
 
 
 if __name__ == "__main__":

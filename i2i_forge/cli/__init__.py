@@ -19,6 +19,7 @@ COMMANDS = {  # name -> (module, one line of help); the modules are imported whe
     "ablate": ("ablate", "Train an objective and its variants, measure all alike, write one table."),
     "eval": ("evaluate", "Measure diversity, quality, modes and content of a run, or of any images."),
     "report": ("report", "Compare what `forge eval` has measured; --html writes a page about runs."),
+    "bench": ("bench", "Measure time and memory of a training step, beside a plain one."),
     "check": ("check", "Report every mistake in a recipe, then try one step without data."),
     "show": ("show", "Print a recipe with the origin of each value, or what its terms compute."),
     "recipes": ("recipes", "List the recipes that come with i2i_forge."),

@@ -1,0 +1,30 @@
+"""forge bench"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import click
+
+from i2i_forge.cli.common import device_option
+
+
+@click.command("bench")
+@click.argument("recipes", nargs=-1)
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all of them.")
+@click.option("--batch", type=click.IntRange(min=1), help="Images in a step, in place of the recipe's.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Steps of each row, in turn.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Also write speed-DATE-DEVICE.md there.")  # fmt: skip
+@device_option
+def command(
+    recipes: tuple[str, ...], changes: tuple[str, ...], batch: int | None, rounds: int, out: Path | None, device: str
+) -> None:
+    """Measure a training step of RECIPES, by default of all six methods as published: minutes for each.
+
+    fp32, bf16 and recomputed activations beside a plain step of the same objective, in turn in one process; peak memory
+    in a process for each; operations beside a large matrix product, and where the time goes. Images are random.
+    """
+    speed = importlib.import_module("i2i_forge_benchmarks.speed")  # above this package: what measures it
+    speed.bench(recipes, changes, batch, rounds, device, out)
