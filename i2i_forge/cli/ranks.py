@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import click
+
+from i2i_forge.errors import UsageError
+
+
+def start_ranks(count: int, device: str) -> NoReturn:
+    """Become torchrun, which runs this very command in `count` processes; they find WORLD_SIZE, and do the work.
+
+    Raises:
+        UsageError: this machine has fewer GPUs, and --device is not cpu.
+    """
+    import torch
+
+    if not device.startswith("cpu") and torch.cuda.device_count() < count:
+        raise UsageError(
+            f"--gpus {count}: this machine has {torch.cuda.device_count()}",
+            fix="ask for as many as there are; --device cpu trains in that many processes without one",
+        )
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", "-m", "--", "i2i_forge"]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *launch, *sys.argv[1:]])
 
 
 @contextmanager

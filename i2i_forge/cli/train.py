@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import checked_recipe, chosen_device, device_option, loaded_host, recipe_options
-from i2i_forge.cli.ranks import joined
+from i2i_forge.cli.ranks import joined, start_ranks
 from i2i_forge.errors import ForgeError
 from i2i_forge.recipe import Recipe
 
@@ -26,6 +26,7 @@ from i2i_forge.recipe import Recipe
     metavar="RUN|FILE",
     help="Begin with the weights of a run, a checkpoint, or another program's files.",
 )
+@click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Processes on this machine, one for each GPU.")
 @device_option
 @click.pass_obj
 def command(
@@ -37,16 +38,19 @@ def command(
     steps: int | None,
     precision: str | None,
     sources: tuple[Path, ...],
+    gpus: int | None,
     device: str,
 ) -> None:
     """Train RECIPE, a file or the name of an installed recipe. The same command again resumes.
 
     Samples, losses and checkpoints go to the run's folder. SIGINT and SIGTERM finish the step and save.
 
-    Several GPUs share the work, each with data.batch images of its own:
+    Several GPUs share the work, each with data.batch images of its own: --gpus 4. On several machines:
 
-    torchrun --nproc-per-node 4 -m -- i2i_forge train ...
+    torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST -m -- i2i_forge train ...
     """
+    if gpus and gpus > 1 and "WORLD_SIZE" not in os.environ:
+        start_ranks(gpus, device)
     changes += (f"steps={steps}",) if steps else ()
     changes += (f"precision={precision}",) if precision else ()
     try:
