@@ -34,9 +34,10 @@ def page(tables: Mapping[str, Sequence[Row]], ceilings: Mapping[str, float], sou
     best = ", ".join(f"{precision} {rate / 1e9:,.0f} GFLOP/s" for precision, rate in ceilings.items())
     lines = ["# A training step: time, memory, and where the time goes\n", *source]
     lines += [
-        f"A large matrix product in the same run: {best}. Ratios are to the plain step's time in the same round,",
-        "and to its peak memory (weights, optimizers and activations). Counted are the operations of convolutions",
-        "and products, those that are computed again too.\n",
+        f"The ceiling, a large matrix product in the same run: {best}. Convolutions may pass it:",
+        "some algorithms need fewer operations than are counted, and libraries differ. Ratios are to the plain step's",
+        "time in the same round, and to its peak memory (weights, optimizers, activations). Counted are the operations",
+        "of convolutions and products, those that are computed again too.\n",
     ]
     for recipe, rows in tables.items():
         lines += [f"## {recipe}, batch {rows[0].images}\n", *_table(rows, ceilings), ""]
