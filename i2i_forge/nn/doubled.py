@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from i2i_forge.nn.blocks import ConvBlock
+from i2i_forge.nn.padding import Pad
 
 
 class DoubledConvBlock(ConvBlock):
@@ -35,18 +36,21 @@ class DoubledConvBlock(ConvBlock):
 
     def _convolved(self, x: Tensor) -> Tensor:
         weight, bias = cast(Tensor, self.conv.weight), cast(Tensor, self.conv.bias)  # spectral norm hides their types
-        around = F.pad(x, [1] * 4, mode="constant" if self.padding == "zero" else "replicate")
+        around = Pad(1, "zero" if self.padding == "zero" else "replicate")(x)
         four = F.conv2d(around, _of_pixel_kinds(weight), bias.repeat_interleave(4))
         y = F.pixel_shuffle(four, 2)
         return y if self.padding != "reflect" else self._with_reflected_edges(x, y, weight, bias)
 
     def _with_reflected_edges(self, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The outermost pixels see the second reflected row or column, which is not equal to its neighbour."""
-        rows, columns = (_reflected(length) for length in x.shape[2:])
-        across = x[:, :, :, columns]
-        top, bottom = (F.conv2d(across[:, :, part], weight, bias) for part in (rows[:5], rows[-5:]))
-        down = x[:, :, rows]
-        left, right = (F.conv2d(down[:, :, :, part], weight, bias) for part in (columns[:5], columns[-5:]))
+
+        def edge(part: Tensor, rows: slice, columns: slice) -> Tensor:
+            doubled = self.pad(F.interpolate(part, scale_factor=2, mode="nearest"))
+            return F.conv2d(doubled[:, :, rows, columns], weight, bias)
+
+        first, last, every = slice(5), slice(-5, None), slice(None)
+        top, bottom = edge(x[:, :, :2], first, every), edge(x[:, :, -2:], last, every)
+        left, right = edge(x[..., :2], every, first), edge(x[..., -2:], every, last)
         middle = torch.cat([left[:, :, 1:-1], y[:, :, 1:-1, 1:-1], right[:, :, 1:-1]], dim=3)
         return torch.cat([top, middle, bottom], dim=2)
 
@@ -60,9 +64,3 @@ def _of_pixel_kinds(weight: Tensor) -> Tensor:
 def _paired(weight: Tensor, odd: int, dim: int) -> Tensor:
     """Sums of the taps that fall on one pixel: 2+2+1 of them for even places, 1+2+2 for odd ones."""
     return torch.stack([part.sum(dim) for part in torch.split(weight, [1, 2, 2] if odd else [2, 2, 1], dim)], dim)
-
-
-def _reflected(length: int) -> list[int]:
-    """Where the pixels of a doubled and reflected line come from: two more at each end."""
-    doubled = [place // 2 for place in range(2 * length)]
-    return [doubled[2], doubled[1], *doubled, doubled[-2], doubled[-3]]
