@@ -42,17 +42,22 @@ class MunitStep:
         """Both turns. a, b: N,3,H,W in [-1, 1]. Returns the two sums of losses."""
         return {"discriminator": self._discriminators(a, b), "generator": self._generators(a, b)}
 
+    def _crossed(self, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], ...]:
+        """By domain: contents, styles that were encoded, styles that were drawn, and translations into it."""
+        drawn = {domain: torch.randn(len(x), 8, 1, 1, device=x.device) for domain, x in (("a", a), ("b", b))}
+        contents, styles = {}, {}
+        for domain, x in (("a", a), ("b", b)):
+            contents[domain], styles[domain] = self.gens[domain].encode(x)
+        fakes = {to: self.gens[to].decode(contents[at], drawn[to]) for at, to in (("b", "a"), ("a", "b"))}
+        return contents, styles, drawn, fakes
+
     def _discriminators(self, a: Tensor, b: Tensor) -> float:
         self.dis_opt.zero_grad()
-        gen_a, gen_b = self.gens["a"], self.gens["b"]
-        style_a, style_b = (torch.randn(len(x), 8, 1, 1, device=x.device) for x in (a, b))
-        content_a, _ = gen_a.encode(a)
-        content_b, _ = gen_b.encode(b)
-        fake_a = gen_a.decode(content_b, style_a)
-        fake_b = gen_b.decode(content_a, style_b)
+        *_, fakes = self._crossed(a, b)
         loss = torch.zeros((), device=a.device)
-        for dis, fake, real in ((self.diss["a"], fake_a, a), (self.diss["b"], fake_b, b)):
-            for judged_fake, judged_real in zip(dis(fake.detach()), dis(real), strict=True):
+        for domain, real in (("a", a), ("b", b)):
+            dis = self.diss[domain]
+            for judged_fake, judged_real in zip(dis(fakes[domain].detach()), dis(real), strict=True):
                 loss = loss + judged_fake.square().mean() + (judged_real - 1).square().mean()
         loss.backward()
         self.dis_opt.step()
@@ -60,23 +65,15 @@ class MunitStep:
 
     def _generators(self, a: Tensor, b: Tensor) -> float:
         self.gen_opt.zero_grad()
-        gen_a, gen_b = self.gens["a"], self.gens["b"]
-        style_a, style_b = (torch.randn(len(x), 8, 1, 1, device=x.device) for x in (a, b))
-        content_a, own_a = gen_a.encode(a)
-        content_b, own_b = gen_b.encode(b)
-        again_a = gen_a.decode(content_a, own_a)
-        again_b = gen_b.decode(content_b, own_b)
-        fake_a = gen_a.decode(content_b, style_a)
-        fake_b = gen_b.decode(content_a, style_b)
-        found_b, found_style_a = gen_a.encode(fake_a)
-        found_a, found_style_b = gen_b.encode(fake_b)
-        judged = [*self.diss["a"](fake_a), *self.diss["b"](fake_b)]
-        loss = sum(((logits - 1).square().mean() for logits in judged), torch.zeros((), device=a.device))
-        for name, one, other in (
-            ("image", again_a, a), ("image", again_b, b), ("style", found_style_a, style_a),
-            ("style", found_style_b, style_b), ("content", found_a, content_a), ("content", found_b, content_b),
-        ):  # fmt: skip
-            loss = loss + WEIGHTS[name] * (one - other).abs().mean()
+        contents, styles, drawn, fakes = self._crossed(a, b)
+        loss = torch.zeros((), device=a.device)
+        for at, to, real in (("a", "b", a), ("b", "a", b)):
+            content, style = self.gens[to].encode(fakes[to])
+            judged = sum((logits - 1).square().mean() for logits in self.diss[to](fakes[to]))
+            image = (self.gens[at].decode(contents[at], styles[at]) - real).abs().mean()
+            loss = loss + judged + WEIGHTS["image"] * image
+            loss = loss + WEIGHTS["style"] * (style - drawn[to]).abs().mean()
+            loss = loss + WEIGHTS["content"] * (content - contents[at]).abs().mean()
         loss.backward()
         self.gen_opt.step()
         return float(loss.detach())

@@ -1,0 +1,52 @@
+"""The plain MUNIT step, which the engine is timed against, has the objective of the recipe."""
+
+import pytest
+import torch
+from torch import nn
+
+import i2i_forge
+from i2i_forge.nn import LayerNorm as OurLayerNorm
+from i2i_forge_benchmarks.reference.munit_networks import LayerNorm
+from i2i_forge_benchmarks.reference.munit_step import MunitStep
+
+TINY = [
+    "networks.content_encoder.width=8", "networks.style_encoder.width=8", "networks.decoder.width=8",
+    "networks.decoder.mlp_dim=16", "networks.discriminator.width=8",
+]  # fmt: skip
+
+
+def copy(ours: list[nn.Module], theirs: list[nn.Module]) -> None:
+    """Weights from layer to layer: convolutions, linear maps and layer norms stand in the same order."""
+    for kind in ((nn.Conv2d, nn.Conv2d), (nn.Linear, nn.Linear), (OurLayerNorm, LayerNorm)):
+        found = [[m for network in side for m in network.modules() if isinstance(m, k)]
+                 for side, k in zip((ours, theirs), kind, strict=True)]  # fmt: skip
+        for mine, other in zip(*found, strict=True):
+            other.load_state_dict(mine.state_dict())
+
+
+def test_losses_of_two_steps_are_those_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=TINY))
+    plain = MunitStep(width=8, mlp_dim=16)
+    for domain in "ab":
+        nets = {role: networks[domain] for role, networks in trainer.networks.items()}
+        gen = plain.gens[domain]
+        copy([nets["content_encoder"], nets["style_encoder"], nets["decoder"]],
+             [gen.content, gen.style, gen.decoder, gen.mlp])  # fmt: skip
+        copy([nets["discriminator"]], [plain.diss[domain]])
+    draws = torch.Generator().manual_seed(1)
+    a, b = (torch.rand(1, 3, 64, 64, generator=draws) * 2 - 1 for _ in "ab")
+    for step in range(2):
+        styles = [torch.randn(1, 8, 1, 1, generator=draws) for _ in range(4)]
+        given = {
+            phase: {"ba": {"random_style": to_a}, "ab": {"random_style": to_b}}
+            for phase, to_a, to_b in (("discriminator", *styles[:2]), ("generator", *styles[2:]))
+        }
+        report = trainer.step({"a": a, "b": b}, step, given)
+        left = iter(styles)
+        with monkeypatch.context() as patched:
+            patched.setattr(torch, "randn", lambda *shape, left=left, **_: next(left))
+            found = plain.step(a, b)
+        weights = {"image": 10}
+        for phase, total in found.items():
+            mine = sum(weights.get(name.split("/")[1], 1) * v for name, v in report.items() if name.startswith(phase))
+            assert total == pytest.approx(mine, rel=1e-4 if step == 0 else 1e-2)
