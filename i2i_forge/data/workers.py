@@ -88,8 +88,17 @@ def _watched(loader: DataLoader[Any], job: _Job) -> Generator[Any, None, None]:
             values._shutdown_workers()  # now: an error may keep this frame
             for worker in values._workers:
                 worker.kill()  # does nothing to one that has ended
+            _wait_for_threads(values._index_queues)
         if ours:
             signal.signal(signal.SIGCHLD, check)
+
+
+def _wait_for_threads(queues: Sequence[Any]) -> None:
+    """Let the threads that fed the workers end. The next loader forks at once, and a process that is forked while a
+    thread ends may hang (CPython 3.11 takes the lock on the list of threads in it before it renews that lock)."""
+    for queue in queues:
+        if (thread := queue._thread) is not None:
+            thread.join(timeout=1)  # it hangs if it writes to a worker that was killed
 
 
 class _Job:
