@@ -1,4 +1,4 @@
-"""Translating one image into many styles: all at once, where it is encoded once, beside one style at a time.
+"""Translating one image into many styles: encoded once, beside one style at a time; and images in batches.
 
 python -m i2i_forge_benchmarks.styles munit_edge2shoes --out benchmarks/results
 """
@@ -8,57 +8,113 @@ from __future__ import annotations
 import datetime
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 import torch
+from torch import Tensor
 
 import i2i_forge
+from i2i_forge.translate import Translator
 from i2i_forge_benchmarks.machine import provenance
 from i2i_forge_benchmarks.methods import counted
+
+Way = Callable[[], object]
 
 
 @click.command()
 @click.argument("recipe")
 @click.option("--set", "changes", multiple=True)
 @click.option("--styles", default=20, show_default=True)
+@click.option("--batches", multiple=True, default=[1, 4, 16], show_default=True, help="Images at once.")
 @click.option("--rounds", default=3, show_default=True, help="Measurements of each, in turn.")
+@click.option("--device", default="cpu", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
-def main(recipe: str, changes: tuple[str, ...], styles: int, rounds: int, out: Path | None) -> None:
+def main(
+    recipe: str, changes: tuple[str, ...], styles: int, batches: tuple[int, ...], rounds: int, device: str,
+    out: Path | None,
+) -> None:  # fmt: skip
     """Measure the translator of RECIPE, with weights as they are drawn."""
-    lines = [f"# {styles} styles for one image, {recipe}\n", *provenance("styles"),
-             "| precision | all at once, seconds | one at a time, seconds | ratio | network calls |",
-             "| --- | --- | --- | --- | --- |"]  # fmt: skip
+    lines = [f"# {styles} styles for one image, {recipe}\n", *provenance("styles", device=device),
+             "Seconds are medians; a ratio is the median of the ratios of measurements that followed each other.\n",
+             "| precision | as `forge translate` | one at a time | ratio | in one batch | ratio | network calls |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    speeds = [f"\n{', '.join(map(str, batches))} images at once, one style each, images/s:\n",
+              f"| precision | {' | '.join(map(str, batches))} |", f"| --- |{' --- |' * len(batches)}"]  # fmt: skip
     for precision in ("fp32", "bf16"):
-        trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, f"precision={precision}"]))
-        size = i2i_forge.load_recipe(recipe, set=changes).data.options["size"]
-        x = torch.rand(1, 3, size, size) * 2 - 1
-        (latent,) = trainer.latents_of("ab")
-        codes = trainer.infer(latent, {"a": x}, "ab").expand(styles, -1).contiguous()
-        codes = codes + torch.randn(codes.shape, generator=torch.Generator().manual_seed(0))
-
-        def at_once() -> torch.Tensor:
-            return trainer.translate(x, "ab", **{latent: codes})  # noqa: B023
-
-        def one_by_one() -> torch.Tensor:
-            return torch.cat([trainer.translate(x, "ab", **{latent: code[None]}) for code in codes])  # noqa: B023
-
-        torch.testing.assert_close(at_once(), one_by_one(), rtol=0, atol=1e-3 if precision == "fp32" else 0.1)
-        seconds: dict[Callable[[], torch.Tensor], list[float]] = {at_once: [], one_by_one: []}
-        for _ in range(rounds):
-            for way, found in seconds.items():
-                began = time.perf_counter()
-                way()
-                found.append(time.perf_counter() - began)
-        ratio = statistics.median(a / b for a, b in zip(seconds[at_once], seconds[one_by_one], strict=True))
-        calls = ", ".join(f"{role} {count}" for role, count in counted(trainer, at_once).items())
-        mine, theirs = (statistics.median(found) for found in seconds.values())
-        lines.append(f"| {precision} | {mine:.2f} | {theirs:.2f} | {ratio:.2f} | {calls} |")
-    text = "\n".join(lines) + "\n"
+        found = i2i_forge.load_recipe(recipe, set=[*changes, f"precision={precision}"])
+        translator = Translator(i2i_forge.build_trainer(found, device=device), found, 0)
+        size = found.data.options["size"]
+        ways = Ways(translator, size, styles)
+        ways.agree(1e-3 if precision == "fp32" else 0.1)
+        mine, alone, together = in_turn([ways.as_translated, ways.one_by_one, ways.in_one_batch], rounds)
+        calls = ", ".join(f"{role} {count}" for role, count in counted(translator.trainer, ways.as_translated).items())
+        medians = [statistics.median(times) for times in (mine, alone, together)]
+        lines.append(
+            f"| {precision} | {medians[0]:.2f} | {medians[1]:.2f} | {_ratio(mine, alone):.2f} "
+            f"| {medians[2]:.2f} | {_ratio(together, alone):.2f} | {calls} |"
+        )
+        rates = in_turn([_batch(translator, count, size) for count in batches], rounds)
+        shown = (f"{count / statistics.median(times):.2f}" for count, times in zip(batches, rates, strict=True))
+        speeds.append(f"| {precision} | {' | '.join(shown)} |")
+    text = "\n".join([*lines, *speeds]) + "\n"
     click.echo(text)
     if out:
-        (out / f"styles-{datetime.date.today()}-cpu.md").write_text(text)
+        (out / f"styles-{datetime.date.today()}-{device}.md").write_text(text)
+
+
+class Ways:
+    """One image, some styles, and three ways to translate it into them."""
+
+    def __init__(self, translator: Translator, size: int, styles: int) -> None:
+        self.translator = translator
+        self.latent = str(translator.latent("ab"))
+        self.x = torch.rand(1, 3, size, size) * 2 - 1
+        drawn = translator.trainer.infer(self.latent, {"a": self.x}, "ab").cpu().expand(styles, -1)
+        self.codes = drawn + torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0))
+
+    def as_translated(self) -> Tensor:
+        """What no style changes computed once, styles in batches of the translator's choice."""
+        return torch.stack(list(self.translator.translations(self.x, "ab", self.codes)))
+
+    def one_by_one(self) -> Tensor:
+        """Everything computed for every style."""
+        return torch.cat([self._translated(code[None]) for code in self.codes])
+
+    def in_one_batch(self) -> Tensor:
+        """What no style changes computed once, all styles in one batch."""
+        return self._translated(self.codes)
+
+    def agree(self, tolerance: float) -> None:
+        """The three give the same, up to rounding; the first use of every kernel is behind."""
+        for other in (self.as_translated(), self.in_one_batch()):
+            torch.testing.assert_close(other, self.one_by_one(), rtol=0, atol=tolerance)
+
+    def _translated(self, codes: Tensor) -> Tensor:
+        return self.translator.translate(self.x, "ab", **{self.latent: codes})
+
+
+def in_turn(ways: Sequence[Way], rounds: int) -> list[list[float]]:
+    """Seconds of each way, measured one after the other so that a busy machine is busy for all."""
+    seconds: list[list[float]] = [[] for _ in ways]
+    for _ in range(rounds):
+        for way, found in zip(ways, seconds, strict=True):
+            began = time.perf_counter()
+            way()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            found.append(time.perf_counter() - began)
+    return seconds
+
+
+def _batch(translator: Translator, count: int, size: int) -> Way:
+    x = torch.rand(count, 3, size, size) * 2 - 1
+    return lambda: translator.translate(x)
+
+
+def _ratio(one: Sequence[float], other: Sequence[float]) -> float:
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 if __name__ == "__main__":

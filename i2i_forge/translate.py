@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +25,7 @@ from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.seeding import generator
 from i2i_forge.trainer import Trainer
+from i2i_forge.varying import Varying, unvaried
 
 SMALLEST = 64  # pixels that every side is padded to: the coarsest scale of the networks needs them
 
@@ -42,6 +42,7 @@ class Translator:
 
     def __init__(self, trainer: Trainer, recipe: Recipe, step: int, weights_sha256: str = "") -> None:
         self.trainer, self.recipe, self.step, self.weights_sha256 = trainer, recipe, step, weights_sha256
+        self._shared: dict[str, list[str]] = {}  # route -> tensors that no code changes
 
     def latent(self, route: str) -> str | None:
         """The tensor that makes one translation differ from another; None when the route is deterministic."""
@@ -64,13 +65,49 @@ class Translator:
         Returns:
             N,3,H,W (K,3,H,W) in [-1, 1], the size of x.
         """
-        padded, (top, left) = self._padded(x)
-        y = self.trainer.translate(padded, route, generator=generator, **given)
-        return y[..., top : top + x.shape[-2], left : left + x.shape[-1]].clamp(-1, 1)
+        padded, place = self._padded(x)
+        return _cut(self.trainer.translate(padded, route, generator=generator, **given), place, x)
+
+    def translations(
+        self, x: Tensor, route: str = "ab", codes: Tensor | None = None, *, batch: int | None = None
+    ) -> Iterator[Tensor]:
+        """The translations of one image with each code. What no code changes is computed once, such as its content.
+
+        Args:
+            x: 1,3,H,W in [-1, 1], of any size.
+            route: the direction.
+            codes: K,dim; None for a deterministic route, which has one translation.
+            batch: codes at once; by default what is fastest: one on a processor, whose cache a batch would fall out
+                of, elsewhere as many as fill eight images of 256x256.
+
+        Yields:
+            K times 3,H,W in [-1, 1], the size of x.
+        """
+        latent = self.latent(route)
+        if latent is None or codes is None:
+            yield self.translate(x, route)[0]
+            return
+        padded, place = self._padded(x)
+        parts = torch.split(codes, batch or self._codes_at_once(padded))
+        vary = Varying(self.trainer, padded, route, latent, self._kept(padded, route, parts))
+        for some in parts:
+            yield from _cut(vary(some), place, x)
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
         return self.trainer.encode(self._padded(x)[0], what, domain)
+
+    def _kept(self, x: Tensor, route: str, parts: Sequence[Tensor]) -> list[str]:
+        """The tensors that all parts of the codes share."""
+        if len(parts) < 2:
+            return []
+        if route not in self._shared:
+            given = {str(self.latent(route)): parts[0]}
+            self._shared[route] = unvaried(self.trainer, {self.trainer.routes[route][0]: x}, route, given)
+        return self._shared[route]
+
+    def _codes_at_once(self, x: Tensor) -> int:
+        return 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // (x.shape[-2] * x.shape[-1]))
 
     def _padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """x with its border repeated to a size that the networks take, and where x begins in it."""
@@ -82,6 +119,12 @@ class Translator:
         top, left = (height - x.shape[-2]) // 2, (width - x.shape[-1]) // 2
         edges = (left, width - x.shape[-1] - left, top, height - x.shape[-2] - top)
         return (F.pad(x, edges, mode="replicate") if any(edges) else x), (top, left)
+
+
+def _cut(y: Tensor, place: tuple[int, int], x: Tensor) -> Tensor:
+    """What a padded image became, without the border: the size of x."""
+    (top, left), (height, width) = place, x.shape[-2:]
+    return y[..., top : top + height, left : left + width].clamp(-1, 1)
 
 
 def load(run: str | Path, device: torch.device | str = "cpu", catalog: Catalog | None = None) -> Translator:
@@ -150,7 +193,7 @@ def translate_files(
     reference: Path | None = None,
     interpolate: int = 0,
     seed: int = 0,
-    batch: int = 8,
+    batch: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Translate files and folders to PNG, and write `sheet.png`.
@@ -161,7 +204,7 @@ def translate_files(
         reference: an image of the target domain whose style is used instead.
         interpolate: this many steps from one random style to another (or from the first to the reference's).
         seed: of the random styles.
-        batch: styles decoded at once.
+        batch: styles decoded at once; by default what is fastest.
 
     Returns:
         The files, the sheet last.
@@ -174,12 +217,12 @@ def translate_files(
     rows: list[list[Tensor]] = []
     for number, (path, name) in enumerate(found):
         x = to_tensor(decode(path))[None]
-        images = list(_translated(translator, x, route, codes, batch))
-        for index, image in enumerate(images):
+        row = [_small(x[0])]
+        for index, image in enumerate(translator.translations(x, route, codes, batch=batch)):
             written.append(out / f"{name}-{index:0{digits}d}.png")
             save_png(image, written[-1])
-        if len(rows) < 24:  # a sheet is for looking at
-            rows.append([x[0], *images[:12]])
+            row += [_small(image)] if index < 12 else []
+        rows += [row] if len(rows) < 24 else []  # a sheet is for looking at
         if progress:
             progress(number + 1, len(found))
     labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]
@@ -216,15 +259,10 @@ def _codes(
     return guide if guide is not None else random[:styles]
 
 
-def _translated(translator: Translator, x: Tensor, route: str, codes: Tensor | None, batch: int) -> Iterator[Tensor]:
-    """The translations of one image; several styles are decoded together from one content code."""
-    if codes is None:
-        yield translator.translate(x, route)[0]
-        return
-    given: dict[str, Any] = {}
-    for chunk in torch.split(codes, batch):
-        given[str(translator.latent(route))] = chunk
-        yield from translator.translate(x, route, **given)
+def _small(image: Tensor) -> Tensor:
+    """3,H,W for a sheet: large images shrunk, so that those of many inputs can be kept."""
+    times = max(image.shape[1:]) // 512
+    return F.avg_pool2d(image, times, ceil_mode=True) if times > 1 else image
 
 
 def _labels(count: int, reference: Path | None, interpolate: int, *, latent: bool) -> list[str]:

@@ -18,7 +18,7 @@ RUNGS = [  # lowest first; a module imports only from rungs below its own
     "data foreign forward_pass images optimizers schema vocabulary weights yaml_text",
     "check_components lpips method passes plugins",
     "check_names check_shape recipe_names trainer",
-    "checkpoint recipe trace",
+    "checkpoint recipe trace varying",
     "attribution build recipe_schema",
     "api run_folder streams",
     "mode_classifier run_records translate",

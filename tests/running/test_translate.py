@@ -81,6 +81,30 @@ def test_several_styles_of_one_content_are_those_of_each_style_alone(translator)
     assert not together[0].equal(together[1])
 
 
+@pytest.mark.parametrize("batch", [None, 1, 2, 5])
+def test_many_styles_encode_once_and_are_those_of_each_alone(translator, batch):
+    x, styles, calls = picture(61, 97), torch.randn(5, 8), []
+    encoder = translator.trainer.networks["content_encoder"]["a"]
+    hook = encoder.register_forward_pre_hook(lambda *_: calls.append(1))
+    list(translator.translations(x, "ab", styles, batch=1))  # the first time a pass without data shows what is shared
+    calls.clear()
+    images = list(translator.translations(x, "ab", styles, batch=batch))
+    assert len(images) == 5 and len(calls) == 1
+    hook.remove()
+    for image, style in zip(images, styles, strict=True):
+        torch.testing.assert_close(image, translator.translate(x, random_style=style[None])[0], rtol=0, atol=1e-5)
+
+
+def test_translations_are_made_when_they_are_asked_for(translator):
+    calls = []
+    hook = translator.trainer.networks["decoder"]["b"].register_forward_hook(lambda *_: calls.append(1))
+    images = translator.translations(picture(64, 64), "ab", torch.randn(4, 8), batch=1)
+    next(images), calls.clear()
+    next(images)
+    hook.remove()
+    assert len(calls) == 1
+
+
 def test_codes_do_not_depend_on_training_mode_or_calls_before(translator):
     x = picture(50, 50)
     first = translator.encode(x, "style", "b")
@@ -116,17 +140,17 @@ def test_a_damaged_checkpoint_warns_and_the_one_before_is_used(tiny, host, tmp_p
 def test_files_are_exact(translator, image, tmp_path):
     """No stretch, no second rounding: decode(PNG) is to_uint8(tensor)."""
     codes = []
-    translate = translator.trainer.translate
+    infer = translator.trainer.infer
 
-    def spy(x, route, **options):
-        codes.append(options["random_style"])
-        return translate(x, route, **options)
+    def spy(wanted, *given, **options):
+        codes.extend([options["random_style"]] if wanted == "translation" else [])
+        return infer(wanted, *given, **options)
 
-    translator.trainer.translate = spy
+    translator.trainer.infer = spy
     try:
-        first, second, _ = translate_files(translator, [image], tmp_path / "out", styles=2)
+        first, second, _ = translate_files(translator, [image], tmp_path / "out", styles=2, batch=2)
     finally:
-        del translator.trainer.translate
+        del translator.trainer.infer
     y = translator.translate(to_tensor(decode(image))[None], random_style=torch.cat(codes))
     for file, expected in zip((first, second), y, strict=True):
         assert np.array_equal(pixels(file), to_uint8(expected).permute(1, 2, 0).numpy())

@@ -1,0 +1,95 @@
+"""Many translations of the same images: what no code changes is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from i2i_forge.forward_pass import ForwardPass
+from i2i_forge.passes import StepPasses
+from i2i_forge.trainer import Trainer
+
+Node = tuple[str, str]  # route, tensor
+
+
+class Varying:
+    """Translations of some images, with one code after another: `Varying(trainer, x, "ab", "random_style", [])(codes)`.
+
+    Args:
+        trainer: whose networks run.
+        x: N,3,H,W in [-1, 1], of a size that the networks take.
+        route: the direction.
+        latent: the tensor that is given.
+        kept: tensors of the pass that are computed once, see `unvaried`.
+    """
+
+    def __init__(self, trainer: Trainer, x: Tensor, route: str, latent: str, kept: Iterable[str]) -> None:
+        self.trainer, self.route, self.latent = trainer, route, latent
+        self._batch = {trainer.routes[route][0]: x}
+        self._kept = {name: trainer.infer(name, self._batch, route) for name in kept}
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """N,dim -> N,3,H,W in [-1, 1]. With N = 1 there may be K codes: one content, K translations."""
+        given: dict[str, Any] = self._kept | {self.latent: codes}
+        return self.trainer.infer("translation", self._batch, self.route, **given)
+
+
+def unvaried(trainer: Trainer, batch: dict[str, Tensor], route: str, given: dict[str, Tensor]) -> list[str]:
+    """The tensors that a translation is made of and that what is given does not change; nearest to the translation.
+
+    A translation is made of tensors without data. What cannot be made so has none: everything is computed every time.
+    """
+    seen = _Needs()
+    trainer._set_mode(training=False)
+    passes = StepPasses(trainer, trainer.ready(batch), 0, {"translate": {route: given}}, training=False, watcher=seen)
+    try:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
+            passes.batch = {name: fake.from_tensor(value) for name, value in passes.batch.items()}
+            getattr(passes.get("translate", route), "translation")  # noqa: B009
+    except Exception:  # whatever a plugin does that needs values
+        return []
+    finally:
+        passes.clear()
+    return seen.nearest((route, "translation"), {(route, name) for name in given})
+
+
+class _Needs:
+    """Watches which tensor asks for which."""
+
+    def __init__(self) -> None:
+        self.needs: dict[Node, dict[Node, None]] = {}
+        self.stack: list[Node] = []
+
+    def asked(self, forward: ForwardPass, name: str) -> None:
+        if self.stack:
+            self.needs[self.stack[-1]][forward.route, name] = None
+
+    @contextmanager
+    def computing(self, forward: ForwardPass, name: str) -> Iterator[None]:
+        self.stack.append((forward.route, name))
+        self.needs.setdefault(self.stack[-1], {})
+        try:
+            yield
+        finally:
+            self.stack.pop()
+
+    def nearest(self, node: Node, varied: set[Node]) -> list[str]:
+        found: list[str] = []
+        for needed in self.needs.get(node, {}):
+            if self._varies(needed, varied):
+                found += [name for name in self.nearest(needed, varied) if name not in found]
+            elif needed[0] == node[0] and self._is_made(needed):
+                found.append(needed[1])
+        return found
+
+    def _varies(self, node: Node, varied: set[Node]) -> bool:
+        return node in varied or any(self._varies(needed, varied) for needed in self.needs.get(node, {}))
+
+    def _is_made(self, node: Node) -> bool:
+        """Whether anything computes it: an image of the batch needs no keeping."""
+        return bool(self.needs.get(node))
