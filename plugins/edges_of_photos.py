@@ -77,19 +77,20 @@ class EdgesOfPhotos:
 
     def sources(self, split: str) -> Sequence[Source]:
         """Sources of {"a": 3,H,W} and {"b": 3,H,W}, or one of both, in [-1, 1]."""
-        paths = list(check_images(self._paths(split), self.on_bad))
+        paths = check_images(self._paths(split), self.on_bad).paths
         photos = tolerant(ImageSource("b", paths, self.transform), self.on_bad)
         drawings = EdgeSource(photos, self.detector, self.low, self.high, with_photo=self.paired)
         return [drawings] if self.paired else [drawings, photos]
 
-    def _paths(self, split: str) -> list[Path]:
+    def _paths(self, split: str) -> Sequence[Path]:
         folder = Path(self.root, self.photos)
         train = folder / "train" if (folder / "train").is_dir() else folder
         test = Path(self.root, self.test_photos) if self.test_photos else folder / "test"
         if self.test_photos or test.is_dir():
             if split == "test":
                 return list_images(test)
-            paths = [path for path in list_images(train) if test not in path.parents]
+            paths = list_images(train)
+            paths = paths.take(np.flatnonzero([not path.startswith(f"{test}/") for path in paths.texts()]))
         else:
             paths = list_images(train)
             held_out = max(1, len(paths) // 10)

@@ -15,6 +15,7 @@ from i2i_forge.data import (
     Transform,
     check_halves,
     check_images,
+    check_lists,
     check_pairs,
     list_images,
     match_stems,
@@ -188,14 +189,15 @@ class PairedFolders:
         folder_b = split_folder(self.root, split, self.b, self.test_b, B_NAMES)
         pairs = match_stems(list_images(folder_a), list_images(folder_b), folder_a, folder_b)
         pairs = check_pairs(pairs, self.on_bad)
-        return [tolerant(PairSource([(b, a) for a, b in pairs] if self.swap else pairs, self.transform), self.on_bad)]
+        return [tolerant(PairSource(pairs.swapped() if self.swap else pairs, self.transform), self.on_bad)]
 
 
-def _unpaired(a: list[Path], b: list[Path], transform: Transform, on_bad: Literal["error", "skip"]) -> list[Source]:
-    good = check_images([*a, *b], on_bad)
+def _unpaired(
+    a: Sequence[Path], b: Sequence[Path], transform: Transform, on_bad: Literal["error", "skip"]
+) -> list[Source]:
     sources = []
-    for domain, paths in (("a", a), ("b", b)):
-        kept = [path for path in paths if path in good] or list(check_images(paths))  # all bad: that is an error
+    for domain, paths, good in zip(("a", "b"), (a, b), check_lists((a, b), on_bad), strict=True):
+        kept = good.paths if good.good.any() else check_images(paths).paths  # all bad: that is an error
         sources.append(tolerant(ImageSource(domain, kept, transform), on_bad))
     return sources
 

@@ -1,9 +1,10 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
-from i2i_forge.data.bad_images import check_images, tolerant
+from i2i_forge.data.bad_images import Sizes, check_images, check_lists, tolerant
 from i2i_forge.data.decode import check_header, decode
 from i2i_forge.data.folders import list_images, read_list, split_folder
 from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
+from i2i_forge.data.path_list import Pairs, Paths
 from i2i_forge.data.source import Dataset, HalfSource, ImageSource, PairSource, SideBySideSource, Source
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
@@ -13,12 +14,16 @@ __all__ = [
     "HalfSource",
     "ImageSource",
     "PairSource",
+    "Pairs",
+    "Paths",
     "SideBySideSource",
+    "Sizes",
     "Source",
     "Transform",
     "check_halves",
     "check_header",
     "check_images",
+    "check_lists",
     "check_pairs",
     "decode",
     "list_images",

@@ -45,8 +45,23 @@ def check_header(path: str | Path) -> tuple[int, int]:
     with opened(path) as image:
         if image.mode == "F":
             _to_rgb(image, path)  # whether it is accepted depends on its values
-        width, height = image.size
-        return (height, width) if _orientation(image) >= 5 else (width, height)
+        return _upright_size(image)
+
+
+def check_jpeg_header(head: bytes) -> tuple[int, int] | None:
+    """What check_header says of a JPEG file that begins with these bytes, if they tell; else None.
+
+    It takes half the time. Pillow reads a JPEG's header from its beginning on, so it finds the same in these bytes, or
+    that they are not enough.
+    """
+    if not head.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        with Image.open(io.BytesIO(head), formats=("JPEG",)) as image:
+            _check_image(image, "")
+            return _upright_size(image) if image.format == "JPEG" else None
+    except Exception:  # as in `opened`: whatever is wrong, check_header finds it too
+        return None
 
 
 def decode(path: str | Path) -> Image.Image:
@@ -138,6 +153,11 @@ def _beginning(path: str | Path) -> str:
         head = file.read(24)
     is_text = head.isascii() and b"\0" not in head
     return f"it holds text: {head.decode()!r}" if is_text else f"it begins {head[:12]!r}"
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 def _orientation(image: Image.Image) -> int:

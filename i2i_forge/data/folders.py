@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from i2i_forge.data.path_list import Names, Paths
+from i2i_forge.data.walking import EXTENSIONS as EXTENSIONS
+from i2i_forge.data.walking import names_below
 from i2i_forge.errors import DataError
 
-EXTENSIONS = ("bmp", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp")
 PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
 LONGEST_LIST = 10**9  # bytes
 SHOWN = 5  # how many names an error shows
 
 
-def list_images(folder: str | Path) -> list[Path]:
+def list_images(folder: str | Path) -> Paths:
     """The image files in a folder and its sub-folders, in natural order (2 before 10).
 
     Hidden entries and what is not a regular file are left out. Links are followed, and each real file is listed once.
@@ -28,49 +29,13 @@ def list_images(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(f"the image folder {folder} {problem}", fix=f"correct the path; {_siblings(folder)}")
-    paths = _walk(folder)
-    if not paths:
+    names = names_below(str(folder))
+    if not names:
         raise DataError(
             f"no image in {folder} (looked for {PATTERN}; hidden files are skipped)",
             fix="put images there, or name another folder",
         )
-    return sorted(paths, key=lambda path: natural(path.relative_to(folder)))
-
-
-def _walk(root: Path) -> list[Path]:
-    """The images under a folder. Without recursion: folders may be nested deeper than Python's stack."""
-    paths: list[Path] = []
-    seen: set[str] = set()  # real paths, so that loops of links end
-    waiting = [(root, os.path.realpath(root))]
-    while waiting:
-        path, real = waiting.pop()
-        if path.is_symlink():
-            real = os.path.realpath(path)
-        if real in seen:
-            continue
-        mode = _mode(Path(real))
-        if stat.S_ISDIR(mode):
-            seen.add(real)
-            waiting += [(path / name, f"{real}{os.sep}{name}") for name in reversed(_names(path))]
-        elif path.suffix.lower()[1:] in EXTENSIONS and stat.S_ISREG(mode):
-            seen.add(real)
-            paths.append(path)
-    return paths
-
-
-def _mode(path: Path) -> int:
-    """What kind of file it is; 0 where there is none, or a link to itself."""
-    try:
-        return path.stat().st_mode
-    except OSError:
-        return 0
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed: {error.strerror}", fix="make the folder readable") from error
+    return Paths(Names(names), prefix=str(folder / "x")[:-1], origin=folder)
 
 
 def natural(path: Path) -> list[tuple[list[str | int], str]]:
@@ -104,7 +69,7 @@ def split_folder(root: str, split: str, train: str, test: str, names: tuple[str,
     return Path(root, train or names[0])
 
 
-def read_list(file: str | Path, folder: str | Path) -> list[Path]:
+def read_list(file: str | Path, folder: str | Path) -> Paths:
     """The paths in a list file: one a line, relative to `folder`; blank lines are ignored.
 
     Raises:
@@ -119,10 +84,10 @@ def read_list(file: str | Path, folder: str | Path) -> list[Path]:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         reason = getattr(error, "strerror", None) or reason
         raise DataError(f"image list {file}: cannot be read: {reason}", fix="correct its path or its text") from error
-    paths = [Path(folder, line.strip()) for line in lines if line.strip()]
-    if not paths:
+    names = Names(str(Path(folder, line.strip())) for line in lines if line.strip())
+    if not len(names):
         raise DataError(f"image list {file}: is empty", fix="write one path a line into it")
-    return paths
+    return Paths(names, origin=Path(file))
 
 
 def shown(items: Sequence[object]) -> str:

@@ -1,0 +1,127 @@
+"""The headers of very many images, each read once as long as its file does not change."""
+# A Path object for each file would cost more than to ask for it.
+# ruff: noqa: PTH116, PTH123
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2i_forge.data.decode import check_header, check_jpeg_header
+from i2i_forge.data.folders import SHOWN
+from i2i_forge.data.header_index import Index, read_index, write_index
+from i2i_forge.data.path_list import Paths
+from i2i_forge.errors import DataError
+
+log = logging.getLogger("i2i_forge")
+MANY = 1000  # files from which on it is worth keeping what they say
+CHUNK = 500  # files
+AT_ONCE = 8  # threads, where files make us wait: what is read from memory takes several threads longer than one
+WAITING = 3  # times as long as the processor is busy
+HEAD = 16 * 1024  # bytes
+NOTE_AFTER, NOTE_EVERY = 5.0, 30.0  # seconds
+
+
+@dataclass
+class Headers:
+    """What the headers of some files say.
+
+    Attributes:
+        sizes: int32 N,2: width and height of each; 0 where it cannot be used.
+        errors: what is wrong with the first SHOWN that cannot be used, by place.
+    """
+
+    sizes: NDArray[np.int32]
+    errors: dict[int, DataError] = field(default_factory=dict)
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Which can be used."""
+        return self.sizes[:, 0] > 0
+
+
+def read_headers(paths: Paths) -> Headers:
+    """The headers of all files; none that is known from before and unchanged is opened."""
+    keep = paths.origin is not None and len(paths.names) >= MANY
+    index, is_kept = read_index(paths) if keep else (Index.empty(paths.names), False)
+    errors: dict[int, DataError] = {}
+    done = 0
+    began = said = time.monotonic()
+    for count, wrong, is_new in _chunks(paths, index):
+        errors |= dict(wrong[: SHOWN - len(errors)])
+        done += count
+        is_kept &= not is_new
+        now = time.monotonic()
+        if now - said >= (NOTE_AFTER if said == began else NOTE_EVERY) and done < len(paths):
+            said = now
+            log.warning("reading the headers of %s images: %s are done", f"{len(paths):,}", f"{done:,}")
+    if keep and not is_kept:
+        write_index(paths, index)
+    return Headers(index.sizes if paths.places is None else index.sizes[paths.places], errors)
+
+
+Outcome = tuple[int, list[tuple[int, DataError]], bool]  # of a chunk: files, what is wrong with which, anything new
+
+
+def _chunks(paths: Paths, index: Index) -> Iterator[Outcome]:
+    starts, read = iter(range(0, len(paths), CHUNK)), partial(_read_chunk, paths, index)
+    for start in starts:
+        before, computed = time.monotonic(), time.thread_time()
+        yield read(start)
+        if time.monotonic() - before > WAITING * (time.thread_time() - computed):
+            break
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="headers")  # starts none before it has work
+    try:
+        yield from pool.map(read, starts)
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for all of them
+
+
+def _read_chunk(paths: Paths, index: Index, start: int) -> Outcome:
+    """Bring the index up to date for some files."""
+    stop = min(start + CHUNK, len(paths))
+    places = np.arange(start, stop) if paths.places is None else paths.places[start:stop]
+    texts = [paths.text(number) for number in range(start, stop)]
+    stamps = np.array([_stamp(path) for path in texts], np.int64)
+    stale = (index.stamps[places] != stamps).any(1) | (index.sizes[places, 0] == 0)
+    wrong: list[tuple[int, DataError]] = []
+    is_new = False
+    for offset in np.flatnonzero(stale).tolist():
+        try:
+            index.sizes[places[offset]] = _size(texts[offset], stamps[offset, 0] > 0)
+            is_new = True
+        except DataError as error:
+            index.sizes[places[offset]] = 0
+            if len(wrong) < SHOWN:
+                wrong.append((start + offset, error))
+    index.stamps[places] = stamps
+    return stop - start, wrong, is_new
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    """What changes when the file does; taken before it is read, so that a change meanwhile shows."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return (-1, -1, -1)
+    if not stat.S_ISREG(status.st_mode):
+        return (-1, -1, -1)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _size(path: str, is_file: bool) -> tuple[int, int]:
+    if is_file:
+        with suppress(OSError), open(path, "rb", buffering=0) as file:
+            if found := check_jpeg_header(file.read(HEAD)):
+                return found
+    return check_header(path)
