@@ -66,7 +66,7 @@ class ImageSource:
 
     def __init__(self, domain: str, paths: Sequence[Path], transform: Transform) -> None:
         self.domain = domain
-        self.paths = list(paths)
+        self.paths = paths
         self.transform = transform
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class PairSource:
     """
 
     def __init__(self, pairs: Sequence[tuple[Path, Path]], transform: Transform) -> None:
-        self.pairs = list(pairs)
+        self.pairs = pairs
         self.transform = transform
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class SideBySideSource:
     """
 
     def __init__(self, paths: Sequence[Path], transform: Transform, domains: tuple[str, str] = ("a", "b")) -> None:
-        self.paths = list(paths)
+        self.paths = paths
         self.transform = transform
         self.domains = domains
 
@@ -144,7 +144,7 @@ class HalfSource:
     """
 
     def __init__(self, domain: str, paths: Sequence[Path], transform: Transform, half: int) -> None:
-        self.domain, self.paths, self.transform, self.half = domain, list(paths), transform, half
+        self.domain, self.paths, self.transform, self.half = domain, paths, transform, half
 
     def __len__(self) -> int:
         return len(self.paths)
