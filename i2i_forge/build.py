@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from i2i_forge import distributed
+from i2i_forge.compiled import compiled
+from i2i_forge.ema import Ema
 from i2i_forge.errors import ForgeError, RecipeError, suggest
 from i2i_forge.forward_pass import seeded
 from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
@@ -43,11 +47,19 @@ def build_trainer(
     for role in recipe.run.recompute:
         for domain, network in networks[role].items():
             recompute(network, f"run.recompute: {role}" + ("" if domain == "shared" else f".{domain}"))
+    for role in recipe.run.compile if torch.device(device).type != "meta" else ():
+        for network in networks[role].values():
+            compiled(network)
     trainer = method(
         networks, _phases(recipe, method, catalog), _optimizers(recipe, networks), _states(recipe, method, device),
         seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
     )  # fmt: skip
-    trainer.formats = catalog.formats
+    trainer.formats, trainer.parts = catalog.formats, parts_of(recipe)
+    if recipe.ema:
+        trainer.ema = Ema(
+            {name: p for role in recipe.ema.roles for name, p in trainer.parameters_of(role).items()},
+            half_life=recipe.ema.half_life, rampup=recipe.ema.rampup, images=recipe.data.batch,
+        )  # fmt: skip
     for phase in trainer.phases:
         for term in phase.terms:
             if isinstance(loss := getattr(term.loss, "func", term.loss), nn.Module):
@@ -57,10 +69,37 @@ def build_trainer(
     return trainer
 
 
+def parts_of(recipe: Recipe) -> int:
+    """In how many parts each rank takes its images of a step.
+
+    Raises:
+        RecipeError: the images cannot be shared equally by the ranks, or not be taken in equal parts.
+    """
+    ranks = distributed.world_size()
+    for name, spec in recipe.data.streams.items():
+        if spec.batch % ranks:
+            key = "data.batch" if name == "main" else f"data.{name}.batch"
+            raise RecipeError(
+                f"{key}: {spec.batch} image{'s' * (spec.batch > 1)} cannot be shared equally by {ranks} ranks",
+                fix=f"it counts the images of all ranks together: --set {key}={math.ceil(spec.batch / ranks) * ranks}",
+            )
+    own = recipe.data.batch // ranks
+    parts = math.ceil(own / (recipe.run.micro_batch or own))
+    for name, spec in recipe.data.streams.items():
+        if spec.batch // ranks % parts:
+            of = "" if name == "main" else f" of stream '{name}'"
+            raise RecipeError(
+                f"run.micro_batch: the {spec.batch // ranks} images{of} of a step and rank are not {parts} equal parts",
+                fix="choose a number that divides them",
+            )
+    return parts
+
+
 def trace_recipe(recipe: Recipe, catalog: Catalog) -> Trace:
     """One step of the recipe on tensors without data: shapes, dependencies and memory, nothing computed."""
     trainer = build_trainer(recipe, catalog, "meta")
-    batches = {name: _shapes(spec.options, spec.batch, trainer) for name, spec in recipe.data.streams.items()}
+    shares = distributed.world_size() * trainer.parts
+    batches = {name: _shapes(spec.options, spec.batch // shares, trainer) for name, spec in recipe.data.streams.items()}
     return trace(trainer, {**batches.pop("main"), **batches})
 
 
@@ -101,6 +140,8 @@ def _networks(
             with seeded(seed_of(recipe.seed, "init", role, domain), torch.device("cpu")), drawn_on:
                 networks[role][domain] = call(component, spec.options, f"networks.{role}")
             networks[role][domain].to(device, dtype)
+            if recipe.run.channels_last:
+                networks[role][domain].to(memory_format=torch.channels_last)
     return networks
 
 

@@ -75,10 +75,15 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _run_problems(data: dict[str, Any]) -> Iterator[Problem]:
-    roles = mapping(data, "networks")
-    for index, role in _texts(mapping(data, "run"), "recompute"):
-        if roles and role not in roles:
-            yield ("run", "recompute", index), f"there is no network '{role}'; {suggest(role, roles)}"
+    roles, run = mapping(data, "networks"), mapping(data, "run")
+    for section, key in (("run", "recompute"), ("run", "compile"), ("ema", "roles")):
+        for index, role in _texts(mapping(data, section), key):
+            if roles and role not in roles:
+                yield (section, key, index), f"there is no network '{role}'; {suggest(role, roles)}"
+    recomputed = [role for _, role in _texts(run, "recompute")]
+    for index, role in _texts(run, "compile"):
+        if role in recomputed:
+            yield ("run", "compile", index), f"'{role}' is in run.recompute too; take it out of one of them"
 
 
 def _texts(section: Any, key: str) -> list[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, overload
@@ -134,15 +134,22 @@ class ForwardPass:
         a term out, resuming, or using more ranks changes none of them. In inference every rank has its own images.
         """
         frame = self._frame
-        rank, ranks = (distributed.rank(), distributed.world_size()) if self.training else (0, 1)
+        number, shares = distributed.share() if self.training else (0, 1)
         draws = frame.generator
         if draws is None:
             name = self._computing[-1] if self._computing else ""
             draws = generator(frame.seed, "noise", frame.step, frame.phase, self.route, name, self._draws)
         self._draws += 1
-        everyone = torch.randn(count * ranks, *shape, generator=draws, device=draws.device)
-        mine = everyone[rank * count :][:count]
+        everyone = torch.randn(count * shares, *shape, generator=draws, device=draws.device)
+        mine = everyone[number * count :][:count]
         return mine.to(dtype=like.dtype, device=like.device)
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget every value but these, of which the graph is forgotten."""
+        for name in list(self._values):
+            value = self._values.pop(name)
+            if name in names:
+                self._values[name] = _detached(value)
 
     def clear(self) -> None:
         """Forget every value, so that no graph outlives its turn."""
@@ -200,7 +207,7 @@ class ForwardPass:
             return frame.watcher.computing(self, name)
         seed = frame.seed if frame.generator is None else frame.generator.initial_seed()
         return seeded(
-            seed_of(seed, "layers", frame.step, frame.phase, self.route, name, distributed.rank()), frame.device
+            seed_of(seed, "layers", frame.step, frame.phase, self.route, name, distributed.share()[0]), frame.device
         )
 
 

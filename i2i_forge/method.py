@@ -97,6 +97,11 @@ class Method:
         """All parameters by name."""
         return {f"{key}.{name}": value for key, m in self.modules() for name, value in m.named_parameters()}
 
+    def parameters_of(self, role: str) -> dict[str, nn.Parameter]:
+        """The parameters of a role's networks, by the same names."""
+        own = {(role if domain == "shared" else f"{role}.{domain}"): n for domain, n in self.networks[role].items()}
+        return {f"{key}.{name}": value for key, n in own.items() for name, value in n.named_parameters()}
+
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers of every module."""
         return {f"{key}.{name}": value for key, m in self.modules() for name, value in m.state_dict().items()}

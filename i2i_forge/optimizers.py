@@ -70,6 +70,8 @@ class RoleOptimizer:
             wanted = () if key == "step" else tuple(self.parameters[place].shape)
             if tuple(value.shape) != wanted:  # fused kernels would read and write past its end
                 raise ValueError(f"{name} has shape {tuple(value.shape)}, not {wanted}")
+            if key != "step":  # in the parameter's layout: fused kernels read both in the order of memory
+                value = torch.empty_like(self.parameters[place]).copy_(value)
             entries.setdefault(place, {})[key] = value
         for place, entry in entries.items():
             if differing := entry.keys() ^ _remembered(self.torch):

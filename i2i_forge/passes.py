@@ -15,8 +15,8 @@ from i2i_forge.forward_pass import ForwardPass, Frame, Watcher
 if TYPE_CHECKING:
     import torch
 
+    from i2i_forge.inference import Inference
     from i2i_forge.terms import Weight
-    from i2i_forge.trainer import Trainer
 
 Given = Mapping[str, Mapping[str, Mapping[str, Tensor]]]  # phase -> route -> tensor -> value
 
@@ -71,11 +71,12 @@ class StepPasses:
         training: False in inference.
         generator: inference: draws come from here.
         watcher: is told of every tensor.
+        parts: of how many parts of a batch this is one.
     """
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Inference,
         batch: Mapping[str, Any],
         step: int,
         given: Given,
@@ -84,11 +85,14 @@ class StepPasses:
         training: bool = True,
         generator: torch.Generator | None = None,
         watcher: Watcher | None = None,
+        parts: int = 1,
     ) -> None:
         self.trainer, self.batch, self.step, self.given = trainer, batch, step, given
         self.training, self.generator, self.watcher = training, generator, watcher
         self._plans = {phase.name: phase for phase in phases}
+        self._parts = parts
         self._passes: dict[str, dict[str, ForwardPass]] = {}
+        self._finished: set[str] = set()  # phases from whose passes later ones still take something
 
     def get(self, phase: str, route: str) -> ForwardPass:
         """The pass of a phase along a route."""
@@ -96,18 +100,31 @@ class StepPasses:
             self._passes[phase] = self._make(self._plans.get(phase) or PhasePlan(phase, (), ()))
         return self._passes[phase][route]
 
-    def compute_for(self, later: Sequence[PhasePlan], owner: str) -> None:
-        """Compute what later phases take from the owner's pass, while its networks are still those of that pass."""
-        for phase in later:
-            for route in {term.route: None for term in phase.terms if term.weight.at(self.step) != 0}:
-                for tensor in [name for name, named in phase.reuse.items() if named == owner]:
-                    getattr(self.get(owner, route), tensor)
+    def finish(self, phase: str, later: Sequence[PhasePlan]) -> None:
+        """A phase had its turn: compute what later ones take from its pass, while its networks are still those of that
+        pass, and forget the rest. Of several parts of a batch nothing else waits either: passes that are needed later
+        are made again, so that only one part's activations are kept."""
+        taken = {tensor for plan in later for tensor, owner in plan.reuse.items() if owner == phase}
+        for plan in later:
+            for route in {term.route: None for term in plan.terms if term.weight.at(self.step) != 0}:
+                for tensor in [name for name, owner in plan.reuse.items() if owner == phase]:
+                    getattr(self.get(phase, route), tensor)
+        if taken:
+            self._finished.add(phase)
+            for forward in self._passes.get(phase, {}).values():
+                forward.keep(taken)
+        for name in list(self._passes) if self._parts > 1 else [phase]:
+            if name not in self._finished:
+                self._forget(name)
 
-    def clear(self, phase: str | None = None) -> None:
-        """Forget a phase's passes, or all."""
-        for name in [phase] if phase else list(self._passes):
-            for forward in self._passes.pop(name, {}).values():
-                forward.clear()
+    def clear(self) -> None:
+        """Forget all passes."""
+        for name in list(self._passes):
+            self._forget(name)
+
+    def _forget(self, phase: str) -> None:
+        for forward in self._passes.pop(phase, {}).values():
+            forward.clear()
 
     def _make(self, plan: PhasePlan) -> dict[str, ForwardPass]:
         trainer = self.trainer

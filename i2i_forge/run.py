@@ -83,7 +83,7 @@ class Run:
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
         self.trainer = build_trainer(recipe, host.catalog, self.device)
         self._origin: Mapping[str, Any] | None = None  # of the weights that it began with
-        self._images = recipe.data.batch * distributed.world_size()  # per step
+        self._images = recipe.data.batch  # per step
         self._records = Records(self.folder, self.streams["main"], self._images, lambda text: self._note(text))
 
     def train(self) -> int:
@@ -153,7 +153,7 @@ class Run:
         checkpoint.restore(found, self.trainer)
         done, images = found.step, found.state.get("images", found.step * self._images)
         if images != done * self._images:
-            self._note(f"it had {images // done} images in each step, on other ranks; now it has {self._images}")
+            self._note(f"it had {images / done:g} images in each step; now it has {self._images}")
         finished = done >= self.recipe.steps
         self._note(
             f"{self.folder.path} has taken its {done} steps already; --steps N goes on"
@@ -217,7 +217,7 @@ class Run:
         """Write a checkpoint of the current state, of all ranks."""
         others = distributed.everyone(checkpoint.of_this_rank(self.trainer))[1:]
         if self.leads:
-            state: dict[str, Any] = {"images": done * self._images}
+            state: dict[str, Any] = {"images": done * self._images, "ranks": distributed.world_size()}
             state |= {"initialised_from": self._origin} if self._origin else {}
             checkpoint.save(self.folder.checkpoints, done, self.trainer, state, self.recipe.run.keep, others)
             log.debug("saved step %d", done)

@@ -40,7 +40,7 @@ class _Component(BaseModel):
 class Data(_Component):
     """A stream of images. A nested mapping that has `use` is another, independent stream, by name."""
 
-    batch: Count = 1  # images per step and domain
+    batch: Count = 1  # images per step and domain, of all ranks together
     workers: Annotated[int, Field(strict=True, ge=0)] = 2  # processes that prepare images; 0: none
     timeout: Positive = 300.0  # seconds without a batch after which such a process counts as hanging
 
@@ -93,7 +93,8 @@ class Phase(_Section):
 
 
 class RunSettings(_Section):
-    """What a run writes and how often, in steps, and how it computes. None of it changes a number of the training."""
+    """What a run writes and how often, in steps, and how it computes. None of it changes the training but for rounding;
+    batch statistics are those of the images computed at once."""
 
     log_every: Count = 50
     sample_every: Count = 1000
@@ -105,8 +106,19 @@ class RunSettings(_Section):
     rank_timeout: Positive = 600.0  # seconds that a rank waits for the others before it gives up
     rank_check_every: Count = 100  # the ranks compare their parameters, and before each checkpoint
     alarm: Annotated[bool, Field(strict=True)] = True  # a note when a loss explodes
+    micro_batch: Count | None = None  # images computed at once, the others of the batch after them: less memory
     recompute: list[Name] = []  # roles that keep no activations for backward: less memory, the same numbers, slower
+    channels_last: Annotated[bool, Field(strict=True)] = False  # the layout of weights and activations
+    compile: list[Name] = []  # roles that torch compiles
     observers: list[Name] = []  # plugins that watch the run if they are named here: tensorboard, wandb
+
+
+class Ema(_Section):
+    """Averages of weights over the steps, which inference uses in place of the last ones."""
+
+    roles: Annotated[list[Name], Field(min_length=1)]
+    half_life: Positive = 10000.0  # images after which what was averaged counts half
+    rampup: Positive = 0.05  # the half-life is at most this part of the images seen so far
 
 
 class RecipeModel(_Section):
@@ -121,6 +133,7 @@ class RecipeModel(_Section):
     state: dict[Name, dict[Name, Any]] = {}  # options of what the trainer remembers beside its networks
     optimizers: Annotated[dict[Name, Optimizer], Field(min_length=1)]
     phases: Annotated[dict[Name, Phase], Field(min_length=1)]
+    ema: Ema | None = None
     run: RunSettings = RunSettings()
 
 

@@ -1,9 +1,9 @@
-"""The trainer: one step that serves every method, and inference."""
+"""The trainer: one step that serves every method."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,36 +11,28 @@ from torch import Tensor
 
 from i2i_forge import distributed
 from i2i_forge.divergence import NotFiniteError
-from i2i_forge.errors import RecipeError, UsageError, suggest
+from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.forward_pass import seeded
-from i2i_forge.method import Method, Networks
-from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
+from i2i_forge.inference import Inference
+from i2i_forge.method import Networks
+from i2i_forge.optimizers import RoleOptimizer
 from i2i_forge.passes import Given, PhasePlan, StepPasses
 from i2i_forge.precision import autocast, full
 from i2i_forge.seeding import seed_of
 
 __all__ = ["Networks", "Trainer"]
 
+Losses = dict[str, Tensor]  # "phase/term/route", unweighted
 
-class Trainer(Method):
-    """Base of all methods. A method sets the class attributes of `Method`; the step is the same for all."""
 
-    def __init__(
-        self,
-        networks: Networks,
-        phases: list[PhasePlan],
-        optimizers: list[OptimizerEntry],
-        states: Networks | None = None,
-        *,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-        precision: str = "fp32",
-    ) -> None:
-        super().__init__(networks, optimizers, states, torch.device(device), dtype)
-        self.phases, self.seed, self.precision = phases, seed, precision
+class Trainer(Inference):
+    """Base of all methods. A method sets the class attributes of `Method`; the step is the same for all.
 
-    # ---- training ----------------------------------------------------------------------------------------------
+    Attributes:
+        parts: in how many equal parts a step's images are taken, one after the other; their gradients are averaged.
+    """
+
+    parts = 1
 
     def step(self, batch: Mapping[str, Any], step: int, given: Given | None = None) -> dict[str, float]:
         """Every phase takes its turn once.
@@ -55,50 +47,65 @@ class Trainer(Method):
 
         Raises:
             DivergedError: a loss or gradient is not finite; that phase's update was not applied.
+            UsageError: the images cannot be taken in equal parts.
         """
         turns = [phase for phase in self.phases if phase.terms and step % phase.every == 0]
-        passes = StepPasses(self, self.ready(batch), step, given or {}, phases=self.phases)
+        batches, givens = split(self.ready(batch), self.parts), split(given or {}, self.parts)
+        parts = [
+            StepPasses(self, part, step, own, phases=self.phases, parts=self.parts)
+            for part, own in zip(batches, givens, strict=True)
+        ]
         self._set_mode(training=True)
-        report: dict[str, Tensor] = {}
+        report: Losses = {}
         try:
             for index, phase in enumerate(turns):
-                later = turns[index + 1 :]
-                report |= self._take_turn(phase, passes, step, later)
-                if not any(phase.name in plan.reuse.values() for plan in later):
-                    passes.clear(phase.name)
+                report |= self._take_turn(phase, parts, step, turns[index + 1 :])
         finally:
-            passes.clear()
+            for passes in parts:
+                passes.clear()
+        if self.ema:
+            self.ema.update(step)
         return dict(zip(report, torch.stack(list(report.values())).tolist(), strict=True)) if report else {}
 
-    def _take_turn(self, phase: PhasePlan, passes: StepPasses, step: int, later: list[PhasePlan]) -> dict[str, Tensor]:
-        with self.training_only(phase.trains):
-            losses, total = self.losses(phase, passes, step)
-            if not losses:
-                return {}
-            if not total.requires_grad:
-                raise RecipeError(
-                    f"phases.{phase.name}: none of its terms depends on what it trains ({', '.join(phase.trains)})",
-                    fix="give it a term that does, or remove the phase",
-                )
-            for role in phase.trains:
-                self._optimizer(role).clear()
-            total.backward()  # type: ignore[no-untyped-call]
-        with torch.no_grad(), autocast(self.device, self.precision):
-            passes.compute_for(later, phase.name)
+    def _take_turn(self, phase: PhasePlan, parts: list[StepPasses], step: int, later: list[PhasePlan]) -> Losses:
+        for role in phase.trains:
+            self._optimizer(role).clear()
+        found = []
+        for number, passes in enumerate(parts):
+            with distributed.part(number, len(parts)):
+                found.append(self._backward(phase, passes, step))
+                with torch.no_grad(), autocast(self.device, self.precision):
+                    passes.finish(phase.name, later)
+        losses, total = _mean([losses for losses, _ in found]), torch.stack([total for _, total in found]).mean(0)
+        if not losses:
+            return {}
         parameters = (p for role in phase.trains for p in self._optimizer(role).parameters)
         sick = distributed.average_gradients(parameters, total)
         norms = [] if sick else [n for e in self.optimizers if (n := e.clip_gradients(phase.trains)) is not None]
-        if sick or not math.isfinite(float(sum(norms, total.detach()))):  # waits for the device
+        if sick or not math.isfinite(float(sum(norms, total))):  # waits for the device
             raise self._not_finite(phase, losses, total, step)
         for role in phase.trains:
             self._optimizer(role).step(step)
             self._optimizer(role).clear()
         return losses
 
-    def losses(self, phase: PhasePlan, passes: StepPasses, step: int) -> tuple[dict[str, Tensor], Tensor]:
+    def _backward(self, phase: PhasePlan, passes: StepPasses, step: int) -> tuple[Losses, Tensor]:
+        """The losses of one part of the images and their weighted sum, without graph; gradients are added."""
+        with self.training_only(phase.trains):
+            losses, total = self.losses(phase, passes, step)
+            if losses and not total.requires_grad:
+                raise RecipeError(
+                    f"phases.{phase.name}: none of its terms depends on what it trains ({', '.join(phase.trains)})",
+                    fix="give it a term that does, or remove the phase",
+                )
+            if losses:
+                (total if self.parts == 1 else total / self.parts).backward()  # type: ignore[no-untyped-call]
+        return losses, total.detach()
+
+    def losses(self, phase: PhasePlan, passes: StepPasses, step: int) -> tuple[Losses, Tensor]:
         """The unweighted losses of a phase by "phase/term/route", and their weighted sum. Networks run in autocast,
         losses in fp32."""
-        losses: dict[str, Tensor] = {}
+        losses: Losses = {}
         total = torch.zeros((), device=self.device, dtype=self.dtype)
         with autocast(self.device, self.precision):
             for term in phase.terms:
@@ -108,7 +115,7 @@ class Trainer(Method):
                 forward = passes.get(phase.name, term.route)
                 values = [full(forward.argument(name)) for name in term.arguments]
                 name = f"{phase.name}/{term.name}/{term.route}"
-                key = seed_of(self.seed, "loss", step, name, distributed.rank())
+                key = seed_of(self.seed, "loss", step, name, distributed.share()[0])
                 with autocast(self.device, "fp32"), seeded(key, self.device), forward.watched(f"{term.name} (loss)"):
                     loss = term.value(phase.name, values)
                 losses[name] = loss.detach()
@@ -133,64 +140,24 @@ class Trainer(Method):
     def _optimizer(self, role: str) -> RoleOptimizer:
         return next(entry.roles[role] for entry in self.optimizers if role in entry.roles)
 
-    # ---- inference ---------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def infer(
-        self,
-        wanted: str,
-        batch: Mapping[str, Tensor],
-        route: str,
-        *,
-        generator: torch.Generator | None = None,
-        **given: Tensor,
-    ) -> Tensor:
-        """A tensor of a route's pass in eval mode, e.g. `infer("translation", {"a": x}, "ab", random_style=s)`."""
-        if route not in self.routes:
-            raise UsageError(f"there is no route '{route}'", fix=suggest(route, self.routes))
-        known = self.pass_along(route).tensors()
-        for name in (wanted, *given):
-            if name not in known:
-                raise UsageError(f"{type(self).__name__} has no tensor '{name}'", fix=suggest(name, known))
-        self._set_mode(training=False)
-        given_here = {"translate": {route: given}}
-        passes = StepPasses(self, self.ready(batch), 0, given_here, training=False, generator=generator)
-        try:
-            with autocast(self.device, self.precision):
-                return full(getattr(passes.get("translate", route), wanted))  # type: ignore[no-any-return]
-        finally:
-            passes.clear()
+def split(value: Any, parts: int) -> list[Any]:
+    """A batch, or what is given in place of tensors, in equal parts along the first axis.
 
-    def translate(
-        self, x: Tensor, route: str = "ab", *, generator: torch.Generator | None = None, **given: Tensor
-    ) -> Tensor:
-        """Translate images.
+    Raises:
+        UsageError: it does not divide.
+    """
+    if parts == 1:
+        return [value]
+    if isinstance(value, Mapping):
+        split_values = {name: split(item, parts) for name, item in value.items()}
+        return [{name: item[number] for name, item in split_values.items()} for number in range(parts)]
+    if len(value) % parts:
+        raise UsageError(f"{len(value)} images cannot be taken in {parts} equal parts", fix="change run.micro_batch")
+    return list(value.split(len(value) // parts))
 
-        Args:
-            x: N,3,H,W in [-1, 1]. With N = 1 a given code may have K rows: one content, K translations.
-            route: the direction.
-            generator: where draws that are not given come from; without it they are the same at every call.
-            given: tensors of the pass, by name: `random_style=s`.
 
-        Returns:
-            The translations, N,3,H,W (or K,3,H,W) in [-1, 1].
-        """
-        return self.infer("translation", {self.routes[route][0]: x} if route in self.routes else {}, route,
-                          generator=generator, **given)  # fmt: skip
-
-    def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
-        """A code of images, N,3,H,W in [-1, 1], that belong to a domain: `encode(x, "style", "b")`.
-
-        It is computed along a route that leaves the domain, or that enters it if no such route has the tensor.
-        """
-        leaving = [route for route, (source, _) in self.routes.items() if source == domain]
-        entering = [route for route, (_, target) in self.routes.items() if target == domain]
-        for route in (*leaving, *entering):
-            if what in self.pass_along(route).tensors():
-                return self.infer(what, {domain: x}, route)
-        if leaving:
-            return self.infer(what, {domain: x}, leaving[0])  # which says that there is no such tensor
-        raise UsageError(
-            f"no route that passes domain '{domain}' has a tensor '{what}'",
-            fix=f"the domains are {', '.join(sorted({d for pair in self.routes.values() for d in pair}))}",
-        )
+def _mean(parts: Sequence[Losses]) -> Losses:
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {name: torch.stack([losses[name] for losses in parts]).mean(0) for name in parts[0]}

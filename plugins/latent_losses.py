@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from i2i_forge.distributed import world_size
+from i2i_forge.distributed import share
 from i2i_forge.errors import RecipeError
 from i2i_forge.hookspecs import hookimpl
 
@@ -31,8 +31,8 @@ def kl(mean: Tensor, logvar: Tensor, reduction: Literal["sum", "mean"] = "sum") 
     _check_shapes(mean, logvar)
     divergence = -0.5 * (1 + logvar - mean.square() - logvar.exp()).flatten(1).sum(1)
     match reduction:
-        case "sum":  # gradients are averaged over the ranks; this factor makes that the sum over the global batch
-            return divergence.sum() * world_size()
+        case "sum":  # gradients are averaged over shares of the batch; this factor makes that the sum over all of it
+            return divergence.sum() * share()[1]
         case "mean":
             return divergence.mean()
     raise RecipeError(f"kl: there is no reduction '{reduction}'", fix="use sum or mean")

@@ -22,7 +22,7 @@ TINY = [
     "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
     "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
     "networks.discriminator.width=4", "optimizers.default.clip=0.5",
-    "phases.generator.minimize.cycle=10 * l1(cycled, source)",
+    "phases.generator.minimize.cycle=10 * l1(cycled, source)", "data.batch=2",
 ]  # fmt: skip
 RANKS = 2
 
@@ -32,8 +32,9 @@ def munit() -> Any:
 
 
 def parameters(rank: int) -> list[nn.Parameter]:
-    """Gradients that both have, that one has, that nobody has; one of them channels_last."""
+    """Gradients that both have, that one has, that nobody has; one of them and the weight of another channels_last."""
     made = [nn.Parameter(torch.zeros(2, 3, 2, 2)) for _ in range(3)] + [nn.Parameter(torch.zeros(()))]
+    made[1].data = made[1].data.contiguous(memory_format=torch.channels_last)
     made[0].grad = torch.arange(24.0).reshape(2, 3, 2, 2).mul(rank + 1).contiguous(memory_format=torch.channels_last)
     if rank == 1:
         made[1].grad = torch.ones(2, 3, 2, 2)
@@ -75,6 +76,7 @@ def work(rank: int, folder: str) -> None:
     mine = parameters(rank)
     found["sick"] = distributed.average_gradients(mine, torch.ones(()))
     found["gradients"] = [p.grad for p in mine]
+    found["layouts"] = [p.grad is None or p.grad.stride() == p.stride() for p in mine]
     unused = [nn.Parameter(torch.zeros(2))]
     distributed.average_gradients(unused, torch.ones(()))
     found["unused"] = unused[0].grad
@@ -129,6 +131,7 @@ def test_gradients_are_averaged_and_a_missing_one_counts_as_zero(found: list[dic
         assert torch.equal(one, torch.full((2, 3, 2, 2), 0.5))
         assert nobody is None
         assert scalar == 0.5
+        assert all(each["layouts"])  # fused optimizers read both in the order of memory
         assert each["unused"] is None
 
 

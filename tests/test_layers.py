@@ -12,17 +12,18 @@ from i2i_forge.vocabulary import module_file
 
 ROOT = Path(__file__).parents[1]
 RUNGS = [  # lowest first; a module imports only from rungs below its own
-    "alarm errors hardware paths precision requiring schedules seeding stop_requests tensor_files",
+    "alarm compiled ema errors hardware paths precision requiring schedules seeding stop_requests tensor_files",
     "distributed divergence foreign_files hookspecs metrics nn out_of_memory public_data recompute registry run_log"
-    " scaffold terms yaml_source",
+    " scaffold terms whole_statistics yaml_source",
     "data foreign forward_pass images optimizers schema vocabulary weights yaml_text",
     "check_components lpips method passes plugins",
-    "check_names check_shape recipe_names trainer",
-    "checkpoint recipe trace varying",
+    "check_names check_shape inference recipe_names",
+    "trainer",
+    "checkpoint recipe tiles trace varying",
     "attribution build recipe_schema",
     "api run_folder streams",
     "mode_classifier run_records translate",
-    "run",
+    "run translate_files",
     "evaluation html_report replay",
     "ablate testing",
     "cli",

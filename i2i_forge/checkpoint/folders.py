@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 FORMAT_VERSION = 1
-MANIFEST = "MANIFEST.json"
+MANIFEST, EMA = "MANIFEST.json", "ema.safetensors"
 PREFIX = "step-"
 PARTIAL, TRASH = ".tmp-", ".trash-"
 
@@ -28,6 +28,8 @@ class Checkpoint:
     state: Mapping[str, Any]
     model_sha256: str  # of model.safetensors: what identifies the weights
     format: int = FORMAT_VERSION  # of the files; what is in memory is of the newest
+    ema: Mapping[str, Tensor] = field(default_factory=dict)  # averages of weights; empty where the recipe has none
+    ema_sha256: str = ""
     other_ranks: Sequence[Mapping[str, Tensor]] = ()  # of ranks 1, 2 ...: what they hold otherwise than the model says
 
 

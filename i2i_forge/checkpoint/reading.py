@@ -8,7 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.checkpoint.folders import FORMAT_VERSION, MANIFEST, Checkpoint, first_not_finite, folder_of, list_steps
+from i2i_forge.checkpoint.folders import (
+    EMA,
+    FORMAT_VERSION,
+    MANIFEST,
+    Checkpoint,
+    first_not_finite,
+    folder_of,
+    list_steps,
+)
 from i2i_forge.checkpoint.migrations import migrated
 from i2i_forge.errors import CheckpointError
 from i2i_forge.tensor_files import read_json, read_tensors
@@ -37,8 +45,14 @@ def read(folder: Path) -> Checkpoint:
             raise ValueError(f"{bad} is not finite")
         ranks = itertools.takewhile(sums.__contains__, (f"rank-{rank}.safetensors" for rank in itertools.count(1)))
         others = [read_tensors(_verified(folder, file, sums)) for file in ranks]
-        sha256 = str(sums["model.safetensors"]["sha256"])
-        return migrated(Checkpoint(folder, int(state["step"]), model, optimizers, state, sha256, version, others))
+        ema = read_tensors(_verified(folder, EMA, sums)) if EMA in sums else {}
+        if bad := first_not_finite(ema):
+            raise ValueError(f"{bad} in {EMA} is not finite")
+        found = Checkpoint(
+            folder, int(state["step"]), model, optimizers, state, _sha256("model.safetensors", sums), version,
+            ema, _sha256(EMA, sums), others,
+        )  # fmt: skip
+        return migrated(found)
     except UNUSABLE as error:
         raise CheckpointError(f"checkpoint {folder.name} is damaged: {error}") from error
 
@@ -76,6 +90,10 @@ def _manifest(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
         return int(manifest["format"]), {str(file): dict(sums) for file, sums in manifest["files"].items()}
     except (OSError, *UNUSABLE) as error:
         raise CheckpointError(f"checkpoint {folder.name} is damaged: its {MANIFEST} cannot be read") from error
+
+
+def _sha256(file: str, sums: Mapping[str, Mapping[str, Any]]) -> str:
+    return str(sums[file]["sha256"]) if file in sums else ""
 
 
 def _verified(folder: Path, file: str, sums: Mapping[str, Mapping[str, Any]]) -> bytes:

@@ -32,6 +32,14 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, *, optimizers: bool = True
             fix=f"{_FIX}, or begin a new run with its weights: forge train --init-from",
         )
     trainer.load_state_dict(model)
+    if trainer.ema and checkpoint.ema:  # without any the averages begin here
+        if names := differing(checkpoint.ema, trainer.ema.values):
+            raise CheckpointError(
+                f"checkpoint {checkpoint.folder.name} has averages of other weights; {len(names)} tensors differ: "
+                + ", ".join(names[:5]),
+                fix=f"{_FIX}; ema.roles there says which",
+            )
+        trainer.ema.load(checkpoint.ema)
     if not optimizers:
         return
     try:
@@ -54,7 +62,7 @@ def differing(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[s
 def digest(trainer: Trainer) -> str:
     """SHA-256 over the names and bytes of all the trainer's state: equal digests mean equal training."""
     total = hashlib.sha256()
-    for part in (trainer.state_dict(), trainer.optimizer_state()):
+    for part in (trainer.state_dict(), trainer.optimizer_state(), trainer.ema.values if trainer.ema else {}):
         for name, value in sorted(part.items()):
             total.update(name.encode())
             total.update(tensor_bytes({name: value.detach().cpu().contiguous()}))

@@ -18,6 +18,7 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
 from i2i_forge.checkpoint.folders import (
+    EMA,
     FORMAT_VERSION,
     MANIFEST,
     PARTIAL,
@@ -90,6 +91,7 @@ def _content(
     files = {
         "model.safetensors": tensor_bytes(model),
         "optimizers.safetensors": tensor_bytes(optimizers),
+        **({EMA: tensor_bytes(_plain(trainer.ema.values))} if trainer.ema else {}),
         **{f"rank-{rank}.safetensors": tensor_bytes(dict(own)) for rank, own in enumerate(other_ranks, 1)},
         "state.json": _json({**state, "step": step, "format": FORMAT_VERSION}),
     }

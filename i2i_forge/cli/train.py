@@ -45,7 +45,7 @@ def command(
 
     Samples, losses and checkpoints go to the run's folder. SIGINT and SIGTERM finish the step and save.
 
-    Several GPUs share the work, each with data.batch images of its own: --gpus 4. On several machines:
+    Several GPUs share the images of a step: --gpus 4 --set data.batch=4. On several machines:
 
     torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST -m -- i2i_forge train ...
     """

@@ -31,10 +31,10 @@ class Stream:
 
     Args:
         sources: what is drawn; their domains together make a batch.
-        batch: examples per step and rank.
+        batch: examples per step, of all ranks.
         seed: of orders and augmentation.
         name: of the stream; other names give other orders.
-        rank, ranks: which share of the global batch is ours.
+        rank, ranks: which share of the batch is ours; `ranks` divides it.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Stream:
     ) -> None:
         self.sources, self.size, self.seed, self.name = list(sources), batch, seed, name
         self.rank, self.ranks = rank, ranks
-        self._orders: dict[tuple[int, int], Tensor] = {}  # int32: 4 bytes an example, where a list has 36
+        self._orders: dict[tuple[int, int], Sequence[int] | Tensor] = {}  # int32: 4 bytes, where a list has 36
         for source in self.sources:
             if len(source) == 0:
                 raise DataError(f"data: a source of stream '{name}' is empty", fix="give it at least one image")
@@ -65,23 +65,25 @@ class Stream:
 
     def epoch(self, step: int) -> float:
         """How often the first source has been run through before this step."""
-        return step * self.size * self.ranks / len(self.sources[0])
+        return step * self.size / len(self.sources[0])
 
     def _places(self, number: int, step: int) -> Iterator[tuple[int, int, int]]:
         """(epoch, place in the epoch, index) of our examples of a step."""
         count = len(self.sources[number])
-        start = (step * self.ranks + self.rank) * self.size
-        for position in range(start, start + self.size):
+        ours = self.size // self.ranks
+        start = step * self.size + self.rank * ours
+        for position in range(start, start + ours):
             epoch, place = divmod(position, count)
             yield epoch, place, int(self._order(number, epoch)[place])
 
-    def _order(self, number: int, epoch: int) -> Tensor:
+    def _order(self, number: int, epoch: int) -> Sequence[int] | Tensor:
         key = (number, epoch)
         if key not in self._orders:
             if len(self._orders) >= 2 * len(self.sources):
                 self._orders.clear()
             draws = generator(self.seed, "order", self.name, number, epoch)
-            self._orders[key] = torch.randperm(len(self.sources[number]), generator=draws).int()
+            own = getattr(self.sources[number], "order", None)
+            self._orders[key] = own(draws) if own else torch.randperm(len(self.sources[number]), generator=draws).int()
         return self._orders[key]
 
 

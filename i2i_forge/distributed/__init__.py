@@ -10,6 +10,7 @@ from i2i_forge.distributed.drift import check_in_step
 from i2i_forge.distributed.gradients import average_gradients
 from i2i_forge.distributed.group import joined, launched
 from i2i_forge.distributed.roll_call import Wishes, everyone, roll_call, together
+from i2i_forge.distributed.shares import part, share
 
 __all__ = [
     "RankError",
@@ -19,8 +20,10 @@ __all__ = [
     "everyone",
     "joined",
     "launched",
+    "part",
     "rank",
     "roll_call",
+    "share",
     "together",
     "world_size",
 ]

@@ -40,8 +40,13 @@ def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> list[
     if not sick:
         means = torch.split(flat[:length].div_(world_size()), [p.numel() for p in trained])
         for parameter, mean, ranks in zip(trained, means, used, strict=True):
-            parameter.grad = mean.view_as(parameter) if ranks else None
+            parameter.grad = _laid_out(mean.view_as(parameter), parameter) if ranks else None
     return sick
+
+
+def _laid_out(gradient: Tensor, parameter: nn.Parameter) -> Tensor:
+    """The gradient in its parameter's layout: fused kernels read both in the order of memory."""
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
 def _flat(trained: list[nn.Parameter], loss: Tensor) -> tuple[Tensor, int]:

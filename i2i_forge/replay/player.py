@@ -63,8 +63,7 @@ class Player:
 
     def check_ranks(self, found: Checkpoint) -> None:
         """Raises CheckpointError when other numbers of processes trained the run: its log is of one's share."""
-        images = found.step * self.recipe.data.batch
-        ranks = round(found.state.get("images", images) / images) if images else distributed.world_size()
+        ranks = found.state.get("ranks", distributed.world_size())
         if ranks != distributed.world_size():
             raise CheckpointError(
                 f"it was trained by {ranks} processes, this is {distributed.world_size()}",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from i2i_forge.errors import DivergedError
@@ -71,8 +71,11 @@ def watched_step(trainer: Trainer, batch: Mapping[str, Any], step: int) -> Watch
             trainer.step(batch, step)
         except DivergedError as error:
             seen.result.problem = error.message
-    for phase, networks in seen.squares.items():
-        seen.result.gradients[phase] = {name: float(square.sqrt()) for name, square in networks.items()}
+    for phase, squares in seen.squares.items():
+        sums: dict[str, float] = {}
+        for (changed, _), square in squares.items():
+            sums[changed] = sums.get(changed, 0.0) + float(square)
+        seen.result.gradients[phase] = {changed: math.sqrt(total) for changed, total in sums.items()}
     return seen.result
 
 
@@ -82,22 +85,21 @@ class _Watch:
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.result = WatchedStep()
-        self.squares: dict[str, dict[str, Tensor]] = {}  # phase -> network
+        self.squares: dict[str, dict[tuple[str, str], Tensor]] = {}  # phase -> (network, parameter)
         self.phase = ""
 
     @contextmanager
     def losses(self) -> Iterator[None]:
         """Inside, the trainer's losses are noted, and the tensors that they need."""
         compute = self.trainer.losses
-        known: set[int] = set()
 
         def noted(phase: PhasePlan, passes: StepPasses, step: int) -> tuple[dict[str, Tensor], Tensor]:
             self.phase = phase.name
-            if id(passes) not in known:
-                known.add(id(passes))
-                self._watch_tensors(passes)
+            self._watch_tensors(passes)
             losses, total = compute(phase, passes, step)
-            self.result.losses |= {name: float(loss) for name, loss in losses.items()}
+            for name, loss in losses.items():
+                before = self.result.losses.get(name, 0.0)
+                self.result.losses[name] = before + float(loss) / self.trainer.parts
             return losses, total
 
         self.trainer.losses = noted  # type: ignore[method-assign]
@@ -109,7 +111,9 @@ class _Watch:
     def _watch_tensors(self, passes: StepPasses) -> None:
         for phase in self.trainer.phases:
             for route in self.trainer.routes:
-                passes.get(phase.name, route)._values = _Values(self, f"{phase.name}/{{}}/{route}")
+                forward = passes.get(phase.name, route)
+                if not isinstance(forward._values, _Values):
+                    forward._values = _Values(self, f"{phase.name}/{{}}/{route}")
 
     def tensor_made(self, name: str, value: Any) -> None:
         """A tensor of a pass is there."""
@@ -127,8 +131,7 @@ class _Watch:
         square = parameter.grad.detach().double().square().sum()
         if not self.result.gradient and not _finite(square):
             self.result.gradient = f"{network}.{path}"
-        norms = self.squares.setdefault(self.phase, {})
-        norms[network] = norms.get(network, torch.zeros_like(square)) + square
+        self.squares.setdefault(self.phase, {})[network, path] = square  # of several parts the last has the sum
 
 
 class _Values(dict[str, Any]):

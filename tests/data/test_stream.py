@@ -180,7 +180,7 @@ def test_augmentation_differs_between_epochs_but_not_between_runs():
 
 def test_epoch_counts_examples_of_all_ranks():
     assert make(Numbers(7)).epoch(7) == 2.0
-    assert make(Numbers(8), ranks=2).epoch(1) == 0.5
+    assert make(Numbers(8), batch=4, ranks=2).epoch(1) == 0.5
 
 
 # ---- ranks -----------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_epoch_counts_examples_of_all_ranks():
 
 def test_ranks_share_the_batches_of_one_rank_with_the_larger_batch():
     whole = make(batch=6)
-    ranks = [make(batch=2, rank=rank, ranks=3) for rank in range(3)]
+    ranks = [make(batch=6, rank=rank, ranks=3) for rank in range(3)]
     for step in range(10):
         parts = [stream.batch(step) for stream in ranks]
         for domain in "ab":

@@ -33,8 +33,17 @@ NAMES = {  # theirs -> ours
 ROLES = {"gen": ("content_encoder", "style_encoder", "decoder"), "dis": ("discriminator",)}
 
 
-def load(case: str, folder: Path) -> i2i_forge.Trainer:
-    recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, CYCLE] if case == "munit" else TINY)
+SWITCHES = {
+    "plain": (),
+    "channels_last": ("run.channels_last=true",),
+    "recomputed": ("run.recompute=[content_encoder, style_encoder, decoder, discriminator]",),
+    "averaged": ("ema={roles: [content_encoder, style_encoder, decoder]}",),
+}
+
+
+def load(case: str, folder: Path, switches: tuple[str, ...] = ()) -> i2i_forge.Trainer:
+    changes = [*TINY, *switches, *([CYCLE] if case == "munit" else [])]
+    recipe = i2i_forge.load_recipe("munit_edge2shoes", set=changes)
     trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
     gen, dis = GOLDEN["shapes"]["gen_a"], GOLDEN["shapes"]["dis_a"]
     torch.save({"a": weights(gen, 0.0), "b": weights(gen, 0.5)}, folder / "gen_00000000.pt")
@@ -68,9 +77,10 @@ def test_forward_passes_are_those_of_the_published_code(case: str, tmp_path: Pat
         assert_statistics(value, golden[f"dis_a(A)[{scale}]"])
 
 
+@pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("case", CASES)
-def test_three_training_steps_are_those_of_the_published_code(case: str, tmp_path: Path) -> None:
-    golden, trainer = GOLDEN[case], load(case, tmp_path)
+def test_three_training_steps_are_those_of_the_published_code(case: str, switch: str, tmp_path: Path) -> None:
+    golden, trainer = GOLDEN[case], load(case, tmp_path, SWITCHES[switch])
     a, b = images(golden["batch"])
     term_weights = {
         "gan": golden["weights"]["gan_w"], "image": golden["weights"]["recon_x_w"],

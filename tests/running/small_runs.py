@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 from shrink import shrunk
 
 RECIPES = {  # name -> changes
-    "munit_synthetic": (),
+    "munit_synthetic": ("ema={roles: [style_encoder, decoder], half_life: 20}",),
     "unit_synthetic": (),
     "pix2pix_synthetic": (),
     "bicyclegan_synthetic": (),
@@ -33,7 +33,8 @@ WORKERS = [(0, 0), (2, 2), (2, 1)]  # before the stop, after it
 def small_recipe(host, name, *changes):
     """A shipped recipe with tiny networks and few images."""
     name = name.partition(" ")[0]
-    images = (f"data.count={5 * distributed.world_size()}", "data.batch=2")
+    ranks = distributed.world_size()
+    images = (f"data.count={5 * ranks}", f"data.batch={2 * ranks}")
     quiet = ("run.checkpoint_every=1000", "run.sample_every=1000")
     return read_recipe(name, set=[*shrunk(read_recipe(name), host.catalog, "unused"), *images, *quiet, *changes])
 

@@ -231,7 +231,7 @@ def test_without_a_logged_step_nothing_is_replayed(tiny, copy, log, words):
 def test_the_log_of_several_processes_needs_as_many(tiny, copy):
     player = Player(copy, tiny.host.catalog)
     player.go_to(4, pytest.fail)
-    checkpoint.save(copy.checkpoints, 4, player.trainer, {"images": 16}, keep=9)
+    checkpoint.save(copy.checkpoints, 4, player.trainer, {"ranks": 2}, keep=9)
     verdict = judged(tiny, copy)
     assert verdict.replayed is None and "it was trained by 2 processes, this is 1" in verdict.not_replayed
     with pytest.raises(CheckpointError, match="2 processes") as caught:

@@ -16,7 +16,8 @@ from i2i_forge.images import to_uint8
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run import Run
-from i2i_forge.translate import find_inputs, load, translate_files
+from i2i_forge.translate import load
+from i2i_forge.translate_files import find_inputs, translate_files
 
 SIZES = [(61, 97), (40, 40), (300, 64), (1, 1), (64, 64), (7, 130)]  # height, width
 
@@ -387,3 +388,19 @@ def test_it_has_no_styles(call_forge, deterministic, image, tmp_path, option):
     code, out, err = call_forge("--plugins", plugins, "translate", run, image, "--out", tmp_path / "out", *given)
     assert (code, out) == (2, "")
     assert "Copyist is deterministic" in err and "leave out --styles" in err
+
+
+# ---- averaged weights ------------------------------------------------------------------------------------------
+
+
+def test_a_run_with_averages_translates_with_them(tiny, host, tmp_path):
+    run = tiny.run(tmp_path, "steps=3", "ema={roles: [decoder], half_life: 4, rampup: 1}")
+    run.train()
+    x, style = picture(64, 64), torch.ones(1, 8)
+    averaged, last = (load(tmp_path, catalog=host.catalog, averaged=choice) for choice in (True, False))
+    found = averaged.translate(x, random_style=style)
+    assert torch.equal(found, run.trainer.translate(x, random_style=style).clamp(-1, 1))
+    assert not torch.equal(found, last.translate(x, random_style=style))
+    run.trainer.ema = None
+    assert torch.equal(last.translate(x, random_style=style), run.trainer.translate(x, random_style=style).clamp(-1, 1))
+    assert averaged.weights_sha256 != last.weights_sha256

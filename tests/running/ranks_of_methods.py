@@ -1,0 +1,77 @@
+"""Every method on any number of ranks, in float64: some steps from the checkpoint that another number of ranks left."""
+
+import datetime
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from i2i_forge import build_trainer, checkpoint, distributed
+from i2i_forge.plugins import load_plugins
+from i2i_forge.recipe import read_recipe
+from i2i_forge.streams import build_streams
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
+
+from shrink import shrunk
+
+ONE_TERM = "phases.generator.minimize={reconstruction: '1 * l1(reconstruction, source)'}"
+PENALTY = "phases.discriminator.minimize.r1=5 * r1(discriminator, target)"
+EACH_NORMED = [f"networks.{role}.norm=instance" for role in ("encoder", "decoder", "discriminator")]
+CASES = {  # name -> recipe, changes
+    "munit": ("munit_synthetic", ["optimizers.default.clip=0.5"]),
+    "munit, parts of networks": ("munit_synthetic", [ONE_TERM]),
+    "munit, gradient penalty": ("munit_synthetic", [PENALTY]),
+    "unit": ("unit_synthetic", []),
+    "cyclegan": ("cyclegan_synthetic", []),
+    "bicyclegan": ("bicyclegan_synthetic", ["data.batch=8"]),  # a rank's images are halved
+    "augmented_cyclegan": ("augmented_cyclegan_synthetic", ["data.batch=8"]),  # its batch norms need two images
+    "pix2pix, instance norm": ("pix2pix_synthetic", EACH_NORMED),
+    "pix2pix": ("pix2pix_synthetic", []),
+}
+BATCH_NORM = ("augmented_cyclegan", "pix2pix")  # a rank's statistics are those of its own images
+STEPS = 2  # before and after the number of ranks changes
+
+
+def recipe_of(case, *changes):
+    """The recipe of a case, tiny."""
+    name, own = CASES[case]
+    host = load_plugins()
+    quiet = ["data.batch=4", "data.count=20", "ema={roles: [discriminator], half_life: 100}"]
+    return read_recipe(name, set=[*shrunk(read_recipe(name), host.catalog, "unused"), *quiet, *own, *changes]), host
+
+
+def steps(case, first, last, source=None, *changes):
+    """The trainer after its steps first..last-1, and their reports."""
+    recipe, host = recipe_of(case, *changes)
+    streams, _ = build_streams(recipe, host.catalog)
+    trainer = build_trainer(recipe, dtype=torch.float64)
+    if source:
+        checkpoint.restore(checkpoint.newest(source, print), trainer)
+    return trainer, [trainer.step(streams["main"].batch(step), step) for step in range(first, last)]
+
+
+def work(rank, ranks, meeting, jobs):
+    """A rank: (case, first step, last step, folder to begin from, folder to write) each."""
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=ranks, timeout=datetime.timedelta(seconds=120)
+    )
+    for case, first, last, source, target in jobs:
+        trainer, reports = steps(case, first, last, source)
+        distributed.check_in_step(trainer.parameters(), last)
+        others = distributed.everyone(checkpoint.of_this_rank(trainer))[1:]
+        reports = distributed.everyone(reports)
+        if rank == 0:
+            checkpoint.save(target, last, trainer, {"ranks": ranks}, 1, others)
+            torch.save(reports, target / "reports.pt")
+    dist.destroy_process_group()
+
+
+def on_ranks(ranks, jobs):
+    """Run the jobs on so many processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(work, args=(ranks, f"{folder}/meeting", jobs), nprocs=ranks)
