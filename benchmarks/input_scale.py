@@ -23,6 +23,7 @@ import click
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
@@ -107,18 +108,18 @@ def _decoding(root: Path, count: int, rounds: int) -> list[str]:
         folder = root / f"decoded-{side}"
         _draw(folder / "class", side, count)
         seconds = in_turn(_ways(folder, count), rounds)
-        speeds = (f"{count / statistics.median(times):.0f}" for times in seconds)
-        ratios = (statistics.median(b / a for a, b in zip(mine, seconds[-1], strict=True)) for mine in seconds[:-1])
-        size = sum(file.stat().st_size for file in (folder / "class").iterdir()) / count / 1000
-        rows.append(
-            f"| {side}x{side}, {size:.0f} kB | {' | '.join([*speeds, *(f'{ratio:.2f}' for ratio in ratios)])} |"
+        speeds = [f"{count / statistics.median(times):.0f}" for times in seconds]
+        one, batched = (
+            f"{' | '.join(speeds[at : at + 2])} | {_ratio(seconds[at + 1], seconds[at]):.2f}" for at in (0, 2)
         )
+        size = sum(file.stat().st_size for file in (folder / "class").iterdir()) / count / 1000
+        rows.append(f"| {side}x{side}, {size:.0f} kB | {one} | {batched} |")
     return [
         f"Decoding to tensors on one thread: flip, resize to {RESIZE}, random crop of {CROP}, values to [-1, 1].",
-        f"Images/s, medians of {rounds} rounds of {count} images in turn; the ratio is the median of theirs.\n",
-        f"| images | ImageSource | Stream, batches of {BATCH} | ImageFolder | ImageSource / ImageFolder "
-        "| Stream / ImageFolder |",
-        "|---|---|---|---|---|---|",
+        f"Images/s, medians of {rounds} rounds of {count} images in turn; the ratio is the median of theirs.",
+        f"One by one, and in shuffled batches of {BATCH}:\n",
+        "| images | ImageSource | ImageFolder | ratio | Stream | DataLoader of ImageFolder | ratio |",
+        "|---|---|---|---|---|---|---|",
         *rows,
     ]
 
@@ -131,7 +132,7 @@ def _draw(folder: Path, side: int, count: int) -> None:
 
 
 def _ways(folder: Path, count: int) -> list[Callable[[], object]]:
-    """The same images, decoded by our source, by a stream of it and by torchvision."""
+    """The same images, decoded by our source, by torchvision, by our stream, and by torch's loader."""
     source = ImageSource("a", list_images(folder), Transform(CROP, RESIZE))
     stream, random = Stream([source], batch=BATCH, seed=0), torch.Generator().manual_seed(0)
     steps = [
@@ -144,9 +145,14 @@ def _ways(folder: Path, count: int) -> list[Callable[[], object]]:
     theirs = ImageFolder(str(folder), transforms.Compose(steps))
     return [
         lambda: [source.example(index, random) for index in range(count)],
-        lambda: [stream.batch(step) for step in range(count // BATCH)],
         lambda: [theirs[index] for index in range(count)],
+        lambda: [stream.batch(step) for step in range(count // BATCH)],
+        lambda: list(DataLoader(theirs, BATCH, shuffle=True, drop_last=True)),
     ]
+
+
+def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
 
 
 def in_turn(ways: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import stat
 import time
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ log = logging.getLogger("i2i_forge")
 MANY = 1000  # files from which on it is worth keeping what they say
 CHUNK = 500  # files
 AT_ONCE = 8  # threads, where files make us wait: what is read from memory takes several threads longer than one
-WAITING = 3  # times as long as the processor is busy
+WAITING = 0.5  # times that a file makes us wait
 HEAD = 16 * 1024  # bytes
 NOTE_AFTER, NOTE_EVERY = 5.0, 30.0  # seconds
 
@@ -76,15 +77,22 @@ Outcome = tuple[int, list[tuple[int, DataError]], bool]  # of a chunk: files, wh
 def _chunks(paths: Paths, index: Index) -> Iterator[Outcome]:
     starts, read = iter(range(0, len(paths), CHUNK)), partial(_read_chunk, paths, index)
     for start in starts:
-        before, computed = time.monotonic(), time.thread_time()
-        yield read(start)
-        if time.monotonic() - before > WAITING * (time.thread_time() - computed):
+        before = _waits()
+        outcome = read(start)
+        waits = _waits() - before
+        yield outcome
+        if waits >= WAITING * outcome[0]:
             break
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="headers")  # starts none before it has work
     try:
         yield from pool.map(read, starts)
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt does not wait for all of them
+
+
+def _waits() -> int:
+    """How often this thread gave the processor away by itself: a count that other programs do not change."""
+    return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nvcsw
 
 
 def _read_chunk(paths: Paths, index: Index, start: int) -> Outcome:
