@@ -2,6 +2,7 @@
 
     forge bench                                    all six methods as published
     forge bench munit_edge2shoes --rounds 5 --out benchmarks/results
+    forge bench --device cuda --batch 1 --batch 8 --batch 32 --out benchmarks/results
 
 Of MUNIT the plain step is `reference/`, which shares nothing with i2i_forge; of the others it is the step of
 published_steps.py on our networks, so that the ratio is what the engine alone buys. Images are random; no data is read.
@@ -27,27 +28,39 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import i2i_forge
 from i2i_forge.cli.common import chosen_device
-from i2i_forge.errors import RecipeError, UsageError, suggest
+from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered
 from i2i_forge_benchmarks.reference.munit_step import MunitStep
 from i2i_forge_benchmarks.speed_table import Row, page
 
 PLAIN = "plain step, fp32"
-VARIANTS = {"fp32": (), "bf16": ("precision=bf16",), "fp32, recompute": ("recompute",),
-            "bf16, recompute": ("precision=bf16", "recompute")}  # fmt: skip
+VARIANTS = {
+    "fp32": (),
+    "bf16": ("precision=bf16",),
+    "fp32, channels_last": ("run.channels_last=true",),
+    "bf16, channels_last": ("precision=bf16", "run.channels_last=true"),
+    "fp32, recompute": ("run.recompute=ALL",),
+    "bf16, recompute": ("precision=bf16", "run.recompute=ALL"),
+}
+ON_CUDA = {  # there fp32 is torch's default, TF32 in convolutions
+    "fp32 without TF32": (),
+    "bf16, compile": ("precision=bf16", "run.compile=ALL"),
+    "bf16, channels_last, compile": ("precision=bf16", "run.channels_last=true", "run.compile=ALL"),
+}
 SIDE = 4096  # of the matrix product that is the ceiling
 
 
 def bench(
-    recipes: tuple[str, ...], changes: tuple[str, ...], batch: int | None, rounds: int, device: str, out: Path | None
-) -> None:
+    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rounds: int, device: str,
+    out: Path | None,
+) -> None:  # fmt: skip
     """Measure, print the page, and write it to a folder.
 
     Args:
         recipes: of CALLS; none for all.
         changes: to all of them.
-        batch: images in a step, in place of the recipes'.
+        sizes: of batches, in place of the recipes'; a table for each.
         rounds: steps of each row, taken in turn.
         device: "auto", "cpu", "cuda" ...
         out: the folder.
@@ -59,11 +72,15 @@ def bench(
         if recipe not in CALLS:
             raise UsageError(f"there is no plain step to compare '{recipe}' with", fix=suggest(recipe, CALLS))
     device = str(chosen_device(device))
-    changes += (f"data.batch={batch}",) if batch else ()
     tables = {}
     for recipe in recipes or CALLS:
-        click.echo(f"{recipe} ...", err=True)
-        tables[recipe] = measure(recipe, changes, rounds, device)
+        for own in [(*changes, f"data.batch={size}") for size in sizes] or [changes]:
+            title = " ".join((recipe, *own[len(changes) :]))
+            click.echo(f"{title} ...", err=True)
+            try:
+                tables[title] = measure(recipe, own, rounds, device)
+            except (ForgeError, ValueError, torch.OutOfMemoryError) as error:  # BicycleGAN halves its batch
+                click.echo(f"{title} is left out: {error}", err=True)
     text = page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance("forge", device=device))
     click.echo(text)
     if out:
@@ -72,7 +89,7 @@ def bench(
 
 def measure(recipe: str, changes: tuple[str, ...], rounds: int, device: str) -> list[Row]:
     """Every row's seconds in turn, its operations, and its peak memory from a process of its own."""
-    names = (PLAIN, *VARIANTS)
+    names = (PLAIN, *(VARIANTS if device == "cpu" else VARIANTS | ON_CUDA))
     steps = {name: build(recipe, name, changes, device) for name in names}
     operations = {name: _operations(step) for name, step in steps.items()}  # the first step: nothing is warm before it
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -112,16 +129,20 @@ def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Call
                 STEPS[recipe](networks, images)
 
         return plain
-    roles = ", ".join(checked.networks)
-    own = [f"run.recompute=[{roles}]" if change == "recompute" else change for change in VARIANTS[name]]
-    try:
-        trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
-    except RecipeError:  # networks with running statistics cannot be computed twice
-        kept = [role for role in checked.networks if _can_recompute(recipe, role, changes)]
-        own = [change.replace(roles, ", ".join(kept)) for change in own]
-        trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
+    roles = list(checked.networks)
+    own = (VARIANTS | ON_CUDA)[name]
+    if "run.recompute=ALL" in own:  # networks with running statistics cannot be computed twice
+        roles = [role for role in roles if _can_recompute(recipe, role, changes)]
+    own = tuple(change.replace("ALL", f"[{', '.join(roles)}]") for change in own)
+    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
     taken = iter(range(10**9))
-    return lambda: trainer.step(images, next(taken))
+
+    def step_of_ours() -> None:
+        before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, "without TF32" not in name
+        trainer.step(images, next(taken))
+        torch.backends.cudnn.allow_tf32 = before
+
+    return step_of_ours
 
 
 def _can_recompute(recipe: str, role: str, changes: tuple[str, ...]) -> bool:

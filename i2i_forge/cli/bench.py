@@ -13,13 +13,15 @@ from i2i_forge.cli.common import device_option
 @click.command("bench")
 @click.argument("recipes", nargs=-1)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all of them.")
-@click.option("--batch", type=click.IntRange(min=1), help="Images in a step, in place of the recipe's.")
+@click.option(
+    "--batch", "sizes", multiple=True, type=click.IntRange(min=1), help="Images in a step; repeat it for more tables."
+)
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Steps of each row, in turn.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Also write speed-DATE-DEVICE.md there.")  # fmt: skip
 @device_option
 def command(
-    recipes: tuple[str, ...], changes: tuple[str, ...], batch: int | None, rounds: int, out: Path | None, device: str
+    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rounds: int, out: Path | None, device: str
 ) -> None:
     """Measure a training step of RECIPES, by default of all six methods as published: minutes for each.
 
@@ -27,4 +29,4 @@ def command(
     in a process for each; operations beside a large matrix product, and where the time goes. Images are random.
     """
     speed = importlib.import_module("i2i_forge_benchmarks.speed")  # above this package: what measures it
-    speed.bench(recipes, changes, batch, rounds, device, out)
+    speed.bench(recipes, changes, sizes, rounds, device, out)
