@@ -13,7 +13,8 @@ import click
 from i2i_forge.images import save_png
 from i2i_forge.plugins import load_plugins
 from i2i_forge.run import build_streams
-from i2i_forge.translate import load, translate_files
+from i2i_forge.translate import load
+from i2i_forge.translate_files import translate_files
 
 
 def main(root: Path) -> None:

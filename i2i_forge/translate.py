@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,20 +13,17 @@ from torch.nn import functional as F
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
-from i2i_forge.data.decode import decode
-from i2i_forge.data.folders import list_images
-from i2i_forge.data.transforms import to_tensor
-from i2i_forge.errors import CheckpointError, DataError, UsageError
-from i2i_forge.images import save_png, sheet
+from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
-from i2i_forge.seeding import generator
+from i2i_forge.tiles import Tiling
 from i2i_forge.trainer import Trainer
 from i2i_forge.varying import Varying, unvaried
 
 SMALLEST = 64  # pixels that every side is padded to: the coarsest scale of the networks needs them
+TILE = 1024  # pixels
 
 
 class Translator:
@@ -43,6 +39,7 @@ class Translator:
     def __init__(self, trainer: Trainer, recipe: Recipe, step: int, weights_sha256: str = "") -> None:
         self.trainer, self.recipe, self.step, self.weights_sha256 = trainer, recipe, step, weights_sha256
         self._shared: dict[str, list[str]] = {}  # route -> tensors that no code changes
+        self._tilings: dict[str, Tiling] = {}
 
     def latent(self, route: str) -> str | None:
         """The tensor that makes one translation differ from another; None when the route is deterministic."""
@@ -93,6 +90,46 @@ class Translator:
         for some in parts:
             yield from _cut(vary(some), place, x)
 
+    def translate_in_tiles(
+        self, x: Tensor, route: str = "ab", *, tile: int = TILE, exact: bool = True,
+        generator: torch.Generator | None = None, **given: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Translate images too large for the memory: with that of one tile and its halo, and without seams.
+
+        Args:
+            x: N,3,H,W in [-1, 1], of any size.
+            route: the direction.
+            tile: pixels that a side of a tile has.
+            exact: whether the networks' statistics are those of the whole image, so that the translation is that of
+                `translate` up to rounding. It takes about half as many times as long as the networks have norms.
+                Otherwise they are those of a sample as large as a tile: other tones and details, no seams either.
+            generator: where draws that are not given come from.
+            given: codes by name, 1,dim or N,dim.
+
+        Returns:
+            N,3,H,W in [-1, 1], the size of x.
+
+        Raises:
+            UsageError: a pixel depends on others too far away for tiles, as in a U-Net, or what is given has places.
+        """
+        padded, place = self._padded(x)
+        probe = {self.trainer.routes[route][0]: padded[:, :, :SMALLEST, :SMALLEST]} if self.latent(route) else {}
+        for name in (name for name in self.trainer.latents_of(route) if name not in given):
+            given[name] = self.trainer.infer(name, probe, route, generator=generator)
+        translated = [
+            self.tiling(route).translate(image[None], tile, exact=exact,
+                                         **{n: v[i : i + 1] if len(v) == len(x) else v for n, v in given.items()})
+            for i, image in enumerate(padded)
+        ]  # fmt: skip
+        return _cut(torch.cat(translated), place, x)
+
+    def tiling(self, route: str) -> Tiling:
+        """How images are cut into tiles; its `halo` says how far the networks reach, or that there are no tiles."""
+        self.latent(route)  # which says so when there is no such route
+        if route not in self._tilings:
+            self._tilings[route] = Tiling(self.trainer, route, self._multiple())
+        return self._tilings[route]
+
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
         return self.trainer.encode(self._padded(x)[0], what, domain)
@@ -109,12 +146,14 @@ class Translator:
     def _codes_at_once(self, x: Tensor) -> int:
         return 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // (x.shape[-2] * x.shape[-1]))
 
+    def _multiple(self) -> int:
+        return math.lcm(*(getattr(network, "stride", 1) for _, network in self.trainer.modules()))
+
     def _padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """x with its border repeated to a size that the networks take, and where x begins in it."""
         if x.ndim != 4 or x.shape[1] != 3:
             raise UsageError(f"images are N,3,H,W, these are {tuple(x.shape)}", fix="add the batch axis: x[None]")
-        strides = [getattr(network, "stride", 1) for _, network in self.trainer.modules()]
-        multiple = math.lcm(*strides)
+        multiple = self._multiple()
         height, width = (max(math.ceil(n / multiple) * multiple, SMALLEST) for n in x.shape[-2:])
         top, left = (height - x.shape[-2]) // 2, (width - x.shape[-1]) // 2
         edges = (left, width - x.shape[-1] - left, top, height - x.shape[-2] - top)
@@ -127,13 +166,16 @@ def _cut(y: Tensor, place: tuple[int, int], x: Tensor) -> Tensor:
     return y[..., top : top + height, left : left + width].clamp(-1, 1)
 
 
-def load(run: str | Path, device: torch.device | str = "cpu", catalog: Catalog | None = None) -> Translator:
+def load(
+    run: str | Path, device: torch.device | str = "cpu", catalog: Catalog | None = None, *, averaged: bool = True
+) -> Translator:
     """The translator of a run's newest verified checkpoint.
 
     Args:
         run: a folder that `forge train` or `forge checkpoint import` made.
         device: where to translate.
         catalog: the components; by default those of the installed plugins.
+        averaged: with the averages of its weights, if the recipe has `ema`.
 
     Raises:
         CheckpointError: there is no run, no checkpoint, or all are damaged.
@@ -147,7 +189,12 @@ def load(run: str | Path, device: torch.device | str = "cpu", catalog: Catalog |
     recipe = folder.recipe()
     trainer = build_trainer(without_losses(recipe), catalog or load_plugins().catalog, device)
     checkpoint.restore(found, trainer, optimizers=False)
-    return Translator(trainer, recipe, found.step, found.model_sha256)
+    sha256 = found.model_sha256
+    if trainer.ema and averaged:
+        trainer.ema.settle()
+        sha256 = found.ema_sha256 or sha256
+    trainer.ema = None  # which weights it translates with is settled
+    return Translator(trainer, recipe, found.step, sha256)
 
 
 def without_losses(recipe: Recipe) -> Recipe:
@@ -158,116 +205,3 @@ def without_losses(recipe: Recipe) -> Recipe:
 
 def _warn(text: str) -> None:
     sys.stderr.write(f"warning: {text}\n")
-
-
-# ---- files -----------------------------------------------------------------------------------------------------
-
-
-def find_inputs(inputs: list[Path]) -> list[tuple[Path, str]]:
-    """The image files of files and folders, each with the name its translations get; the names differ."""
-    found: list[tuple[Path, str]] = []
-    for path in inputs:
-        if path.is_dir():
-            found += [(f, "_".join(f.relative_to(path).with_suffix("").parts)) for f in list_images(path)]
-        elif path.exists():
-            found.append((path, path.stem))
-        else:
-            raise DataError(f"{path}: there is no such file or folder", fix="give images, or folders of images")
-    wanted, taken = {name for _, name in found}, set[str]()
-    unique = []
-    for path, name in found:
-        others = (f"{name}-{number}" for number in itertools.count(2))
-        free = name if name not in taken else next(n for n in others if n not in taken | wanted)
-        taken.add(free)
-        unique.append((path, free))
-    return unique
-
-
-def translate_files(
-    translator: Translator,
-    inputs: list[Path],
-    out: Path,
-    *,
-    route: str = "ab",
-    styles: int = 1,
-    reference: Path | None = None,
-    interpolate: int = 0,
-    seed: int = 0,
-    batch: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Path]:
-    """Translate files and folders to PNG, and write `sheet.png`.
-
-    Args:
-        out: the folder to write to: NAME-00.png, NAME-01.png ... for each input, in the order of the styles.
-        styles: how many random styles; the same ones for every input.
-        reference: an image of the target domain whose style is used instead.
-        interpolate: this many steps from one random style to another (or from the first to the reference's).
-        seed: of the random styles.
-        batch: styles decoded at once; by default what is fastest.
-
-    Returns:
-        The files, the sheet last.
-    """
-    found = find_inputs(inputs)
-    codes = _codes(translator, route, styles, reference, interpolate, seed)
-    count = len(codes) if codes is not None else 1
-    digits = max(2, len(str(count - 1)))
-    written: list[Path] = []
-    rows: list[list[Tensor]] = []
-    for number, (path, name) in enumerate(found):
-        x = to_tensor(decode(path))[None]
-        row = [_small(x[0])]
-        for index, image in enumerate(translator.translations(x, route, codes, batch=batch)):
-            written.append(out / f"{name}-{index:0{digits}d}.png")
-            save_png(image, written[-1])
-            row += [_small(image)] if index < 12 else []
-        rows += [row] if len(rows) < 24 else []  # a sheet is for looking at
-        if progress:
-            progress(number + 1, len(found))
-    labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]
-    save_png(sheet(rows, labels), out / "sheet.png")
-    return [*written, out / "sheet.png"]
-
-
-def _codes(
-    translator: Translator, route: str, styles: int, reference: Path | None, interpolate: int, seed: int
-) -> Tensor | None:
-    """The codes to decode, K,dim; None for a deterministic method."""
-    trainer, latent = translator.trainer, translator.latent(route)
-    method = type(trainer).__name__
-    if latent is None:
-        if reference or interpolate or styles > 1:
-            raise UsageError(
-                f"{method} is deterministic: it has one translation for an image"
-                + (f" along '{route}'" if trainer.latents else ""),
-                fix="leave out --styles, --reference and --interpolate",
-            )
-        return None
-    encodes, (source, target) = trainer.latents[latent], trainer.routes[route]
-    if reference and encodes is None:
-        raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
-    probe = {source: torch.zeros(1, 3, SMALLEST, SMALLEST)}
-    draws = (generator(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
-    random = torch.cat([trainer.infer(latent, probe, route, generator=draw) for draw in draws])
-    guide = None
-    if reference is not None and encodes is not None:
-        guide = translator.encode(to_tensor(decode(reference))[None], encodes, target)
-    if interpolate:
-        first, last = random[:1], guide if guide is not None else random[1:2]
-        return torch.cat([torch.lerp(first, last, i / max(interpolate - 1, 1)) for i in range(interpolate)])
-    return guide if guide is not None else random[:styles]
-
-
-def _small(image: Tensor) -> Tensor:
-    """3,H,W for a sheet: large images shrunk, so that those of many inputs can be kept."""
-    times = max(image.shape[1:]) // 512
-    return F.avg_pool2d(image, times, ceil_mode=True) if times > 1 else image
-
-
-def _labels(count: int, reference: Path | None, interpolate: int, *, latent: bool) -> list[str]:
-    if not latent:
-        return ["translation"]
-    if interpolate:
-        return [f"{i / max(interpolate - 1, 1):.0%}" for i in range(interpolate)]
-    return ["reference style"] if reference else [f"style {i}" for i in range(count)]

@@ -19,6 +19,12 @@ from i2i_forge.errors import UsageError
 @click.option("--reference", metavar="IMAGE", type=click.Path(path_type=Path), help="Take the style of this image.")
 @click.option("--interpolate", type=click.IntRange(min=2), metavar="N", help="N steps from one style to another.")
 @click.option("--seed", default=0, show_default=True, help="Of the random styles.")
+@click.option("--tile", type=click.IntRange(min=0), metavar="N",
+              help="Translate in tiles of N x N pixels, with the memory of one and without seams; 0: never. Where the "
+                   "networks allow it, images of more than 8.4 million pixels are.  [1024]")  # fmt: skip
+@click.option("--tile-statistics", default="exact", show_default=True, type=click.Choice(["exact", "sample"]),
+              help="exact: what there would be without tiles, at several times the work; sample: norms are fitted to a "
+                   "sample of the image, at the work of one translation, in slightly other tones.")  # fmt: skip
 @device_option
 @json_option
 @click.pass_obj
@@ -32,6 +38,8 @@ def command(
     reference: Path | None,
     interpolate: int | None,
     seed: int,
+    tile: int | None,
+    tile_statistics: str,
     device: str,
     as_json: bool,
 ) -> None:
@@ -39,14 +47,15 @@ def command(
     if styles and (reference or interpolate):
         raise UsageError("--styles goes with neither --reference nor --interpolate", fix="leave --styles out")
 
-    from i2i_forge.translate import load, translate_files
+    from i2i_forge.translate import load
+    from i2i_forge.translate_files import translate_files
 
     translator = load(run, chosen_device(device), loaded_host(folders).catalog)
     note(f"{run}: {translator.recipe.name} after {translator.step} steps")
     default = 4 if translator.latent(route) else 1
     written = translate_files(
         translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
-        interpolate=interpolate or 0, seed=seed, progress=_show,
+        interpolate=interpolate or 0, seed=seed, tile=tile, exact=tile_statistics == "exact", progress=_show,
     )  # fmt: skip
     if as_json:
         print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1])})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -92,10 +90,13 @@ class ConditionalInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """N,C,H,W and N,code_dim (or 1,C,H,W and K,code_dim) -> N,C,H,W (K,C,H,W); more than one pixel is needed."""
-        count = x.shape[2] * x.shape[3]
-        biased = (count - 1) / count  # times the unbiased variance; torch's kernel divides by the biased one
-        normalised = F.instance_norm(x, eps=EPS * biased)
-        return _affine(normalised, F.relu(self.scale(code)) * math.sqrt(biased), F.relu(self.shift(code)))
+        if x.shape[2] == x.shape[3] == 1:
+            raise ValueError(f"an instance norm needs more than 1 spatial element, the features are {tuple(x.shape)}")
+        kept = x if x.dtype == torch.float64 else x.float()
+        variance, mean = torch.var_mean(kept, dim=(2, 3), keepdim=True)
+        scale = F.relu(self.scale(code)).to(kept.dtype)[..., None, None] * (variance + EPS).rsqrt()
+        shift = F.relu(self.shift(code)).to(kept.dtype)[..., None, None] - mean * scale
+        return torch.addcmul(shift, kept, scale).to(x.dtype)
 
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

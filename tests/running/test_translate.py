@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+import i2i_forge.translate_files as translate_files_module
 from i2i_forge import checkpoint
 from i2i_forge.data.decode import decode
 from i2i_forge.data.transforms import to_tensor
@@ -218,6 +219,28 @@ def test_the_sheet_has_a_column_for_the_input_and_each_style(translator, image, 
     assert height == 27 + 2 * (128 + 4)
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_tiles_change_nothing_that_can_be_seen(translator, tmp_path, monkeypatch, large):
+    image, shown = write(tmp_path / "in/wide.png", 150, 230), []
+    whole = translate_files(translator, [image], tmp_path / "whole", styles=2, tile=0)
+    monkeypatch.setattr(translate_files_module, "LARGE", 1000)
+    monkeypatch.setattr(translate_files_module, "TILE", 64)
+    monkeypatch.setattr(translator, "translate_in_tiles", lambda x, *given, translate=translator.translate_in_tiles,
+                        **options: shown.append(options["tile"]) or translate(x, *given, **options))  # fmt: skip
+    tiled = translate_files(translator, [image], tmp_path / "tiled", styles=2, tile=None if large else 96)
+    assert shown == [64 if large else 96] * 2
+    for one, other in zip(whole[:-1], tiled[:-1], strict=True):
+        assert np.abs(pixels(one).astype(int) - pixels(other)).max() <= 1
+
+
+def test_a_code_that_is_not_given_is_drawn_once_for_all_tiles(translator):
+    draws = (torch.Generator().manual_seed(1) for _ in range(2))
+    whole, tiled = picture(80, 96), picture(80, 96)
+    whole = translator.translate(whole, generator=next(draws))
+    tiled = translator.translate_in_tiles(tiled, tile=64, generator=next(draws))
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-4)
+
+
 # ---- names -----------------------------------------------------------------------------------------------------
 
 
@@ -257,6 +280,13 @@ def test_the_command(call_forge, straight, image, tmp_path):
     assert (code, out) == (0, f"4 images and {tmp_path / 'out/sheet.png'}\n")
     assert "munit_synthetic after 10 steps" in err and "1/1 images" in err
     assert len(list((tmp_path / "out").iterdir())) == 5
+
+
+@pytest.mark.parametrize("statistics", ["exact", "sample"])
+def test_tiles_of_the_command(call_forge, straight, image, tmp_path, statistics):
+    options = ["--tile", 64, "--tile-statistics", statistics, "--styles", 1, "--out", tmp_path / "out"]
+    code, out, err = call_forge("translate", straight[0], image, *options)
+    assert code == 0 and out.startswith("1 images"), err
 
 
 def test_json(call_forge, straight, image, tmp_path):

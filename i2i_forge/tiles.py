@@ -1,0 +1,175 @@
+"""Translating an image in tiles: memory for one tile, whatever the image's size, and no seams.
+
+A tile is translated with a border, its halo, as wide as the networks reach, and the halo is thrown away. What the
+networks know of the whole image, the statistics of their norms, is the same for every tile. So a pixel does not depend
+on the tile that it lies in: there are no seams to hide.
+
+The statistics are those of a sample, small patches evenly spread over the image, or exact: measured on all tiles, one
+norm after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2i_forge.errors import UsageError
+from i2i_forge.trainer import Trainer
+from i2i_forge.whole_statistics import WITHOUT, Core, Statistics
+
+PATCH = 128  # pixels, a side of the patches of a sample: many small ones tell more of an image than a few large ones
+PROBE = 512  # pixels, the longer side of the image that shows how far the networks reach
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows and columns of an image: what is shown to the networks, and the core of it that is kept."""
+
+    top: int
+    left: int
+    core: Core
+
+    @property
+    def shown(self) -> tuple[Any, ...]:
+        """Of the image."""
+        return ..., slice(self.top, self.top + self.core.height), slice(self.left, self.left + self.core.width)
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """Of the image."""
+        c = self.core
+        return ..., slice(self.top + c.top, self.top + c.bottom), slice(self.left + c.left, self.left + c.right)
+
+    @property
+    def inside(self) -> tuple[Any, ...]:
+        """Of what is shown."""
+        return ..., slice(self.core.top, self.core.bottom), slice(self.core.left, self.core.right)
+
+
+def tiles_of(height: int, width: int, tile: int, halo: int) -> Iterator[Tile]:
+    """Tiles whose cores cover an image once; at the image's border there is no halo."""
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            first, last = max(0, top - halo), min(height, top + tile + halo)
+            begin, end = max(0, left - halo), min(width, left + tile + halo)
+            core = Core(top - first, min(height, top + tile) - first, left - begin, min(width, left + tile) - begin,
+                        last - first, end - begin)  # fmt: skip
+            yield Tile(first, begin, core)
+
+
+class Tiling:
+    """Translations in tiles along one route.
+
+    Args:
+        trainer: whose networks run.
+        route: the direction.
+        stride: of the networks.
+    """
+
+    def __init__(self, trainer: Trainer, route: str, stride: int) -> None:
+        self.trainer, self.route, self.stride = trainer, route, stride
+        self.source = trainer.routes[route][0]
+
+    @torch.no_grad()
+    def translate(self, x: Tensor, tile: int, *, exact: bool = False, **given: Tensor) -> Tensor:
+        """One image.
+
+        Args:
+            x: 1,3,H,W in [-1, 1], the sides multiples of the stride.
+            tile: pixels that a side of a core has; rounded up to a multiple of the stride.
+            exact: whether statistics are measured on all of the image, which takes about half as many times as long as
+                there are norms, instead of on a sample as large as a tile.
+            given: tensors of the pass, such as codes 1,dim; what draws give has to be given.
+
+        Returns:
+            1,3,H,W in [-1, 1].
+
+        Raises:
+            UsageError: the networks reach too far for tiles, or what is given has more than one row or has places.
+        """
+        for name, value in given.items():
+            if value.dim() != 2 or len(value) != 1:
+                raise UsageError(f"'{name}' has the shape {tuple(value.shape)}: a tile takes one code", fix=WITHOUT)
+        side = self._multiple(tile)
+        tiles = list(tiles_of(x.shape[2], x.shape[3], side, self.halo))
+        statistics = self.measured(x, tiles, given) if exact else self.sampled(x, side, given)
+        y = torch.empty_like(x)
+        for each in tiles:
+            with statistics.settled_for():
+                y[each.kept] = self._run(x[each.shown], given)[each.inside]
+        return y
+
+    def sampled(self, x: Tensor, side: int, given: Mapping[str, Tensor]) -> Statistics:
+        """Statistics of patches evenly spread over the image, as many as a tile could hold."""
+        statistics = Statistics()
+        with statistics.of_sample():
+            self._run(self._patches(x, side), given)
+        return statistics
+
+    def measured(self, x: Tensor, tiles: Sequence[Tile], given: Mapping[str, Tensor]) -> Statistics:
+        """Statistics of all of the image, one after the other: each needs those before it."""
+        statistics = Statistics()
+        while True:
+            for each in tiles:
+                if not statistics.measures(partial(self._run, x[each.shown], given), each.core):
+                    return statistics
+            statistics.settle()
+
+    @cached_property
+    def halo(self) -> int:
+        """How many pixels away the networks look, in multiples of the stride: what one pixel that is NaN reaches.
+
+        Raises:
+            UsageError: as far as the probe is wide.
+        """
+        short, long = self._multiple(64), max(self._multiple(PROBE), 3 * self.stride)
+        place, reach = long // 2 // self.stride * self.stride, 0
+        for shape in ((long, short), (short, long)):
+            probe = torch.zeros(1, 3, *shape, device=self.trainer.device)
+            given = {name: self.trainer.infer(name, {self.source: probe}, self.route)
+                     for name in self.trainer.latents_of(self.route)}  # fmt: skip
+            statistics = self.sampled(probe, long, given)
+            axis = shape.index(long) + 2
+            probe.narrow(axis, place, self.stride).fill_(torch.nan)
+            with statistics.settled_for():
+                touched = self._run(probe, given).isnan().any(1).any(5 - axis - 1)[0].nonzero().flatten()
+            first, last = int(touched.min()), int(touched.max())
+            if first == 0 or last == long - 1:
+                raise UsageError(
+                    f"a pixel that {type(self.trainer).__name__} makes depends on pixels {long // 2} and more away: "
+                    "the image cannot be cut into tiles",
+                    fix=WITHOUT,
+                )
+            reach = max(reach, place - first, last - (place + self.stride - 1))
+        return self._multiple(reach)
+
+    def _multiple(self, pixels: int) -> int:
+        return math.ceil(pixels / self.stride) * self.stride
+
+    def _patches(self, x: Tensor, side: int) -> Tensor:
+        """All of an image that is not larger than a tile; else N,3,h,w: patches with as many pixels as a tile."""
+        (height, width), small = x.shape[2:], self._multiple(PATCH)
+        if height * width <= side**2 or min(height, width) <= small:
+            return x
+        count = max(1, side // small) ** 2
+        rows = min(max(1, round(math.sqrt(count * height / width))), height // small, count)
+        columns = min(count // rows, width // small)
+        return torch.cat([
+            x[:, :, top : top + small, left : left + small]
+            for top in self._spread(height, small, rows) for left in self._spread(width, small, columns)
+        ])  # fmt: skip
+
+    def _spread(self, length: int, side: int, count: int) -> list[int]:
+        """Where `count` patches begin, each in the middle of its share."""
+        places = (((i + 0.5) * length / count - side / 2) / self.stride for i in range(count))
+        return [max(0, int(place)) * self.stride for place in places]
+
+    def _run(self, x: Tensor, given: Mapping[str, Tensor]) -> Tensor:
+        codes: dict[str, Any] = {name: value.expand(len(x), -1) for name, value in given.items()}
+        return self.trainer.translate(x, self.route, **codes)
