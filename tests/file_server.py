@@ -8,9 +8,11 @@ from contextlib import contextmanager
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `body` under every path.
+    """Serves `body` under every path, or `files`.
 
     Attributes:
+        files: name -> body; what has no name here is missing. None: `body` under every path.
+        failing: how many requests are answered with 503 before the first that is served.
         status: what it answers, if not 200.
         etag: of the body; "" for none.
         ranges: whether it sends parts.
@@ -26,28 +28,42 @@ class Server(http.server.ThreadingHTTPServer):
         self.body, self.status, self.etag = body, 200, '"v1"'
         self.ranges = self.if_range = self.length = True
         self.break_after: int | None = None
+        self.files: dict[str, bytes] | None = None
+        self.failing = 0
         self.asked: list[tuple[str, str | None]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/dir"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: Server
+    body = b""
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
 
     def do_GET(self) -> None:
         served = self.server
+        self.body = served.body
         asked = self.headers.get("Range")
         served.asked.append((self.path, asked))
+        if served.failing:
+            served.failing -= 1
+            self.send_error(503)
+            return
         if served.status != 200:
             self.send_error(served.status)
             return
+        if served.files is not None:
+            name = self.path.partition("?")[0].rpartition("/")[2]
+            if name not in served.files:
+                self.send_error(404)
+                return
+            self.body = served.files[name]
         found = re.fullmatch(r"bytes=(\d+)-", asked or "")
         start = int(found[1]) if found and served.ranges else 0
         if served.if_range and self.headers.get("If-Range", served.etag) != served.etag:
             start = 0
-        if start >= len(served.body) > 0 and start:
+        if start >= len(self.body) > 0 and start:
             self.send_error(416)
             return
         self._send(start)
@@ -56,13 +72,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         served = self.server
         self.send_response(206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(served.body) - 1}/{len(served.body)}")
+            self.send_header("Content-Range", f"bytes {start}-{len(self.body) - 1}/{len(self.body)}")
         if served.length:
-            self.send_header("Content-Length", str(len(served.body) - start))
+            self.send_header("Content-Length", str(len(self.body) - start))
         if served.etag:
             self.send_header("ETag", served.etag)
         self.end_headers()
-        rest = served.body[start:]
+        rest = self.body[start:]
         self.wfile.write(rest if served.break_after is None else rest[: served.break_after])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli import data_check, data_get, data_preview
+from i2i_forge.cli import data_check, data_get, data_pack, data_preview
 from i2i_forge.cli.common import loaded_host, note
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.yaml_source import parse_options
@@ -14,10 +14,10 @@ from i2i_forge.yaml_source import parse_options
 
 @click.group("data")
 def command() -> None:
-    """Get, check, look at and make data sets."""
+    """Get, check, look at, pack and make data sets."""
 
 
-for part in (data_get, data_check, data_preview):
+for part in (data_get, data_check, data_pack, data_preview):
     command.add_command(part.command)
 
 

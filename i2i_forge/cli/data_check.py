@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from i2i_forge.cli.checking_packs import MANIFEST, check_pack
 from i2i_forge.cli.common import console, json_option, note, print_json, warn
 from i2i_forge.errors import DataError
 
@@ -18,10 +19,13 @@ from i2i_forge.errors import DataError
 @json_option
 def command(folder: Path, as_json: bool) -> None:
     """Decode every image in DIR: how many of which size, what is damaged or unusual, what training and test share; and
-    say how a recipe uses the folder."""
+    say how a recipe uses the folder. Of a pack (forge data pack), compare every byte with its checksums."""
     from i2i_forge.data.survey import survey
 
-    found = survey(folder, _Progress())
+    if (folder / MANIFEST).is_file():
+        check_pack(folder, as_json)
+        return
+    found = survey(folder, Progress())
     damaged = found.damaged
     if as_json:
         print_json(_facts(found))
@@ -87,7 +91,7 @@ def _x(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-class _Progress:
+class Progress:
     """On a terminal a line that is rewritten; otherwise one every ten seconds."""
 
     def __init__(self) -> None:

@@ -1,4 +1,6 @@
-"""One image file to RGB, or a DataError that names the file, the cause and the fix.
+"""One encoded image to RGB, or a DataError that names the file, the cause and the fix.
+
+An image is a file, or `Encoded`: what was a file before it was packed. Both go by the same checks.
 
 What is not 8-bit RGB becomes so by these rules:
 
@@ -16,9 +18,12 @@ from __future__ import annotations
 import io
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -36,7 +41,23 @@ _TURNS = {  # what makes an EXIF orientation upright
 }  # fmt: skip
 
 
-def check_header(path: str | Path) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Encoded:
+    """An image that is no file of its own.
+
+    Attributes:
+        name: what messages call it.
+        read: gives what would be in its file.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def check_header(path: str | Path | Encoded) -> tuple[int, int]:
     """(width, height) of the upright image, from the header alone.
 
     Raises:
@@ -64,7 +85,7 @@ def check_jpeg_header(head: bytes) -> tuple[int, int] | None:
         return None
 
 
-def decode(path: str | Path) -> Image.Image:
+def decode(path: str | Path | Encoded) -> Image.Image:
     """The image as upright 8-bit RGB.
 
     Raises:
@@ -78,30 +99,49 @@ def decode(path: str | Path) -> Image.Image:
         return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
 
 
-def _bad(path: str | Path, cause: str, fix: str) -> DataError:
+def _bad(path: str | Path | Encoded, cause: str, fix: str) -> DataError:
     # a name may hold line breaks and what moves a terminal's cursor
     name = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", str(path))
     return DataError(f"{name}: {cause}", fix=fix)
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
+def opened(path: str | Path | Encoded) -> Iterator[Image.Image]:
     """The file with its header read and checked; whatever Pillow raises inside the block becomes a DataError."""
-    size = _check_file(path)
+    open_file = _content_of(path) if isinstance(path, Encoded) else _file_at(path)
     try:
-        with _Clamped(Path(path).open("rb", buffering=0), size) as file, Image.open(file, formats=FORMATS) as image:
+        with open_file() as file, _named(file, path), Image.open(file, formats=FORMATS) as image:
             _check_image(image, path)
             yield image
     except (ForgeError, MemoryError):
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels(path, "too many") from error
-    except UnidentifiedImageError as error:
-        cause = f"is not a readable JPEG, PNG, WebP, BMP, TIFF or PPM image; {_beginning(path)}"
-        raise _bad(path, cause, "convert it to one of these formats, or remove it") from error
     except Exception as error:  # damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error
         cause = f"cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise _bad(path, cause, "copy or download it again, or remove it") from error
+
+
+@contextmanager
+def _named(file: BinaryIO, path: str | Path | Encoded) -> Iterator[None]:
+    """What Pillow finds out by the header, in our words."""
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many_pixels(path, "too many") from error
+    except UnidentifiedImageError as error:
+        cause = f"is not a readable JPEG, PNG, WebP, BMP, TIFF or PPM image; {_beginning(file)}"
+        raise _bad(path, cause, "convert it to one of these formats, or remove it") from error
+
+
+def _content_of(image: Encoded) -> Callable[[], BinaryIO]:
+    data = image.read()
+    if not data:
+        raise _bad(image, "is empty (0 bytes)", "pack it again without this image")
+    return partial(io.BytesIO, data)
+
+
+def _file_at(path: str | Path) -> Callable[[], BinaryIO]:
+    size = _check_file(path)
+    return lambda: _Clamped(Path(path).open("rb", buffering=0), size)
 
 
 class _Clamped(io.BufferedReader):
@@ -134,11 +174,11 @@ def _check_file(path: str | Path) -> int:
     return status.st_size
 
 
-def _too_many_pixels(path: str | Path, count: str) -> DataError:
+def _too_many_pixels(path: str | Path | Encoded, count: str) -> DataError:
     return _bad(path, f"has {count} pixels, more than {MAX_PIXELS:,}", "make it smaller, or remove it")
 
 
-def _check_image(image: Image.Image, path: str | Path) -> None:
+def _check_image(image: Image.Image, path: str | Path | Encoded) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(path, f"{width}x{height}")
@@ -148,9 +188,9 @@ def _check_image(image: Image.Image, path: str | Path) -> None:
         raise _bad(path, "has 32-bit or signed integer values, of unknown range", "convert it to 8 or 16 bit")
 
 
-def _beginning(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        head = file.read(24)
+def _beginning(file: BinaryIO) -> str:
+    file.seek(0)
+    head = file.read(24)
     is_text = head.isascii() and b"\0" not in head
     return f"it holds text: {head.decode()!r}" if is_text else f"it begins {head[:12]!r}"
 
@@ -171,7 +211,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
+def _to_rgb(image: Image.Image, path: str | Path | Encoded) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bit(image).convert("RGB")
     if image.mode == "F":

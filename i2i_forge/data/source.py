@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from i2i_forge.data.decode import decode
+from i2i_forge.data.decode import Encoded, decode
 from i2i_forge.data.transforms import Transform
 
 
@@ -32,6 +32,13 @@ class Source(Protocol):
 
     def name(self, index: int) -> str:
         """What error messages call the example: its file."""
+
+
+class OrderedSource(Source, Protocol):
+    """A source that has an order of its own, because the examples of one file are best read together."""
+
+    def order(self, random: torch.Generator) -> Sequence[int]:
+        """All indices, each once, for one epoch: a function of the generator."""
 
 
 class LabelledSource(Source, Protocol):
@@ -61,10 +68,10 @@ class ImageSource:
 
     Args:
         domain: "a" or "b".
-        paths: the image files, checked already.
+        paths: the images, checked already; a sequence is enough that makes each when it is asked for.
     """
 
-    def __init__(self, domain: str, paths: Sequence[Path], transform: Transform) -> None:
+    def __init__(self, domain: str, paths: Sequence[Path | Encoded], transform: Transform) -> None:
         self.domain = domain
         self.paths = paths
         self.transform = transform
@@ -88,7 +95,7 @@ class PairSource:
         pairs: the files of a and b, checked already.
     """
 
-    def __init__(self, pairs: Sequence[tuple[Path, Path]], transform: Transform) -> None:
+    def __init__(self, pairs: Sequence[tuple[Path | Encoded, Path | Encoded]], transform: Transform) -> None:
         self.pairs = pairs
         self.transform = transform
 
@@ -115,7 +122,9 @@ class SideBySideSource:
         domains: those of the left and the right half.
     """
 
-    def __init__(self, paths: Sequence[Path], transform: Transform, domains: tuple[str, str] = ("a", "b")) -> None:
+    def __init__(
+        self, paths: Sequence[Path | Encoded], transform: Transform, domains: tuple[str, str] = ("a", "b")
+    ) -> None:
         self.paths = paths
         self.transform = transform
         self.domains = domains
@@ -143,7 +152,7 @@ class HalfSource:
         half: 0 for the left one, 1 for the right one.
     """
 
-    def __init__(self, domain: str, paths: Sequence[Path], transform: Transform, half: int) -> None:
+    def __init__(self, domain: str, paths: Sequence[Path | Encoded], transform: Transform, half: int) -> None:
         self.domain, self.paths, self.transform, self.half = domain, paths, transform, half
 
     def __len__(self) -> int:
@@ -158,7 +167,7 @@ class HalfSource:
         return f"{self.paths[index]} ({('left', 'right')[self.half]} half)"
 
 
-def _halves(path: Path) -> tuple[Image.Image, Image.Image]:
+def _halves(path: Path | Encoded) -> tuple[Image.Image, Image.Image]:
     image = decode(path)
     middle = image.width // 2
     return image.crop((0, 0, middle, image.height)), image.crop((middle, 0, 2 * middle, image.height))

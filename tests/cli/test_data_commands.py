@@ -209,3 +209,93 @@ def test_preview_shows_what_training_sees(forge, tmp_path):
 def test_preview_of_a_stream_that_is_not_there(forge, tmp_path):
     code, _, err = forge("data", "preview", "munit_synthetic", "--out", tmp_path / "p.png", "--stream", "pairs")
     assert code == 2 and "--stream pairs" in err and "there is: main" in err
+
+
+# ---- forge data pack -------------------------------------------------------------------------------------------------
+
+
+def test_a_pack_says_how_a_recipe_uses_it_and_check_verifies_it(forge, tmp_path):
+    from i2i_forge.plugins import load_plugins
+
+    images(tmp_path / "in/trainA", 3)
+    images(tmp_path / "in/trainB", 3, first=5)
+    out = tmp_path / "out"
+    code, _, err = forge("data", "pack", tmp_path / "in", "--out", out)
+    assert (code, err) == (0, "")  # a and b have no names in common
+    code, stdout, err = forge("data", "check", out)
+    assert (code, err) == (0, "") and "6 images in 2 shards" in stdout
+    assert data_lines(stdout) == [f"data: {{use: packed, root: {out}}}    unpaired"]
+    found = json.loads(forge("data", "check", out, "--json")[1])
+    assert found["parts"]["train_b"] == {"folder": "trainB", "images": 3} and found["images"] == 6
+    for use in found["data"]:
+        dataset = load_plugins().catalog.datasets.get(use.pop("use"))(size=64, **use)
+        assert [len(source) for source in dataset.sources("train")] == [3, 3]
+    shard = out / "train-a-000000.tar"
+    shard.write_bytes(shard.read_bytes()[:600] + b"\0\1" + shard.read_bytes()[602:])
+    code, stdout, err = forge("data", "check", out)
+    assert (code, stdout) == (4, "") and f"{shard} is damaged" in err and "fix: copy it again" in err
+
+
+def test_a_pack_of_pairs(forge, tmp_path):
+    images(tmp_path / "train", 3, (128, 64))
+    code, stdout, err = forge("data", "pack", tmp_path, "--out", tmp_path / "out", "--json")
+    assert (code, err) == (0, "")
+    root = str(tmp_path / "out")
+    uses = [{"use": "packed", "root": root}, {"use": "packed", "root": root, "paired": False}]
+    assert json.loads(stdout)["data"] == uses
+    lines = data_lines(forge("data", "check", tmp_path / "out")[1])
+    assert lines[1] == f"data: {{use: packed, root: {root}, paired: false}}    unpaired"
+
+
+def test_training_from_a_pack_is_training_from_its_folder(forge, tmp_path):
+    make(forge, tmp_path / "shoes", "count=4", "test_count=2", "size=64")
+    assert forge("data", "pack", tmp_path / "shoes", "--out", tmp_path / "packed", "--shard-size", 1)[0] == 0
+    sets = [f"networks.{change}" for change in TINY]
+    sets += ["run.sample_inputs=1", "run.sample_styles=1", "run.log_every=1", "seed=3"]
+    runs = {}
+    for use, root in (("unpaired_folders", "shoes"), ("packed", "packed")):
+        options = f"data={{use: {use}, root: {tmp_path / root}, size: 64, batch: 2, workers: 0}}"
+        if use == "packed":
+            options = options[:-1] + ", paired: false}"
+        arguments = [part for change in [*sets, options] for part in ("--set", change)]
+        code, _, err = forge("train", "munit_edge2shoes", "--run", tmp_path / use, "--steps", 2, *arguments)
+        assert code == 0, err
+        (weights,) = (tmp_path / use).glob("checkpoints/step-*2/model.safetensors")
+        lines = [json.loads(line) for line in (tmp_path / use / "metrics.jsonl").read_text().splitlines()]
+        speeds = ("steps_per_second", "images_per_second", "time")
+        runs[use] = (weights.read_bytes(), [{k: v for k, v in line.items() if k not in speeds} for line in lines])
+    assert runs["packed"][0] == runs["unpaired_folders"][0]
+    assert [line["step"] for line in runs["packed"][1]] == [line["step"] for line in runs["unpaired_folders"][1]] != []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 4, "neither trainA and trainB nor train; it has cats, dogs"),
+        (("--a", "cats", "--b", "mice"), 4, "mice does not exist"),
+        (("--a", "cats", "--b", "dogs"), 4, "1 of 6 images cannot be used"),
+        (("--a", "cats", "--b", "dogs", "--pairs", "--on-bad", "skip"), 4, "without a partner"),
+        (("--layout", "three"), 2, "--layout"),
+        (("--shard-size", "0"), 2, "--shard-size"),
+    ],
+)
+def test_mistakes_of_packing(forge, tmp_path, arguments, code, words):
+    images(tmp_path / "in/cats", 3)
+    images(tmp_path / "in/dogs", 3, first=7)
+    (tmp_path / "in/dogs/7.png").write_bytes(b"")
+    got, stdout, err = forge("data", "pack", tmp_path / "in", "--out", tmp_path / "out", *arguments)
+    assert (got, stdout) == (code, "") and words in err
+    assert not (tmp_path / "out").exists()
+    if "cannot be used" in words:
+        assert "--on-bad skip" in err
+        assert forge("data", "pack", tmp_path / "in", "--out", tmp_path / "out", *arguments, "--on-bad", "skip")[0] == 0
+        got, _, err = forge("data", "pack", tmp_path / "in", "--out", tmp_path / "out", *arguments)
+        assert got == 2 and "there is something already" in err
+
+
+def test_preview_of_a_pack(forge, tmp_path):
+    make(forge, tmp_path / "shoes", "count=4", "test_count=1", "size=64")
+    forge("data", "pack", tmp_path / "shoes", "--out", tmp_path / "packed")
+    options = f"data={{use: packed, root: {tmp_path / 'packed'}, size: 64, paired: false}}"
+    code, _, err = forge("data", "preview", "munit_edge2shoes", "--out", tmp_path / "p.png", "--set", options)
+    assert code == 0, err

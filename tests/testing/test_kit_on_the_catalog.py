@@ -6,6 +6,7 @@ import torch
 import torchvision
 from PIL import Image
 
+from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.plugins import HOST, find_plugins, load_plugins, read_vocabulary
 from i2i_forge.testing.importing import import_problems
 from i2i_forge.testing.kit import check_loaded
@@ -16,7 +17,7 @@ SLOW = {"inception_score", *(c.plugin for c in read_vocabulary(OURS.values()).co
 SLOW -= {"pix2pix"}  # the other methods take seconds each; random Inception is the only backbone without files
 NEEDS = {
     "lpips_loss": "weights", "perceptual_losses": "weights",
-    "image_folders": "folders", "edges_of_photos": "folders",
+    "image_folders": "folders", "edges_of_photos": "folders", "packed": "folders", "webdataset_shards": "folders",
 }  # fmt: skip
 
 
@@ -60,6 +61,9 @@ def folders(tmp_path_factory):
         for domain in "AB":
             names = sorted(file.name for file in (root / f"{split}{domain}").glob("*.*"))
             (root / f"list_{split}_{domain.lower()}.txt").write_text("\n".join(names))
+    packs = {layout: root / f"pack_{layout}" for layout in ("two_folders", "side_by_side")}
+    for layout, out in packs.items():
+        pack(plan_pack(root, layout=layout), out)
     lists = {f"{split}_{domain}": f"list_{split}_{domain}.txt" for split in ("train", "test") for domain in "ab"}
     places = {f"folder_{split}_{domain}": f"{split}{domain.upper()}" for split in ("train", "test") for domain in "ab"}
     small = {"root": str(root), "size": 64}
@@ -68,6 +72,10 @@ def folders(tmp_path_factory):
             "unpaired_folders": {"options": small},
             "paired_folders": {"options": small},
             "image_lists": {"options": {**small, **lists, **places}},
+        },
+        "packed": {"packed": {"options": {"root": str(packs["two_folders"]), "size": 64}}},
+        "webdataset_shards": {
+            "webdataset": {"options": {"shards": str(packs["side_by_side"] / "train-000000.tar"), "size": 64}}
         },
         "edges_of_photos": {"edges_of_photos": {"options": {**small, "photos": "trainB", "test_photos": "testB"}}},
     }

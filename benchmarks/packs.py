@@ -1,0 +1,161 @@
+"""Packs beside folders: how long packing takes, what opening a million entries costs, and how fast images are read.
+
+    python -m i2i_forge_benchmarks.packs --out benchmarks/results
+
+The images are hard links of a few drawn photographs, so both ways read from memory: what is compared is the work of the
+program and of the file system, not of a disk. Folders lose more where files are not in memory.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from i2i_forge.data import decode, list_images
+from i2i_forge.data.packs import MANIFEST, Manifest, Pack, PartOf, Shard, pack, plan_pack
+from i2i_forge.data.packs.manifest import INDEX, write_manifest
+from i2i_forge.data.packs.table import ALONE, ROW, write_table
+from i2i_forge.plugins import load_plugins
+from i2i_forge_benchmarks.machine import memory, provenance
+
+DISTINCT, SIDE, READ, LENGTH = 50, 128, 4000, 4096
+
+
+@click.command()
+@click.option("--images", default=100_000, show_default=True, help="How many are packed.")
+@click.option("--entries", default=1_000_000, show_default=True, help="Of the index that is opened.")
+@click.option("--rounds", default=5, show_default=True, help="Measurements of reading, in turn.")
+@click.option("--work", type=click.Path(path_type=Path), help="A folder for the images; by default a temporary one.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
+@click.option("--open", "opened", type=click.Path(path_type=Path), hidden=True)
+def main(images: int, entries: int, rounds: int, work: Path | None, out: Path | None, opened: Path | None) -> None:
+    """Measure packing and reading."""
+    if opened:
+        click.echo(json.dumps(_opening(opened)))
+        return
+    folder = Path(tempfile.mkdtemp(dir=work))
+    try:
+        lines = [
+            f"# Packs beside folders, {images:,} images\n",
+            *provenance("packs"),
+            *_measured(folder, images, rounds),
+        ]
+        _million(folder / "large", entries)
+        found = _in_a_process(folder / "large")
+        seconds = statistics.median(once["seconds"] for once in found)
+        held = statistics.median(once["memory"] for once in found) / 1e6
+        size = (folder / "large" / INDEX).stat().st_size / 1e6
+        lines += [
+            f"- opening {entries:,} entries, checksum and bounds included (a new process, median of {len(found)}): "
+            f"{seconds:.2f} s; peak memory {held:.0f} MB above that before, the mapped index of {size:.0f} MB included",
+            "",
+        ]
+    finally:
+        shutil.rmtree(folder)
+    text = "\n".join(lines)
+    click.echo(text)
+    if out:
+        (out / f"packs-{datetime.date.today()}-cpu.md").write_text(text)
+
+
+def _measured(folder: Path, images: int, rounds: int) -> list[str]:
+    _fill(folder / "in", images)
+    began = time.perf_counter()
+    plan = plan_pack(folder / "in", pairs=False)
+    planned = time.perf_counter()
+    manifest = pack(plan, folder / "packed")
+    packed = time.perf_counter()
+    size = sum(shard.bytes for shard in manifest.shards)
+    total = len(plan)
+    found, paths = Pack(folder / "packed"), list_images(folder / "in/trainA")
+    chosen = np.random.default_rng(0).integers(len(paths), size=READ).tolist()
+    lines = [
+        f"- {total:,} JPEGs of {SIDE}x{SIDE}, hard links of {DISTINCT} drawings, {size / total / 1e3:.1f} kB each",
+        f"- finding them and reading their headers: {planned - began:.1f} s",
+        f"- packing, {len(manifest.shards)} shards, checksums and syncing included: {packed - planned:.1f} s, "
+        f"{total / (packed - planned):,.0f} images/s, {size / 1e6 / (packed - planned):.0f} MB/s",
+        "",
+        f"Random access to {READ:,} images, in turn, medians of {rounds}; the ratio is the median of those of a turn.",
+        "",
+        "| | from the pack, images/s | from files, images/s | time of the pack / of files |",
+        "| --- | --- | --- | --- |",
+    ]
+    ways: dict[str, tuple[Callable[[int], object], Callable[[int], object]]] = {
+        "bytes": (found.read, lambda index: paths[index].read_bytes()),
+        "decoded": (lambda index: decode(found.image(index)), lambda index: decode(paths[index])),
+    }
+    for what, (from_pack, from_files) in ways.items():
+        both = [(_timed(from_pack, chosen), _timed(from_files, chosen)) for _ in range(rounds)]
+        mine, theirs = (READ / statistics.median(column) for column in zip(*both, strict=True))
+        ratio = statistics.median(a / b for a, b in both)
+        lines.append(f"| {what} | {mine:,.0f} | {theirs:,.0f} | {ratio:.2f} |")
+    return [*lines, ""]
+
+
+def _timed(read: Callable[[int], object], chosen: Sequence[int]) -> float:
+    began = time.perf_counter()
+    for index in chosen:
+        read(index)
+    return time.perf_counter() - began
+
+
+def _fill(root: Path, images: int) -> None:
+    """Half of the images in trainA, half in trainB, some in testA and testB."""
+    made = load_plugins().catalog.datasets.get("procedural_shoes")(size=SIDE, count=DISTINCT, test_count=1)
+    (root / "distinct").mkdir(parents=True)
+    for number in range(DISTINCT):
+        Image.fromarray(made.photo("train", number)).save(root / f"distinct/{number}.jpg", quality=90)
+    for name, count in {"trainA": images // 2, "trainB": images - images // 2}.items():
+        (root / name).mkdir()
+        for number in range(count):
+            os.link(root / f"distinct/{number % DISTINCT}.jpg", root / name / f"{number}.jpg")
+
+
+def _million(folder: Path, entries: int) -> None:
+    """A pack whose index is real and whose shards are holes."""
+    folder.mkdir()
+    per_shard = 60_000
+    rows = np.zeros(entries, ROW)
+    number = np.arange(entries)
+    rows["shard"], rows["offset"] = number // per_shard, number % per_shard * LENGTH
+    rows["length"], rows["width"], rows["height"], rows["partner"] = LENGTH, SIDE, SIDE, ALONE
+    write_table(folder / INDEX, rows, [f"trainA/images of the year/{name:09d}.jpg".encode() for name in range(entries)])
+    shards = [Shard(f"train-a-{n:06d}.tar", per_shard * LENGTH, "0" * 64) for n in range(int(rows["shard"][-1]) + 1)]
+    for shard in shards:
+        with (folder / shard.name).open("wb") as file:
+            file.truncate(shard.bytes)
+    half = entries // 2
+    parts = {"train_a": PartOf("trainA", 0, half), "train_b": PartOf("trainB", half, entries - half)}
+    write_manifest(folder / MANIFEST, Manifest("two_folders", False, entries, parts, shards))
+
+
+def _opening(folder: Path) -> dict[str, float]:
+    """What opening a pack and looking at a thousand rows costs this process."""
+    before = memory("VmHWM")
+    began = time.perf_counter()
+    found = Pack(folder)
+    names = {found.image(row).name for row in np.random.default_rng(0).permutation(len(found.table))[:1000].tolist()}
+    assert len(names) == 1000
+    return {"seconds": time.perf_counter() - began, "memory": memory("VmHWM") - before}
+
+
+def _in_a_process(folder: Path) -> list[dict[str, float]]:
+    command = [sys.executable, "-m", "i2i_forge_benchmarks.packs", "--open", str(folder)]
+    return [json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Files that stay open for reading at any place. They are read, not mapped: a mapped file that is cut, or whose disk
+fails, kills the process that looks at it; reading says so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from i2i_forge.errors import DataError
+
+MOST = 64  # open at once
+
+
+class OpenFiles:
+    """The files that were read last. A copy in another process opens its own."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self._open: OrderedDict[Path, int] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"most": self.most, "_open": OrderedDict()}
+
+    def __del__(self) -> None:
+        for number in self.__dict__.get("_open", {}).values():
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+    def read(self, file: Path, offset: int, length: int, name: Callable[[], str], fix: str) -> bytes:
+        """Bytes of a file. Raises DataError, which calls them `name()`, when they are not there."""
+        try:
+            data = os.pread(self.opened(file), length, offset)
+        except OSError as error:
+            raise DataError(f"{name()}: cannot be read: {error.strerror or error}", fix=fix) from error
+        if len(data) < length:
+            raise DataError(f"{name()}: lies behind the end of {file.name}, which was cut", fix=fix)
+        return data
+
+    def close(self, file: Path) -> None:
+        """Open a file anew when it is read next."""
+        if file in self._open:
+            os.close(self._open.pop(file))
+
+    def opened(self, file: Path) -> int:
+        """The descriptor of a file."""
+        if file in self._open:
+            self._open.move_to_end(file)
+            return self._open[file]
+        self._open[file] = number = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        while len(self._open) > self.most:
+            os.close(self._open.popitem(last=False)[1])
+        return number

@@ -1,0 +1,132 @@
+"""A table of images inside other files: one row each, and its name. The file is mapped, so that a million rows cost no
+memory until they are looked at, and all processes share what they look at.
+
+    8 bytes   "i2i-pack"                4 bytes   version, then 4 of zeros
+    8 bytes   number of rows            8 bytes   length of the names
+    32 bytes  SHA-256 of what follows
+    rows, as ROW says                   names, one behind the other, UTF-8
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from i2i_forge.errors import DataError
+
+MAGIC, VERSION = b"i2i-pack", 1
+HEADER = struct.Struct("<8sIIQQ32s")
+ALONE = 0xFFFFFFFF  # the partner of an image that has none
+LONGEST_NAME = 8192  # bytes
+LARGEST_IMAGE = 1 << 30  # bytes; 64 megapixels of four floats
+ROW = np.dtype([
+    ("offset", "<u8"),  # of the image in its shard, in bytes
+    ("name", "<u8"),  # where its name begins among the names
+    ("length", "<u4"),  # of the image, in bytes
+    ("crc", "<u4"),  # CRC-32 of the image
+    ("shard", "<u4"),  # a number
+    ("width", "<u4"), ("height", "<u4"),  # of the upright image; 0 where nobody looked
+    ("partner", "<u4"),  # the row of the other image of a pair, or ALONE
+])  # fmt: skip
+Rows = np.ndarray[Any, np.dtype[Any]]
+PIECE = 1 << 16  # rows that are checked at once
+
+
+def write_table(file: Path, rows: Rows, names: Sequence[bytes]) -> None:
+    """Write a table; where each name begins is filled in."""
+    rows["name"] = np.cumsum([0, *(len(name) for name in names)], dtype=np.uint64)[:-1]
+    body = (rows.tobytes(), b"".join(names))
+    digest = hashlib.sha256(body[0])
+    digest.update(body[1])
+    with file.open("wb") as handle:
+        handle.write(HEADER.pack(MAGIC, VERSION, 0, len(rows), len(body[1]), digest.digest()))
+        handle.writelines(body)
+
+
+class Table:
+    """The rows and names of a file, checked.
+
+    Args:
+        file: as `write_table` writes it.
+        shards: the length of each shard in bytes; rows must lie inside.
+        fix: what to do when it cannot be used.
+
+    Raises:
+        DataError: the file is missing, of another version, damaged, or speaks of what is not there.
+    """
+
+    def __init__(self, file: Path, shards: Sequence[int], fix: str) -> None:
+        self.file, self.fix = file, fix
+        self._maps: tuple[Rows, np.ndarray[Any, np.dtype[np.uint8]]] | None = None
+        try:
+            self._count, self._names = self._check_header()
+            self._check_rows(shards)
+        except OSError as error:
+            raise self._bad(f"cannot be read: {error.strerror or error}") from error
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": None}  # another process maps it itself
+
+    @property
+    def rows(self) -> Rows:
+        """All rows."""
+        return self._mapped()[0]
+
+    def name(self, index: int) -> str:
+        """The name of an image."""
+        rows, names = self._mapped()
+        end = int(rows[index + 1]["name"]) if index + 1 < len(rows) else self._names
+        return names[int(rows[index]["name"]) : end].tobytes().decode(errors="surrogateescape")
+
+    def _mapped(self) -> tuple[Rows, np.ndarray[Any, np.dtype[np.uint8]]]:
+        if self._maps is None:
+            start = HEADER.size
+            rows = np.memmap(self.file, ROW, mode="r", offset=start, shape=(self._count,)).view(np.ndarray)
+            start += rows.nbytes
+            names = np.memmap(self.file, np.uint8, mode="r", offset=start, shape=(self._names,)).view(np.ndarray)
+            self._maps = (rows, names)
+        return self._maps
+
+    def _check_header(self) -> tuple[int, int]:
+        """How many rows, and the length of the names. The content has the checksum that is stated."""
+        with self.file.open("rb") as handle:
+            head = handle.read(HEADER.size)
+            if len(head) < HEADER.size or not head.startswith(MAGIC):
+                raise self._bad("is no index of packed images")
+            _, version, _, count, names, stated = HEADER.unpack(head)
+            if version != VERSION:
+                raise self._bad(f"is an index of version {version}; this i2i_forge reads version {VERSION}")
+            expected, length = HEADER.size + count * ROW.itemsize + names, self.file.stat().st_size
+            if length != expected:
+                raise self._bad(f"has {length:,} bytes instead of {expected:,}")
+            if not 0 < count < ALONE or not names:
+                raise self._bad(f"speaks of {count:,} images")
+            if hashlib.file_digest(handle, "sha256").digest() != stated:  # from here to the end
+                raise self._bad("is damaged: it does not have the checksum it states")
+        return count, names
+
+    def _check_rows(self, shards: Sequence[int]) -> None:
+        # a checksum tells damage, not intent: whoever writes a file can write its checksum
+        lengths, rows = np.array(shards, np.uint64), self.rows
+        for start in range(0, self._count, PIECE):
+            some, after = rows[start : start + PIECE], rows["name"][start + 1 : start + PIECE + 1]
+            ends = np.append(after, np.uint64(self._names)) if len(after) < len(some) else after
+            named = (some["name"] < ends) & (ends - some["name"] <= LONGEST_NAME)
+            good = (some["shard"] < len(lengths)) & (some["length"] <= LARGEST_IMAGE)
+            good &= named & ((some["partner"] < self._count) | (some["partner"] == ALONE))
+            if good.all():
+                room = lengths[some["shard"]]
+                good = (some["offset"] <= room) & (some["length"] <= room - np.minimum(some["offset"], room))
+            if not good.all():
+                raise self._bad(f"speaks of what is not there: row {start + int(np.argmin(good))}")
+
+    def _bad(self, cause: str) -> DataError:
+        return DataError(f"{self.file} {cause}", fix=self.fix)

@@ -1,0 +1,192 @@
+"""Packing: a plan becomes a folder that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, write_manifest
+from i2i_forge.data.packs.plan import Numbers, Part, Plan
+from i2i_forge.data.packs.shards import ShardWriter
+from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
+from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
+
+SHARD_BYTES = 256_000_000
+Names = list[bytes]
+Progress = Callable[[int, int], None]  # images packed, of how many
+
+
+def pack(
+    plan: Plan, out: Path, *, shard_bytes: int = SHARD_BYTES, progress: Progress = lambda done, total: None
+) -> Manifest:
+    """Write the images of a plan to a new folder.
+
+    They go to a hidden folder beside it, every file is synced, and that is renamed once. The same images give the same
+    bytes.
+
+    Args:
+        out: must not exist, or be empty.
+        shard_bytes: about how long a shard is.
+
+    Raises:
+        DataError: an image cannot be read any more.
+        ResourceError: the disk is full.
+        UsageError: there is something at `out`, it cannot be written, or another process packs to it.
+    """
+    try:
+        refuse_what_is_there(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with _hidden(out) as folder:
+            _need_room(folder, plan)
+            manifest = _write(plan, folder, shard_bytes, progress)
+            folder.replace(out)
+    except OSError as error:
+        raise _disk_error(out, error) from error
+    return manifest
+
+
+def refuse_what_is_there(out: Path) -> None:
+    """Raises UsageError unless `out` is free or an empty folder."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"--out {out}: there is something already", fix="name a new folder")
+
+
+def _write(plan: Plan, folder: Path, shard_bytes: int, progress: Progress) -> Manifest:
+    rows, parts, names = _described(plan)
+    done = 0
+    with ShardWriter(folder, shard_bytes) as writer:
+        for prefix, samples in _samples(plan, parts):
+            writer.begin(prefix)
+            for number, sample in enumerate(samples):
+                members = [(_member(number, domain, path), _read(path)) for _, domain, path in sample]
+                placed = [row for row, _, _ in sample]
+                for row, place in zip(placed, writer.add(members), strict=True):
+                    rows["shard"][row], rows["offset"][row], rows["length"][row], rows["crc"][row] = place
+                if len(placed) == 2:
+                    rows["partner"][placed] = placed[::-1]
+                progress(done := done + len(sample), len(plan))
+    write_table(folder / INDEX, rows, names)
+    manifest = Manifest(plan.layout, bool(plan.partners), len(plan), parts, writer.shards)
+    write_manifest(folder / MANIFEST, manifest)
+    for path in (folder / INDEX, folder / MANIFEST, folder):
+        _sync(path)
+    return manifest
+
+
+def _described(plan: Plan) -> tuple[Rows, dict[str, PartOf], Names]:
+    """What is known before anything is packed: the rows without places, where each part begins, and the names."""
+    rows, parts, first = np.zeros(len(plan), ROW), {}, 0
+    for role, part in plan.parts.items():
+        parts[role] = PartOf(_relative(part.folder, plan.root), first, len(part.images))
+        mine = rows[first : first + len(part.images)]
+        mine["width"], mine["height"], mine["partner"] = part.sizes[:, 0], part.sizes[:, 1], ALONE
+        first += len(part.images)
+    names = (_name(path, plan.root) for part in plan.parts.values() for path in part.images)
+    return rows, parts, list(names)
+
+
+def _samples(plan: Plan, parts: dict[str, PartOf]) -> Iterator[tuple[str, Iterator[list[tuple[int, str, Path]]]]]:
+    """(name of the shards, samples in order), a sample as (row, domain, path) of its members."""
+    for split, partners in plan.partners.items():
+        yield split, _pairs_of(plan, parts, split, partners)
+    for role, part in plan.parts.items() if not plan.partners else ():
+        yield role.replace("_", "-"), _images_of(part, parts[role].first)
+
+
+def _images_of(part: Part, first: int) -> Iterator[list[tuple[int, str, Path]]]:
+    for place, path in enumerate(part.images):
+        yield [(first + place, "", path)]
+
+
+def _pairs_of(
+    plan: Plan, parts: dict[str, PartOf], split: str, partners: Numbers
+) -> Iterator[list[tuple[int, str, Path]]]:
+    a, b = f"{split}_a", f"{split}_b"
+    for place, other in enumerate(partners.tolist()):
+        yield [(parts[a].first + place, "a.", plan.parts[a].images[place]),
+               (parts[b].first + other, "b.", plan.parts[b].images[other])]  # fmt: skip
+
+
+def _member(number: int, domain: str, path: Path) -> str:
+    # not the name of a user's file: it may have dots, which mean something here, and letters that a tar cannot hold
+    return f"{number:09d}.{domain}{path.suffix[1:].lower()}"
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _name(path: Path, root: Path) -> bytes:
+    return os.fsencode(_relative(path, root))[-LONGEST_NAME:]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_IMAGE + 1)
+    except OSError as error:
+        cause = f"{path}: cannot be read: {error.strerror or error}"
+        raise DataError(cause, fix="correct the permissions or remove it, and run the same command again") from error
+    if len(data) > LARGEST_IMAGE:
+        raise DataError(f"{path}: is longer than 1 GB", fix="make it smaller, or remove it")
+    return data
+
+
+@contextmanager
+def _hidden(out: Path) -> Iterator[Path]:
+    """An empty folder beside `out`, for this process alone; what is left of it in the end is removed."""
+    folder = out.with_name(f".{out.name}.packing")
+    folder.mkdir(exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{out}: another process is packing to it", fix="wait for that one") from None
+        try:
+            for left in folder.iterdir():  # by a process that was killed
+                left.unlink()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _need_room(folder: Path, plan: Plan) -> None:
+    needed, free = 0, shutil.disk_usage(folder).free
+    for part in plan.parts.values():
+        for path in part.images:
+            with contextlib.suppress(OSError):  # reading it will say so
+                needed += path.stat().st_size + 1024
+    if needed > free:
+        raise ResourceError(
+            f"{folder.parent}: the pack needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB",
+            fix="free disk space, or choose another --out",
+        )
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _disk_error(out: Path, error: OSError) -> ForgeError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full:
+        return ResourceError(
+            f"{out} cannot be written: {error.strerror}; nothing is left of it",
+            fix="free disk space, or choose another --out, and run the same command again",
+        )
+    return UsageError(f"{out} cannot be written: {error.strerror or error}", fix="name another folder: --out DIR")

@@ -1,0 +1,117 @@
+"""What a tar of somebody else holds: which samples, and where their images lie. Nothing is extracted."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from i2i_forge.data.packs.table import LARGEST_IMAGE
+from i2i_forge.errors import DataError
+from i2i_forge.public_data.archive import IMAGES
+
+LONGEST_NAME = 1024
+MOST = 10_000_000  # members of a shard
+FIX = "make the shard again, or leave it out of the pattern"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in a tar.
+
+    Attributes:
+        key, ending: its name, divided at the first dot of its last part; the ending in small letters.
+    """
+
+    name: str
+    key: str
+    ending: str
+    offset: int
+    length: int
+    crc: int
+
+
+def samples(file: Path, name: str, endings: tuple[str, ...]) -> list[tuple[Member, ...]]:
+    """The samples of a shard that have all the images wanted, in order.
+
+    Args:
+        name: what messages call the shard.
+        endings: one for each image: "edges.png", or "a" for "a.png", "a.jpg" ...; "" for the first image of any kind.
+
+    Raises:
+        DataError: it is no tar, is cut or damaged, or has no such sample.
+    """
+    found: list[tuple[Member, ...]] = []
+    seen: set[str] = set()
+    try:
+        with file.open("rb") as handle:
+            for members in _grouped(_members(handle, file.stat().st_size), handle):
+                chosen = [next((m for m in members if _fits(m.ending, ending)), None) for ending in endings]
+                if all(chosen):
+                    found.append(tuple(member for member in chosen if member))
+                elif len(seen) < 8:
+                    seen |= {member.ending for member in members[:8]}
+    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
+        raise DataError(f"{name} is damaged, or no tar: {error}", fix=FIX) from error
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror or error}", fix=FIX) from error
+    if not found:
+        wanted = " and ".join(repr(ending) if ending else "an image" for ending in endings)
+        has = ", ".join(repr(ending) for ending in sorted(seen)[:8]) or "nothing"
+        raise DataError(f"{name} has no sample with {wanted}; its members end in {has}",
+                        fix="set `a` and `b` to the endings of the two images")  # fmt: skip
+    return found
+
+
+def _fits(ending: str, wanted: str) -> bool:
+    wanted = wanted.lower()
+    is_image = ending.rpartition(".")[2] in IMAGES
+    return is_image and (not wanted or ending == wanted or ending.startswith(f"{wanted}."))
+
+
+def _members(handle: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
+    with tarfile.open(fileobj=handle, mode="r:") as tar:
+        count = 0
+        while info := tar.next():
+            tar.members.clear()  # type: ignore[attr-defined]  # it remembers them all
+            if (count := count + 1) > MOST:
+                raise ValueError(f"it has more than {MOST:,} members")
+            if len(info.name) > LONGEST_NAME:
+                raise ValueError("it has a member with a very long name")
+            if info.isreg() and not info.issparse():
+                if info.offset_data + info.size > size:
+                    raise ValueError(f"it ends within {info.name!r}")
+                yield info
+        handle.seek(tar.offset)  # a damaged header ends the list as the end mark does, and so does the end of the file
+        if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise ValueError(f"there is neither a header nor an end mark at byte {tar.offset:,}")
+
+
+def _grouped(members: Iterator[tarfile.TarInfo], handle: BinaryIO) -> Iterator[list[Member]]:
+    """Images one behind the other that share a key."""
+    sample: list[Member] = []
+    for info in members:
+        member = _member(info, handle)
+        if sample and member.key != sample[0].key:
+            yield sample
+            sample = []
+        sample.append(member)
+    if sample:
+        yield sample
+
+
+def _member(info: tarfile.TarInfo, handle: BinaryIO) -> Member:
+    folder, slash, base = info.name.rpartition("/")
+    stem, _, ending = base.partition(".")
+    crc = 0
+    if ending.lower().rpartition(".")[2] in IMAGES:
+        if info.size > LARGEST_IMAGE:
+            raise ValueError(f"{info.name!r} is longer than 1 GB")
+        place = handle.tell()
+        handle.seek(info.offset_data)
+        crc = zlib.crc32(handle.read(info.size))
+        handle.seek(place)
+    return Member(info.name, folder + slash + stem, ending.lower(), info.offset_data, info.size, crc)

@@ -1,0 +1,149 @@
+"""Images in shards elsewhere, as the sequences that sources are made of, and a source with the order that suits."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from functools import cached_property, partial
+from typing import overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from i2i_forge.data.decode import Encoded
+from i2i_forge.data.packs.files import OpenFiles
+from i2i_forge.data.remote_shards.cache import ShardCache
+from i2i_forge.data.remote_shards.listing import Listing
+from i2i_forge.data.remote_shards.order import ShardOrder
+from i2i_forge.data.source import Source
+from i2i_forge.errors import DataError
+
+FIX = "the shard was exchanged, or its copy is damaged: it is fetched again when the same command is run again"
+OPEN = 8  # shards; more would hold what the cache has removed
+
+
+class Shards:
+    """Samples of shards by number; a shard is fetched when one of its images is read.
+
+    Args:
+        listing: what the shards hold.
+        cache: where they are fetched to.
+    """
+
+    def __init__(self, listing: Listing, cache: ShardCache) -> None:
+        self.listing, self.cache = listing, cache
+        self._files = OpenFiles(OPEN)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @cached_property
+    def _ends(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return np.cumsum(self.listing.counts)
+
+    def row(self, index: int, which: int) -> int:
+        """The row of the first or second image (0 or 1) of a sample."""
+        shard = int(np.searchsorted(self._ends, index, side="right"))
+        row = int(self.listing.firsts[shard] + index - (self._ends[shard] - self.listing.counts[shard]))
+        return int(self.listing.table.rows[row]["partner"]) if which else row
+
+    def image(self, index: int, which: int) -> Encoded:
+        """An image of a sample; it is read when it is decoded."""
+        row = self.row(index, which)
+        return Encoded(self._name(self._shard(row), row), partial(self.read, row))
+
+    def read(self, row: int) -> bytes:
+        """The bytes of an image.
+
+        Raises:
+            DataError: the shard cannot be fetched, or does not hold what is listed.
+            ResourceError: there is no room for it.
+        """
+        shard, entry, known = self._shard(row), self.listing.table.rows[row], self.listing
+        address, name = known.addresses[shard], partial(self._name, shard, row)
+        file = self.cache.path(address, known.sizes[shard], known.sha256[shard])
+        data = self._files.read(file, int(entry["offset"]), int(entry["length"]), name, FIX)
+        if zlib.crc32(data) != entry["crc"]:
+            self._files.close(file)
+            self.cache.drop(address, known.sha256[shard])
+            raise DataError(f"{name()}: does not have the checksum that is listed", fix=FIX)
+        return data
+
+    def _shard(self, row: int) -> int:
+        number = int(self.listing.table.rows[row]["shard"])
+        return self._places[number]
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {number: place for place, number in enumerate(self.listing.numbers.tolist())}
+
+    def _name(self, shard: int, row: int) -> str:
+        return f"{self.listing.addresses[shard]}/{self.listing.table.name(row)}"
+
+
+class ShardImages(Sequence[Encoded]):
+    """One image of each sample: `which` is 0 or 1."""
+
+    def __init__(self, shards: Shards, which: int = 0) -> None:
+        self.shards, self.which = shards, which
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    @overload
+    def __getitem__(self, index: int) -> Encoded: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Encoded]: ...
+    def __getitem__(self, index: int | slice) -> Encoded | Sequence[Encoded]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        return self.shards.image(range(len(self))[index], self.which)
+
+
+class ShardPairs(Sequence[tuple[Encoded, Encoded]]):
+    """Both images of each sample; with `swap` the second one first."""
+
+    def __init__(self, shards: Shards, *, swap: bool = False) -> None:
+        self.shards, self.swap = shards, swap
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Encoded, Encoded]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[Encoded, Encoded]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[Encoded, Encoded] | Sequence[tuple[Encoded, Encoded]]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        return self.shards.image(index, int(self.swap)), self.shards.image(index, 1 - int(self.swap))
+
+
+class ShardSource:
+    """A source whose examples are asked for shard by shard.
+
+    Args:
+        source: of ShardImages or ShardPairs.
+        shards: of these.
+        mix: how many shards are shuffled together.
+    """
+
+    def __init__(self, source: Source, shards: Shards, mix: int) -> None:
+        self.source, self.shards, self.mix = source, shards, mix
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
+        """As the source's."""
+        return self.source.example(index, random)
+
+    def name(self, index: int) -> str:
+        """As the source's."""
+        return self.source.name(index)
+
+    def order(self, random: torch.Generator) -> Sequence[int]:
+        """All indices: `mix` shards after `mix` shards."""
+        return ShardOrder(self.shards.listing.counts.tolist(), self.mix, random)

@@ -1,0 +1,159 @@
+"""Images in tar shards of an object store or a web server, in the naming of WebDataset.
+
+    data:
+      use: webdataset
+      shards: https://host/shoes/train-{000000..000012}.tar
+      test_shards: https://host/shoes/test-000000.tar
+
+Shards are fetched whole into the cache, each read from there; `forge data pack` makes such shards, with an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
+from i2i_forge.data.remote_shards import (
+    ShardCache,
+    ShardImages,
+    ShardPairs,
+    Shards,
+    ShardSource,
+    counted,
+    expand,
+    find_manifest,
+    need_scheme,
+    of_pack,
+)
+from i2i_forge.errors import DataError, suggest
+from i2i_forge.hookspecs import hookimpl
+from i2i_forge.paths import cache_dir
+
+
+class WebDatasetShards:
+    """Images in WebDataset shards, of paths or addresses; {000..012} and {a,b} stand for several.
+
+    Shards of `forge data pack` are known by the index beside them. Others are read once before the first training, to
+    learn what they hold.
+
+    Args:
+        shards: the training shards whose samples have both images.
+        test_shards: those of tests; by default the training shards.
+        shards_a, shards_b, test_shards_a, test_shards_b: instead, the shards of each domain alone.
+        a, b: what the names of the two images of a sample end in, as `edges.png`; by default `a.png`, `a.jpg` ... and
+            `b.png` ..., as `forge data pack` names them.
+        layout: "pairs" has two images in a sample; "side_by_side" one, with a in the left half and b in the right;
+            "auto" is what the index says, without one "pairs".
+        paired: whether a and b of `shards` come together; otherwise each domain has its own order.
+        mix: how many shards are shuffled together; that many have to be in the cache.
+        cache_gb: how much of the disk shards may take; those not used for the longest time are removed.
+        on_bad: "error" stops at an image that cannot be decoded; "skip" takes the next one instead.
+        size, resize, flip, test_crop: see i2i_forge.data.Transform.
+
+    Raises:
+        DataError: the options do not make sense; in `sources`: shards cannot be fetched, or do not hold such images.
+    """
+
+    def __init__(
+        self,
+        shards: str = "",
+        test_shards: str = "",
+        shards_a: str = "",
+        shards_b: str = "",
+        test_shards_a: str = "",
+        test_shards_b: str = "",
+        a: str = "",
+        b: str = "",
+        layout: Literal["auto", "pairs", "side_by_side"] = "auto",
+        paired: bool = True,
+        mix: int = 4,
+        cache_gb: float = 20,
+        size: int | list[int] = 256,
+        resize: int | None = None,
+        flip: bool = True,
+        test_crop: bool = True,
+        on_bad: Literal["error", "skip"] = "error",
+    ) -> None:
+        known = {"layout": (layout, ("auto", "pairs", "side_by_side")), "on_bad": (on_bad, ("error", "skip"))}
+        for option, (value, values) in known.items():
+            if value not in values:
+                raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, values))
+        if bool(shards) == bool(shards_a and shards_b) or bool(shards_a) != bool(shards_b):
+            raise DataError("the dataset needs shards", fix="set `shards`, or `shards_a` and `shards_b`")
+        if mix < 1 or cache_gb <= 0:
+            raise DataError(f"mix: {mix}, cache_gb: {cache_gb}: that is not possible", fix="set both above 0")
+        one = {"train": {"shards": shards}, "test": {"test_shards": test_shards} if test_shards else {"shards": shards}}
+        two = {
+            "train": {"shards_a": shards_a, "shards_b": shards_b},
+            "test": {
+                "test_shards_a" if test_shards_a else "shards_a": test_shards_a or shards_a,
+                "test_shards_b" if test_shards_b else "shards_b": test_shards_b or shards_b,
+            },
+        }
+        self.patterns = one if shards else two
+        self.a, self.b, self.layout, self.paired, self.mix, self.on_bad = a, b, layout, paired, mix, on_bad
+        self.cache = ShardCache(cache_dir() / "shards", int(cache_gb * 1e9))
+        self.transform = Transform(size, resize, flip, test_crop)
+
+    def sources(self, split: str) -> Sequence[Source]:
+        """One source of {"a": 3,H,W, "b": 3,H,W}, or one of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
+        made = [(option, _expanded(option, pattern)) for option, pattern in self.patterns[split].items()]
+        if len(made) == 1:
+            return self._together(made[0][1])
+        return [self._alone(domain, addresses) for domain, (_, addresses) in zip("ab", made, strict=True)]
+
+    def _together(self, addresses: list[str]) -> list[Source]:
+        """Samples with both images."""
+        endings = (self.a or "a", self.b or "b")
+        swap = endings == ("b", "a")
+        pack = find_manifest(addresses, self.cache) if swap or endings == ("a", "b") else None
+        if pack:
+            shards = Shards(of_pack(addresses, *pack, self.cache), self.cache)
+            holds = "pairs" if pack[0].pairs else pack[0].layout  # two_folders without pairs: single images
+            if holds == "two_folders" or self.layout not in ("auto", holds):
+                fix = "set shards_a and shards_b" if holds == "two_folders" else f"set layout: {holds}, or leave it out"
+                raise DataError(f"{addresses[0]} is of a pack of layout {holds}", fix=fix)
+        else:
+            swap, holds = False, "pairs" if self.layout == "auto" else self.layout
+            shards = Shards(counted(addresses, endings if holds == "pairs" else ("",), self.cache), self.cache)
+        made = self._pairs(shards, swap=swap) if holds == "pairs" else self._halves(shards, swap=swap)
+        return [ShardSource(tolerant(source, self.on_bad), shards, self.mix) for source in made]
+
+    def _pairs(self, shards: Shards, *, swap: bool) -> list[Source]:
+        if self.paired:
+            return [PairSource(ShardPairs(shards, swap=swap), self.transform)]
+        images = {"a": ShardImages(shards, int(swap)), "b": ShardImages(shards, 1 - int(swap))}
+        return [ImageSource(domain, mine, self.transform) for domain, mine in images.items()]
+
+    def _halves(self, shards: Shards, *, swap: bool) -> list[Source]:
+        domains, images = ("b", "a") if swap else ("a", "b"), ShardImages(shards)
+        if self.paired:
+            return [SideBySideSource(images, self.transform, domains)]
+        return [HalfSource(domain, images, self.transform, domains.index(domain)) for domain in ("a", "b")]
+
+    def _alone(self, domain: str, addresses: list[str]) -> Source:
+        """Samples with an image of one domain."""
+        ending = self.a if domain == "a" else self.b
+        pack = None if ending else find_manifest(addresses, self.cache)
+        listing = of_pack(addresses, *pack, self.cache) if pack else counted(addresses, (ending,), self.cache)
+        which = int(bool(pack and pack[0].pairs and domain == "b"))  # a pair's images are both in these shards
+        shards = Shards(listing, self.cache)
+        source = ImageSource(domain, ShardImages(shards, which), self.transform)
+        return ShardSource(tolerant(source, self.on_bad), shards, self.mix)
+
+
+def _expanded(option: str, pattern: str) -> list[str]:
+    addresses = expand(option, pattern)
+    for address in addresses:
+        need_scheme(address)
+    return addresses
+
+
+@hookimpl
+def register_components(catalog):
+    """A dataset."""
+    catalog.datasets.add("webdataset", WebDatasetShards)
+
+
+CHECKS = {"webdataset": {"skip": {"runs": "it needs shards of images"}}}
