@@ -127,7 +127,7 @@ class Translator:
         """How images are cut into tiles; its `halo` says how far the networks reach, or that there are no tiles."""
         self.latent(route)  # which says so when there is no such route
         if route not in self._tilings:
-            self._tilings[route] = Tiling(self.trainer, route, self._multiple())
+            self._tilings[route] = Tiling(self.trainer, route, self.multiple)
         return self._tilings[route]
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
@@ -146,14 +146,16 @@ class Translator:
     def _codes_at_once(self, x: Tensor) -> int:
         return 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // (x.shape[-2] * x.shape[-1]))
 
-    def _multiple(self) -> int:
+    @property
+    def multiple(self) -> int:
+        """What the networks' sides must be multiples of; `translate` takes any size, and cuts."""
         return math.lcm(*(getattr(network, "stride", 1) for _, network in self.trainer.modules()))
 
     def _padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """x with its border repeated to a size that the networks take, and where x begins in it."""
         if x.ndim != 4 or x.shape[1] != 3:
             raise UsageError(f"images are N,3,H,W, these are {tuple(x.shape)}", fix="add the batch axis: x[None]")
-        multiple = self._multiple()
+        multiple = self.multiple
         height, width = (max(math.ceil(n / multiple) * multiple, SMALLEST) for n in x.shape[-2:])
         top, left = (height - x.shape[-2]) // 2, (width - x.shape[-1]) // 2
         edges = (left, width - x.shape[-1] - left, top, height - x.shape[-2] - top)

@@ -182,7 +182,7 @@ def _widths(width: int, levels: int) -> list[int]:
 
 def _with_code(x: Tensor, code: Tensor) -> Tensor:
     code = code.flatten(1)[:, :, None, None].expand(-1, -1, *x.shape[2:])
-    return torch.cat([x.expand(len(code), -1, -1, -1), code.to(x.dtype)], dim=1)
+    return torch.cat([x.expand(code.shape[0], -1, -1, -1), code.to(x.dtype)], dim=1)
 
 
 @hookimpl

@@ -16,6 +16,7 @@ from i2i_forge.errors import ForgeError, UsageError, suggest
 COMMANDS = {  # name -> (module, one line of help); the modules are imported when the command runs
     "train": ("train", "Train a recipe; the same command again resumes."),
     "translate": ("translate", "Translate images with a trained run."),
+    "export": ("export", "Write a run's translator as a program that needs PyTorch alone."),
     "ablate": ("ablate", "Train an objective and its variants, measure all alike, write one table."),
     "eval": ("evaluate", "Measure diversity, quality, modes and content of a run, or of any images."),
     "report": ("report", "Compare what `forge eval` has measured; --html writes a page about runs."),

@@ -90,7 +90,7 @@ class ConditionalInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """N,C,H,W and N,code_dim (or 1,C,H,W and K,code_dim) -> N,C,H,W (K,C,H,W); more than one pixel is needed."""
-        if x.shape[2] == x.shape[3] == 1:
+        if x.shape[2] * x.shape[3] == 1:
             raise ValueError(f"an instance norm needs more than 1 spatial element, the features are {tuple(x.shape)}")
         kept = x if x.dtype == torch.float64 else x.float()
         variance, mean = torch.var_mean(kept, dim=(2, 3), keepdim=True)

@@ -297,6 +297,19 @@ def test_json(call_forge, straight, image, tmp_path):
     assert result["sheet"] == str(tmp_path / "out/sheet.png")
 
 
+def test_export(call_forge, straight, tmp_path):
+    code, out, err = call_forge("export", straight[0], "--out", tmp_path / "munit.pt2")
+    assert code == 0, err
+    assert "source N,3,H,W and random_style N,8; H and W multiples of 4, at least 64" in out
+    assert re.search(r"largest difference \d\S+, of 1x3x64x64, ", out)
+    facts = json.loads(call_forge("export", straight[0], "--out", tmp_path / "munit.pt2", "--json")[1])
+    assert facts["code_dim"] == 8 and facts["difference"] < 1e-4 and facts["step"] == 10
+    assert call_forge("export", straight[0], "--out", tmp_path / "no.pt2", "--route", "abc")[0] == 2
+    assert call_forge("export", tmp_path / "nothing", "--out", tmp_path / "no.pt2")[0] == 5
+    assert call_forge("export", straight[0], "--out", tmp_path / "munit.pt2/no.pt2")[0] == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["munit.pt2"]
+
+
 def test_the_other_route(call_forge, straight, image, tmp_path):
     for route in ("ab", "ba"):
         assert call_forge("translate", straight[0], image, "--out", tmp_path / route, "--route", route)[0] == 0

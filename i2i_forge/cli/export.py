@@ -1,0 +1,42 @@
+"""forge export"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from i2i_forge.cli.common import json_option, loaded_host, note, print_json
+
+
+@click.command("export")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", required=True, metavar="FILE.pt2", type=click.Path(path_type=Path), help="The file to write.")
+@click.option("--route", default="ab", show_default=True, help="The direction.")
+@json_option
+@click.pass_obj
+def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json: bool) -> None:
+    """Write RUN's translator as a program that needs PyTorch alone, for any batch and size, and check it.
+
+    \b
+    program = torch.export.load("FILE.pt2").module()
+    y = program(x, style)    # x: N,3,H,W in [-1, 1], style: N,dim; of a deterministic method program(x)
+
+    H and W are multiples of the networks' stride, which is printed.
+    """
+    from i2i_forge.export import export
+    from i2i_forge.translate import load
+
+    translator = load(run, "cpu", loaded_host(folders).catalog)
+    note(f"{run}: {translator.recipe.name} after {translator.step} steps")
+    found = export(translator, out, route)
+    if as_json:
+        print_json({"file": str(out), **asdict(found)})
+        return
+    sizes = ", ".join("x".join(map(str, shape)) for shape in found.checked)
+    code = f" and {found.inputs[1]} N,{found.code_dim}" if found.code_dim else ""
+    click.echo(
+        f"{out}: source N,3,H,W{code}; H and W multiples of {found.stride}, at least {found.smallest}\n"
+        f"largest difference {found.difference:.1e}, of {sizes}"
+    )

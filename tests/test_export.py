@@ -1,0 +1,102 @@
+"""A translator as a program: the same translations at other sizes and batches, without i2i_forge."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import toy
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent / "recipes"))
+
+from shrink import shrunk
+
+from i2i_forge.build import build_trainer
+from i2i_forge.errors import ForgeError, UsageError
+from i2i_forge.export import ABOUT, export
+from i2i_forge.forward_pass import tensor
+from i2i_forge.plugins import load_plugins
+from i2i_forge.recipe import read_recipe
+from i2i_forge.translate import Translator
+
+CODED = ["munit_synthetic", "bicyclegan_synthetic", "augmented_cyclegan_synthetic", "cyclegan_noise_synthetic"]
+PLAIN = ["cyclegan_synthetic", "unit_synthetic", "pix2pix_synthetic"]
+
+
+def small(name: str, *changes: str) -> Translator:
+    catalog = load_plugins().catalog
+    recipe = read_recipe(name, set=[*shrunk(read_recipe(name), catalog, "unused"), *changes])
+    return Translator(build_trainer(recipe, catalog), recipe, 7)
+
+
+@pytest.mark.parametrize("name", [*CODED, *PLAIN])
+def test_every_shipped_method(name: str, tmp_path: Path) -> None:
+    translator, file = small(name), tmp_path / "out/program.pt2"
+    found = export(translator, file)
+    assert found.difference <= 1e-4
+    assert (found.recipe, found.step, found.route) == (name, 7, "ab")
+    assert len(found.inputs) == (2 if name in CODED else 1)
+    assert [f.name for f in file.parent.iterdir()] == ["program.pt2"]
+
+    about = {ABOUT: ""}
+    program = torch.export.load(file, extra_files=about).module()
+    assert json.loads(about[ABOUT])["stride"] == found.stride
+    x = torch.rand(3, 3, 6 * max(found.stride, 16), 5 * max(found.stride, 16)) * 2 - 1
+    codes = [torch.randn(3, found.code_dim)] if found.code_dim else []
+    given = dict(zip(found.inputs[1:], codes, strict=True))
+    torch.testing.assert_close(program(x, *codes), translator.translate(x, **given), rtol=0, atol=1e-4)
+
+
+def test_it_holds_the_networks_that_it_runs_and_no_others(tmp_path: Path) -> None:
+    translator = small("munit_synthetic")
+    export(translator, tmp_path / "program.pt2", "ba")
+    networks = translator.trainer.networks
+    used = [networks["content_encoder"]["b"], networks["decoder"]["a"]]
+    held = torch.export.load(tmp_path / "program.pt2").state_dict
+    assert sum(v.numel() for v in held.values()) == sum(v.numel() for n in used for v in n.state_dict().values())
+
+
+def test_it_needs_no_i2i_forge(tmp_path: Path) -> None:
+    export(small("munit_synthetic"), tmp_path / "program.pt2")
+    code = (
+        "import sys, torch; sys.modules['i2i_forge'] = None\n"
+        f"print(torch.export.load({str(tmp_path / 'program.pt2')!r}).module()(torch.zeros(1, 3, 64, 96), "
+        "torch.zeros(1, 8)).shape)"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "torch.Size([1, 3, 64, 96])\n"
+
+
+def other(forward: type[toy.ToyForward]) -> Translator:
+    made = toy.catalog()
+    made.trainers.add("other", type("Other", (toy.Toy,), {"forward_pass": forward}))
+    return Translator(toy.build(trainer="other", of=made), toy.recipe(), 0)
+
+
+class SteeredForward(toy.ToyForward):
+    @tensor
+    def translation(self) -> Tensor:
+        return self.dst.decoder(self.content, self.code) * (2.0 if self.source.mean().item() > 0 else 1.0)
+
+
+class SizedForward(toy.ToyForward):
+    counted = 0.0
+
+    @tensor
+    def translation(self) -> Tensor:
+        SizedForward.counted += 0.1  # a program holds what it was when it was made
+        return self.dst.decoder(self.content, self.code) * SizedForward.counted
+
+
+def test_what_cannot_be_exported_says_why_and_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the translation cannot be exported") as caught:
+        export(other(SteeredForward), tmp_path / "program.pt2")
+    assert "--debug" in caught.value.fix
+    with pytest.raises(ForgeError, match="the exported program differs by"):
+        export(other(SizedForward), tmp_path / "program.pt2")
+    with pytest.raises(UsageError, match="there is no route 'ac'"):
+        export(other(toy.ToyForward), tmp_path / "program.pt2", "ac")
+    assert list(tmp_path.iterdir()) == []
