@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -90,13 +92,17 @@ class ConditionalInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """N,C,H,W and N,code_dim (or 1,C,H,W and K,code_dim) -> N,C,H,W (K,C,H,W); more than one pixel is needed."""
-        if x.shape[2] * x.shape[3] == 1:
+        scale, shift = F.relu(self.scale(code)), F.relu(self.shift(code))
+        count = x.shape[2] * x.shape[3]
+        if self.training:  # torch's kernel divides by the biased variance; its backward takes half the time
+            biased = (count - 1) / count
+            return _affine(F.instance_norm(x, eps=EPS * biased), scale * math.sqrt(biased), shift)
+        if count == 1:
             raise ValueError(f"an instance norm needs more than 1 spatial element, the features are {tuple(x.shape)}")
-        kept = x if x.dtype == torch.float64 else x.float()
+        kept = x if x.dtype == torch.float64 else x.float()  # nothing but the statistics depends on the image's size
         variance, mean = torch.var_mean(kept, dim=(2, 3), keepdim=True)
-        scale = F.relu(self.scale(code)).to(kept.dtype)[..., None, None] * (variance + EPS).rsqrt()
-        shift = F.relu(self.shift(code)).to(kept.dtype)[..., None, None] - mean * scale
-        return torch.addcmul(shift, kept, scale).to(x.dtype)
+        scale = scale.to(kept.dtype)[..., None, None] * (variance + EPS).rsqrt()
+        return torch.addcmul(shift.to(kept.dtype)[..., None, None] - mean * scale, kept, scale).to(x.dtype)
 
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -95,3 +95,11 @@ def test_they_take_bfloat16_and_refuse_a_single_pixel(norm: nn.Module) -> None:
     assert (out - exact).abs().max() <= 0.03 * exact.abs().max()  # bf16 keeps 8 bits
     with pytest.raises(ValueError, match="more than 1 spatial element"):
         norm(x[:, :, :1, :1], *codes)
+
+
+def test_the_conditional_norm_is_the_same_in_both_modes() -> None:
+    norm = ConditionalInstanceNorm(3, 4).double()
+    x, code = images(2, 3, 8, 6), images(2, 4)
+    torch.testing.assert_close(norm.train()(x, code), norm.eval()(x, code), rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="more than 1 spatial element"):
+        norm(x[:, :, :1, :1], code)
