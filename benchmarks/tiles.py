@@ -83,7 +83,7 @@ def drawn(size: int) -> Tensor:
     for cells, weight in ((3, 0.8), (24, 0.5), (192, 0.3)):
         rough = torch.randn(1, 3, min(cells, size), min(cells, size), generator=draws) * weight
         x += F.interpolate(rough, size=(size, size), mode="bicubic")
-    x[..., size // 3 :, size // 2 :] *= -0.5
+    x[..., size // 3 :, size * 3 // 7 :] *= -0.5  # edges that are no tile's
     return x.clamp_(-1, 1)
 
 
