@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import i2i_forge
 from i2i_forge import distributed
+from i2i_forge.passes import StepPasses
 from i2i_forge_benchmarks.machine import provenance
 
 STEPS = 3  # measured in each round, after one
@@ -87,9 +88,9 @@ def operations(recipe: str) -> float:
     trainer = i2i_forge.build_trainer(checked, "meta")
     images = {domain: torch.empty(1, 3, 256, 256, device="meta") for domain in ("a", "b")}
     with FlopCounterMode(display=False) as counter:
+        passes = StepPasses(trainer, images, 0, {}, phases=trainer.phases)
         for phase in trainer.phases:
             with trainer.training_only(phase.trains):
-                passes = i2i_forge.passes.StepPasses(trainer, images, 0, {}, phases=trainer.phases)
                 trainer.losses(phase, passes, 0)[1].backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops())
 

@@ -23,7 +23,7 @@ from i2i_forge.recompute import recompute
 from i2i_forge.registry import Catalog
 from i2i_forge.seeding import seed_of
 from i2i_forge.terms import Term, parse_weight
-from i2i_forge.trace import Trace, refuse_stale_reuse, trace
+from i2i_forge.trace import Trace, refuse_stale_reuse, trace, with_takes
 from i2i_forge.trainer import Networks, Trainer
 
 
@@ -54,7 +54,9 @@ def build_trainer(
         networks, _phases(recipe, method, catalog), _optimizers(recipe, networks), _states(recipe, method, device),
         seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
     )  # fmt: skip
-    trainer.formats, trainer.parts = catalog.formats, parts_of(recipe)
+    trainer.formats = catalog.formats
+    if any(phase.minimize for phase in recipe.phases.values()):  # it is to take steps
+        trainer.parts = parts_of(recipe)
     if recipe.ema:
         trainer.ema = Ema(
             {name: p for role in recipe.ema.roles for name, p in trainer.parameters_of(role).items()},
@@ -65,7 +67,9 @@ def build_trainer(
             if isinstance(loss := getattr(term.loss, "func", term.loss), nn.Module):
                 loss.to(device, dtype).requires_grad_(False)
     if any(phase.reuse for phase in trainer.phases) and trainer.device.type != "meta":
-        refuse_stale_reuse(trainer.phases, trace_recipe(recipe, catalog))
+        traced = trace_recipe(recipe, catalog)
+        refuse_stale_reuse(trainer.phases, traced)
+        trainer.phases = with_takes(trainer.phases, traced)
     return trainer
 
 

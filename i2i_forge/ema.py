@@ -55,7 +55,7 @@ class Ema:
     def load(self, values: Mapping[str, Tensor]) -> None:
         """Take back `values`. Raises KeyError or RuntimeError when names or shapes differ."""
         for name, own in self.values.items():
-            own.copy_(values[name].view_as(own))
+            own.copy_(values[name])
 
     def _put(self, values: Mapping[str, Tensor]) -> None:
         for name, parameter in self.parameters.items():

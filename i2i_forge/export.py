@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,15 @@ class _Nobody:
         return nullcontext()
 
 
+@contextmanager
+def _in_fp32(trainer: Trainer) -> Iterator[None]:
+    before, trainer.precision = trainer.precision, "fp32"
+    try:
+        yield
+    finally:
+        trainer.precision = before
+
+
 @torch.no_grad()
 def export(translator: Translator, out: Path, route: str = "ab") -> Exported:
     """Write a translator's route as a program, for any batch and size, and compare what is written with the translator.
@@ -116,6 +125,11 @@ def export(translator: Translator, out: Path, route: str = "ab") -> Exported:
         UsageError: the method or its networks cannot be exported; or the file cannot be written there.
         ForgeError: the program translates otherwise than the run. Then there is no file.
     """
+    with _in_fp32(translator.trainer):
+        return _written(translator, out, route)
+
+
+def _written(translator: Translator, out: Path, route: str) -> Exported:
     trainer, latent, stride = translator.trainer, translator.latent(route), translator.multiple
     trainer._set_mode(training=False)
     units = math.ceil(SMALLEST / stride)

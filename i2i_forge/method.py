@@ -21,7 +21,7 @@ Networks = dict[str, dict[str, nn.Module]]  # role -> domain, or "shared" -> net
 
 
 class Method:
-    """Networks by role and domain, with the optimizers' memory of them. Trainer adds the step and inference.
+    """Networks by role and domain, with the optimizers' memory of them; Inference and Trainer add what is done.
 
     Attributes:
         forward_pass: the method's tensors; a mapping by route where the directions differ.
@@ -99,8 +99,8 @@ class Method:
 
     def parameters_of(self, role: str) -> dict[str, nn.Parameter]:
         """The parameters of a role's networks, by the same names."""
-        own = {(role if domain == "shared" else f"{role}.{domain}"): n for domain, n in self.networks[role].items()}
-        return {f"{key}.{name}": value for key, n in own.items() for name, value in n.named_parameters()}
+        own = [f"{key}." for key, network in self.modules() if network in self.networks[role].values()]
+        return {name: value for name, value in self.parameters().items() if name.startswith(tuple(own))}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers of every module."""

@@ -25,8 +25,8 @@ def memory_watched(device: torch.device, step: int) -> Iterator[None]:
             raise
         raise ResourceError(
             f"out of memory on {device} at step {step}{_sizes(text)}; nothing of the step was saved",
-            fix="lower data.batch or data.size, use --precision bf16, or name roles in run.recompute; the same command "
-            "goes on from the last checkpoint",
+            fix="set run.micro_batch, name roles in run.recompute, use --precision bf16, or lower data.size; the same "
+            "command goes on from the last checkpoint",
         ) from error
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from i2i_forge.inference import Inference
     from i2i_forge.terms import Weight
 
+Node = tuple[str, str, str]  # phase, route, tensor
 Given = Mapping[str, Mapping[str, Mapping[str, Tensor]]]  # phase -> route -> tensor -> value
 
 
@@ -30,6 +31,7 @@ class BoundTerm:
     weight: Weight
     loss: Callable[..., Tensor]
     arguments: tuple[str, ...]
+    takes: frozenset[Node] = frozenset()  # what it needs of other phases' passes
 
     def value(self, phase: str, given: Sequence[Any]) -> Tensor:
         """The loss of these arguments. Raises RecipeError when it is not one number."""
@@ -71,7 +73,7 @@ class StepPasses:
         training: False in inference.
         generator: inference: draws come from here.
         watcher: is told of every tensor.
-        parts: of how many parts of a batch this is one.
+        sparing: whether to keep no pass from one turn to a later one, where it can be made again.
     """
 
     def __init__(
@@ -85,12 +87,12 @@ class StepPasses:
         training: bool = True,
         generator: torch.Generator | None = None,
         watcher: Watcher | None = None,
-        parts: int = 1,
+        sparing: bool = False,
     ) -> None:
         self.trainer, self.batch, self.step, self.given = trainer, batch, step, given
         self.training, self.generator, self.watcher = training, generator, watcher
         self._plans = {phase.name: phase for phase in phases}
-        self._parts = parts
+        self._sparing = sparing
         self._passes: dict[str, dict[str, ForwardPass]] = {}
         self._finished: set[str] = set()  # phases from whose passes later ones still take something
 
@@ -102,18 +104,16 @@ class StepPasses:
 
     def finish(self, phase: str, later: Sequence[PhasePlan]) -> None:
         """A phase had its turn: compute what later ones take from its pass, while its networks are still those of that
-        pass, and forget the rest. Of several parts of a batch nothing else waits either: passes that are needed later
-        are made again, so that only one part's activations are kept."""
-        taken = {tensor for plan in later for tensor, owner in plan.reuse.items() if owner == phase}
-        for plan in later:
-            for route in {term.route: None for term in plan.terms if term.weight.at(self.step) != 0}:
-                for tensor in [name for name, owner in plan.reuse.items() if owner == phase]:
-                    getattr(self.get(phase, route), tensor)
+        pass, and forget the rest. If it is to spare memory, passes that are needed later are made again then."""
+        terms = [term for plan in later for term in plan.terms if term.weight.at(self.step) != 0]
+        taken = sorted(node for term in terms for node in term.takes if node[0] == phase)
+        for _, route, tensor in taken:
+            getattr(self.get(phase, route), tensor)
         if taken:
             self._finished.add(phase)
-            for forward in self._passes.get(phase, {}).values():
-                forward.keep(taken)
-        for name in list(self._passes) if self._parts > 1 else [phase]:
+            for route, forward in self._passes[phase].items():
+                forward.keep({tensor for _, of, tensor in taken if of == route})
+        for name in list(self._passes) if self._sparing else [phase]:
             if name not in self._finished:
                 self._forget(name)
 

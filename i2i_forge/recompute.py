@@ -25,14 +25,20 @@ def recompute(network: nn.Module, where: str) -> None:
     Raises:
         RecipeError: a second pass would change what the network remembers: running statistics, spectral norms.
     """
+    if found := remembering(network):
+        raise RecipeError(
+            f"{where}: its {found} remembers each pass, and would count the second one too",
+            fix="leave this role out of run.recompute, or give it another norm",
+        )
+    network.forward = MethodType(_forward, network)
+
+
+def remembering(network: nn.Module) -> str:
+    """The first layer that a pass changes, through running statistics or spectral norms; "" when there is none."""
     for name, module in network.named_modules():
         if is_parametrized(module) or getattr(module, "track_running_stats", False):
-            raise RecipeError(
-                f"{where}: its {name or 'network'} ({type(module).__name__}) remembers each pass, and would count the "
-                "second one too",
-                fix="leave this role out of run.recompute, or give it another norm",
-            )
-    network.forward = MethodType(_forward, network)
+            return f"{name or 'network'} ({type(module).__name__})"
+    return ""
 
 
 def _forward(self: nn.Module, *args: Any, **options: Any) -> Any:

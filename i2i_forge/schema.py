@@ -93,8 +93,8 @@ class Phase(_Section):
 
 
 class RunSettings(_Section):
-    """What a run writes and how often, in steps, and how it computes. None of it changes the training but for rounding;
-    batch statistics are those of the images computed at once."""
+    """What a run writes and how often, in steps, and how it computes. None of it changes the training but for rounding,
+    and for `micro_batch`: dropout, losses that draw, and batch statistics are those of each part."""
 
     log_every: Count = 50
     sample_every: Count = 1000

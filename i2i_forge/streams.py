@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 
 from i2i_forge import distributed
-from i2i_forge.build import call, parts_of
+from i2i_forge.build import call
 from i2i_forge.data.source import Dataset, Source
 from i2i_forge.data.stream import Stream
 from i2i_forge.recipe import Recipe
@@ -14,12 +14,7 @@ from i2i_forge.registry import Catalog
 
 
 def build_streams(recipe: Recipe, catalog: Catalog) -> tuple[dict[str, Stream], Sequence[Source]]:
-    """The training streams by name, and the sources of the main stream's test split.
-
-    Raises:
-        RecipeError: a batch cannot be shared equally by the ranks.
-    """
-    parts_of(recipe)  # refuses what cannot be shared
+    """The training streams by name, and the sources of the main stream's test split."""
     streams: dict[str, Stream] = {}
     tests: Sequence[Source] = []
     for name, spec in recipe.data.streams.items():

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 
 from i2i_forge.errors import RecipeError
 from i2i_forge.forward_pass import ForwardPass
-from i2i_forge.passes import PhasePlan, StepPasses
+from i2i_forge.passes import BoundTerm, Node, PhasePlan, StepPasses
 from i2i_forge.terms import parse_weight
 from i2i_forge.trainer import Trainer
-
-Node = tuple[str, str, str]  # phase, route, tensor
 
 
 @dataclass
@@ -142,6 +140,23 @@ def _collect(result: Trace, phase: PhasePlan, passes: StepPasses, trainer: Train
             result.shapes[phase.name, route, name] = _shape(value)
     offered = {name for route in trainer.routes for name in trainer.pass_along(route).tensors()}
     result.pruned[phase.name] = sorted(offered - wanted)
+
+
+def with_takes(phases: list[PhasePlan], traced: Trace) -> list[PhasePlan]:
+    """The phases, each of whose terms knows what it needs of other phases' passes."""
+    return [
+        replace(phase, terms=tuple(replace(term, takes=_taken(phase, term, traced)) for term in phase.terms))
+        for phase in phases
+    ]
+
+
+def _taken(phase: PhasePlan, term: BoundTerm, traced: Trace) -> frozenset[Node]:
+    asked = {n for node in traced.terms[f"{phase.name}/{term.name}/{term.route}"] for n in traced.closure(node)}
+    return frozenset(
+        (phase.reuse[tensor], route, tensor)
+        for turn, route, tensor in asked
+        if turn == phase.name and tensor in phase.reuse
+    )
 
 
 def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:

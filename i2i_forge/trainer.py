@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from i2i_forge.method import Networks
 from i2i_forge.optimizers import RoleOptimizer
 from i2i_forge.passes import Given, PhasePlan, StepPasses
 from i2i_forge.precision import autocast, full
+from i2i_forge.recompute import remembering
 from i2i_forge.seeding import seed_of
 
 __all__ = ["Networks", "Trainer"]
@@ -33,6 +35,11 @@ class Trainer(Inference):
     """
 
     parts = 1
+
+    @cached_property
+    def sparing(self) -> bool:
+        """Whether the parts keep no pass for a later turn: a network that remembers each pass would count it twice."""
+        return self.parts > 1 and not any(map(remembering, (network for _, network in self.modules())))
 
     def step(self, batch: Mapping[str, Any], step: int, given: Given | None = None) -> dict[str, float]:
         """Every phase takes its turn once.
@@ -52,7 +59,7 @@ class Trainer(Inference):
         turns = [phase for phase in self.phases if phase.terms and step % phase.every == 0]
         batches, givens = split(self.ready(batch), self.parts), split(given or {}, self.parts)
         parts = [
-            StepPasses(self, part, step, own, phases=self.phases, parts=self.parts)
+            StepPasses(self, part, step, own, phases=self.phases, sparing=self.sparing)
             for part, own in zip(batches, givens, strict=True)
         ]
         self._set_mode(training=True)
@@ -152,9 +159,10 @@ def split(value: Any, parts: int) -> list[Any]:
     if isinstance(value, Mapping):
         split_values = {name: split(item, parts) for name, item in value.items()}
         return [{name: item[number] for name, item in split_values.items()} for number in range(parts)]
-    if len(value) % parts:
+    size, rest = divmod(len(value), parts)
+    if rest:
         raise UsageError(f"{len(value)} images cannot be taken in {parts} equal parts", fix="change run.micro_batch")
-    return list(value.split(len(value) // parts))
+    return [value[number * size :][:size] for number in range(parts)]
 
 
 def _mean(parts: Sequence[Losses]) -> Losses:

@@ -74,8 +74,8 @@ class Translator:
             x: 1,3,H,W in [-1, 1], of any size.
             route: the direction.
             codes: K,dim; None for a deterministic route, which has one translation.
-            batch: codes at once; by default what is fastest: one on a processor, whose cache a batch would fall out
-                of, elsewhere as many as fill eight images of 256x256.
+            batch: codes at once, at most; fewer where that is faster: one on a processor, whose cache a batch would
+                fall out of, elsewhere as many as fill eight images of 256x256.
 
         Yields:
             K times 3,H,W in [-1, 1], the size of x.
@@ -85,7 +85,8 @@ class Translator:
             yield self.translate(x, route)[0]
             return
         padded, place = self._padded(x)
-        parts = torch.split(codes, batch or self._codes_at_once(padded))
+        fastest = self._codes_at_once(padded)
+        parts = torch.split(codes, min(batch or fastest, fastest))
         vary = Varying(self.trainer, padded, route, latent, self._kept(padded, route, parts))
         for some in parts:
             yield from _cut(vary(some), place, x)
@@ -200,9 +201,9 @@ def load(
 
 
 def without_losses(recipe: Recipe) -> Recipe:
-    """Translating needs no objective, and so none of the files that losses may need."""
+    """Translating needs no objective, and so none of the files that losses may need; nor a compiler."""
     phases = {name: phase.model_copy(update={"minimize": {}}) for name, phase in recipe.phases.items()}
-    return recipe.model_copy(update={"phases": phases})
+    return recipe.model_copy(update={"phases": phases, "run": recipe.run.model_copy(update={"compile": []})})
 
 
 def _warn(text: str) -> None:

@@ -55,7 +55,8 @@ def unvaried(trainer: Trainer, batch: dict[str, Tensor], route: str, given: dict
         return []
     finally:
         passes.clear()
-    return seen.nearest((route, "translation"), {(route, name) for name in given})
+    found = seen.nearest((route, "translation"), {(route, name) for name in given})
+    return [name for along, name in found if along == route]
 
 
 class _Needs:
@@ -78,13 +79,13 @@ class _Needs:
         finally:
             self.stack.pop()
 
-    def nearest(self, node: Node, varied: set[Node]) -> list[str]:
-        found: list[str] = []
+    def nearest(self, node: Node, varied: set[Node]) -> list[Node]:
+        found: list[Node] = []
         for needed in self.needs.get(node, {}):
             if self._varies(needed, varied):
-                found += [name for name in self.nearest(needed, varied) if name not in found]
-            elif needed[0] == node[0] and self._is_made(needed):
-                found.append(needed[1])
+                found += [n for n in self.nearest(needed, varied) if n not in found]
+            elif self._is_made(needed) and needed not in found:
+                found.append(needed)
         return found
 
     def _varies(self, node: Node, varied: set[Node]) -> bool:

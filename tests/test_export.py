@@ -32,6 +32,12 @@ def small(name: str, *changes: str) -> Translator:
     return Translator(build_trainer(recipe, catalog), recipe, 7)
 
 
+def test_a_run_in_bf16_is_compared_in_fp32(tmp_path: Path) -> None:
+    translator = small("munit_synthetic", "precision=bf16")
+    assert export(translator, tmp_path / "program.pt2").difference <= 1e-4
+    assert translator.trainer.precision == "bf16"
+
+
 @pytest.mark.parametrize("name", [*CODED, *PLAIN])
 def test_every_shipped_method(name: str, tmp_path: Path) -> None:
     translator, file = small(name), tmp_path / "out/program.pt2"

@@ -61,6 +61,22 @@ def test_what_is_given_is_cut_too():
     )
 
 
+def test_what_is_no_tensor_is_cut_too():
+    assert split({"names": ["x", "y"], "a": torch.zeros(2, 1)}, 2)[1]["names"] == ["y"]
+
+
+def test_statistics_are_those_of_one_pass_for_each_part():
+    """A pass that a phase takes from before its owner's turn is not made again where that would count twice."""
+    networks = toy.recipe().to_data()["networks"] | {"encoder": {"use": "conv", "per": ["a", "b"], "batch_norm": True}}
+    phases = {
+        "critic": REUSING,
+        "translator": {**toy.PLAYERS["translator"], "minimize": {"gan": "1 * size(fake_logits)"}},
+    }
+    trainer = built(phases, 2, networks=networks)
+    trainer.step(toy.images(4), 0)
+    assert trainer.networks["encoder"]["a"].norm.num_batches_tracked == 2
+
+
 def test_a_part_that_is_not_finite_stops_the_step():
     images = toy.images(4)
     images["a"][3] = float("nan")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from i2i_forge.build import build_trainer
 from i2i_forge.errors import RecipeError
+from i2i_forge.forward_pass import tensor
 from i2i_forge.passes import StepPasses
 
 TRANSLATOR = {"trains": ["encoder", "decoder"], "minimize": {"gan": "1 * size(fake_logits)"}}
@@ -176,3 +177,28 @@ def test_refusals_come_on_every_device() -> None:
     phases = {"early": {**REUSING, "trains": ["decoder", "critic"]}, "translator": TRANSLATOR}
     with pytest.raises(RecipeError):
         build_trainer(toy.recipe(phases), toy.catalog(), "cpu", torch.float64)
+
+
+class CrosswiseForward(toy.ToyForward):
+    """Whose critic looks at what the other direction gave."""
+
+    @tensor
+    def crosswise(self) -> Tensor:
+        return self.src.critic(self.reverse.translation)
+
+
+def test_what_the_reverse_direction_takes_is_computed_before_its_networks_change() -> None:
+    """The owner has no term on that direction, and shared networks, which its other direction trains."""
+    catalog = toy.catalog()
+    catalog.trainers.add("crosswise", type("Crosswise", (toy.Toy,), {"forward_pass": CrosswiseForward}))
+    networks = {role: {"use": "conv"} for role in ("encoder", "decoder")} | {
+        "critic": {"use": "conv", "per": ["a", "b"]}
+    }
+    owner = {"trains": ["encoder", "decoder"], "minimize": {"gan": {"ab": "1 * size(fake_logits)"}}}
+    taker = {"trains": ["critic"], "reuse": {"translation": "translator"},
+             "minimize": {"cross": {"ab": "1 * size(crosswise)"}}}  # fmt: skip
+    made = {"of": catalog, "trainer": "crosswise", "networks": networks}
+    found = toy.build({"translator": owner, "critic": taker}, **made).step(toy.images(), 0)
+    silent = {**owner, "minimize": {"nothing": {"ab": "0 * size(fake_logits)"}}}
+    expected = toy.build({"critic": taker, "translator": silent}, **made).step(toy.images(), 0)
+    assert found["critic/cross/ab"] == expected["critic/cross/ab"]

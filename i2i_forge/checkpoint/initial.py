@@ -17,7 +17,7 @@ from i2i_forge.trainer import Trainer
 
 
 def initialise(trainer: Trainer, sources: Sequence[Path], warn: Callable[[str], None]) -> dict[str, Any]:
-    """Give a fresh trainer the weights of a checkpoint, and nothing else of it.
+    """Give a fresh trainer the weights of a checkpoint, those of its last step, and nothing else of it.
 
     Networks that the source lacks stay as they were drawn; those that the trainer lacks are ignored.
 

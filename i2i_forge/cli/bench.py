@@ -21,8 +21,9 @@ from i2i_forge.cli.common import device_option
               help="Also write speed-DATE-DEVICE.md there.")  # fmt: skip
 @device_option
 def command(
-    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rounds: int, out: Path | None, device: str
-) -> None:
+    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rounds: int, out: Path | None,
+    device: str,
+) -> None:  # fmt: skip
     """Measure a training step of RECIPES, by default of all six methods as published: minutes for each.
 
     fp32, bf16 and recomputed activations beside a plain step of the same objective, in turn in one process; peak memory

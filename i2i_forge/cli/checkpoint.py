@@ -136,7 +136,7 @@ def _network_changes(networks: dict[str, dict[str, Any]], present: set[str]) -> 
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder to write.")
 @click.pass_obj
 def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None:
-    """Write RUN's newest weights as another program's checkpoint."""
+    """Write RUN's newest weights, averaged where the recipe has `ema`, as another program's checkpoint."""
     import torch
 
     from i2i_forge.translate import load

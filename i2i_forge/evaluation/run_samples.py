@@ -94,7 +94,7 @@ class RunSamples(Samples):
             truth = example.get(self.domains[1])
             item = Item(x, number, 0, self.source.name(number), x, truth if truth is None else truth.to(self.device))
             if draws[number] > 1:
-                yield from self._several(item, seed, draws[number])
+                yield from self._several(item, seed, draws[number], batch)
                 continue
             if waiting and (len(waiting) == batch or waiting[0].image.shape != x.shape):
                 yield from self._single(waiting, seed)
@@ -109,10 +109,10 @@ class RunSamples(Samples):
         for item, image in zip(items, self._translate([item.image for item in items], codes), strict=True):
             yield Item(image, item.input, 0, item.name, item.source, item.truth)
 
-    def _several(self, item: Item, seed: int, draws: int) -> Iterator[Item]:
+    def _several(self, item: Item, seed: int, draws: int, batch: int) -> Iterator[Item]:
         """All translations of one, whose content is computed once."""
         codes = [code for draw in range(draws) if (code := self._code(seed, item.input, draw)) is not None]
-        images = self.translator.translations(item.image[None], self.route, torch.cat(codes))
+        images = self.translator.translations(item.image[None], self.route, torch.cat(codes), batch=batch)
         for draw in range(draws):
             with exact():
                 image = next(images)

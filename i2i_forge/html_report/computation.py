@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from i2i_forge.html_report.markup import Html, join, table, tag
 from i2i_forge.html_report.run_report import RunReport
-from i2i_forge.trace import Node, Trace
+from i2i_forge.passes import Node
+from i2i_forge.trace import Trace
 
 
 def computation(run: RunReport, trace: Trace) -> Html:
