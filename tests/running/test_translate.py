@@ -153,8 +153,9 @@ def test_files_are_exact(translator, image, tmp_path):
         first, second, _ = translate_files(translator, [image], tmp_path / "out", styles=2, batch=2)
     finally:
         del translator.trainer.infer
-    y = translator.translate(to_tensor(decode(image))[None], random_style=torch.cat(codes))
-    for file, expected in zip((first, second), y, strict=True):
+    x = to_tensor(decode(image))[None]
+    for file, code in zip((first, second), torch.cat(codes), strict=True):
+        expected = translator.translate(x, random_style=code[None])[0]
         assert np.array_equal(pixels(file), to_uint8(expected).permute(1, 2, 0).numpy())
         assert pixels(file).shape == (48, 56, 3)
 
@@ -447,3 +448,32 @@ def test_a_run_with_averages_translates_with_them(tiny, host, tmp_path):
     run.trainer.ema = None
     assert torch.equal(last.translate(x, random_style=style), run.trainer.translate(x, random_style=style).clamp(-1, 1))
     assert averaged.weights_sha256 != last.weights_sha256
+
+
+# ---- settings of training, which translating does without --------------------------------------------------------
+
+
+def test_ranks_that_cannot_share_the_batch_translate_all_the_same(straight, host, monkeypatch):
+    monkeypatch.setattr("i2i_forge.distributed.world_size", lambda: 3)
+    assert load(straight[0], catalog=host.catalog).trainer.parts == 1
+
+
+def test_a_run_in_parts_on_several_ranks_is_loaded_by_one(tiny, host, tmp_path, monkeypatch):
+    with monkeypatch.context() as ranks:
+        ranks.setattr("i2i_forge.distributed.world_size", lambda: 3)
+        trainer = tiny.trainer("data.batch=18", "run.micro_batch=4")
+    assert trainer.parts == 2  # of the six images of a rank; one process has no five equal parts of eighteen
+    run = tiny.run(tmp_path, "data.batch=18", "run.micro_batch=9")
+    run.folder.prepare()
+    run.folder.remember(tiny.recipe("data.batch=18", "run.micro_batch=4"), "tiny", host, "none")
+    run.save(1)
+    assert load(tmp_path, catalog=host.catalog).trainer.parts == 1
+
+
+def test_nothing_is_compiled(tiny, host, tmp_path, monkeypatch):
+    run = tiny.run(tmp_path, "run.compile=[decoder]")
+    run.folder.prepare()
+    run.folder.remember(run.recipe, "tiny", host, "none")
+    run.save(1)
+    monkeypatch.setattr("i2i_forge.build.compiled", lambda network: pytest.fail("compiled"))
+    load(tmp_path, catalog=host.catalog)
