@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from i2i_forge.data import (
+    A_NAMES,
+    B_NAMES,
+    SIDE_NAMES,
     HalfSource,
     ImageSource,
     PairSource,
@@ -17,6 +20,7 @@ from i2i_forge.data import (
     check_images,
     check_lists,
     check_pairs,
+    is_side_by_side,
     list_images,
     match_stems,
     read_list,
@@ -25,9 +29,6 @@ from i2i_forge.data import (
 )
 from i2i_forge.errors import DataError, suggest
 from i2i_forge.hookspecs import hookimpl
-
-A_NAMES = ("trainA", "testA")
-B_NAMES = ("trainB", "testB")
 
 
 class UnpairedFolders:
@@ -72,7 +73,7 @@ class UnpairedFolders:
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
         if self._side_by_side():
-            paths = list_images(split_folder(self.root, split, self.a, self.test_a, ("train", "test", "val")))
+            paths = list_images(split_folder(self.root, split, self.a, self.test_a, SIDE_NAMES))
             paths = check_halves(paths, self.on_bad)
             halves = [HalfSource(name, paths, self.transform, half) for half, name in enumerate(("a", "b"))]
             return [tolerant(half, self.on_bad) for half in halves]
@@ -83,8 +84,7 @@ class UnpairedFolders:
     def _side_by_side(self) -> bool:
         if self.layout != "auto":
             return self.layout == "side_by_side"
-        root = Path(self.root)
-        return not (self.a or self.b or (root / "trainA").exists()) and (root / "train").is_dir()
+        return is_side_by_side(self.root, self.a, self.b)
 
 
 class ImageLists:
@@ -181,7 +181,7 @@ class PairedFolders:
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W, "b": 3,H,W}, in [-1, 1]."""
         if self.layout == "side_by_side":
-            paths = list_images(split_folder(self.root, split, self.a, self.test_a, ("train", "test", "val")))
+            paths = list_images(split_folder(self.root, split, self.a, self.test_a, SIDE_NAMES))
             paths = check_halves(paths, self.on_bad)
             source = SideBySideSource(paths, self.transform, ("b", "a") if self.swap else ("a", "b"))
             return [tolerant(source, self.on_bad)]

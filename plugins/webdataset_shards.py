@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
+from i2i_forge.data.packs import MANIFEST, Manifest
 from i2i_forge.data.remote_shards import (
     ShardCache,
     ShardImages,
@@ -25,6 +26,7 @@ from i2i_forge.data.remote_shards import (
     find_manifest,
     need_scheme,
     of_pack,
+    room,
 )
 from i2i_forge.errors import DataError, suggest
 from i2i_forge.hookspecs import hookimpl
@@ -42,13 +44,19 @@ class WebDatasetShards:
         test_shards: those of tests; by default the training shards.
         shards_a, shards_b, test_shards_a, test_shards_b: instead, the shards of each domain alone.
         a, b: what the names of the two images of a sample end in, as `edges.png`; by default `a.png`, `a.jpg` ... and
-            `b.png` ..., as `forge data pack` names them.
-        layout: "pairs" has two images in a sample; "side_by_side" one, with a in the left half and b in the right;
-            "auto" is what the index says, without one "pairs".
+            `b.png` ..., as `forge data pack` names them. In shards of a domain alone, by default its image is what the
+            index says, without one the first of a sample.
+        layout: of `shards`: "pairs" has two images in a sample; "side_by_side" one, with a in the left half and b in
+            the right; "auto" is what the index says, without one "pairs".
+        packed: whether `forge data pack` made the shards. By default its index is looked for; where a store does not
+            say that there is none, false is needed for shards of others.
         paired: whether a and b of `shards` come together; otherwise each domain has its own order.
-        mix: how many shards are shuffled together; that many have to be in the cache.
-        cache_gb: how much of the disk shards may take; those not used for the longest time are removed.
-        on_bad: "error" stops at an image that cannot be decoded; "skip" takes the next one instead.
+        mix: how many shards are shuffled together. `data.timeout` has to exceed the time of fetching that many.
+        cache_gb: how much of the disk shards may take; those not used for the longest time are removed. It has to hold
+            `mix` shards of each order. On top come, for each worker, the shard that is fetched, and up to `mix` that
+            other workers removed and it still reads.
+        on_bad: "error" stops at an image that cannot be decoded; "skip" takes the next one instead. That a shard
+            cannot be fetched is an error in any case.
         size, resize, flip, test_crop: see i2i_forge.data.Transform.
 
     Raises:
@@ -66,6 +74,7 @@ class WebDatasetShards:
         a: str = "",
         b: str = "",
         layout: Literal["auto", "pairs", "side_by_side"] = "auto",
+        packed: bool | None = None,
         paired: bool = True,
         mix: int = 4,
         cache_gb: float = 20,
@@ -81,6 +90,16 @@ class WebDatasetShards:
                 raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, values))
         if bool(shards) == bool(shards_a and shards_b) or bool(shards_a) != bool(shards_b):
             raise DataError("the dataset needs shards", fix="set `shards`, or `shards_a` and `shards_b`")
+        others = (
+            {"test_shards": test_shards}
+            if shards_a
+            else {"test_shards_a": test_shards_a, "test_shards_b": test_shards_b}
+        )
+        if shards_a and layout != "auto":
+            others["layout"] = layout
+        if wrong := [option for option, value in others.items() if value]:
+            form = "shards_a and shards_b" if shards_a else "shards"
+            raise DataError(f"{' and '.join(wrong)} would do nothing beside {form}", fix="use the options of one form")
         if mix < 1 or cache_gb <= 0:
             raise DataError(f"mix: {mix}, cache_gb: {cache_gb}: that is not possible", fix="set both above 0")
         one = {"train": {"shards": shards}, "test": {"test_shards": test_shards} if test_shards else {"shards": shards}}
@@ -92,33 +111,42 @@ class WebDatasetShards:
             },
         }
         self.patterns = one if shards else two
-        self.a, self.b, self.layout, self.paired, self.mix, self.on_bad = a, b, layout, paired, mix, on_bad
+        self.a, self.b, self.layout, self.packed, self.paired = a, b, layout, packed, paired
+        self.mix, self.on_bad = mix, on_bad
         self.cache = ShardCache(cache_dir() / "shards", int(cache_gb * 1e9))
         self.transform = Transform(size, resize, flip, test_crop)
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W, "b": 3,H,W}, or one of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
-        made = [(option, _expanded(option, pattern)) for option, pattern in self.patterns[split].items()]
-        if len(made) == 1:
-            return self._together(made[0][1])
-        return [self._alone(domain, addresses) for domain, (_, addresses) in zip("ab", made, strict=True)]
+        made = [_expanded(option, pattern) for option, pattern in self.patterns[split].items()]
+        sources = self._together(*made) if len(made) == 1 else self._alone(*made)
+        self.cache.need(room(sources))
+        return sources
 
-    def _together(self, addresses: list[str]) -> list[Source]:
+    def _together(self, addresses: list[str]) -> list[ShardSource]:
         """Samples with both images."""
         endings = (self.a or "a", self.b or "b")
         swap = endings == ("b", "a")
-        pack = find_manifest(addresses, self.cache) if swap or endings == ("a", "b") else None
+        pack = self._pack(addresses) if swap or endings == ("a", "b") else None
         if pack:
-            shards = Shards(of_pack(addresses, *pack, self.cache), self.cache)
-            holds = "pairs" if pack[0].pairs else pack[0].layout  # two_folders without pairs: single images
+            listing = of_pack(addresses, pack, self.cache)
+            holds = "pairs" if pack.pairs else pack.layout  # two_folders without pairs: single images
             if holds == "two_folders" or self.layout not in ("auto", holds):
                 fix = "set shards_a and shards_b" if holds == "two_folders" else f"set layout: {holds}, or leave it out"
                 raise DataError(f"{addresses[0]} is of a pack of layout {holds}", fix=fix)
         else:
             swap, holds = False, "pairs" if self.layout == "auto" else self.layout
-            shards = Shards(counted(addresses, endings if holds == "pairs" else ("",), self.cache), self.cache)
+            listing = counted(addresses, endings if holds == "pairs" else ("",), self.cache)
+        shards = Shards(listing, self.cache, self.mix if self.paired else 2 * self.mix)
         made = self._pairs(shards, swap=swap) if holds == "pairs" else self._halves(shards, swap=swap)
         return [ShardSource(tolerant(source, self.on_bad), shards, self.mix) for source in made]
+
+    def _pack(self, addresses: list[str]) -> Manifest | None:
+        pack = find_manifest(addresses, self.cache) if self.packed is not False else None
+        if pack is None and self.packed:
+            cause = f"{addresses[0]}: there is no {MANIFEST} beside it, or it does not name all these shards"
+            raise DataError(cause, fix=f"upload {MANIFEST} and its index too, or leave out packed")
+        return pack
 
     def _pairs(self, shards: Shards, *, swap: bool) -> list[Source]:
         if self.paired:
@@ -132,15 +160,29 @@ class WebDatasetShards:
             return [SideBySideSource(images, self.transform, domains)]
         return [HalfSource(domain, images, self.transform, domains.index(domain)) for domain in ("a", "b")]
 
-    def _alone(self, domain: str, addresses: list[str]) -> Source:
+    def _alone(self, of_a: list[str], of_b: list[str]) -> list[ShardSource]:
         """Samples with an image of one domain."""
-        ending = self.a if domain == "a" else self.b
-        pack = None if ending else find_manifest(addresses, self.cache)
-        listing = of_pack(addresses, *pack, self.cache) if pack else counted(addresses, (ending,), self.cache)
-        which = int(bool(pack and pack[0].pairs and domain == "b"))  # a pair's images are both in these shards
-        shards = Shards(listing, self.cache)
-        source = ImageSource(domain, ShardImages(shards, which), self.transform)
-        return ShardSource(tolerant(source, self.on_bad), shards, self.mix)
+        domains = (("a", of_a, self.a), ("b", of_b, self.b))
+        packs = {domain: None if ending else self._pack(addresses) for domain, addresses, ending in domains}
+        for domain, addresses, _ in domains:
+            if (pack := packs[domain]) and pack.layout == "side_by_side":
+                fix = "set `shards`, and paired: false if each domain is to have its own order"
+                raise DataError(f"{addresses[0]} has both domains side by side", fix=fix)
+        # a sample of a pair has images of both, and which is which says the index or an ending
+        holds_pairs = {domain: bool(pack and pack.pairs) for domain, pack in packs.items()}
+        known = [ending.lower() or (domain if holds_pairs[domain] else "") for domain, _, ending in domains]
+        if (both := set(of_a) & set(of_b)) and (not all(known) or known[0] == known[1]):
+            cause = f"{min(both)} is of both domains, and nothing says which image of a sample is of which"
+            raise DataError(cause, fix="set `a` and `b` to the endings of the two images")
+        made = []
+        for domain, addresses, ending in domains:
+            pack = packs[domain]
+            listing = of_pack(addresses, pack, self.cache) if pack else counted(addresses, (ending,), self.cache)
+            shards = Shards(listing, self.cache, self.mix)
+            images = ShardImages(shards, int(holds_pairs[domain] and domain == "b"))
+            source = ImageSource(domain, images, self.transform)
+            made.append(ShardSource(tolerant(source, self.on_bad), shards, self.mix))
+        return made
 
 
 def _expanded(option: str, pattern: str) -> list[str]:

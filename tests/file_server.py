@@ -1,4 +1,4 @@
-"""A server of one file on this machine, which can serve it badly."""
+"""A server of files on the loopback address, which can serve them badly."""
 
 import http.server
 import re
@@ -14,6 +14,7 @@ class Server(http.server.ThreadingHTTPServer):
         files: name -> body; what has no name here is missing. None: `body` under every path.
         failing: how many requests are answered with 503 before the first that is served.
         status: what it answers, if not 200.
+        statuses: what it answers for some names, if not `status`.
         etag: of the body; "" for none.
         ranges: whether it sends parts.
         if_range: whether it sends all of another version instead of a part.
@@ -30,6 +31,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.break_after: int | None = None
         self.files: dict[str, bytes] | None = None
         self.failing = 0
+        self.statuses: dict[str, int] = {}
         self.asked: list[tuple[str, str | None]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/dir"
 
@@ -50,11 +52,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             served.failing -= 1
             self.send_error(503)
             return
-        if served.status != 200:
-            self.send_error(served.status)
+        name = self.path.partition("?")[0].rpartition("/")[2]
+        if (status := served.statuses.get(name, served.status)) != 200:
+            self.send_error(status)
             return
         if served.files is not None:
-            name = self.path.partition("?")[0].rpartition("/")[2]
             if name not in served.files:
                 self.send_error(404)
                 return

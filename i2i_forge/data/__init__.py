@@ -1,14 +1,26 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
 from i2i_forge.data.bad_images import Sizes, check_images, check_lists, tolerant
-from i2i_forge.data.decode import check_header, decode
-from i2i_forge.data.folders import list_images, read_list, split_folder
+from i2i_forge.data.decode import BadImage, check_header, decode
+from i2i_forge.data.folders import (
+    A_NAMES,
+    B_NAMES,
+    SIDE_NAMES,
+    is_side_by_side,
+    list_images,
+    read_list,
+    split_folder,
+)
 from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.data.path_list import Pairs, Paths
 from i2i_forge.data.source import Dataset, HalfSource, ImageSource, PairSource, SideBySideSource, Source
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [
+    "A_NAMES",
+    "B_NAMES",
+    "SIDE_NAMES",
+    "BadImage",
     "Dataset",
     "Draw",
     "HalfSource",
@@ -26,6 +38,7 @@ __all__ = [
     "check_lists",
     "check_pairs",
     "decode",
+    "is_side_by_side",
     "list_images",
     "match_stems",
     "read_list",

@@ -2,7 +2,7 @@
 
 Most show it in their header, which is read before training; `on_bad: skip` leaves them out. Damage behind the header is
 met when the image is decoded; the next image of the list is taken instead. Both depend on the files alone, so a batch
-stays a function of (seed, step).
+stays a function of (seed, step). That a disk or a network fails is no damage of an image: it is always an error.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from i2i_forge.data.decode import BadImage
 from i2i_forge.data.folders import SHOWN
 from i2i_forge.data.header_check import Headers, read_headers
 from i2i_forge.data.path_list import Paths, compact
@@ -100,34 +101,33 @@ def tolerant(source: Source, on_bad: OnBad) -> Source:
 
 
 class Replacing:
-    """A source whose examples that cannot be read are replaced, each by the next that can."""
+    """A source whose examples that cannot be decoded are replaced, each by the next that can."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._noted: set[int] = set()
+        self._bad: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.source)
 
     def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
-        """As the source's; raises DataError when no example at all can be read."""
-        return self._readable(index, random)[1]
-
-    def name(self, index: int) -> str:
-        """The file that is read instead of this one, if it is replaced."""
-        return self.source.name(self._readable(index, None)[0])
-
-    def _readable(self, index: int, random: torch.Generator | None) -> tuple[int, dict[str, Tensor]]:
-        for offset in range(len(self)):
-            place = (index + offset) % len(self)
+        """As the source's; raises BadImage when no example at all can be decoded."""
+        for place in self._places(index):
             try:
-                return place, self.source.example(place, random)
-            except DataError as error:
+                return self.source.example(place, random)
+            except BadImage as error:
                 self._note(place, error)
                 last = error
         raise last
 
-    def _note(self, place: int, error: DataError) -> None:
-        if place not in self._noted:
-            self._noted.add(place)
-            log.warning("the next image is taken instead (%d so far): %s", len(self._noted), error.message)
+    def name(self, index: int) -> str:
+        """The file that is read instead of this one, if it is known by now that it is replaced."""
+        return self.source.name(next((place for place in self._places(index) if place not in self._bad), index))
+
+    def _places(self, index: int) -> Iterator[int]:
+        return ((index + offset) % len(self) for offset in range(len(self)))
+
+    def _note(self, place: int, error: BadImage) -> None:
+        if place not in self._bad:
+            self._bad.add(place)
+            log.warning("the next image is taken instead (%d so far): %s", len(self._bad), error.message)

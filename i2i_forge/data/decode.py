@@ -41,6 +41,13 @@ _TURNS = {  # what makes an EXIF orientation upright
 }  # fmt: skip
 
 
+class BadImage(DataError):
+    """What was read is no image that can be used: this depends on its bytes alone, so it stays as it is.
+
+    That bytes could not be read at all (a disk, a network, a checksum) is another DataError.
+    """
+
+
 @dataclass(frozen=True)
 class Encoded:
     """An image that is no file of its own.
@@ -89,8 +96,9 @@ def decode(path: str | Path | Encoded) -> Image.Image:
     """The image as upright 8-bit RGB.
 
     Raises:
-        DataError: missing, not a regular file, empty, truncated, not one of FORMATS, more than MAX_PIXELS,
-            longer than MAX_ASPECT times its other side, or of values without a stated range.
+        BadImage: empty, truncated, not one of FORMATS, more than MAX_PIXELS, longer than MAX_ASPECT times its other
+            side, or of values without a stated range.
+        DataError: missing, not a regular file, or it cannot be read.
     """
     with opened(path) as image:
         orientation = _orientation(image)  # before the pixels, as check_header sees it
@@ -99,10 +107,10 @@ def decode(path: str | Path | Encoded) -> Image.Image:
         return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
 
 
-def _bad(path: str | Path | Encoded, cause: str, fix: str) -> DataError:
+def _bad(path: str | Path | Encoded, cause: str, fix: str, kind: type[DataError] = BadImage) -> DataError:
     # a name may hold line breaks and what moves a terminal's cursor
     name = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", str(path))
-    return DataError(f"{name}: {cause}", fix=fix)
+    return kind(f"{name}: {cause}", fix=fix)
 
 
 @contextmanager
@@ -117,7 +125,9 @@ def opened(path: str | Path | Encoded) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error
         cause = f"cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        raise _bad(path, cause, "copy or download it again, or remove it") from error
+        failed = isinstance(error, OSError) and error.errno is not None  # the disk; those of Pillow have no number
+        kind = DataError if failed else BadImage
+        raise _bad(path, cause, "copy or download it again, or remove it", kind) from error
 
 
 @contextmanager
@@ -163,12 +173,12 @@ def _check_file(path: str | Path) -> int:
         status = Path(path).stat()
     except FileNotFoundError as error:
         cause = "is a link to a missing file" if Path(path).is_symlink() else "does not exist"
-        raise _bad(path, cause, "correct the path, or remove the entry") from error
+        raise _bad(path, cause, "correct the path, or remove the entry", DataError) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _bad(path, f"cannot be read: {reason}", "correct the path or the permissions") from error
+        raise _bad(path, f"cannot be read: {reason}", "correct the path or the permissions", DataError) from error
     if not stat.S_ISREG(status.st_mode):
-        raise _bad(path, "is not a regular file", "name an image file, or remove the entry")
+        raise _bad(path, "is not a regular file", "name an image file, or remove the entry", DataError)
     if status.st_size == 0:
         raise _bad(path, "is empty (0 bytes)", "copy or download it again, or remove it")
     return status.st_size

@@ -15,6 +15,11 @@ from i2i_forge.errors import DataError
 PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
 LONGEST_LIST = 10**9  # bytes
 SHOWN = 5  # how many names an error shows
+A_NAMES, B_NAMES, SIDE_NAMES = (
+    ("trainA", "testA"),
+    ("trainB", "testB"),
+    ("train", "test", "val"),
+)  # as `split_folder` has
 
 
 def list_images(folder: str | Path) -> Paths:
@@ -69,6 +74,11 @@ def split_folder(root: str, split: str, train: str, test: str, names: tuple[str,
     return Path(root, train or names[0])
 
 
+def is_side_by_side(root: str | Path, a: str, b: str) -> bool:
+    """Whether images lie side by side: what layout "auto" means, when the user named `a` and `b`, "" for none."""
+    return not (a or b or Path(root, A_NAMES[0]).exists()) and Path(root, SIDE_NAMES[0]).is_dir()
+
+
 def read_list(file: str | Path, folder: str | Path) -> Paths:
     """The paths in a list file: one a line, relative to `folder`; blank lines are ignored.
 
@@ -84,10 +94,12 @@ def read_list(file: str | Path, folder: str | Path) -> Paths:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         reason = getattr(error, "strerror", None) or reason
         raise DataError(f"image list {file}: cannot be read: {reason}", fix="correct its path or its text") from error
-    names = Names(str(Path(folder, line.strip())) for line in lines if line.strip())
-    if not len(names):
+    entries = [Path(line.strip()) for line in lines if line.strip()]
+    if not entries:
         raise DataError(f"image list {file}: is empty", fix="write one path a line into it")
-    return Paths(names, origin=Path(file))
+    if any(entry.is_absolute() for entry in entries):
+        return Paths(Names(str(Path(folder, entry)) for entry in entries), origin=Path(file))
+    return Paths(Names(map(str, entries)), prefix=str(Path(folder) / "x")[:-1], origin=Path(file))
 
 
 def shown(items: Sequence[object]) -> str:

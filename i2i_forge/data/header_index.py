@@ -1,8 +1,9 @@
 """What the headers of a data set's images said, kept in the user's cache, so that they are not read at every start.
 
-A file for each folder (or list file), named after its real path. A header counts as known while size, time of change
-and time of status change of the image are what they were when it was read. Only good images are kept: what is wrong
-with a file is found anew each time, for it may be mended without leaving a trace (permissions, a mount).
+A file for each folder (or list file and folder of its names), named after real paths. A header counts as known while
+size, time of change and time of status change of the image are what they were when it was read. Only good images are
+kept: what is wrong with a file is found anew each time, for it may be mended without leaving a trace (permissions, a
+mount).
 
 Whatever is wrong with a file of the cache, it is as if it were not there.
 """
@@ -103,5 +104,6 @@ def write_index(paths: Paths, index: Index) -> None:
 
 def _file(paths: Paths) -> Path:
     assert paths.origin is not None
-    key = hashlib.sha256(os.fsencode(paths.origin.resolve())).hexdigest()
+    places = [os.fsencode(Path(place).resolve()) for place in (paths.origin, paths.prefix)]
+    key = hashlib.sha256(b"\0".join(places)).hexdigest()
     return cache_dir() / "headers" / f"{key[:32]}.npz"

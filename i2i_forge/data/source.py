@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from PIL import Image
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from i2i_forge.data.decode import Encoded, decode
 from i2i_forge.data.transforms import Transform
+from i2i_forge.errors import DataError
 
 
 class Source(Protocol):
@@ -34,6 +35,7 @@ class Source(Protocol):
         """What error messages call the example: its file."""
 
 
+@runtime_checkable
 class OrderedSource(Source, Protocol):
     """A source that has an order of its own, because the examples of one file are best read together."""
 
@@ -92,7 +94,7 @@ class PairSource:
     """Pairs in two files of the same size; both get the same flip and crop.
 
     Args:
-        pairs: the files of a and b, checked already.
+        pairs: the files of a and b.
     """
 
     def __init__(self, pairs: Sequence[tuple[Path | Encoded, Path | Encoded]], transform: Transform) -> None:
@@ -105,8 +107,11 @@ class PairSource:
     def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
         """{"a": 3,H,W, "b": 3,H,W}."""
         draw = self.transform.draw(random)
-        a, b = self.pairs[index]
-        return {"a": self.transform(decode(a), draw), "b": self.transform(decode(b), draw)}
+        a, b = (decode(image) for image in self.pairs[index])
+        if a.size != b.size:
+            sizes = " and ".join(f"{width}x{height}" for width, height in (a.size, b.size))
+            raise DataError(f"{self.name(index)} are {sizes}", fix="make both images of a pair the same size")
+        return {"a": self.transform(a, draw), "b": self.transform(b, draw)}
 
     def name(self, index: int) -> str:
         """Both files."""
@@ -118,7 +123,7 @@ class SideBySideSource:
     """Pairs in one file, left and right; both halves get the same flip and crop.
 
     Args:
-        paths: files of even width, checked already.
+        paths: files of even width.
         domains: those of the left and the right half.
     """
 
@@ -148,7 +153,7 @@ class HalfSource:
 
     Args:
         domain: "a" or "b".
-        paths: files of even width, checked already.
+        paths: files of even width.
         half: 0 for the left one, 1 for the right one.
     """
 
@@ -169,5 +174,8 @@ class HalfSource:
 
 def _halves(path: Path | Encoded) -> tuple[Image.Image, Image.Image]:
     image = decode(path)
+    if image.width % 2:
+        cause = f"{path} is {image.width}x{image.height}: an odd width has no halves"
+        raise DataError(cause, fix="put two images of the same width side by side")
     middle = image.width // 2
     return image.crop((0, 0, middle, image.height)), image.crop((middle, 0, 2 * middle, image.height))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from i2i_forge.data.source import Source
+from i2i_forge.data.source import OrderedSource, Source
 from i2i_forge.data.workers import WorkerLost, prepared
 from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.seeding import generator
@@ -82,8 +82,11 @@ class Stream:
             if len(self._orders) >= 2 * len(self.sources):
                 self._orders.clear()
             draws = generator(self.seed, "order", self.name, number, epoch)
-            own = getattr(self.sources[number], "order", None)
-            self._orders[key] = own(draws) if own else torch.randperm(len(self.sources[number]), generator=draws).int()
+            source = self.sources[number]
+            if isinstance(source, OrderedSource):
+                self._orders[key] = source.order(draws)
+            else:
+                self._orders[key] = torch.randperm(len(source), generator=draws).int()
         return self._orders[key]
 
 
@@ -126,7 +129,8 @@ def batches(
             if lost_at is not None and first - lost_at < BETWEEN_LOSSES:
                 raise ForgeError(
                     f"a process that prepares images was lost again, at batch {first}: {error}",
-                    fix="the same command resumes. Look at what it was reading; --set data.timeout=900 waits longer, "
+                    fix="the same command resumes. Look at what it was reading; --set data.timeout=900 waits longer "
+                    "(where shards are fetched, it has to exceed the time that data.mix of them take), "
                     "--set data.workers=0 prepares images without further processes",
                 ) from error
             lost_at = first

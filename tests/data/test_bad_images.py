@@ -1,5 +1,6 @@
 """`on_bad`: what happens with images that cannot be read."""
 
+import errno
 import logging
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from i2i_forge.data import HalfSource, ImageSource, PairSource, Transform, check_halves, check_pairs, tolerant
 from i2i_forge.data.bad_images import Replacing, check_images
+from i2i_forge.data.decode import Encoded, _Clamped
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.errors import DataError
 
@@ -62,6 +64,50 @@ def test_the_next_image_is_taken_and_each_bad_one_noted_once(files, caplog):
     ]
     last = tolerant(ImageSource("a", [*files[:2], files[3]], TRANSFORM), "skip")
     assert red(last.example(2, None)) == 0  # the list goes round
+
+
+def test_what_was_not_read_is_not_replaced(files):
+    def broken():
+        raise DataError("the connection ended", fix="check it")
+
+    images = [Encoded("x", broken), Encoded("y", files[0].read_bytes), Encoded("z", files[3].read_bytes)]
+    source = tolerant(ImageSource("a", images, TRANSFORM), "skip")
+    with pytest.raises(DataError, match="the connection ended"):
+        source.example(0, None)
+    with pytest.raises(DataError, match="the connection ended"):
+        source.example(2, None)  # what would be taken instead
+    files[1].unlink()
+    source = tolerant(ImageSource("a", files, TRANSFORM), "skip")
+    with pytest.raises(DataError, match="does not exist"):
+        source.example(1, None)
+
+
+def test_a_disk_that_fails_is_no_bad_image(files, monkeypatch):
+    read = _Clamped.read
+
+    def fails(file, size=-1):
+        if file.name == files[0]:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(file, size)
+
+    source = tolerant(ImageSource("a", files[:2], TRANSFORM), "skip")
+    monkeypatch.setattr(_Clamped, "read", fails)
+    with pytest.raises(DataError, match="Input/output error"):
+        source.example(0, None)
+
+
+def test_a_name_is_told_without_decoding(files):
+    class Counting(ImageSource):
+        decoded = 0
+
+        def example(self, index, random):
+            self.decoded += 1
+            return super().example(index, random)
+
+    source = tolerant(plain := Counting("a", files, TRANSFORM), "skip")
+    assert source.name(2) == str(files[2]) and plain.decoded == 0
+    source.example(2, None)
+    assert source.name(2) == str(files[4]) and plain.decoded == 3
 
 
 def test_without_skipping_and_without_any_good_image_it_is_an_error(files):

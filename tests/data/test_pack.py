@@ -8,7 +8,9 @@ import pickle
 import random
 import struct
 import subprocess
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -279,6 +281,34 @@ def test_two_processes_do_not_mix(tmp_path):
     pack(plan, tmp_path / "out")
 
 
+def test_a_link_to_an_empty_folder_is_followed_and_stays(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    out = packed(unpaired(tmp_path / "in"), tmp_path / "link")
+    Pack(out).verify()
+    assert out.is_symlink() and (tmp_path / "real/pack.json").is_file()
+    (tmp_path / "later").symlink_to("not/yet")
+    Pack(packed(tmp_path / "in", tmp_path / "later")).verify()
+
+
+def test_folders_that_cannot_be_exchanged_are_refused_before_the_work(tmp_path, monkeypatch):
+    plan = plan_pack(unpaired(tmp_path / "in"))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for name in (".", tmp_path / "empty", "../empty"):
+        with pytest.raises(UsageError, match="the working directory") as caught:
+            pack(plan, Path(name))
+        assert caught.value.fix.endswith("pack")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("empty")
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path) == str(tmp_path / "empty"))
+    for name in ("empty", "link"):
+        with pytest.raises(UsageError, match="mounted") as caught:
+            pack(plan, tmp_path / name)
+        assert "name a folder below" in caught.value.fix
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_an_image_that_vanishes_meanwhile(tmp_path):
     root = unpaired(tmp_path / "in")
     plan = plan_pack(root)
@@ -332,6 +362,35 @@ def test_a_shard_that_is_cut_while_it_is_read_is_an_error_and_not_the_end_of_the
         source.example(0, None)
 
 
+def test_an_index_that_is_cut_while_it_is_used_does_no_harm(made):
+    code = """
+import os, sys
+from i2i_forge.data.packs import Pack
+pack = Pack(sys.argv[1])
+os.truncate(pack.table.file, 100)
+print(len({pack.name(row) for row in range(len(pack.table))}))
+"""
+    said = subprocess.run([sys.executable, "-c", code, made], capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (0, "20\n"), said.stderr
+
+
+def test_an_index_of_another_pack_is_refused_by_the_manifest(made, tmp_path):
+    other = unpaired(tmp_path / "in2")
+    (other / "trainA/0.png").rename(other / "trainA/00.png")
+    other = packed(other, tmp_path / "out2") / "index.bin"
+    assert other.stat().st_size != (made / "index.bin").stat().st_size
+    (made / "index.bin").write_bytes(other.read_bytes())
+    with pytest.raises(DataError, match=r"index\.bin is not the one that was made with it"):
+        opened(made)
+
+
+def test_an_index_that_is_exchanged_before_another_process_reads_it(made, tmp_path):
+    found = pickle.dumps(Pack(made))
+    (made / "index.bin").write_bytes((packed(pairs(tmp_path / "p"), tmp_path / "o") / "index.bin").read_bytes())
+    with pytest.raises(DataError, match="is not the one that was made with it"):
+        pickle.loads(found).name(0)
+
+
 def test_another_version(made):
     manifest, index = made / "pack.json", made / "index.bin"
     text, data = manifest.read_text(), index.read_bytes()
@@ -369,7 +428,7 @@ def test_any_change_to_the_index_or_the_manifest_is_noticed(made):
 
 
 def resealed(index, change):
-    """An index with another content and the checksum of that."""
+    """An index with another content and the checksum of that; its length and checksum are in the manifest too."""
     data = index.read_bytes()
     magic, version, zero, count, names, _ = HEADER.unpack(data[: HEADER.size])
     body = bytearray(data[HEADER.size :])
@@ -377,6 +436,14 @@ def resealed(index, change):
     change(rows)
     head = HEADER.pack(magic, version, zero, count, names, hashlib.sha256(body).digest())
     index.write_bytes(head + bytes(body))
+    manifest = index.with_name("pack.json")
+    read = json.loads(manifest.read_text())["pack"]
+    read["index"]["sha256"] = hashlib.sha256(head + body).hexdigest()
+    manifest.write_text(json.dumps({"sha256": digest_of(read), "pack": read}))
+
+
+def digest_of(read):
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -404,14 +471,15 @@ def test_an_index_that_points_elsewhere_is_refused_although_its_checksum_is_righ
         {"shards": [{"name": "../../etc/passwd", "bytes": 1, "sha256": "0" * 64}]},
         {"shards": [{"name": "train-000000.tar", "bytes": -1, "sha256": "0" * 64}]},
         {"shards": 3},
+        {"index": {"bytes": 1, "sha256": "../x"}},
+        {"index": {"bytes": -1, "sha256": "0" * 64}},
         {"entries": True},
         {"more": 1, "layout": None},
     ],
 )
 def test_a_manifest_of_somebody_who_means_harm(made, change):
     read = json.loads((made / "pack.json").read_text())["pack"] | change
-    digest = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
-    (made / "pack.json").write_text(json.dumps({"sha256": digest, "pack": read}))
+    (made / "pack.json").write_text(json.dumps({"sha256": digest_of(read), "pack": read}))
     with pytest.raises(DataError):
         opened(made)
 

@@ -12,13 +12,14 @@ import types
 import pytest
 import torch
 from file_server import serving
-from packed_folders import LAYOUTS, SMALL, dataset, noise, packed, pairs, side_by_side, unpaired
+from packed_folders import LAYOUTS, dataset, noise, packed, pairs, side_by_side, unpaired
 
 from i2i_forge.data.remote_shards import ShardCache, counted, expand, fetching
+from i2i_forge.data.remote_shards.cache import locked
 from i2i_forge.data.remote_shards.order import ShardOrder
-from i2i_forge.data.remote_shards.scanning import samples
+from i2i_forge.data.remote_shards.scanning import samples as samples_of
 from i2i_forge.data.stream import Stream, batches
-from i2i_forge.errors import DataError, ResourceError, UsageError
+from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.seeding import generator
 
 
@@ -49,6 +50,11 @@ def asked(server, ending=".tar"):
 
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def samples(file, *arguments):
+    with file.open("rb") as handle:
+        return samples_of(handle, *arguments)
 
 
 def everything(data, split="train"):
@@ -127,6 +133,71 @@ def test_shards_of_pairs_as_shards_of_each_domain(server, tmp_path):
     data = dataset("webdataset", shards_a=patterns["train"], shards_b=patterns["train"])
     a, b = data.sources("train")
     assert "trainA" in a.name(0) and "trainB" in b.name(0)
+
+
+def test_shards_of_both_domains_without_index_need_endings(server, tmp_path):
+    patterns = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"), "pack.json", "index.bin")
+    both = {"shards_a": patterns["train"], "shards_b": patterns["train"]}
+    for endings in ({}, {"a": "a"}, {"b": "b"}, {"a": "png", "b": "PNG"}):
+        with pytest.raises(DataError, match="is of both domains, and nothing says which") as caught:
+            dataset("webdataset", **both, **endings).sources("train")
+        assert "`a` and `b`" in caught.value.fix and not asked(server)
+    a, b = dataset("webdataset", **both, a="a", b="b").sources("train")
+    (pair,) = dataset("webdataset", shards=patterns["train"]).sources("train")
+    assert same(pair.example(3, None), {**a.example(3, None), **b.example(3, None)})
+
+
+def test_shards_of_one_domain_of_a_pack_are_not_those_of_the_other(server, tmp_path):
+    patterns = upload(server, packed(unpaired(tmp_path / "in"), tmp_path / "out"))
+    with pytest.raises(DataError, match="is of both domains"):
+        dataset("webdataset", shards_a=patterns["train-a"], shards_b=patterns["train-a"]).sources("train")
+
+
+def test_only_a_store_that_says_so_has_no_pack(server, tmp_path):
+    patterns = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))
+    both = {"shards_a": patterns["train"], "shards_b": patterns["train"]}
+    for status, words in ((503, r"pack\.json: the server answers 503 .*\(5 tries\)"), (403, "answers 403")):
+        server.statuses = {"pack.json": status}
+        with pytest.raises(DataError, match=words) as caught:
+            dataset("webdataset", **both).sources("train")
+        assert "packed: false" in caught.value.fix
+    assert dataset("webdataset", shards=patterns["train"], packed=False).sources("train")
+    server.statuses = {}
+    assert dataset("webdataset", **both).sources("train")
+    manifest = server.files.pop("pack.json")
+    server.files["other.json"] = b"{}"
+    with pytest.raises(DataError, match=r"pack\.json was there before, and is not now") as caught:
+        dataset("webdataset", **both).sources("train")
+    assert "upload it again" in caught.value.fix
+    server.files["pack.json"] = b"<html>Welcome"
+    with pytest.raises(DataError, match=r"pack\.json was there before"):
+        dataset("webdataset", **both).sources("train")
+    server.files["pack.json"] = manifest
+    assert dataset("webdataset", **both, packed=True).sources("train")
+
+
+def test_a_pack_that_is_asked_for_has_to_be_there(server, tmp_path):
+    patterns = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"), "pack.json")
+    for shards in (patterns["train"], str(tmp_path / "x.tar")):
+        with pytest.raises(DataError, match=r"there is no pack\.json beside it"):
+            dataset("webdataset", shards=shards, packed=True).sources("train")
+
+
+def test_pairs_without_index_of_two_sizes_and_halves_of_an_odd_width(server, tmp_path, image):
+    noise(tmp_path / "made", ["b.png"], size=(24, 20))
+    noise(tmp_path / "made", ["odd.png"], size=(25, 16))
+    members = [("1.a.png", image(1)), ("1.b.png", (tmp_path / "made/b.png").read_bytes())]
+    server.files = {"x.tar": tar_of(members), "y.tar": tar_of([("1.png", (tmp_path / "made/odd.png").read_bytes())])}
+    for on_bad in ("error", "skip"):
+        options = {"on_bad": on_bad, "test_crop": False}
+        (source,) = dataset("webdataset", shards=f"{server.url}/x.tar", **options).sources("train")
+        with pytest.raises(DataError, match=r"1\.a\.png and .*1\.b\.png are 24x16 and 24x20"):
+            source.example(0, None)
+        options["layout"] = "side_by_side"
+        for paired in (True, False):
+            made = dataset("webdataset", shards=f"{server.url}/y.tar", paired=paired, **options).sources("train")
+            with pytest.raises(DataError, match=r"y\.tar/1\.png is 25x16: an odd width"):
+                made[-1].example(0, None)
 
 
 def test_shards_of_others_with_endings_of_their_own(server, image, tmp_path):
@@ -227,15 +298,95 @@ def test_the_shards_used_longest_ago_are_removed(server, tmp_path):
 
 
 def test_training_goes_on_with_a_cache_of_one_shard(server, tmp_path, many):
+    many["mix"] = 1
     full = Stream(dataset("webdataset", **many).sources("train"), batch=2, seed=4)
     expected = [full.batch(step) for step in range(6)]
     largest = max(len(body) for name, body in server.files.items() if name.endswith(".tar"))
     small = dataset("webdataset", **many, cache_gb=1.5 * largest / 1e9)
+    for more in ({"mix": 2}, {"paired": False}):
+        with pytest.raises(ResourceError, match=r"the shards that are mixed have .* GB, the cache") as caught:
+            dataset("webdataset", **{**many, **more}, cache_gb=1.5 * largest / 1e9).sources("train")
+        assert "data.cache_gb" in caught.value.fix and "data.mix" in caught.value.fix
     for file in kept(small.cache):
         file.unlink()
     stream = Stream(small.sources("train"), batch=2, seed=4)
     assert all(same(stream.batch(step), batch) for step, batch in enumerate(expected))
     assert len(kept(small.cache)) == 1
+
+
+def test_a_shard_that_another_process_removes_before_it_is_open_is_fetched_again(server, tmp_path, monkeypatch, many):
+    expected = everything(dataset("webdataset", **many))
+    path, removed, times = ShardCache.path, [], [2]
+
+    def gone(cache, address, *known):
+        file = path(cache, address, *known)
+        if removed.count(file) < times[0]:
+            removed.append(file)
+            file.unlink()
+        return file
+
+    monkeypatch.setattr(ShardCache, "path", gone)
+    for packed_by_us in (True, False):
+        removed.clear()
+        got = everything(dataset("webdataset", **many, packed=packed_by_us))
+        assert removed and all(same(*both) for both in zip(got, expected, strict=True))
+    times[0] = 99
+    (source,) = dataset("webdataset", **many).sources("train")
+    with pytest.raises(ResourceError, match="each time another process removed it"):
+        source.example(0, None)
+
+
+def test_a_shard_that_is_open_is_read_although_it_was_removed(server, many):
+    data = dataset("webdataset", **many)
+    (source,) = data.sources("train")
+    expected, before = source.example(0, None), len(asked(server))
+    for file in kept(data.cache):
+        file.unlink()
+    assert same(source.example(0, None), expected) and len(asked(server)) == before
+
+
+def test_only_the_file_that_was_read_is_dropped(server, tmp_path):
+    server.files = {"x.tar": bytes(1000)}
+    cache, address = ShardCache(tmp_path / "own", 3000), f"{server.url}/x.tar"
+    file = cache.path(address, 1000)
+    read = file.stat()
+    part = file.with_suffix(".part")
+    part.write_bytes(b"begun")
+    other = file.with_name("other")
+    other.write_bytes(bytes(1000))
+    other.replace(file)  # another process fetched it anew
+    cache.drop(address, "", read)
+    assert file.exists()
+    cache.drop(address, "", file.stat())
+    assert not file.exists() and part.exists()
+    cache.drop(address, "", read)
+
+
+def test_parts_that_were_left_count_and_are_removed_but_not_those_in_work(server, tmp_path):
+    server.files = {f"{n}.tar": bytes(1000) for n in range(3)}
+    cache = ShardCache(tmp_path / "own", 2500)
+    left, in_work = (cache.file(f"{server.url}/{n}.tar").with_suffix(".part") for n in (8, 9))
+    cache.folder.mkdir()
+    for time, part in enumerate((left, in_work)):
+        part.write_bytes(bytes(1000))
+        part.with_name(f"{part.name}.json").write_text("{}")
+        os.utime(part, (time, time))
+    with locked(in_work.with_suffix(".lock")):
+        cache.path(f"{server.url}/0.tar", 1000)
+        assert not left.exists() and not left.with_name(f"{left.name}.json").exists() and in_work.exists()
+        cache.path(f"{server.url}/1.tar", 1000)
+        assert len(kept(cache)) == 1 and in_work.exists()
+    cache.path(f"{server.url}/2.tar", 1000)
+    assert not in_work.exists() and len(kept(cache)) == 2
+
+
+def test_a_folder_that_cannot_be_locked_is_an_error_with_words(tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(ForgeError, match="No locks available"), locked(tmp_path / "x.lock"):
+        pass
 
 
 def fetch(cache, url, results):
@@ -299,6 +450,58 @@ def test_a_shard_that_was_exchanged_is_refused(server, tmp_path):
     assert source.example(0, None)
 
 
+@pytest.mark.parametrize("is_longer", [False, True])
+def test_a_shard_without_index_that_was_exchanged_is_read_anew_the_next_time(server, tmp_path, image, is_longer):
+    server.files = {f"{n}.tar": tar_of([(f"{n}.png", image(n))]) for n in range(2)}
+    server.etag = ""
+    both = {"shards_a": f"{server.url}/0.tar", "shards_b": f"{server.url}/1.tar"}
+    data = dataset("webdataset", **both)
+    expected = everything(data)
+    for file in kept(data.cache):
+        file.unlink()
+    noise(tmp_path, ["other.png"], size=(64, 64) if is_longer else (24, 16), seed=9)
+    other = tar_of([("0.png", (tmp_path / "other.png").read_bytes())])
+    assert (len(other) > len(server.files["0.tar"])) == is_longer
+    server.files["0.tar"] = other
+    with pytest.raises(DataError, match="is not the expected file" if is_longer else "does not have the checksum"):
+        everything(dataset("webdataset", **both))
+    a, b = everything(dataset("webdataset", **both))
+    assert not same(a, expected[0]) and same(b, expected[1])
+
+
+def test_a_shard_of_this_disk_that_was_damaged_stays_an_error(server, tmp_path, image):
+    file = tmp_path / "x.tar"
+    file.write_bytes(tar_of([("1.png", image(1))]))
+    status = file.stat()
+    everything(dataset("webdataset", shards=str(file), layout="side_by_side"))
+    with file.open("r+b") as handle:
+        handle.seek(600)
+        handle.write(b"\0\1\2")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(DataError, match="does not have the checksum"):
+            everything(dataset("webdataset", shards=str(file), layout="side_by_side"))
+
+
+def test_skipping_bad_images_does_not_skip_what_the_network_or_the_disk_did(server, tmp_path):
+    root = pairs(tmp_path / "in")
+    (root / "trainA/0.png").write_bytes((root / "trainA/0.png").read_bytes()[:200])
+    shards = upload(server, packed(root, tmp_path / "out"))["train"]
+    data = dataset("webdataset", shards=shards, on_bad="skip")
+    (source,) = data.sources("train")
+    assert same(source.example(0, None), source.example(1, None))
+    server.status = 503
+    with pytest.raises(DataError, match="answers 503"):
+        source.example(len(source) - 1, None)
+    server.status = 200
+    (source,) = data.sources("train")
+    source.example(1, None)
+    for file in kept(data.cache):
+        file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(DataError, match="does not have the checksum"):
+        source.example(1, None)
+
+
 def test_a_copy_that_was_damaged_is_named_and_fetched_again(server, tmp_path):
     shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
     data = dataset("webdataset", shards=shards)
@@ -339,12 +542,29 @@ def test_an_index_that_does_not_belong_to_the_shards(server, tmp_path):
     shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
     index = packed(unpaired(tmp_path / "in2"), tmp_path / "out2") / "index.bin"
     good, server.files["index.bin"] = server.files["index.bin"], index.read_bytes()
-    with pytest.raises(DataError, match=r"different packs|speaks of what is not there"):
+    with pytest.raises(DataError, match=r"index\.bin (is not the expected file|has .* bytes instead of)"):
         dataset("webdataset", shards=shards).sources("train")
-    server.files["pack.json"] = server.files["pack.json"].replace(b'"count"', b'"cuont"')
+    server.files["index.bin"] = good
+    assert dataset("webdataset", shards=shards).sources("train")
+    manifest = server.files["pack.json"]
+    server.files["pack.json"] = manifest.replace(b'"count"', b'"cuont"')
     with pytest.raises(DataError, match="is damaged"):
         dataset("webdataset", shards=shards).sources("train")
-    assert good
+    server.files["pack.json"] = manifest
+    assert dataset("webdataset", shards=shards).sources("train")
+
+
+def test_a_copy_of_the_index_that_is_damaged_is_fetched_again(server, tmp_path):
+    shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
+    data = dataset("webdataset", shards=shards)
+    expected = everything(data)
+    (copy,) = (data.cache.folder / "packs").glob("*.bin")
+    copy.write_bytes(copy.read_bytes()[:-3] + b"xyz")
+    with pytest.raises(DataError, match="is damaged") as caught:
+        dataset("webdataset", shards=shards).sources("train")
+    assert "run the same command again" in caught.value.fix
+    got = everything(dataset("webdataset", shards=shards))
+    assert all(same(*both) for both in zip(got, expected, strict=True))
 
 
 # ---- options ---------------------------------------------------------------------------------------------------
@@ -378,6 +598,13 @@ def test_patterns():
         ({"shards": "x", "shards_a": "y", "shards_b": "z"}, "needs shards"),
         ({"shards_a": "y"}, "needs shards"),
         ({"shards": "x", "shards_b": "y"}, "needs shards"),
+        ({"shards": "x", "test_shards_a": "y"}, "test_shards_a would do nothing beside shards"),
+        (
+            {"shards": "x", "test_shards_a": "y", "test_shards_b": "z"},
+            "test_shards_a and test_shards_b would do nothing",
+        ),
+        ({"shards_a": "x", "shards_b": "y", "test_shards": "z"}, "test_shards would do nothing beside shards_a and"),
+        ({"shards_a": "x", "shards_b": "y", "layout": "pairs"}, "layout would do nothing"),
         ({"shards": "x", "layout": "pair"}, "layout: there is no 'pair'"),
         ({"shards": "x", "mix": 0}, "mix: 0"),
         ({"shards": "x", "cache_gb": 0}, "cache_gb: 0"),
@@ -402,11 +629,18 @@ def test_a_layout_that_the_pack_does_not_have(server, tmp_path, make, layout):
         dataset("webdataset", shards=next(iter(patterns.values())), layout=layout).sources("train")
 
 
+def test_shards_of_halves_are_not_those_of_one_domain(server, tmp_path):
+    shards = upload(server, packed(side_by_side(tmp_path / "in"), tmp_path / "out"))["train"]
+    with pytest.raises(DataError, match="both domains side by side") as caught:
+        dataset("webdataset", shards_a=shards, shards_b=shards).sources("train")
+    assert "set `shards`" in caught.value.fix
+
+
 def test_shards_of_two_parts(server, tmp_path):
     upload(server, packed(unpaired(tmp_path / "in"), tmp_path / "out"))
     both = f"{server.url}/train-{{a,b}}-000000.tar"
     with pytest.raises(DataError, match="several parts of the pack") as caught:
-        dataset("webdataset", shards_a=both, shards_b=both).sources("train")
+        dataset("webdataset", shards_a=both, shards_b=f"{server.url}/test-a-000000.tar").sources("train")
     assert "train-a, train-b" in caught.value.fix
 
 
@@ -449,8 +683,21 @@ def test_another_store_is_opened_by_webdataset(server, tmp_path, monkeypatch):
 def test_a_store_that_has_no_such_shard_and_one_that_webdataset_does_not_know(server, monkeypatch):
     store = Store({})
     monkeypatch.setitem(sys.modules, "webdataset", types.SimpleNamespace(gopen=store.gopen))
+    with pytest.raises(DataError, match=r"gs://bucket/pack\.json cannot be read: .*\(5 tries\)") as caught:
+        dataset("webdataset", shards="gs://bucket/x.tar").sources("train")  # it does not say that there is none
+    assert "packed: false" in caught.value.fix
     with pytest.raises(DataError, match=r"gs://bucket/x\.tar cannot be read: x\.tar: exit 1 .*\(5 tries\)"):
+        dataset("webdataset", shards="gs://bucket/x.tar", packed=False).sources("train")
+
+    def missing(address, mode):
+        store.asked.append(address)
+        raise FileNotFoundError(address)
+
+    store.asked.clear()
+    monkeypatch.setitem(sys.modules, "webdataset", types.SimpleNamespace(gopen=missing))
+    with pytest.raises(DataError, match=r"x\.tar cannot be read"):
         dataset("webdataset", shards="gs://bucket/x.tar").sources("train")
+    assert len(store.asked) == 2  # pack.json and the shard, once each
 
     def unknown(address, mode):
         raise ValueError("no gopen handler defined")
@@ -543,5 +790,17 @@ def test_listings_that_were_damaged_say_so(server, tmp_path, image):
     assert "remove the folder" in caught.value.fix
 
 
-def test_small_shards_are_several():
-    assert SMALL < 10_000
+def test_long_names_of_long_names_are_refused(tmp_path):
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 512
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    file = tmp_path / "x.tar"
+    file.write_bytes((header + bytes(512)) * 5000)
+    with pytest.raises(DataError, match=r"x\.tar is damaged"):
+        samples(file, "x.tar", ("",))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_packs_of_these_tests_have_several_shards_of_a_part(tmp_path, layout):
+    out = packed(LAYOUTS[layout](tmp_path / "in"), tmp_path / "out")
+    assert len(list(out.glob("train-a-*.tar" if layout == "unpaired" else "train-*.tar"))) > 2

@@ -1,13 +1,13 @@
 """Packs: a folder of images as a few large shards with an index, for file systems and stores that dislike small files.
 
-    pack.json           what there is: format, version, parts, the size and SHA-256 of each shard
-    index.bin           for each image shard, offset, length, name, width, height, CRC-32; mapped, not read
+    pack.json           what there is: format, version, parts, the size and SHA-256 of each shard and of the index
+    index.bin           for each image shard, offset, length, name, width, height, CRC-32
     train-000000.tar    images as they were, uncompressed
 
 Members of one sample share what stands before the first dot, as WebDataset wants it, so the shards can be streamed.
 """
 
-from i2i_forge.data.packs.manifest import MANIFEST, Manifest, PartOf, Shard, read_manifest
+from i2i_forge.data.packs.manifest import MANIFEST, Manifest, PartOf, Seal, Shard, read_manifest
 from i2i_forge.data.packs.plan import Plan, plan_pack
 from i2i_forge.data.packs.reading import Pack, PartImages, PartPairs
 from i2i_forge.data.packs.table import Table
@@ -22,6 +22,7 @@ __all__ = [
     "PartOf",
     "PartPairs",
     "Plan",
+    "Seal",
     "Shard",
     "Table",
     "pack",

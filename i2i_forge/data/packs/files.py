@@ -30,27 +30,42 @@ class OpenFiles:
             with contextlib.suppress(OSError):
                 os.close(number)
 
-    def read(self, file: Path, offset: int, length: int, name: Callable[[], str], fix: str) -> bytes:
-        """Bytes of a file. Raises DataError, which calls them `name()`, when they are not there."""
+    def read(
+        self,
+        file: Path,
+        offset: int,
+        length: int,
+        name: Callable[[], str],
+        fix: str,
+        open_it: Callable[[], int] | None = None,
+    ) -> bytes:
+        """Bytes of a file. Raises DataError, which calls them `name()`, when they are not there.
+
+        Args:
+            open_it: gives the descriptor of the file, if it is not just to be opened.
+        """
         try:
-            data = os.pread(self.opened(file), length, offset)
+            data = os.pread(self.opened(file, open_it), length, offset)
         except OSError as error:
             raise DataError(f"{name()}: cannot be read: {error.strerror or error}", fix=fix) from error
         if len(data) < length:
             raise DataError(f"{name()}: lies behind the end of {file.name}, which was cut", fix=fix)
         return data
 
-    def close(self, file: Path) -> None:
-        """Open a file anew when it is read next."""
-        if file in self._open:
-            os.close(self._open.pop(file))
+    def close(self, file: Path) -> os.stat_result:
+        """Open a file that is open anew when it is read next; returns what it was."""
+        number = self._open.pop(file)
+        try:
+            return os.fstat(number)
+        finally:
+            os.close(number)
 
-    def opened(self, file: Path) -> int:
+    def opened(self, file: Path, open_it: Callable[[], int] | None = None) -> int:
         """The descriptor of a file."""
         if file in self._open:
             self._open.move_to_end(file)
             return self._open[file]
-        self._open[file] = number = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        self._open[file] = number = open_it() if open_it else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         while len(self._open) > self.most:
             os.close(self._open.popitem(last=False)[1])
         return number

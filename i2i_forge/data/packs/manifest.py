@@ -41,6 +41,14 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Seal:
+    """What the index must have: its length and SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a pack holds.
 
@@ -54,6 +62,7 @@ class Manifest:
     entries: int
     parts: dict[str, PartOf]
     shards: list[Shard]
+    index: Seal
 
     def part(self, name: str) -> PartOf:
         """A part; one of test images that is not there is that of training."""
@@ -104,23 +113,24 @@ def _manifest(data: dict[str, Any]) -> Manifest:
     """Raises ValueError, KeyError or TypeError for what no pack has."""
     parts = {name: PartOf(**part) for name, part in data["parts"].items()}
     shards = [Shard(**shard) for shard in data["shards"]]
+    index = Seal(**data["index"])
     known = PARTS[data["layout"]] if data["layout"] in LAYOUTS else ()
     needed = [name for name in known if name.startswith("train")]
     if not needed or not set(needed) <= set(parts) <= set(known):
         raise ValueError(f"layout {data['layout']!r} with parts {', '.join(parts)}")
     numbers = [number for part in parts.values() for number in (part.first, part.count)]
-    numbers += [data["entries"], *(shard.bytes for shard in shards)]
+    numbers += [data["entries"], index.bytes, *(shard.bytes for shard in shards)]
     if not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers):
         raise ValueError("a number of it is none")
     if not all(part.count and part.first + part.count <= data["entries"] for part in parts.values()):
         raise ValueError("a part lies outside the index")
     for shard in shards:
-        if not re.fullmatch(r"[a-z]+(-[a-z]+)?-\d{6,9}\.tar", shard.name) or not re.fullmatch(
-            "[0-9a-f]{64}", shard.sha256
-        ):
+        if not re.fullmatch(r"[a-z]+(-[a-z]+)?-\d{6,9}\.tar", shard.name):
             raise ValueError(f"shard {shard.name!r}")
+    if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in (index.sha256, *(each.sha256 for each in shards))):
+        raise ValueError("a checksum of it is none")
     pairs = bool(data["pairs"])
     for split in ("train", "test"):
         if pairs and parts.get(f"{split}_a", PartOf("", 0, 0)).count != parts.get(f"{split}_b", PartOf("", 0, 0)).count:
             raise ValueError("pairs with a part alone")
-    return Manifest(data["layout"], pairs, data["entries"], parts, shards)
+    return Manifest(data["layout"], pairs, data["entries"], parts, shards, index)

@@ -9,14 +9,22 @@ from typing import Any
 import numpy as np
 
 from i2i_forge.data.bad_images import OnBad, Sizes, check_images, check_lists
-from i2i_forge.data.folders import list_images, shown, split_folder
+from i2i_forge.data.folders import (
+    A_NAMES,
+    B_NAMES,
+    SIDE_NAMES,
+    is_side_by_side,
+    list_images,
+    shown,
+    split_folder,
+)
 from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.data.path_list import Paths
 from i2i_forge.errors import DataError
 
 Numbers = np.ndarray[Any, np.dtype[np.uint32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-NAMES = {"a": ("trainA", "testA"), "b": ("trainB", "testB"), "": ("train", "test", "val")}
+NAMES = {"a": A_NAMES, "b": B_NAMES, "": SIDE_NAMES}
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,8 @@ def plan_pack(
         DataError: folders are missing or empty, images cannot be used, or do not pair.
     """
     if layout == "auto":
-        layout = "side_by_side" if not (a or b or (root / "trainA").exists()) and (root / "train").is_dir() else ""
-    if layout != "side_by_side" and not (a or b) and not (root / "trainA").exists():
+        layout = "side_by_side" if is_side_by_side(root, a, b) else ""
+    if layout != "side_by_side" and not (a or b) and not (root / A_NAMES[0]).exists():
         raise _no_layout(root)
     roles = {"": (a, test_a)} if layout == "side_by_side" else {"a": (a, test_a), "b": (b, test_b)}
     folders: dict[str, Path] = {}
@@ -150,6 +158,6 @@ def _no_layout(root: Path) -> DataError:
         return DataError(f"{root} is not a folder", fix="name the folder that holds the images")
     names = sorted(path.name for path in root.iterdir() if path.is_dir())
     return DataError(
-        f"{root} has neither trainA and trainB nor train; it has {shown(names) or 'no folder'}",
+        f"{root} has neither {A_NAMES[0]} and {B_NAMES[0]} nor {SIDE_NAMES[0]}; it has {shown(names) or 'no folder'}",
         fix="name the folders of the two domains: --a FOLDER --b FOLDER",
     )

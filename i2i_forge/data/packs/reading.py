@@ -34,7 +34,8 @@ class Pack:
         self.manifest = read_manifest(self.root / MANIFEST)
         for shard in self.manifest.shards:
             self._check_length(shard)
-        self.table = Table(self.root / INDEX, [shard.bytes for shard in self.manifest.shards], AGAIN)
+        shards = [shard.bytes for shard in self.manifest.shards]
+        self.table = Table(self.root / INDEX, shards, AGAIN, self.manifest.index.sha256)
         if len(self.table) != self.manifest.entries:
             raise DataError(
                 f"{self.table.file} has {len(self.table):,} images, {MANIFEST} says {self.manifest.entries:,}",

@@ -1,5 +1,5 @@
-"""A table of images inside other files: one row each, and its name. The file is mapped, so that a million rows cost no
-memory until they are looked at, and all processes share what they look at.
+"""A table of images inside other files: one row each, and its name. All of it is read into one block of memory, which
+forked processes share. It is not mapped: a mapped file that is cut kills the process that looks at it.
 
     8 bytes   "i2i-pack"                4 bytes   version, then 4 of zeros
     8 bytes   number of rows            8 bytes   length of the names
@@ -10,6 +10,7 @@ memory until they are looked at, and all processes share what they look at.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,18 +35,18 @@ ROW = np.dtype([
     ("partner", "<u4"),  # the row of the other image of a pair, or ALONE
 ])  # fmt: skip
 Rows = np.ndarray[Any, np.dtype[Any]]
+Block = np.ndarray[Any, np.dtype[np.uint8]]
 PIECE = 1 << 16  # rows that are checked at once
 
 
-def write_table(file: Path, rows: Rows, names: Sequence[bytes]) -> None:
-    """Write a table; where each name begins is filled in."""
+def write_table(file: Path, rows: Rows, names: Sequence[bytes]) -> tuple[int, str]:
+    """Write a table; where each name begins is filled in. Returns the length and SHA-256 of the file."""
     rows["name"] = np.cumsum([0, *(len(name) for name in names)], dtype=np.uint64)[:-1]
     body = (rows.tobytes(), b"".join(names))
-    digest = hashlib.sha256(body[0])
-    digest.update(body[1])
+    head = HEADER.pack(MAGIC, VERSION, 0, len(rows), len(body[1]), _digest(*body).digest())
     with file.open("wb") as handle:
-        handle.write(HEADER.pack(MAGIC, VERSION, 0, len(rows), len(body[1]), digest.digest()))
-        handle.writelines(body)
+        handle.writelines((head, *body))
+    return len(head) + len(body[0]) + len(body[1]), _digest(head, *body).hexdigest()
 
 
 class Table:
@@ -55,67 +56,75 @@ class Table:
         file: as `write_table` writes it.
         shards: the length of each shard in bytes; rows must lie inside.
         fix: what to do when it cannot be used.
+        sha256: of the file, where that is known.
 
     Raises:
         DataError: the file is missing, of another version, damaged, or speaks of what is not there.
     """
 
-    def __init__(self, file: Path, shards: Sequence[int], fix: str) -> None:
-        self.file, self.fix = file, fix
-        self._maps: tuple[Rows, np.ndarray[Any, np.dtype[np.uint8]]] | None = None
-        try:
-            self._count, self._names = self._check_header()
-            self._check_rows(shards)
-        except OSError as error:
-            raise self._bad(f"cannot be read: {error.strerror or error}") from error
+    def __init__(self, file: Path, shards: Sequence[int], fix: str, sha256: str = "") -> None:
+        self.file, self.fix, self.sha256 = file, fix, sha256
+        self._count = self._names = 0
+        self._content: tuple[Rows, Block] | None = None
+        self._check_rows(shards)
 
     def __len__(self) -> int:
         return self._count
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": None}  # another process maps it itself
+        return {**self.__dict__, "_content": None}  # another process reads it itself
 
     @property
     def rows(self) -> Rows:
         """All rows."""
-        return self._mapped()[0]
+        return self._read()[0]
 
     def name(self, index: int) -> str:
         """The name of an image."""
-        rows, names = self._mapped()
+        rows, names = self._read()
         end = int(rows[index + 1]["name"]) if index + 1 < len(rows) else self._names
         return names[int(rows[index]["name"]) : end].tobytes().decode(errors="surrogateescape")
 
-    def _mapped(self) -> tuple[Rows, np.ndarray[Any, np.dtype[np.uint8]]]:
-        if self._maps is None:
-            start = HEADER.size
-            rows = np.memmap(self.file, ROW, mode="r", offset=start, shape=(self._count,)).view(np.ndarray)
-            start += rows.nbytes
-            names = np.memmap(self.file, np.uint8, mode="r", offset=start, shape=(self._names,)).view(np.ndarray)
-            self._maps = (rows, names)
-        return self._maps
-
-    def _check_header(self) -> tuple[int, int]:
-        """How many rows, and the length of the names. The content has the checksum that is stated."""
-        with self.file.open("rb") as handle:
-            head = handle.read(HEADER.size)
-            if len(head) < HEADER.size or not head.startswith(MAGIC):
-                raise self._bad("is no index of packed images")
-            _, version, _, count, names, stated = HEADER.unpack(head)
-            if version != VERSION:
-                raise self._bad(f"is an index of version {version}; this i2i_forge reads version {VERSION}")
-            expected, length = HEADER.size + count * ROW.itemsize + names, self.file.stat().st_size
-            if length != expected:
-                raise self._bad(f"has {length:,} bytes instead of {expected:,}")
-            if not 0 < count < ALONE or not names:
-                raise self._bad(f"speaks of {count:,} images")
-            if hashlib.file_digest(handle, "sha256").digest() != stated:  # from here to the end
+    def _read(self) -> tuple[Rows, Block]:
+        """Rows and names, with the checksum that is stated."""
+        if self._content is None:
+            try:
+                with self.file.open("rb") as handle:
+                    head = handle.read(HEADER.size)
+                    stated = self._check_header(head, os.fstat(handle.fileno()).st_size)
+                    block = np.empty(self._count * ROW.itemsize + self._names, np.uint8)
+                    if handle.readinto(block.data) < len(block):
+                        raise self._bad("was cut while it was read")
+            except OSError as error:
+                raise self._bad(f"cannot be read: {error.strerror or error}") from error
+            if _digest(block.data).digest() != stated:
                 raise self._bad("is damaged: it does not have the checksum it states")
-        return count, names
+            sha256 = _digest(head, block.data).hexdigest()
+            if self.sha256 not in ("", sha256):
+                raise self._bad(f"is not the one that was made with it: its SHA-256 is {sha256[:12]}")
+            block.flags.writeable = False
+            middle = self._count * ROW.itemsize
+            self._content, self.sha256 = (block[:middle].view(ROW), block[middle:]), sha256
+        return self._content
+
+    def _check_header(self, head: bytes, length: int) -> bytes:
+        """Notes how many rows there are, and the length of the names; returns the checksum of what follows."""
+        if len(head) < HEADER.size or not head.startswith(MAGIC):
+            raise self._bad("is no index of packed images")
+        _, version, _, count, names, stated = HEADER.unpack(head)
+        if version != VERSION:
+            raise self._bad(f"is an index of version {version}; this i2i_forge reads version {VERSION}")
+        expected = HEADER.size + count * ROW.itemsize + names
+        if length != expected:
+            raise self._bad(f"has {length:,} bytes instead of {expected:,}")
+        if not 0 < count < ALONE or not names:
+            raise self._bad(f"speaks of {count:,} images")
+        self._count, self._names = count, names
+        return bytes(stated)
 
     def _check_rows(self, shards: Sequence[int]) -> None:
         # a checksum tells damage, not intent: whoever writes a file can write its checksum
-        lengths, rows = np.array(shards, np.uint64), self.rows
+        rows, lengths = self.rows, np.array(shards, np.uint64)
         for start in range(0, self._count, PIECE):
             some, after = rows[start : start + PIECE], rows["name"][start + 1 : start + PIECE + 1]
             ends = np.append(after, np.uint64(self._names)) if len(after) < len(some) else after
@@ -130,3 +139,10 @@ class Table:
 
     def _bad(self, cause: str) -> DataError:
         return DataError(f"{self.file} {cause}", fix=self.fix)
+
+
+def _digest(*pieces: bytes | memoryview) -> hashlib._Hash:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, write_manifest
+from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, Seal, write_manifest
 from i2i_forge.data.packs.plan import Numbers, Part, Plan
 from i2i_forge.data.packs.shards import ShardWriter
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
@@ -33,7 +33,7 @@ def pack(
     bytes.
 
     Args:
-        out: must not exist, or be empty.
+        out: must not exist, or be empty; a link is followed.
         shard_bytes: about how long a shard is.
 
     Raises:
@@ -41,6 +41,7 @@ def pack(
         ResourceError: the disk is full.
         UsageError: there is something at `out`, it cannot be written, or another process packs to it.
     """
+    out = Path(os.path.realpath(out))  # "." has no name, and a link would be replaced instead of what it points at
     try:
         refuse_what_is_there(out)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,8 +55,12 @@ def pack(
 
 
 def refuse_what_is_there(out: Path) -> None:
-    """Raises UsageError unless `out` is free or an empty folder."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    """Raises UsageError unless `out` is free or an empty folder that another can take the place of."""
+    place = Path(os.path.realpath(out))
+    if os.path.ismount(place) or place == Path.cwd():
+        what = "a disk is mounted there" if os.path.ismount(place) else "it is the working directory"
+        raise UsageError(f"--out {out}: {what}, and it cannot be exchanged", fix=f"name a folder below: {out / 'pack'}")
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
         raise UsageError(f"--out {out}: there is something already", fix="name a new folder")
 
 
@@ -73,8 +78,8 @@ def _write(plan: Plan, folder: Path, shard_bytes: int, progress: Progress) -> Ma
                 if len(placed) == 2:
                     rows["partner"][placed] = placed[::-1]
                 progress(done := done + len(sample), len(plan))
-    write_table(folder / INDEX, rows, names)
-    manifest = Manifest(plan.layout, bool(plan.partners), len(plan), parts, writer.shards)
+    index = Seal(*write_table(folder / INDEX, rows, names))
+    manifest = Manifest(plan.layout, bool(plan.partners), len(plan), parts, writer.shards, index)
     write_manifest(folder / MANIFEST, manifest)
     for path in (folder / INDEX, folder / MANIFEST, folder):
         _sync(path)

@@ -7,7 +7,7 @@ from i2i_forge.data.remote_shards.fetching import need_scheme
 from i2i_forge.data.remote_shards.from_pack import find_manifest, of_pack
 from i2i_forge.data.remote_shards.listing import Listing, counted
 from i2i_forge.data.remote_shards.patterns import expand
-from i2i_forge.data.remote_shards.sharded import ShardImages, ShardPairs, Shards, ShardSource
+from i2i_forge.data.remote_shards.sharded import ShardImages, ShardPairs, Shards, ShardSource, room
 
 __all__ = [
     "Listing",
@@ -21,4 +21,5 @@ __all__ = [
     "find_manifest",
     "need_scheme",
     "of_pack",
+    "room",
 ]

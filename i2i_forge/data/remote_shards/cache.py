@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from i2i_forge.data.remote_shards.fetching import bring
+from i2i_forge.data.remote_shards.fetching import fetch
 from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
-from i2i_forge.errors import ResourceError
+from i2i_forge.errors import DataError, ResourceError
 from i2i_forge.public_data.download import disk_error, forget
-from i2i_forge.public_data.remote import note_of
+
+OPENING = 5  # times that a shard is fetched before it is given up, because other processes remove it
 
 
 class ShardCache:
@@ -25,14 +26,33 @@ class ShardCache:
 
     Args:
         folder: is made when it is needed.
-        limit: bytes of all shards together, about: those that are being fetched come on top.
+        limit: bytes of all shards and parts of shards together; those that are being fetched may come on top.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
 
+    def file(self, address: str, sha256: str = "") -> Path:
+        """Where a shard lies when it is there: a path is itself."""
+        return Path(address) if scheme(address) == LOCAL else self.folder / f"{short(address, sha256)}.tar"
+
+    def open(self, address: str, size: int | None = None, sha256: str = "") -> int:
+        """The descriptor of a shard, open for reading; the arguments and errors are those of `path`."""
+        for _ in range(OPENING):
+            file = self.path(address, size, sha256)
+            try:
+                return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                if scheme(address) == LOCAL or not isinstance(error, FileNotFoundError):
+                    cause = f"shard {file} cannot be read: {error.strerror or error}"
+                    raise DataError(cause, fix="correct its path or its permissions") from error
+        raise ResourceError(
+            f"{address} was fetched {OPENING} times, and each time another process removed it before it was read",
+            fix="set data.cache_gb higher, in all processes that share the cache",
+        )
+
     def path(self, address: str, size: int | None = None, sha256: str = "") -> Path:
-        """The file of a shard, fetched if it is not there.
+        """The file of a shard, fetched if it is not there. Another process may remove it at any time: see `open`.
 
         Args:
             address: a path, which is returned as it is, or where to fetch it.
@@ -42,27 +62,37 @@ class ShardCache:
             DataError: it cannot be fetched, or is not what it should be.
             ResourceError: the disk is full, or the limit is less than one shard.
         """
-        if scheme(address) == LOCAL:
-            return Path(address)
-        file = self.folder / f"{short(address, sha256)}.tar"
-        if self._is_there(file, size):
+        file = self.file(address, sha256)
+        if scheme(address) == LOCAL or self._is_there(file, size):
             return file
         with locked(file.with_suffix(".lock")):
             if not self._is_there(file, size):  # no other process was quicker
                 self._trim(size or 0, file)
-                part = file.with_suffix(".part")
-                bring(address, part, size=size, sha256=sha256)
-                note_of(part).unlink(missing_ok=True)
-                part.replace(file)
+                fetch(address, file, size=size, sha256=sha256)
                 self._trim(0, file)
         return file
 
-    def drop(self, address: str, sha256: str = "") -> None:
-        """Remove a shard that turned out to be damaged here."""
+    def used(self, address: str, sha256: str = "") -> None:
+        """Keep a shard longer than those that were used before."""
         if scheme(address) != LOCAL:
-            file = self.folder / f"{short(address, sha256)}.tar"
-            file.unlink(missing_ok=True)
-            forget(file.with_suffix(".part"))
+            with contextlib.suppress(OSError):
+                os.utime(self.file(address, sha256))
+
+    def drop(self, address: str, sha256: str, read: os.stat_result) -> None:
+        """Remove a shard that turned out to be damaged here, if it is still the file that was read."""
+        if scheme(address) != LOCAL:
+            file = self.file(address, sha256)
+            with locked(file.with_suffix(".lock")), contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(file.stat(), read):
+                    file.unlink()
+
+    def need(self, size: int) -> None:
+        """Raises ResourceError when shards of so many bytes, which are read at a time, do not fit."""
+        if size > self.limit:
+            raise ResourceError(
+                f"the shards that are mixed have {size / 1e9:.2g} GB, the cache holds {self.limit / 1e9:.2g} GB",
+                fix="set data.cache_gb higher, or data.mix lower",
+            )
 
     def _is_there(self, file: Path, size: int | None) -> bool:
         try:
@@ -82,15 +112,29 @@ class ShardCache:
             )
         with locked(self.folder / "trim.lock"):
             found = []
-            for file in self.folder.glob("*.tar"):
+            for file in (*self.folder.glob("*.tar"), *self.folder.glob("*.part")):
                 with contextlib.suppress(FileNotFoundError):
                     status = file.stat()
-                    found.append((status.st_mtime_ns, status.st_size, file))
+                    if file != kept.with_suffix(".part"):  # that is to be `kept`
+                        found.append((status.st_mtime_ns, status.st_size, file))
             total = sum(size for _, size, _ in found) + needed
             for _, size, file in sorted(found):
-                if total > self.limit and file != kept:
-                    file.unlink(missing_ok=True)
+                if total > self.limit and file != kept and _remove(file):
                     total -= size
+
+
+def _remove(file: Path) -> bool:
+    """Remove a shard, or a part that nobody goes on with; returns whether it did."""
+    if file.suffix != ".part":
+        file.unlink(missing_ok=True)
+        return True
+    with file.with_suffix(".lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        forget(file)
+    return True
 
 
 def short(*texts: str) -> str:
@@ -107,5 +151,8 @@ def locked(file: Path) -> Iterator[None]:
     except OSError as error:
         raise disk_error(file, error) from error
     with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise disk_error(file, error) from error
         yield

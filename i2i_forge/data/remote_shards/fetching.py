@@ -14,12 +14,14 @@ import logging
 import re
 import time
 import urllib.error
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from i2i_forge.data.remote_shards.patterns import WEB, scheme
 from i2i_forge.errors import DataError, ForgeError, UsageError
-from i2i_forge.public_data.download import disk_error, download, offline
+from i2i_forge.public_data.download import disk_error, download, forget, offline
+from i2i_forge.public_data.remote import note_of
 
 log = logging.getLogger("i2i_forge")
 
@@ -27,6 +29,10 @@ STORES = ("ais", "ftps", "gs", "hf", "s3", "scp", "sftp")
 TRIES, PAUSE = 5, 1.0  # the pause in seconds before the second try; doubled before each further one
 CHUNK = 1 << 20
 FIX = "check the connection and the address; the same command goes on where it stopped"
+
+
+class Exchanged(DataError):
+    """The store has another file than the one that is known."""
 
 
 def need_scheme(address: str) -> None:
@@ -40,43 +46,78 @@ def need_scheme(address: str) -> None:
         _webdataset(address)
 
 
-def bring(address: str, file: Path, *, size: int | None = None, sha256: str = "", tries: int = TRIES) -> dict[str, Any]:
+def fetch(
+    address: str,
+    file: Path,
+    *,
+    size: int | None = None,
+    sha256: str = "",
+    accept: Callable[[Path], bool] = lambda part: True,
+) -> bool:
+    """Bring a file to its place, whole; what there is of it before lies in FILE.part. The caller holds a lock.
+
+    Args:
+        address, size, sha256: as of `bring`.
+        accept: looks at what came. What it does not accept is not kept, and False is returned.
+
+    Raises:
+        as `bring`.
+    """
+    part = file.with_suffix(".part")
+    try:
+        bring(address, part, size=size, sha256=sha256)
+        if not accept(part):
+            forget(part)
+            return False
+        note_of(part).unlink(missing_ok=True)
+        part.replace(file)
+    except OSError as error:
+        raise disk_error(file, error) from error
+    return True
+
+
+def bring(address: str, file: Path, *, size: int | None = None, sha256: str = "") -> dict[str, Any]:
     """Bring `file` to completion; returns {"bytes", "sha256"}.
 
     Args:
         address: http, https, or one of STORES.
         file: may hold a part already.
         size, sha256: what it must have, where that is known.
-        tries: after how many failures of the network to give up.
 
     Raises:
-        DataError: the store does not have it, cannot be reached, or has another file.
+        DataError: the store does not have it, cannot be reached, or has another file (Exchanged).
         ResourceError: the disk is full.
         UsageError: FORGE_OFFLINE forbids it.
     """
-    for attempt in range(1, tries + 1):
+    for attempt in range(1, TRIES + 1):
         try:
             if scheme(address) in WEB:
                 return download(address, file, size=size, sha256=sha256)
             return _from_store(address, file, size, sha256)
         except DataError as error:
+            if scheme(address) in WEB and error.__cause__ is None and not file.exists():
+                raise Exchanged(error.message, fix=error.fix) from error
             if not _may_pass(error, file):
                 raise
             last = error
-        if attempt < tries:
-            log.warning("%s; try %d of %d follows", last.message, attempt + 1, tries)
+        if attempt < TRIES:
+            log.warning("%s; try %d of %d follows", last.message, attempt + 1, TRIES)
             time.sleep(PAUSE * 2 ** (attempt - 1))
-    raise DataError(f"{last.message} ({tries} tries)", fix=FIX) from last
+    raise DataError(f"{last.message} ({TRIES} tries)", fix=FIX) from last
 
 
 def is_missing(error: ForgeError) -> bool:
-    """Whether a server said that it does not have the file."""
+    """Whether the store said that it does not have the file. A refusal or a broken connection says nothing of it."""
     cause = error.__cause__
-    return isinstance(cause, urllib.error.HTTPError) and cause.code in (403, 404, 410)  # 403: buckets say so
+    return isinstance(cause, FileNotFoundError) or (
+        isinstance(cause, urllib.error.HTTPError) and cause.code in (404, 410)
+    )
 
 
 def _may_pass(error: DataError, file: Path) -> bool:
     cause = error.__cause__
+    if is_missing(error):
+        return False
     if isinstance(cause, urllib.error.HTTPError):
         return cause.code >= 500 or cause.code in (408, 425, 429)
     return isinstance(cause, (OSError, http.client.HTTPException)) or file.exists()  # a part: the connection ended
@@ -101,14 +142,15 @@ def _from_store(address: str, file: Path, size: int | None, sha256: str) -> dict
     except ValueError as error:
         file.unlink()
         fix = "use an https address of it; s3:// goes through AIStore if USE_AIS_FOR=s3 is set"
-        raise DataError(f"{address}: webdataset does not open it: {error}", fix=fix) from None
+        raise DataError(f"{address}: webdataset does not open it: {error}", fix=fix) from error
     except Exception as error:  # each store's program fails in its own way
         file.unlink(missing_ok=True)
-        raise DataError(f"{address} cannot be read: {str(error)[:300]}", fix=FIX) from OSError(str(error))
+        cause = error if isinstance(error, FileNotFoundError) else OSError(str(error))
+        raise DataError(f"{address} cannot be read: {str(error)[:300]}", fix=FIX) from cause
     found = digest.hexdigest()
     if (size is not None and size != done) or (sha256 and sha256 != found):
         file.unlink(missing_ok=True)
-        raise DataError(
+        raise Exchanged(
             f"{address} is not the expected file: {done:,} bytes, SHA-256 {found[:12]}", fix="upload the pack again"
         )
     return {"url": address, "bytes": done, "sha256": found}

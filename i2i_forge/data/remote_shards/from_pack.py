@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -12,12 +11,13 @@ import numpy as np
 from i2i_forge.data.packs.manifest import AGAIN, FORMAT, INDEX, MANIFEST, Manifest, read_manifest
 from i2i_forge.data.packs.table import Table
 from i2i_forge.data.remote_shards.cache import ShardCache, locked, short
-from i2i_forge.data.remote_shards.fetching import TRIES, bring, is_missing
+from i2i_forge.data.remote_shards.fetching import fetch, is_missing
 from i2i_forge.data.remote_shards.listing import Listing
-from i2i_forge.data.remote_shards.patterns import LOCAL, WEB, scheme
+from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.errors import DataError
 from i2i_forge.public_data.download import forget, offline
-from i2i_forge.public_data.remote import note_of
+
+NOT_PACKED = "if `forge data pack` did not make these shards, set data.packed: false"
 
 
 def beside(address: str, name: str) -> str:
@@ -28,20 +28,22 @@ def beside(address: str, name: str) -> str:
     return urlunsplit(parts._replace(path=parts.path.rpartition("/")[0] + f"/{name}"))
 
 
-def find_manifest(addresses: Sequence[str], cache: ShardCache) -> tuple[Manifest, Path] | None:
-    """pack.json beside shards, and the file it was read from; None where they are no pack, or not all of one.
+def find_manifest(addresses: Sequence[str], cache: ShardCache) -> Manifest | None:
+    """pack.json beside shards; None where they are no pack, or not all of one.
+
+    Only who says that it is not there makes shards without it. Where it was once, it has to be again.
 
     Raises:
-        DataError: it cannot be fetched, or is damaged.
+        DataError: it cannot be fetched, is damaged, or is gone.
     """
     place = beside(addresses[0], MANIFEST)
-    file = Path(place) if scheme(place) == LOCAL else _fetched(place, cache)
-    if file is None or not file.is_file() or not _speaks_of_a_pack(file):
+    file = _local(place) if scheme(place) == LOCAL else _fetched(place, cache)
+    if file is None:
         return None
     manifest = read_manifest(file)
     known = {shard.name for shard in manifest.shards}
     is_whole = all(_name(address) in known and beside(address, MANIFEST) == place for address in addresses)
-    return (manifest, file) if is_whole else None
+    return manifest if is_whole else None
 
 
 def _speaks_of_a_pack(file: Path) -> bool:
@@ -50,17 +52,13 @@ def _speaks_of_a_pack(file: Path) -> bool:
         return FORMAT.encode() in handle.read(1000)
 
 
-def of_pack(addresses: Sequence[str], manifest: Manifest, file: Path, cache: ShardCache) -> Listing:
+def of_pack(addresses: Sequence[str], manifest: Manifest, cache: ShardCache) -> Listing:
     """The listing of shards of a pack. Of pairs, the first image of a sample is that of a.
-
-    Args:
-        file: that `find_manifest` returned.
 
     Raises:
         DataError: the index cannot be fetched, or is damaged; the shards are of several parts of the pack.
     """
-    index = file.with_name(INDEX) if scheme(addresses[0]) == LOCAL else _index(beside(addresses[0], INDEX), file)
-    table = Table(index, [shard.bytes for shard in manifest.shards], AGAIN)
+    table = _table(beside(addresses[0], INDEX), manifest, cache)
     if len(table) != manifest.entries:
         raise DataError(f"{beside(addresses[0], INDEX)} and {MANIFEST} are of different packs", fix=AGAIN)
     numbers = {shard.name: number for number, shard in enumerate(manifest.shards)}
@@ -70,7 +68,7 @@ def of_pack(addresses: Sequence[str], manifest: Manifest, file: Path, cache: Sha
             continue  # the partners, in the order of their own folder
         column = table.rows["shard"][part.first : part.first + part.count]
         if (column[1:] < column[:-1]).any():
-            raise DataError(f"{index} is damaged: the shards of {role} are not in order", fix=AGAIN)
+            raise DataError(f"{table.file} is damaged: the shards of {role} are not in order", fix=AGAIN)
         firsts, ends = (np.searchsorted(column, mine, side=side) for side in ("left", "right"))
         if (ends > firsts).all():
             shards = [manifest.shards[number] for number in mine]
@@ -84,37 +82,47 @@ def of_pack(addresses: Sequence[str], manifest: Manifest, file: Path, cache: Sha
     )
 
 
+def _local(place: str) -> Path | None:
+    try:
+        return Path(place) if _speaks_of_a_pack(Path(place)) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DataError(f"{place} cannot be read: {error.strerror or error}", fix="correct the permissions") from error
+
+
 def _fetched(place: str, cache: ShardCache) -> Path | None:
-    """A copy of pack.json as it is now, named by its content; None where there is none."""
-    folder = cache.folder / "packs"
-    latest, part = folder / f"{short(place)}.latest", folder / f"{short(place)}-{os.getpid()}.part"
+    """A copy of pack.json as it is now; None where there is none. The copy tells the next time that there was one."""
+    file = cache.folder / "packs" / f"{short(place)}.json"
     if offline():
-        return folder / latest.read_text() if latest.is_file() else None
-    with locked(latest.with_suffix(".lock")):
-        forget(part)
+        return file if file.is_file() else None
+    with locked(file.with_suffix(".lock")):
+        forget(file.with_suffix(".part"))  # it is small, and may be another by now
         try:
-            found = bring(place, part, tries=TRIES if scheme(place) in WEB else 1)  # others do not say what is missing
+            if fetch(place, file, accept=_speaks_of_a_pack):
+                return file
         except DataError as error:
-            if is_missing(error) or scheme(place) not in WEB:
-                return None
+            if not is_missing(error):
+                raise DataError(error.message, fix=f"{error.fix}; {NOT_PACKED}") from error
+        if file.is_file():
+            raise DataError(f"{place} was there before, and is not now", fix=f"upload it again; {NOT_PACKED}")
+    return None
+
+
+def _table(address: str, manifest: Manifest, cache: ShardCache) -> Table:
+    """The index; of one elsewhere a copy, named by its content. A copy that is damaged is removed."""
+    shards, seal = [shard.bytes for shard in manifest.shards], manifest.index
+    if scheme(address) == LOCAL:
+        return Table(Path(address), shards, AGAIN, seal.sha256)
+    file = cache.folder / "packs" / f"{seal.sha256}.bin"
+    with locked(file.with_suffix(".lock")):
+        if not file.is_file():
+            fetch(address, file, size=seal.bytes, sha256=seal.sha256)
+        try:
+            return Table(file, shards, f"run the same command again: it is fetched anew; or {AGAIN}", seal.sha256)
+        except DataError:
+            file.unlink(missing_ok=True)
             raise
-        file = folder / f"{found['sha256']}.json"
-        note_of(part).unlink(missing_ok=True)
-        part.replace(file)
-        latest.write_text(file.name)
-    return file
-
-
-def _index(address: str, file: Path) -> Path:
-    """A copy of index.bin, beside that of pack.json."""
-    index = file.with_suffix(".bin")
-    with locked(index.with_suffix(".lock")):
-        if not index.is_file():
-            part = index.with_suffix(".part")
-            bring(address, part)
-            note_of(part).unlink(missing_ok=True)
-            part.replace(index)
-    return index
 
 
 def _name(address: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Listing:
         table: rows of images, each with that of its partner.
         firsts: the row of each shard's first sample; its further samples follow.
         counts: how many samples each shard has.
+        notes: of shards that were read to find this out, the files where it is written.
     """
 
     addresses: list[str]
@@ -40,6 +42,12 @@ class Listing:
     table: Table
     firsts: Numbers
     counts: Numbers
+    notes: dict[int, list[Path]] = field(default_factory=dict)
+
+    def forget(self, shard: int) -> None:
+        """A shard elsewhere is not what is known of it: the next time it is read anew."""
+        for file in self.notes.get(shard, ()):
+            file.unlink(missing_ok=True)
 
 
 def counted(addresses: Sequence[str], endings: tuple[str, ...], cache: ShardCache) -> Listing:
@@ -68,7 +76,12 @@ def counted(addresses: Sequence[str], endings: tuple[str, ...], cache: ShardCach
     if len(table) != counts.sum() * len(endings):
         raise DataError(f"{index} does not fit the shards it is of", fix=_again(folder))
     firsts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
-    return Listing(list(addresses), np.arange(len(addresses)), sizes, [""] * len(sizes), table, firsts, counts)
+    notes = {
+        shard: [folder / f"{key}.json", folder / f"{key}.bin", index]
+        for shard, (address, key) in enumerate(zip(addresses, keys, strict=True))
+        if scheme(address) != LOCAL  # of a path, its time of change is part of the key: otherwise it is damaged
+    }
+    return Listing(list(addresses), np.arange(len(addresses)), sizes, [""] * len(sizes), table, firsts, counts, notes)
 
 
 def _again(folder: Path) -> str:
@@ -95,10 +108,11 @@ def _facts(address: str, place: Path, endings: tuple[str, ...], cache: ShardCach
                 return fact
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        file = cache.path(address)
-        found = samples(file, address, endings)
+        with os.fdopen(cache.open(address), "rb") as file:
+            found = samples(file, address, endings)
+            size = os.fstat(file.fileno()).st_size
         _write([member for column in zip(*found, strict=True) for member in column], len(found), place)
-        fact = {"bytes": file.stat().st_size, "samples": len(found)}
+        fact = {"bytes": size, "samples": len(found)}
         _put(note, json.dumps(fact).encode())
         return fact
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from i2i_forge.data.packs.table import LARGEST_IMAGE
@@ -34,10 +34,11 @@ class Member:
     crc: int
 
 
-def samples(file: Path, name: str, endings: tuple[str, ...]) -> list[tuple[Member, ...]]:
+def samples(file: BinaryIO, name: str, endings: tuple[str, ...]) -> list[tuple[Member, ...]]:
     """The samples of a shard that have all the images wanted, in order.
 
     Args:
+        file: the shard, from its beginning.
         name: what messages call the shard.
         endings: one for each image: "edges.png", or "a" for "a.png", "a.jpg" ...; "" for the first image of any kind.
 
@@ -47,13 +48,14 @@ def samples(file: Path, name: str, endings: tuple[str, ...]) -> list[tuple[Membe
     found: list[tuple[Member, ...]] = []
     seen: set[str] = set()
     try:
-        with file.open("rb") as handle:
-            for members in _grouped(_members(handle, file.stat().st_size), handle):
-                chosen = [next((m for m in members if _fits(m.ending, ending)), None) for ending in endings]
-                if all(chosen):
-                    found.append(tuple(member for member in chosen if member))
-                elif len(seen) < 8:
-                    seen |= {member.ending for member in members[:8]}
+        for members in _grouped(_members(file, os.fstat(file.fileno()).st_size), file):
+            chosen = [next((m for m in members if _fits(m.ending, ending)), None) for ending in endings]
+            if all(chosen):
+                found.append(tuple(member for member in chosen if member))
+            elif len(seen) < 8:
+                seen |= {member.ending for member in members[:8]}
+    except RecursionError as error:
+        raise DataError(f"{name} is damaged: headers of long names within one another", fix=FIX) from error
     except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
         raise DataError(f"{name} is damaged, or no tar: {error}", fix=FIX) from error
     except OSError as error:

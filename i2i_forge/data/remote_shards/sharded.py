@@ -14,13 +14,14 @@ from torch import Tensor
 from i2i_forge.data.decode import Encoded
 from i2i_forge.data.packs.files import OpenFiles
 from i2i_forge.data.remote_shards.cache import ShardCache
+from i2i_forge.data.remote_shards.fetching import Exchanged
 from i2i_forge.data.remote_shards.listing import Listing
 from i2i_forge.data.remote_shards.order import ShardOrder
+from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.data.source import Source
 from i2i_forge.errors import DataError
 
-FIX = "the shard was exchanged, or its copy is damaged: it is fetched again when the same command is run again"
-OPEN = 8  # shards; more would hold what the cache has removed
+FIX = "the shard was exchanged, or its copy is damaged: the same command fetches it again"
 
 
 class Shards:
@@ -29,11 +30,12 @@ class Shards:
     Args:
         listing: what the shards hold.
         cache: where they are fetched to.
+        most: how many are read at a time, and stay open: more would hold what the cache has removed.
     """
 
-    def __init__(self, listing: Listing, cache: ShardCache) -> None:
-        self.listing, self.cache = listing, cache
-        self._files = OpenFiles(OPEN)
+    def __init__(self, listing: Listing, cache: ShardCache, most: int) -> None:
+        self.listing, self.cache, self.most = listing, cache, most
+        self._files = OpenFiles(most)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -62,13 +64,23 @@ class Shards:
         """
         shard, entry, known = self._shard(row), self.listing.table.rows[row], self.listing
         address, name = known.addresses[shard], partial(self._name, shard, row)
-        file = self.cache.path(address, known.sizes[shard], known.sha256[shard])
-        data = self._files.read(file, int(entry["offset"]), int(entry["length"]), name, FIX)
+        file = self.cache.file(address, known.sha256[shard])
+        self.cache.used(address, known.sha256[shard])
+        offset, length, opening = int(entry["offset"]), int(entry["length"]), partial(self._open, shard)
+        data = self._files.read(file, offset, length, name, FIX, opening)
         if zlib.crc32(data) != entry["crc"]:
-            self._files.close(file)
-            self.cache.drop(address, known.sha256[shard])
+            self.cache.drop(address, known.sha256[shard], self._files.close(file))
+            known.forget(shard)
             raise DataError(f"{name()}: does not have the checksum that is listed", fix=FIX)
         return data
+
+    def _open(self, shard: int) -> int:
+        known = self.listing
+        try:
+            return self.cache.open(known.addresses[shard], known.sizes[shard], known.sha256[shard])
+        except Exchanged:
+            known.forget(shard)
+            raise
 
     def _shard(self, row: int) -> int:
         number = int(self.listing.table.rows[row]["shard"])
@@ -147,3 +159,15 @@ class ShardSource:
     def order(self, random: torch.Generator) -> Sequence[int]:
         """All indices: `mix` shards after `mix` shards."""
         return ShardOrder(self.shards.listing.counts.tolist(), self.mix, random)
+
+
+def room(sources: Sequence[ShardSource]) -> int:
+    """Bytes of the shards that these read at a time; those that are not fetched need no room."""
+    every: dict[str, int] = {}
+    needed = 0
+    for shards in dict.fromkeys(source.shards for source in sources):
+        both = zip(shards.listing.addresses, shards.listing.sizes, strict=True)
+        fetched = {address: size for address, size in both if scheme(address) != LOCAL}
+        needed += sum(sorted(fetched.values())[-shards.most :])
+        every |= fetched
+    return min(needed, sum(every.values()))
