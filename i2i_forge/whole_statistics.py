@@ -190,6 +190,18 @@ def _dropout(s: Statistics, input: Tensor, p: float = 0.5, training: bool = True
     raise UsageError("dropout in use draws for every pixel anew, so that tiles do not fit together", fix=WITHOUT)
 
 
+def _draw(draw: Callable[..., Tensor]) -> Callable[..., Any]:
+    """Random numbers: a code is as good in every tile, what has places is not."""
+
+    def answer(s: Statistics, *args: Any, **kwargs: Any) -> Tensor:
+        drawn = draw(*args, **kwargs)
+        if drawn.dim() == 4 and drawn.shape[2:] != (1, 1):
+            raise UsageError("noise is drawn for every pixel, so that tiles do not fit together", fix=WITHOUT)
+        return drawn
+
+    return answer
+
+
 def _reduction(*wanted: str) -> Callable[..., Any]:
     """std, var, mean of features over height and width, and maybe channels."""
 
@@ -229,4 +241,5 @@ _ANSWERS: dict[Callable[..., Any], Callable[..., Any]] = {
     Tensor.var: _reduction("var"),
     torch.mean: _mean,
     Tensor.mean: _mean,
+    **{draw: _draw(draw) for draw in (torch.randn, torch.rand, torch.randn_like, torch.rand_like)},
 }

@@ -120,9 +120,25 @@ class PlacedForward(toy.ToyForward):
         return self.dst.decoder(self.content + self.code, self.code[:, :2, 0, 0])
 
 
+class GrainyForward(toy.ToyForward):
+    """Whose noise is no latent."""
+
+    @tensor
+    def grain(self) -> Tensor:
+        return self.noise(len(self.source), 4, *self.source.shape[2:], like=self.source)
+
+    @tensor
+    def translation(self) -> Tensor:
+        return self.dst.decoder(self.content + self.grain, self.code)
+
+
 @pytest.mark.parametrize(
     ("forward", "message"),
-    [(AttentiveForward, "depends on pixels 256 and more away"), (PlacedForward, r"a tile takes one code")],
+    [
+        (AttentiveForward, "depends on pixels 256 and more away"),
+        (PlacedForward, r"a tile takes one code"),
+        (GrainyForward, "noise is drawn for every pixel"),
+    ],
 )
 def test_what_has_no_tiles_says_why(forward: type[toy.ToyForward], message: str) -> None:
     class Other(toy.Toy):

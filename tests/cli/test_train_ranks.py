@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-TINY = ("data.batch=1", "data.workers=0", "networks.content_encoder.width=4", "networks.style_encoder.width=4",
+TINY = ("data.batch=2", "data.workers=0", "networks.content_encoder.width=4", "networks.style_encoder.width=4",
         "networks.decoder.width=4", "networks.discriminator.width=4", "run.rank_timeout=60")  # fmt: skip
 
 

@@ -302,3 +302,20 @@ def test_data_sets_read_headers_once(folder, opened):
         data.get("paired_folders")(a=str(folder)).sources("train")
     assert opened() == []
     assert check_halves(list_images(folder)[:1]) == [folder / "0.png"]
+
+
+def test_a_list_of_two_folders_has_an_index_for_each(folder, opened, tmp_path):
+    (tmp_path / "list.txt").write_text("0.png\n1.jpg\n")
+    (tmp_path / "others").mkdir()
+    for name in ("0.png", "1.jpg"):
+        Image.new("RGB", (50, 60)).save(tmp_path / "others" / name)
+    lists = [read_list(tmp_path / "list.txt", place) for place in (folder, tmp_path / "others")]
+    expected = [[(10, 4), (11, 4)], [(50, 60)] * 2]
+    for sees in (["0.png", "1.jpg"] * 2, []):  # each file at the first start, none at the second
+        assert [list(check_images(paths).values()) for paths in lists] == expected
+        assert opened() == sorted(sees)
+    assert len(kept()) == 2
+    assert lists[1] == [tmp_path / "others/0.png", tmp_path / "others/1.jpg"]
+    (tmp_path / "link").symlink_to(folder)
+    assert list(check_images(read_list(tmp_path / "list.txt", tmp_path / "link")).values()) == expected[0]
+    assert opened() == [] and len(kept()) == 2

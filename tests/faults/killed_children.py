@@ -22,6 +22,8 @@ SIZE = 50_000  # numbers: files of 200 KB
 class Weights:
     """Stands in for a trainer: its weights are the step."""
 
+    ema = None
+
     def __init__(self, value):
         self.value = value
 

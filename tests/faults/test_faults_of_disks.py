@@ -174,6 +174,8 @@ def test_23_sigterm_while_a_slow_disk_saves(forge_watch, straight, tmp_path):
 class Weights:
     """Stands in for a trainer: its weights are the step."""
 
+    ema = None
+
     def __init__(self, value):
         self.value = float(value)
 

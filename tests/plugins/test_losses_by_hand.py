@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
+from i2i_forge import distributed
 from i2i_forge.errors import RecipeError
 from i2i_forge.plugins import load_plugins
 
@@ -52,17 +53,16 @@ def test_kl_is_the_divergence_of_the_distributions() -> None:
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_kls_gradient_averaged_over_two_ranks_is_that_of_the_whole_batch(
-    reduction: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kls_gradient_averaged_over_two_shares_is_that_of_the_whole_batch(reduction: str) -> None:
     mean, logvar = draw(4, 3).requires_grad_(), draw(4, 3, seed=1)
-    scale = torch.ones((), dtype=torch.float64, requires_grad=True)  # a parameter that both ranks have
+    scale = torch.ones((), dtype=torch.float64, requires_grad=True)  # a parameter that both shares train
     (whole,) = torch.autograd.grad(loss("kl")(mean * scale, logvar, reduction=reduction), scale)
-    monkeypatch.setattr("i2i_forge.distributed.contact.dist.is_initialized", lambda: True)
-    monkeypatch.setattr("i2i_forge.distributed.contact.dist.get_world_size", lambda: 2)
-    halves = [loss("kl")(mean[part] * scale, logvar[part], reduction=reduction) for part in (slice(2), slice(2, 4))]
-    ranks = [torch.autograd.grad(half, scale)[0] for half in halves]
-    assert (sum(ranks) / 2).item() == pytest.approx(whole.item(), rel=1e-12)
+    gradients = []
+    for number, half in enumerate((slice(2), slice(2, 4))):
+        with distributed.part(number, 2):
+            value = loss("kl")(mean[half] * scale, logvar[half], reduction=reduction)
+        gradients.append(torch.autograd.grad(value, scale)[0])
+    assert (sum(gradients) / 2).item() == pytest.approx(whole.item(), rel=1e-12)
 
 
 def test_kl_of_unit_variance_is_the_mean_square_without_a_half() -> None:

@@ -49,7 +49,7 @@ def test_what_a_run_leaves(tiny, straight):
     assert "saved step 10" in (folder / "log.txt").read_text()
     assert (folder / "run.lock").read_text() == ""
     state = json.loads((folder / "checkpoints/step-00000010/state.json").read_text())
-    assert state == {"format": 1, "images": 20, "step": 10}
+    assert state == {"format": 1, "images": 20, "ranks": 1, "step": 10}
 
 
 def test_records(straight):
