@@ -86,7 +86,7 @@ def test_a_disk_that_fails_is_no_bad_image(files, monkeypatch):
     read = _Clamped.read
 
     def fails(file, size=-1):
-        if file.name == files[0]:
+        if str(file.name) == str(files[0]):
             raise OSError(errno.EIO, "Input/output error")
         return read(file, size)
 

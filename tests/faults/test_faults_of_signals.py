@@ -97,7 +97,7 @@ CPU = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to a
 def test_14_memory_runs_out_in_the_midst_of_a_step(forge_watch, straight, tmp_path, error, words):
     run = tmp_path / "run"
     ended = forks.train(forge_watch, run, inject=at_step(forge_watch, raised(error)))
-    ended.refused(8, "out of memory on cpu at step 3", *words, "data.batch", "data.size", "--precision bf16")
+    ended.refused(8, "out of memory on cpu at step 3", *words, "run.micro_batch", "data.size", "--precision bf16")
     assert list(forge_watch.subject.saved(run)) == [2]  # not the half step, in which one player was updated
     assert forks.train(forge_watch, run).code == 0
     forge_watch.same_weights(run, straight())
