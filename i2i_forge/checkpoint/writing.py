@@ -29,6 +29,7 @@ from i2i_forge.checkpoint.folders import (
     sweep,
 )
 from i2i_forge.errors import DivergedError, ResourceError
+from i2i_forge.paths import sync
 from i2i_forge.trainer import Trainer
 
 log = logging.getLogger("i2i_forge")
@@ -118,13 +119,13 @@ def _write(final: Path, files: Mapping[str, bytes]) -> None:
         _require_space(root, sum(map(len, files.values())))
         for name, data in files.items():
             _write_synced(partial / name, data)
-        _sync_folder(partial)
+        sync(partial)
         replaced = set_aside(final) if final.exists() else None
         partial.rename(final)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    _sync_folder(root)
+    sync(root)
     if replaced:
         shutil.rmtree(replaced, ignore_errors=True)
 
@@ -161,11 +162,3 @@ def _write_synced(file: Path, data: bytes) -> None:
         handle.write(data)
         handle.flush()
         os.fsync(handle.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

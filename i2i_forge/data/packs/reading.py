@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import overload
 
 from i2i_forge.data.decode import Encoded
+from i2i_forge.data.lazy import Lazy
 from i2i_forge.data.packs.files import OpenFiles
 from i2i_forge.data.packs.manifest import AGAIN, INDEX, MANIFEST, PartOf, Shard, read_manifest
 from i2i_forge.data.packs.table import Table
@@ -90,7 +90,7 @@ class Pack:
             raise DataError(f"{file} {what}: it has {length:,} bytes instead of {shard.bytes:,}", fix=AGAIN)
 
 
-class PartImages(Sequence[Encoded]):
+class PartImages(Lazy[Encoded]):
     """The images of a part, each made when it is asked for."""
 
     def __init__(self, pack: Pack, part: PartOf) -> None:
@@ -99,17 +99,12 @@ class PartImages(Sequence[Encoded]):
     def __len__(self) -> int:
         return self.part.count
 
-    @overload
-    def __getitem__(self, index: int) -> Encoded: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Encoded]: ...
-    def __getitem__(self, index: int | slice) -> Encoded | Sequence[Encoded]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        return self.pack.image(self.part.first + range(len(self))[index])
+    def at(self, place: int) -> Encoded:
+        """One image."""
+        return self.pack.image(self.part.first + place)
 
 
-class PartPairs(Sequence[tuple[Encoded, Encoded]]):
+class PartPairs(Lazy[tuple[Encoded, Encoded]]):
     """The pairs of a part of a, each made when it is asked for."""
 
     def __init__(self, pack: Pack, part: PartOf, *, swap: bool) -> None:
@@ -118,13 +113,8 @@ class PartPairs(Sequence[tuple[Encoded, Encoded]]):
     def __len__(self) -> int:
         return self.part.count
 
-    @overload
-    def __getitem__(self, index: int) -> tuple[Encoded, Encoded]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[tuple[Encoded, Encoded]]: ...
-    def __getitem__(self, index: int | slice) -> tuple[Encoded, Encoded] | Sequence[tuple[Encoded, Encoded]]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        row = self.part.first + range(len(self))[index]
+    def at(self, place: int) -> tuple[Encoded, Encoded]:
+        """One pair."""
+        row = self.part.first + place
         a, b = self.pack.image(row), self.pack.image(int(self.pack.table.rows[row]["partner"]))
         return (b, a) if self.swap else (a, b)

@@ -18,6 +18,7 @@ from i2i_forge.data.packs.plan import Numbers, Part, Plan
 from i2i_forge.data.packs.shards import ShardWriter
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
+from i2i_forge.paths import sync
 
 SHARD_BYTES = 256_000_000
 Names = list[bytes]
@@ -82,7 +83,7 @@ def _write(plan: Plan, folder: Path, shard_bytes: int, progress: Progress) -> Ma
     manifest = Manifest(plan.layout, bool(plan.partners), len(plan), parts, writer.shards, index)
     write_manifest(folder / MANIFEST, manifest)
     for path in (folder / INDEX, folder / MANIFEST, folder):
-        _sync(path)
+        sync(path)
     return manifest
 
 
@@ -177,14 +178,6 @@ def _need_room(folder: Path, plan: Plan) -> None:
             f"{folder.parent}: the pack needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB",
             fix="free disk space, or choose another --out",
         )
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _disk_error(out: Path, error: OSError) -> ForgeError:

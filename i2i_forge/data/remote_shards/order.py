@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
 
+from i2i_forge.data.lazy import Lazy
 from i2i_forge.seeding import generator
 
 KEPT = 3  # groups whose order is remembered
 
 
-class ShardOrder(Sequence[int]):
+class ShardOrder(Lazy[int]):
     """A permutation of all samples: shards in random order, and the samples of `mix` of them shuffled together.
 
     It is worked out group by group when it is asked for, so it costs no more than the list of shards.
@@ -37,14 +38,8 @@ class ShardOrder(Sequence[int]):
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    @overload
-    def __getitem__(self, place: int) -> int: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[int]: ...
-    def __getitem__(self, place: int | slice) -> int | Sequence[int]:
-        if isinstance(place, slice):
-            return [self[each] for each in range(*place.indices(len(self)))]
-        place = range(len(self))[place]
+    def at(self, place: int) -> int:
+        """The index at a place."""
         group = int(np.searchsorted(self.starts, place, side="right")) - 1
         return int(self._indices(group)[place - int(self.starts[group])])
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from i2i_forge.data.decode import Encoded
+from i2i_forge.data.lazy import Lazy
 from i2i_forge.data.packs.files import OpenFiles
 from i2i_forge.data.remote_shards.cache import ShardCache
 from i2i_forge.data.remote_shards.fetching import Exchanged
@@ -94,7 +94,7 @@ class Shards:
         return f"{self.listing.addresses[shard]}/{self.listing.table.name(row)}"
 
 
-class ShardImages(Sequence[Encoded]):
+class ShardImages(Lazy[Encoded]):
     """One image of each sample: `which` is 0 or 1."""
 
     def __init__(self, shards: Shards, which: int = 0) -> None:
@@ -103,17 +103,12 @@ class ShardImages(Sequence[Encoded]):
     def __len__(self) -> int:
         return len(self.shards)
 
-    @overload
-    def __getitem__(self, index: int) -> Encoded: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Encoded]: ...
-    def __getitem__(self, index: int | slice) -> Encoded | Sequence[Encoded]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        return self.shards.image(range(len(self))[index], self.which)
+    def at(self, place: int) -> Encoded:
+        """One image."""
+        return self.shards.image(place, self.which)
 
 
-class ShardPairs(Sequence[tuple[Encoded, Encoded]]):
+class ShardPairs(Lazy[tuple[Encoded, Encoded]]):
     """Both images of each sample; with `swap` the second one first."""
 
     def __init__(self, shards: Shards, *, swap: bool = False) -> None:
@@ -122,15 +117,9 @@ class ShardPairs(Sequence[tuple[Encoded, Encoded]]):
     def __len__(self) -> int:
         return len(self.shards)
 
-    @overload
-    def __getitem__(self, index: int) -> tuple[Encoded, Encoded]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[tuple[Encoded, Encoded]]: ...
-    def __getitem__(self, index: int | slice) -> tuple[Encoded, Encoded] | Sequence[tuple[Encoded, Encoded]]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
-        return self.shards.image(index, int(self.swap)), self.shards.image(index, 1 - int(self.swap))
+    def at(self, place: int) -> tuple[Encoded, Encoded]:
+        """One pair."""
+        return self.shards.image(place, int(self.swap)), self.shards.image(place, 1 - int(self.swap))
 
 
 class ShardSource:

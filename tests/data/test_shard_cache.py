@@ -1,0 +1,136 @@
+"""The cache of shards: bounded, shared by processes, never half a shard."""
+
+import multiprocessing
+import os
+
+import pytest
+from packed_folders import dataset
+from served_shards import asked, everything, kept, same
+
+from i2i_forge.data.remote_shards import ShardCache
+from i2i_forge.data.remote_shards.cache import locked
+from i2i_forge.data.stream import Stream
+from i2i_forge.errors import ForgeError, ResourceError
+
+
+def test_the_shards_used_longest_ago_are_removed(server, tmp_path):
+    server.files = {f"{n}.tar": bytes([n]) * 1000 for n in range(5)}
+    cache = ShardCache(tmp_path / "own", 3000)
+    paths = [cache.path(f"{server.url}/{n}.tar", 1000) for n in range(3)]
+    for time, path in enumerate(paths):
+        os.utime(path, (time, time))
+    cache.path(f"{server.url}/0.tar", 1000)  # used again
+    new = cache.path(f"{server.url}/3.tar", 1000)
+    assert set(kept(cache)) == {paths[0], paths[2], new} and len(server.asked) == 4
+    assert cache.path(f"{server.url}/1.tar", 1000).read_bytes() == b"\1" * 1000 and len(server.asked) == 5
+    with pytest.raises(ResourceError, match="does not fit the cache") as caught:
+        ShardCache(tmp_path / "tiny", 10).path(f"{server.url}/0.tar", 1000)
+    assert "cache_gb" in caught.value.fix
+
+
+def test_training_goes_on_with_a_cache_of_one_shard(server, tmp_path, many):
+    many["mix"] = 1
+    full = Stream(dataset("webdataset", **many).sources("train"), batch=2, seed=4)
+    expected = [full.batch(step) for step in range(6)]
+    largest = max(len(body) for name, body in server.files.items() if name.endswith(".tar"))
+    small = dataset("webdataset", **many, cache_gb=1.5 * largest / 1e9)
+    for more in ({"mix": 2}, {"paired": False}):
+        with pytest.raises(ResourceError, match=r"the shards that are mixed have .* GB, the cache") as caught:
+            dataset("webdataset", **{**many, **more}, cache_gb=1.5 * largest / 1e9).sources("train")
+        assert "data.cache_gb" in caught.value.fix and "data.mix" in caught.value.fix
+    for file in kept(small.cache):
+        file.unlink()
+    stream = Stream(small.sources("train"), batch=2, seed=4)
+    assert all(same(stream.batch(step), batch) for step, batch in enumerate(expected))
+    assert len(kept(small.cache)) == 1
+
+
+def test_a_shard_that_another_process_removes_before_it_is_open_is_fetched_again(server, tmp_path, monkeypatch, many):
+    expected = everything(dataset("webdataset", **many))
+    path, removed, times = ShardCache.path, [], [2]
+
+    def gone(cache, address, *known):
+        file = path(cache, address, *known)
+        if removed.count(file) < times[0]:
+            removed.append(file)
+            file.unlink()
+        return file
+
+    monkeypatch.setattr(ShardCache, "path", gone)
+    for packed_by_us in (True, False):
+        removed.clear()
+        got = everything(dataset("webdataset", **many, packed=packed_by_us))
+        assert removed and all(same(*both) for both in zip(got, expected, strict=True))
+    times[0] = 99
+    (source,) = dataset("webdataset", **many).sources("train")
+    with pytest.raises(ResourceError, match="each time another process removed it"):
+        source.example(0, None)
+
+
+def test_a_shard_that_is_open_is_read_although_it_was_removed(server, many):
+    data = dataset("webdataset", **many)
+    (source,) = data.sources("train")
+    expected, before = source.example(0, None), len(asked(server))
+    for file in kept(data.cache):
+        file.unlink()
+    assert same(source.example(0, None), expected) and len(asked(server)) == before
+
+
+def test_only_the_file_that_was_read_is_dropped(server, tmp_path):
+    server.files = {"x.tar": bytes(1000)}
+    cache, address = ShardCache(tmp_path / "own", 3000), f"{server.url}/x.tar"
+    file = cache.path(address, 1000)
+    read = file.stat()
+    part = file.with_suffix(".part")
+    part.write_bytes(b"begun")
+    other = file.with_name("other")
+    other.write_bytes(bytes(1000))
+    other.replace(file)  # another process fetched it anew
+    cache.drop(address, "", read)
+    assert file.exists()
+    cache.drop(address, "", file.stat())
+    assert not file.exists() and part.exists()
+    cache.drop(address, "", read)
+
+
+def test_parts_that_were_left_count_and_are_removed_but_not_those_in_work(server, tmp_path):
+    server.files = {f"{n}.tar": bytes(1000) for n in range(3)}
+    cache = ShardCache(tmp_path / "own", 2500)
+    left, in_work = (cache.file(f"{server.url}/{n}.tar").with_suffix(".part") for n in (8, 9))
+    cache.folder.mkdir()
+    for time, part in enumerate((left, in_work)):
+        part.write_bytes(bytes(1000))
+        part.with_name(f"{part.name}.json").write_text("{}")
+        os.utime(part, (time, time))
+    with locked(in_work.with_suffix(".lock")):
+        cache.path(f"{server.url}/0.tar", 1000)
+        assert not left.exists() and not left.with_name(f"{left.name}.json").exists() and in_work.exists()
+        cache.path(f"{server.url}/1.tar", 1000)
+        assert len(kept(cache)) == 1 and in_work.exists()
+    cache.path(f"{server.url}/2.tar", 1000)
+    assert not in_work.exists() and len(kept(cache)) == 2
+
+
+def test_a_folder_that_cannot_be_locked_is_an_error_with_words(tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(ForgeError, match="No locks available"), locked(tmp_path / "x.lock"):
+        pass
+
+
+def fetch(cache, url, results):
+    results.put(cache.path(url, 300_000).stat().st_size)
+
+
+def test_several_processes_fetch_a_shard_once(server, tmp_path):
+    server.files = {"x.tar": bytes(300_000)}
+    cache, results = ShardCache(tmp_path / "own", 10**6), multiprocessing.SimpleQueue()
+    workers = [multiprocessing.Process(target=fetch, args=(cache, f"{server.url}/x.tar", results)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    assert [results.get() for _ in workers] == [300_000] * 4
+    for worker in workers:
+        worker.join()
+    assert len(server.asked) == 1 and len(kept(cache)) == 1
