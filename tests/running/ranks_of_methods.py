@@ -36,22 +36,27 @@ BATCH_NORM = ("augmented_cyclegan", "pix2pix")  # a rank's statistics are those 
 STEPS = 2  # before and after the number of ranks changes
 
 
-def recipe_of(case, *changes):
+def recipe_of(case):
     """The recipe of a case, tiny."""
     name, own = CASES[case]
     host = load_plugins()
     quiet = ["data.batch=4", "data.count=20", "ema={roles: [discriminator], half_life: 100}"]
-    return read_recipe(name, set=[*shrunk(read_recipe(name), host.catalog, "unused"), *quiet, *own, *changes]), host
+    return read_recipe(name, set=[*shrunk(read_recipe(name), host.catalog, "unused"), *quiet, *own]), host
 
 
-def steps(case, first, last, source=None, *changes):
+def steps(case, first, last, source=None):
     """The trainer after its steps first..last-1, and their reports."""
-    recipe, host = recipe_of(case, *changes)
-    streams, _ = build_streams(recipe, host.catalog)
-    trainer = build_trainer(recipe, dtype=torch.float64)
+    trainer = build_trainer(recipe_of(case)[0], dtype=torch.float64)
     if source:
         checkpoint.restore(checkpoint.newest(source, print), trainer)
-    return trainer, [trainer.step(streams["main"].batch(step), step) for step in range(first, last)]
+    return trainer, take(trainer, case, first, last)
+
+
+def take(trainer, case, first, last):
+    """The reports of a trainer's next steps."""
+    recipe, host = recipe_of(case)
+    streams, _ = build_streams(recipe, host.catalog)
+    return [trainer.step(streams["main"].batch(step), step) for step in range(first, last)]
 
 
 def work(rank, ranks, meeting, jobs):

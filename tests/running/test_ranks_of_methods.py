@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ranks_of_methods import BATCH_NORM, CASES, STEPS, on_ranks, recipe_of, steps
+from ranks_of_methods import BATCH_NORM, CASES, STEPS, on_ranks, steps, take
 
 from i2i_forge import checkpoint
 
@@ -36,10 +36,11 @@ def test_ranks_take_the_steps_of_one_process(folder, case, path):
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("case", BATCH_NORM)
 def test_batch_statistics_and_dropout_of_ranks_are_those_of_parts_of_a_batch(folder, case, path):
-    ranks = PATHS[path][0]
-    batch = recipe_of(case)[0].data.batch
-    trainer, reports = steps(case, 0, STEPS, None, f"run.micro_batch={batch // ranks}")
-    equal(folder / case / path / "0", trainer, reports, ranks)
+    trainer, _ = steps(case, 0, 0)
+    for half, ranks in enumerate(PATHS[path]):
+        trainer.parts = ranks
+        reports = take(trainer, case, half * STEPS, (half + 1) * STEPS)
+        equal(folder / case / path / str(half), trainer, reports, ranks)
 
 
 def equal(folder, trainer, reports, ranks):
