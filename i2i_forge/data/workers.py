@@ -17,6 +17,8 @@ from typing import Any
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
 
+from i2i_forge.data import forking
+
 Read = Callable[[int, Callable[[str], None]], Any]  # a number, and what is told each file before it is read -> a value
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
@@ -47,6 +49,7 @@ def prepared(read: Read, numbers: range, *, workers: int, timeout: float, pin: b
         timeout=timeout if workers else 0,
         worker_init_fn=partial(_begin, _parent()),
         pin_memory=pin,
+        multiprocessing_context=forking.context() if workers else None,
     )
     yield from _watched(loader, job) if workers else loader
 
@@ -88,17 +91,8 @@ def _watched(loader: DataLoader[Any], job: _Job) -> Generator[Any, None, None]:
             values._shutdown_workers()  # now: an error may keep this frame
             for worker in values._workers:
                 worker.kill()  # does nothing to one that has ended
-            _wait_for_threads(values._index_queues)
         if ours:
             signal.signal(signal.SIGCHLD, check)
-
-
-def _wait_for_threads(queues: Sequence[Any]) -> None:
-    """Let the threads that fed the workers end. The next loader forks at once, and a process that is forked while a
-    thread ends may hang (CPython 3.11 takes the lock on the list of threads in it before it renews that lock)."""
-    for queue in queues:
-        if (thread := queue._thread) is not None:
-            thread.join(timeout=1)  # it hangs if it writes to a worker that was killed
 
 
 class _Job:
