@@ -53,8 +53,9 @@ class WebDatasetShards:
         paired: whether a and b of `shards` come together; otherwise each domain has its own order.
         mix: how many shards are shuffled together. `data.timeout` has to exceed the time of fetching that many.
         cache_gb: how much of the disk shards may take; those not used for the longest time are removed. It has to hold
-            `mix` shards of each order. On top come, for each worker, the shard that is fetched, and up to `mix` that
-            other workers removed and it still reads.
+            `mix` shards of each order; where it holds twice as many, the next ones are fetched while some are read. On
+            top come, for each worker, the shard that is fetched, and up to `mix` that other workers removed and it
+            still reads.
         on_bad: "error" stops at an image that cannot be decoded; "skip" takes the next one instead. That a shard
             cannot be fetched is an error in any case.
         size, resize, flip, test_crop: see i2i_forge.data.Transform.
@@ -121,6 +122,8 @@ class WebDatasetShards:
         made = [_expanded(option, pattern) for option, pattern in self.patterns[split].items()]
         sources = self._together(*made) if len(made) == 1 else self._alone(*made)
         self.cache.need(room(sources))
+        for source in sources:
+            source.ahead = split == "train" and room(sources, 2) <= self.cache.limit
         return sources
 
     def _together(self, addresses: list[str]) -> list[ShardSource]:

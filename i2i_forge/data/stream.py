@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -115,6 +116,10 @@ def batches(
         ForgeError: a worker was killed or hangs, less than BETWEEN_LOSSES batches after the last time; else all
             are started anew at the same batch.
     """
+    if workers:
+        importlib.import_module("torchvision.transforms.v2")  # once, not in each worker
+    if workers:
+        importlib.import_module("torchvision.transforms.v2")  # once, not in each worker
     lost_at: int | None = None
     while first < last:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import multiprocessing
 import os
@@ -64,6 +65,11 @@ def _watched(loader: DataLoader[Any], job: _Job) -> Generator[Any, None, None]:
         if waiting and ours and callable(check):
             check(number, frame)
 
+    def kill() -> None:
+        for worker in values._workers if values is not None else ():
+            worker.kill()  # does nothing to one that has ended
+
+    atexit.register(kill)  # a program may end without closing this, and workers outlast a request to stop
     if ours:
         signal.signal(signal.SIGCHLD, check_when_waiting)
     try:
@@ -89,8 +95,8 @@ def _watched(loader: DataLoader[Any], job: _Job) -> Generator[Any, None, None]:
         waiting = False
         if values is not None:
             values._shutdown_workers()  # now: an error may keep this frame
-            for worker in values._workers:
-                worker.kill()  # does nothing to one that has ended
+            kill()
+        atexit.unregister(kill)
         if ours:
             signal.signal(signal.SIGCHLD, check)
 

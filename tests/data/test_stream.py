@@ -2,7 +2,10 @@ import gc
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -344,6 +347,18 @@ def test_signal_handlers_and_workers_are_gone_after_closing():
     source.close()
     assert signal.getsignal(signal.SIGCHLD) is before
     assert children() - others == set()
+
+
+def test_a_program_that_ends_without_closing_leaves_no_workers():
+    program = """
+from i2i_forge.data.workers import prepared
+values = prepared(lambda number, note: number, range(40), workers=2, timeout=60, pin=False)
+print(next(values), *(worker.pid for worker in __import__("multiprocessing").active_children()))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
+    value, *workers = map(int, ended.stdout.split())
+    assert value == 0 and len(workers) == 2
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
 def test_an_error_leaves_no_workers():

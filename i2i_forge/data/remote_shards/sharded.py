@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import zlib
 from collections.abc import Sequence
 from functools import cached_property, partial
@@ -19,7 +21,7 @@ from i2i_forge.data.remote_shards.listing import Listing
 from i2i_forge.data.remote_shards.order import ShardOrder
 from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.data.source import Source
-from i2i_forge.errors import DataError
+from i2i_forge.errors import DataError, ForgeError
 
 FIX = "the shard was exchanged, or its copy is damaged: the same command fetches it again"
 
@@ -74,13 +76,28 @@ class Shards:
             raise DataError(f"{name()}: does not have the checksum that is listed", fix=FIX)
         return data
 
+    def fetch_ahead(self, shards: Sequence[int]) -> None:
+        """Fetch shards in the background. A failure is silent: who reads the shard meets it again."""
+        wanted = [file for file in map(self._file, shards) if scheme(file[0]) != LOCAL]
+
+        def fetch() -> None:
+            with contextlib.suppress(ForgeError):
+                for file in wanted:
+                    self.cache.path(*file)
+
+        if wanted:
+            threading.Thread(target=fetch, daemon=True).start()
+
     def _open(self, shard: int) -> int:
-        known = self.listing
         try:
-            return self.cache.open(known.addresses[shard], known.sizes[shard], known.sha256[shard])
+            return self.cache.open(*self._file(shard))
         except Exchanged:
-            known.forget(shard)
+            self.listing.forget(shard)
             raise
+
+    def _file(self, shard: int) -> tuple[str, int | None, str]:
+        """Its address, and what it must have."""
+        return self.listing.addresses[shard], self.listing.sizes[shard], self.listing.sha256[shard]
 
     def _shard(self, row: int) -> int:
         number = int(self.listing.table.rows[row]["shard"])
@@ -129,10 +146,13 @@ class ShardSource:
         source: of ShardImages or ShardPairs.
         shards: of these.
         mix: how many shards are shuffled together.
+
+    Attributes:
+        ahead: whether the next shards are fetched while some are read. The cache then has to hold both.
     """
 
     def __init__(self, source: Source, shards: Shards, mix: int) -> None:
-        self.source, self.shards, self.mix = source, shards, mix
+        self.source, self.shards, self.mix, self.ahead = source, shards, mix, False
 
     def __len__(self) -> int:
         return len(self.source)
@@ -147,16 +167,17 @@ class ShardSource:
 
     def order(self, random: torch.Generator) -> Sequence[int]:
         """All indices: `mix` shards after `mix` shards."""
-        return ShardOrder(self.shards.listing.counts.tolist(), self.mix, random)
+        begin = {"begin": self.shards.fetch_ahead} if self.ahead else {}
+        return ShardOrder(self.shards.listing.counts.tolist(), self.mix, random, **begin)
 
 
-def room(sources: Sequence[ShardSource]) -> int:
-    """Bytes of the shards that these read at a time; those that are not fetched need no room."""
+def room(sources: Sequence[ShardSource], times: int = 1) -> int:
+    """Bytes of `times` as many shards as these read at a time; those that are not fetched need no room."""
     every: dict[str, int] = {}
     needed = 0
     for shards in dict.fromkeys(source.shards for source in sources):
         both = zip(shards.listing.addresses, shards.listing.sizes, strict=True)
         fetched = {address: size for address, size in both if scheme(address) != LOCAL}
-        needed += sum(sorted(fetched.values())[-shards.most :])
+        needed += sum(sorted(fetched.values())[-shards.most * times :])
         every |= fetched
     return min(needed, sum(every.values()))
