@@ -118,8 +118,6 @@ def batches(
     """
     if workers:
         importlib.import_module("torchvision.transforms.v2")  # once, not in each worker
-    if workers:
-        importlib.import_module("torchvision.transforms.v2")  # once, not in each worker
     lost_at: int | None = None
     while first < last:
         try:

@@ -32,7 +32,7 @@ class ShardOrder(Lazy[int]):
         counts: Sequence[int],
         mix: int,
         draws: torch.Generator,
-        begin: Callable[[list[int]], None] = lambda shards: None,
+        begin: Callable[[list[int]], None] | None = None,
     ) -> None:
         self.seed = int(torch.randint(1 << 62, (), generator=draws))
         shards = torch.randperm(len(counts), generator=draws).numpy()
@@ -53,7 +53,8 @@ class ShardOrder(Lazy[int]):
 
     def _indices(self, group: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         if group not in self._known:
-            self.begin([int(shard) for shards in self.groups[group : group + 2] for shard in shards])
+            if self.begin:
+                self.begin([int(shard) for shards in self.groups[group : group + 2] for shard in shards])
             indices = np.concatenate([np.arange(self.firsts[s], self.firsts[s + 1]) for s in self.groups[group]])
             draws = torch.randperm(len(indices), generator=generator(self.seed, "group", group))
             self._known[group] = indices[draws.numpy()]

@@ -167,8 +167,8 @@ class ShardSource:
 
     def order(self, random: torch.Generator) -> Sequence[int]:
         """All indices: `mix` shards after `mix` shards."""
-        begin = {"begin": self.shards.fetch_ahead} if self.ahead else {}
-        return ShardOrder(self.shards.listing.counts.tolist(), self.mix, random, **begin)
+        begin = self.shards.fetch_ahead if self.ahead else None
+        return ShardOrder(self.shards.listing.counts.tolist(), self.mix, random, begin)
 
 
 def room(sources: Sequence[ShardSource], times: int = 1) -> int:
