@@ -52,8 +52,8 @@ SIDE = 4096  # of the matrix product that is the ceiling
 
 
 def bench(
-    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rounds: int, device: str,
-    out: Path | None,
+    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rows: tuple[str, ...], rounds: int,
+    device: str, out: Path | None,
 ) -> None:  # fmt: skip
     """Measure, print the page, and write it to a folder.
 
@@ -61,24 +61,29 @@ def bench(
         recipes: of CALLS; none for all.
         changes: to all of them.
         sizes: of batches, in place of the recipes'; a table for each.
+        rows: of a table, beside the plain step; none for all.
         rounds: steps of each row, taken in turn.
         device: "auto", "cpu", "cuda" ...
         out: the folder.
 
     Raises:
-        UsageError: there is no plain step to compare a recipe with.
+        UsageError: there is no plain step to compare a recipe with, or no such row.
     """
     for recipe in recipes:
         if recipe not in CALLS:
             raise UsageError(f"there is no plain step to compare '{recipe}' with", fix=suggest(recipe, CALLS))
     device = str(chosen_device(device))
+    known = VARIANTS if device == "cpu" else VARIANTS | ON_CUDA
+    for row in rows:
+        if row not in known:
+            raise UsageError(f"--row: there is no '{row}'", fix=suggest(row, known))
     tables = {}
     for recipe in recipes or CALLS:
         for own in [(*changes, f"data.batch={size}") for size in sizes] or [changes]:
             title = " ".join((recipe, *own[len(changes) :]))
             click.echo(f"{title} ...", err=True)
             try:
-                tables[title] = measure(recipe, own, rounds, device)
+                tables[title] = measure(recipe, own, rows or tuple(known), rounds, device)
             except (ForgeError, ValueError, torch.OutOfMemoryError) as error:  # BicycleGAN halves its batch
                 click.echo(f"{title} is left out: {error}", err=True)
     text = page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance("forge", device=device))
@@ -87,9 +92,9 @@ def bench(
         (out / f"speed-{datetime.date.today()}-{device.partition(':')[0]}.md").write_text(text)
 
 
-def measure(recipe: str, changes: tuple[str, ...], rounds: int, device: str) -> list[Row]:
+def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds: int, device: str) -> list[Row]:
     """Every row's seconds in turn, its operations, and its peak memory from a process of its own."""
-    names = (PLAIN, *(VARIANTS if device == "cpu" else VARIANTS | ON_CUDA))
+    names = (PLAIN, *rows)
     steps = {name: build(recipe, name, changes, device) for name in names}
     operations = {name: _operations(step) for name, step in steps.items()}  # the first step: nothing is warm before it
     seconds: dict[str, list[float]] = {name: [] for name in names}

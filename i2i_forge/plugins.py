@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -100,7 +101,12 @@ class Host:
 
 def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
     """Every plugin there is, without importing any; those that cannot work are marked `skipped` or `broken`."""
-    plugins = [_announced(point) for point in importlib.metadata.entry_points(group=GROUP)]
+    plugins, about = [], functools.cache(_distribution)
+    for point in importlib.metadata.entry_points(group=GROUP):
+        distribution, version, obstacle = about(point.dist)
+        plugins.append(Plugin(point.name, point.value, None, distribution, version))
+        if obstacle:
+            plugins[-1].set_aside("skipped", obstacle)
     plugins.sort(key=lambda plugin: (plugin.distribution, plugin.name))
     for folder in {Path(folder).resolve(): Path(folder) for folder in folders}.values():
         plugins += _one_file_plugins(folder)
@@ -142,20 +148,21 @@ def load_plugins(folders: Sequence[str | Path] = ()) -> Host:
     return host
 
 
-def _announced(point: importlib.metadata.EntryPoint) -> Plugin:
-    plugin = Plugin(point.name, point.value, None, "unknown", "")
+def _distribution(of: importlib.metadata.Distribution | None) -> tuple[str, str, str]:
+    """The name and version of an installed package, and why its plugins are skipped."""
+    name, version = "unknown", ""
     mine = importlib.metadata.version(HOST)
     try:
-        assert point.dist
-        plugin.distribution, plugin.version = point.dist.name or "unknown", point.dist.version or ""
-        requirements = [Requirement(text) for text in point.dist.requires or ()]
+        assert of
+        name, version = of.name or "unknown", of.version or ""
+        requirements = [Requirement(text) for text in of.requires or ()]
     except (AssertionError, TypeError, KeyError, InvalidRequirement):  # the package's metadata is damaged
-        return plugin
+        return name, version, ""
     for needs in requirements:
         applies = needs.marker is None or needs.marker.evaluate({"extra": ""})
         if canonicalize_name(needs.name) == HOST and applies and not needs.specifier.contains(mine, prereleases=True):
-            plugin.set_aside("skipped", f"it needs {HOST}{needs.specifier}, this is {mine}; upgrade one of the two")
-    return plugin
+            return name, version, f"it needs {HOST}{needs.specifier}, this is {mine}; upgrade one of the two"
+    return name, version, ""
 
 
 def _one_file_plugins(folder: Path) -> list[Plugin]:

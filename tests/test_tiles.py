@@ -102,12 +102,10 @@ def test_networks_that_reach_everywhere_are_refused(name: str) -> None:
     assert "--tile 0" in caught.value.fix
 
 
-class AttentiveForward(toy.ToyForward):
+class BrightestForward(toy.ToyForward):
     @tensor
     def translation(self) -> Tensor:
-        tokens = self.content.flatten(2)
-        mixed = tokens @ (tokens.transpose(1, 2) @ tokens).softmax(-1)
-        return self.dst.decoder(mixed.view_as(self.content), self.code)
+        return self.dst.decoder(self.content - self.content.amax((2, 3), keepdim=True), self.code)
 
 
 class PlacedForward(toy.ToyForward):
@@ -135,7 +133,7 @@ class GrainyForward(toy.ToyForward):
 @pytest.mark.parametrize(
     ("forward", "message"),
     [
-        (AttentiveForward, "depends on pixels 256 and more away"),
+        (BrightestForward, "depends on pixels 256 and more away"),
         (PlacedForward, r"a tile takes one code"),
         (GrainyForward, "noise is drawn for every pixel"),
     ],

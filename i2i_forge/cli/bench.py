@@ -16,13 +16,14 @@ from i2i_forge.cli.common import device_option
 @click.option(
     "--batch", "sizes", multiple=True, type=click.IntRange(min=1), help="Images in a step; repeat it for more tables."
 )
+@click.option("--row", "rows", multiple=True, help="Measure only this one beside the plain step; repeat it for more.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Steps of each row, in turn.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Also write speed-DATE-DEVICE.md there.")  # fmt: skip
 @device_option
 def command(
-    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rounds: int, out: Path | None,
-    device: str,
+    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rows: tuple[str, ...], rounds: int,
+    out: Path | None, device: str,
 ) -> None:  # fmt: skip
     """Measure a training step of RECIPES, by default of all six methods as published: minutes for each.
 
@@ -30,4 +31,4 @@ def command(
     in a process for each; operations beside a large matrix product, and where the time goes. Images are random.
     """
     speed = importlib.import_module("i2i_forge_benchmarks.speed")  # above this package: what measures it
-    speed.bench(recipes, changes, sizes, rounds, device, out)
+    speed.bench(recipes, changes, sizes, rows, rounds, device, out)

@@ -1,6 +1,7 @@
 """Every method on any number of ranks, in float64: some steps from the checkpoint that another number of ranks left."""
 
 import datetime
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -36,6 +37,7 @@ BATCH_NORM = ("augmented_cyclegan", "pix2pix")  # a rank's statistics are those 
 STEPS = 2  # before and after the number of ranks changes
 
 
+@functools.cache
 def recipe_of(case):
     """The recipe of a case, tiny."""
     name, own = CASES[case]
@@ -77,6 +79,7 @@ def work(rank, ranks, meeting, jobs):
 
 
 def on_ranks(ranks, jobs):
-    """Run the jobs on so many processes."""
+    """Run the jobs on so many processes, which import once what they need."""
+    mp.set_forkserver_preload([__name__])
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(work, args=(ranks, f"{folder}/meeting", jobs), nprocs=ranks)
+        mp.start_processes(work, (ranks, f"{folder}/meeting", jobs), nprocs=ranks, start_method="forkserver")
