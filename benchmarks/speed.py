@@ -83,7 +83,7 @@ def bench(
             title = " ".join((recipe, *own[len(changes) :]))
             click.echo(f"{title} ...", err=True)
             try:
-                tables[title] = measure(recipe, own, rows or tuple(known), rounds, device)
+                tables[title] = measure(recipe, own, tuple(dict.fromkeys(rows or known)), rounds, device)
             except (ForgeError, ValueError, torch.OutOfMemoryError) as error:  # BicycleGAN halves its batch
                 click.echo(f"{title} is left out: {error}", err=True)
     text = page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance("forge", device=device))

@@ -102,10 +102,13 @@ def test_networks_that_reach_everywhere_are_refused(name: str) -> None:
     assert "--tile 0" in caught.value.fix
 
 
-class BrightestForward(toy.ToyForward):
+class AttentiveForward(toy.ToyForward):
     @tensor
     def translation(self) -> Tensor:
-        return self.dst.decoder(self.content - self.content.amax((2, 3), keepdim=True), self.code)
+        coarse = F.avg_pool2d(self.content, 8)
+        tokens = coarse.flatten(2)
+        mixed = tokens @ (tokens.transpose(1, 2) @ tokens).softmax(-1)
+        return self.dst.decoder(self.content + F.interpolate(mixed.view_as(coarse), scale_factor=8), self.code)
 
 
 class PlacedForward(toy.ToyForward):
@@ -133,7 +136,7 @@ class GrainyForward(toy.ToyForward):
 @pytest.mark.parametrize(
     ("forward", "message"),
     [
-        (BrightestForward, "depends on pixels 256 and more away"),
+        (AttentiveForward, "depends on pixels 256 and more away"),
         (PlacedForward, r"a tile takes one code"),
         (GrainyForward, "noise is drawn for every pixel"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from i2i_forge.data.source import OrderedSource, Source
+from i2i_forge.data.transforms import image_functions
 from i2i_forge.data.workers import WorkerLost, prepared
 from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.seeding import generator
@@ -117,7 +117,7 @@ def batches(
             are started anew at the same batch.
     """
     if workers:
-        importlib.import_module("torchvision.transforms.v2")  # once, not in each worker
+        image_functions()  # are imported once, not in each worker
     lost_at: int | None = None
     while first < last:
         try:

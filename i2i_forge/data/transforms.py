@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,8 +74,7 @@ class Transform:
 
     def __call__(self, image: Image.Image, draw: Draw | None) -> Tensor:
         """float32 3,H,W in [-1, 1] from an RGB image. Without a draw, as in a test."""
-        from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # slow to import
-
+        functional = image_functions()
         crop = draw is not None or self.test_crop
         height, width = self.resized(image.height, image.width, cover=crop)
         if draw is not None and draw.flip:
@@ -95,6 +95,13 @@ class Transform:
             # ceil(crop * shorter / side): in whole numbers, or rounding could leave a side one pixel short
             target = max(target, -(-self.size[0] * shorter // height), -(-self.size[1] * shorter // width))
         return target * height // shorter, target * width // shorter
+
+
+def image_functions() -> Any:
+    """torchvision's functions of images; importing them takes a good part of a second."""
+    from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
+
+    return functional
 
 
 def to_tensor(image: Image.Image) -> Tensor:

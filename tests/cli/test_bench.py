@@ -17,14 +17,15 @@ def test_a_small_step_of_a_method_is_measured(forge, tmp_path):
     tiny = ["data.size=64", "data.batch=1", "networks.encoder.width=4", "networks.decoder.width=4",
             "networks.encoder.blocks=1", "networks.discriminator.width=4"]  # fmt: skip
     options = [word for change in tiny for word in ("--set", change)]
-    ways = ["fp32", "bf16, channels_last", "fp32, recompute"]
-    options += [word for way in ways for word in ("--row", way)]
     code, out, err = forge("bench", "cyclegan_horse2zebra", *options, "--rounds", "1", "--device", "cpu",
                            "--out", tmp_path)  # fmt: skip
     assert code == 0, err
     (file,) = tmp_path.glob("speed-*-cpu.md")
     assert file.read_text().strip() == out.strip()
     rows = re.findall(r"^\| ([a-z0-9_ ,]+) \| ([0-9.]+) \| ([0-9.]+) \|", out, re.MULTILINE)
+    ways = [
+        f"{precision}{switch}" for switch in ("", ", channels_last", ", recompute") for precision in ("fp32", "bf16")
+    ]
     assert [name for name, *_ in rows] == ["plain step, fp32", *ways]
     assert rows[0][2] == "1.00" and all(float(seconds) > 0 for _, seconds, _ in rows)
     assert "GFLOP/s" in out and "convolutions and products" in out and "command: `forge" in out
@@ -47,7 +48,8 @@ def test_a_batch_that_a_method_cannot_take_is_left_out_and_said(forge):
             "networks.vae_discriminator.width=4"]  # fmt: skip
     options = [word for change in tiny for word in ("--set", change)]
     code, out, err = forge("bench", "bicyclegan_edges2shoes", *options, "--rounds", "1", "--device", "cpu",
-                           "--row", "fp32", "--batch", "1", "--batch", "2")  # fmt: skip
+                           "--row", "fp32", "--row", "fp32", "--batch", "1", "--batch", "2")  # fmt: skip
     assert code == 0, err
+    assert re.findall(r"^\| ([a-z0-9 ,]+) \| [0-9.]+ \|", out, re.MULTILINE) == ["plain step, fp32", "fp32"]
     assert "bicyclegan_edges2shoes data.batch=1 is left out:" in err
     assert "## bicyclegan_edges2shoes data.batch=2: 2 images in a step" in out

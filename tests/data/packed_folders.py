@@ -1,5 +1,7 @@
 """Folders of images in the layouts that packs know, and packs of them."""
 
+import functools
+
 import numpy as np
 from PIL import Image
 
@@ -50,6 +52,12 @@ def packed(root, out, shard_bytes=SMALL, **options):
     return out
 
 
+@functools.cache
+def catalog():
+    """All plugins', found once."""
+    return load_plugins().catalog
+
+
 def dataset(name, **options):
     """A data set, small."""
-    return load_plugins().catalog.datasets.get(name)(**{"size": 16, **options})
+    return catalog().datasets.get(name)(**{"size": 16, **options})

@@ -408,7 +408,7 @@ def test_any_change_to_the_index_or_the_manifest_is_noticed(made):
     draws = random.Random(0)
     for name in ("index.bin", "pack.json"):
         whole = (made / name).read_bytes()
-        for _ in range(50):
+        for _ in range(150):
             damaged = bytearray(whole)
             kind = draws.choice(["flip", "cut", "longer", "zeros"])
             at = draws.randrange(len(whole))

@@ -2,10 +2,12 @@
 
 import time
 
+import pytest
 from packed_folders import dataset
 from served_shards import asked, kept, same
 
 from i2i_forge.data.stream import Stream
+from i2i_forge.errors import DataError
 
 MIX = 2
 
@@ -65,8 +67,11 @@ def test_a_failure_ahead_is_met_when_the_shard_is_read(server, many):
     reader = stream(**many)
     _, second, *_ = groups(reader)
     gone = server.files.pop(second[0])
-    one = reader.batch(0)
+    one, starts = reader.batch(0), reader._order(0, 0).starts
     assert second[0] in wait_for(MIX + 1, server)
+    steps = range(int(starts[1]) // 2, -(-int(starts[2]) // 2))  # those of the second group
+    with pytest.raises(DataError, match=second[0]):
+        for step in steps:
+            reader.batch(step)
     server.files[second[0]] = gone
-    begin = int(reader._order(0, 0).starts[1]) // 2 + 1
-    assert reader.batch(begin).keys() == one.keys()
+    assert all(reader.batch(step).keys() == one.keys() for step in steps)

@@ -9,22 +9,11 @@ from i2i_forge import checkpoint
 PATHS = {"2, then 4": (2, 4), "4, then 2": (4, 2)}
 
 
-def cases(*wanted):
-    """Cases along both paths; the second one is quick for some."""
-    quick = {("munit", "4, then 2"), ("augmented_cyclegan", "4, then 2"), *((case, "2, then 4") for case in wanted)}
-    return [
-        pytest.param(case, path, marks=() if (case, path) in quick else pytest.mark.slow)
-        for case in wanted
-        for path in PATHS
-    ]
-
-
 @pytest.fixture(scope="module")
-def folder(request, tmp_path_factory):
-    """The cases that are asked for: CASE/PATH/0 after the first ranks, CASE/PATH/1 after the second."""
+def folder(tmp_path_factory):
+    """All cases along both paths: CASE/PATH/0 after the first ranks, CASE/PATH/1 after the second."""
     root = tmp_path_factory.mktemp("ranks")
-    asked = [item.callspec.params for item in request.session.items if item.path == request.path]
-    place = {(each["case"], each["path"]): root / each["case"] / each["path"] for each in asked}
+    place = {(case, path): root / case / path for case in CASES for path in PATHS}
     for ranks in (2, 4, 2):
         jobs = []
         for (case, path), at in place.items():
@@ -36,14 +25,16 @@ def folder(request, tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize(("case", "path"), cases(*(case for case in CASES if case not in BATCH_NORM)))
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("case", [case for case in CASES if case not in BATCH_NORM])
 def test_ranks_take_the_steps_of_one_process(folder, case, path):
     for half, ranks in enumerate(PATHS[path]):
         trainer, reports = steps(case, 0, (half + 1) * STEPS)
         equal(folder / case / path / str(half), trainer, reports[half * STEPS :], ranks)
 
 
-@pytest.mark.parametrize(("case", "path"), cases(*BATCH_NORM))
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("case", BATCH_NORM)
 def test_batch_statistics_and_dropout_of_ranks_are_those_of_parts_of_a_batch(folder, case, path):
     trainer, _ = steps(case, 0, 0)
     for half, ranks in enumerate(PATHS[path]):
