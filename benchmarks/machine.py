@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -30,7 +31,7 @@ def provenance(module: str, *packages: str, device: str = "cpu") -> list[str]:
         f"- commit: {commit()}",
         f"- hardware: {hardware(device)}",
         f"- {', '.join(versions)}, Python {platform.python_version()}",
-        f"- command: `{' '.join([*program, *sys.argv[1:]])}`",
+        f"- command: `{shlex.join([*program, *sys.argv[1:]])}`",
         "",
     ]
 

@@ -76,7 +76,7 @@ def bench(
     known = VARIANTS if device == "cpu" else VARIANTS | ON_CUDA
     for row in rows:
         if row not in known:
-            raise UsageError(f"--row: there is no '{row}'", fix=suggest(row, known))
+            raise UsageError(f"--row: there is no '{row}'", fix=f"there is: {'; '.join(known)}")
     tables = {}
     for recipe in recipes or CALLS:
         for own in [(*changes, f"data.batch={size}") for size in sizes] or [changes]:
