@@ -17,7 +17,7 @@ from i2i_forge.cli.common import device_option
     "--batch", "sizes", multiple=True, type=click.IntRange(min=1), help="Images in a step; repeat it for more tables."
 )
 @click.option("--row", "rows", multiple=True,
-              help='Measure only this row, as "bf16, recompute", beside the plain step; repeat it for more.')  # fmt: skip
+              help='Measure only this row ("bf16, recompute") and the plain step; repeat it for more.')  # fmt: skip
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Steps of each row, in turn.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Also write speed-DATE-DEVICE.md there.")  # fmt: skip
