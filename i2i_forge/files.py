@@ -1,0 +1,88 @@
+"""Files that may be a stranger's: written whole and through no link, read only when they are files of a sensible size."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+LARGEST_TEXT = 256 * 1024**2  # bytes: what i2i_forge reads as a text at once
+
+
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file so that it is there whole or as it was; a link in its place is replaced, never followed.
+
+    Raises:
+        OSError: the disk or the folder does not take it.
+    """
+    partial = file.with_name(f".{file.name}.part")
+    partial.unlink(missing_ok=True)
+    try:
+        partial.write_bytes(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+        partial.replace(file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def open_to_append(file: Path) -> IO[str]:
+    """A text file, made if it is not there, to write at its end.
+
+    Raises:
+        OSError: it is a link or no regular file, or it cannot be written.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(file, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, and links are not followed here", str(file)) from None
+        raise
+    try:
+        _regular(handle, file)
+        return os.fdopen(handle, "a+", encoding="utf-8", errors="surrogateescape", newline="\n")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_bytes(file: Path, largest: int = LARGEST_TEXT) -> bytes:
+    """What a regular file (or a link to one) holds.
+
+    Args:
+        file: what to read.
+        largest: bytes that it may have.
+
+    Raises:
+        OSError: it is not there, is no regular file (a pipe, a device, a folder), or is larger.
+    """
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as opened:
+        size = _regular(handle, file)
+        if size > largest:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {largest:,} are read", str(file))
+        return opened.read(largest)
+
+
+def read_text(file: Path, largest: int = LARGEST_TEXT) -> str:
+    """As `read_bytes`, as a text; bytes that are not UTF-8 are kept as surrogates."""
+    return read_bytes(file, largest).decode(errors="surrogateescape")
+
+
+def printable(text: str) -> str:
+    r"""Text of a file, a name or a server, safe to print and to log: what is not printable becomes an escape (`\x1b`).
+
+    Line breaks and tabs stay.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape", "backslashreplace").decode()
+                   for c in text)  # fmt: skip
+
+
+def _regular(handle: int, file: Path) -> int:
+    """The size of an open file, which must be a regular one."""
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+    return found.st_size
