@@ -1,14 +1,16 @@
-"""Files that may be a stranger's: written whole and through no link, read only when they are files of a sensible size."""
+"""Files that may be a stranger's: written whole and through no link, read if they are files of a sensible size."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
 from typing import IO
 
 LARGEST_TEXT = 256 * 1024**2  # bytes: what i2i_forge reads as a text at once
+LARGEST_TENSORS = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes: more tensors fit in no memory
 
 
 def write_whole(file: Path, content: str | bytes) -> None:
@@ -20,7 +22,8 @@ def write_whole(file: Path, content: str | bytes) -> None:
     partial = file.with_name(f".{file.name}.part")
     partial.unlink(missing_ok=True)
     try:
-        partial.write_bytes(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+        with partial.open("xb") as opened:  # no link that is put there meanwhile
+            opened.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
         partial.replace(file)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -48,22 +51,36 @@ def open_to_append(file: Path) -> IO[str]:
         raise
 
 
-def read_bytes(file: Path, largest: int = LARGEST_TEXT) -> bytes:
-    """What a regular file (or a link to one) holds.
+def descriptor(file: Path, largest: int | None = None) -> int:
+    """A regular file, or a link to one, open to be read; what is none is refused at once, where `open` might wait.
 
     Args:
-        file: what to read.
+        file: what to open.
         largest: bytes that it may have.
 
     Raises:
         OSError: it is not there, is no regular file (a pipe, a device, a folder), or is larger.
     """
     handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as opened:
+    try:
         size = _regular(handle, file)
-        if size > largest:
+        if largest is not None and size > largest:
             raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {largest:,} are read", str(file))
-        return opened.read(largest)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def open_to_read(file: Path, largest: int | None = None) -> io.BufferedReader:
+    """As `descriptor`, as a file."""
+    return os.fdopen(descriptor(file, largest), "rb")
+
+
+def read_bytes(file: Path, largest: int = LARGEST_TEXT) -> bytes:
+    """The content of a file. Arguments and errors are those of `descriptor`."""
+    with open_to_read(file, largest) as opened:
+        return opened.read(os.fstat(opened.fileno()).st_size)  # not what is appended meanwhile
 
 
 def read_text(file: Path, largest: int = LARGEST_TEXT) -> str:
@@ -78,6 +95,11 @@ def printable(text: str) -> str:
     """
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape", "backslashreplace").decode()
                    for c in text)  # fmt: skip
+
+
+def one_line(text: str) -> str:
+    """As `printable`, with line breaks and tabs as escapes too: for names, which may hold anything."""
+    return printable(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
 def _regular(handle: int, file: Path) -> int:

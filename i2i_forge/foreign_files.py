@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from i2i_forge.errors import CheckpointError
+from i2i_forge.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
 from i2i_forge.tensor_files import looks_like_tensors, read_tensors
 
 TORCH = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]")  # its files now, and those before 1.6
@@ -30,14 +32,20 @@ def read_foreign(file: str | Path) -> Any:
     Raises CheckpointError.
     """
     file = Path(file)
-    if not file.is_file():
+    if not file.exists():
         raise CheckpointError(f"{file}: there is no such file", fix="give the path of a downloaded checkpoint")
-    start = _start(file)
+    try:
+        with open_to_read(file, LARGEST_TENSORS) as opened:
+            start = opened.read(64)
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read: {error.strerror}", fix="see its permissions") from error
     try:
         if looks_like_tensors(start):
-            return read_tensors(file.read_bytes())
+            return read_tensors(read_bytes(file, LARGEST_TENSORS))
         if not TORCH.match(start):  # torch would try old archives too, which it unpacks
             raise ValueError(f"it begins {start[:12]!r}" if start else "the file is empty")
+        if zipfile.is_zipfile(file) and any(part.compress_type for part in zipfile.ZipFile(file).infolist()):
+            raise ValueError("its parts are compressed, as torch writes none: they may be as large as they like")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of pickle's versions: the file is read, or refused below
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -46,23 +54,15 @@ def read_foreign(file: str | Path) -> Any:
         kind = next((kind for begin, kind in KINDS if re.match(begin, start)), "")
         if kind and not asked and not looks_like_tensors(start):
             raise CheckpointError(f"{file}: not a checkpoint, it looks like {kind}", fix="download it again") from None
-        why = f"it asks for {asked[1]}, which is no tensor" if asked else _reason(error)
+        why = f"it asks for {one_line(asked[1])}, which is no tensor" if asked else _reason(error)
         raise CheckpointError(
             f"{file}: not a checkpoint that can be read safely ({why})",
             fix="only files of plain tensors are read; ask for a state_dict, or download it again",
         ) from None
 
 
-def _start(file: Path) -> bytes:
-    try:
-        with file.open("rb") as handle:
-            return handle.read(64)
-    except OSError as error:
-        raise CheckpointError(f"{file} cannot be read: {error.strerror}", fix="see its permissions") from error
-
-
 def _reason(error: Exception) -> str:
     """Why a file was refused; torch's own text advises to switch the guard off."""
     if "weights only" in (text := str(error)).lower().replace("_", " "):
         return "it holds more than plain tensors"
-    return (text.splitlines() or [type(error).__name__])[0][:120]
+    return one_line((text.splitlines() or [type(error).__name__])[0][:120])

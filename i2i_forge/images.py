@@ -36,6 +36,7 @@ def save_png(image: Tensor | Image.Image, file: Path) -> None:
     partial = file.with_name(f".{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # it may be a link
         picture.save(partial, format="PNG")
         partial.replace(file)
     except OSError as error:

@@ -26,6 +26,7 @@ from packaging.utils import canonicalize_name
 
 from i2i_forge import hookspecs
 from i2i_forge.errors import ForgeError, PluginError, suggest
+from i2i_forge.files import read_bytes
 from i2i_forge.registry import Catalog
 from i2i_forge.vocabulary import Component, Vocabulary, module_file, read_plugin
 
@@ -192,7 +193,7 @@ def _read(plugin: Plugin) -> None:
                 fix = f"mend the entry point in the pyproject.toml of {plugin.distribution}, and reinstall it"
                 plugin.set_aside("broken", f"module '{module}' cannot be found; {fix}")
             return
-        tree = ast.parse(plugin.file.read_bytes(), str(plugin.file))
+        tree = ast.parse(read_bytes(plugin.file), str(plugin.file))
         if not attribute:
             plugin.provides, plugin.complete = read_plugin(plugin.name, module, plugin.file)
     except SyntaxError as error:

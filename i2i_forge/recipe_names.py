@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from i2i_forge.errors import RecipeError, suggest
+from i2i_forge.files import read_text
 from i2i_forge.plugins import GROUP, HOST
 from i2i_forge.vocabulary import module_file
 
@@ -94,7 +95,7 @@ def find_recipe(source: str | Path, beside: Path = Path()) -> Path:
 def is_recipe(file: Path) -> bool:
     """Whether a YAML file is a recipe, and not a study or something of another program."""
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = read_text(file)
     except OSError:
         return False
     return re.search("^(trainer|base):", text, re.MULTILINE) is not None

@@ -19,6 +19,7 @@ from i2i_forge.build import build_trainer
 from i2i_forge.data.stream import batches, test_batch
 from i2i_forge.divergence import NotFiniteError, write_down
 from i2i_forge.errors import DivergedError, Interrupted, UsageError
+from i2i_forge.files import one_line
 from i2i_forge.hardware import hardware
 from i2i_forge.out_of_memory import memory_watched
 from i2i_forge.plugins import Host
@@ -194,11 +195,12 @@ class Run:
                 return self.trainer.step(batch, done)
         except NotFiniteError as error:
             images = image_names(self.streams, done, error.ranks)
+            shown = one_line(", ".join(images[:8]))
             file = self.folder.path / "diverged.json"
             if self.leads:
                 write_down({**error.record, "images": images}, file)
             raise DivergedError(
-                f"{error.message}\nimages of this step: {', '.join(images[:8])}{' ...' if len(images) > 8 else ''}",
+                f"{error.message}\nimages of this step: {shown}{' ...' if len(images) > 8 else ''}",
                 fix=f"see it again with `forge checkpoint replay {shlex.quote(str(self.folder.path))} --step {done}`, "
                 f"{file.name} there has the numbers; a new --run with a lower rate or weight may --init-from this one",
             ) from error

@@ -11,13 +11,15 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from i2i_forge.attribution import attribution, plugin_versions
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
+from i2i_forge.files import one_line, read_bytes
 from i2i_forge.plugins import Host
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import find_recipe
@@ -52,9 +54,10 @@ class RunFolder:
         return folder
 
     def prepare(self) -> None:
-        """Make the folder and see that it can be written."""
+        """Make the folder and see that it can be written, and that nothing in it leads elsewhere."""
         try:
             for folder in (self.path, self.checkpoints, self.samples):
+                refuse_special(folder.iterdir() if folder.is_dir() else ())
                 folder.mkdir(parents=True, exist_ok=True)
             with self.log.open("a"):
                 pass
@@ -107,10 +110,10 @@ class RunFolder:
         """The recipe of the run, under the name it was trained by."""
         recipe = read_recipe(self.resolved)
         try:
-            name = json.loads((self.path / "env.json").read_text())["recipe"]
-        except (OSError, ValueError, KeyError):
+            name = json.loads(read_bytes(self.path / "env.json"))["recipe"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return recipe  # a copy without its record of the environment
-        return recipe.named(str(name))
+        return recipe.named(one_line(str(name)))
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
@@ -138,6 +141,18 @@ class RunFolder:
             raise CheckpointError(
                 f"{self.path} holds a run of another recipe (differences: {len(changed)}): {shown}",
                 fix="choose another --run folder, or give the settings of that run",
+            )
+
+
+def refuse_special(paths: Iterable[Path]) -> None:
+    """Raise UsageError for a link, a pipe or a device where a run is to write: it may be a stranger's."""
+    for path in paths:
+        mode = path.lstat().st_mode if path.exists() or path.is_symlink() else stat.S_IFREG
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            what = "a link" if stat.S_ISLNK(mode) else "no regular file"
+            raise UsageError(
+                f"{one_line(str(path))} is {what}: nothing is written there, because it may lead anywhere",
+                fix="remove it, or put in its place what it stands for; the run's folder itself may be a link",
             )
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from i2i_forge.errors import ForgeError
+from i2i_forge.files import printable
 
 log = logging.getLogger("i2i_forge")
 
@@ -28,11 +29,19 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
+class _OneRecord(logging.Formatter):
+    """Further lines of a record are indented, so that no text from elsewhere looks like a record, or is a command."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As that of any formatter."""
+        return printable(super().format(record)).replace("\n", "\n    ")
+
+
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """What is logged inside, and how it ended, is appended to a file."""
     handler = _LogFile(file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_OneRecord("%(asctime)s %(levelname)s %(message)s"))
     before = log.level
     log.setLevel(logging.DEBUG)
     log.addHandler(handler)

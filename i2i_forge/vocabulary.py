@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from i2i_forge.files import read_bytes
 from i2i_forge.registry import KINDS
 
 
@@ -77,7 +78,7 @@ def module_file(module: str) -> Path | None:
 
 def read_plugin(plugin: str, module: str, file: Path) -> tuple[list[Component], bool]:
     """The components a plugin's file registers, and whether that is all of them. Raises SyntaxError, OSError."""
-    tree = ast.parse(file.read_bytes(), str(file))
+    tree = ast.parse(read_bytes(file), str(file))
     definitions, homes = _definitions(tree), {}
     for name, (home, node) in _from_siblings(tree, file).items():
         definitions[name], homes[name] = node, f"{module}.{home}"
@@ -108,7 +109,7 @@ def _from_siblings(tree: ast.Module, file: Path) -> dict[str, tuple[str, Any]]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module and file.name == "__init__.py":
             sibling = file.parent / f"{node.module.replace('.', '/')}.py"
-            defined = _definitions(ast.parse(sibling.read_bytes(), str(sibling))) if sibling.is_file() else {}
+            defined = _definitions(ast.parse(read_bytes(sibling), str(sibling))) if sibling.is_file() else {}
             found |= {a.name: (node.module, defined[a.name]) for a in node.names if not a.asname and a.name in defined}
     return found
 

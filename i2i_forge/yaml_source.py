@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import yaml
 
 from i2i_forge.errors import RecipeError, UsageError
+from i2i_forge.files import read_text
 
 MAX_BYTES, MAX_DEPTH, MAX_ALIASES, MAX_NODES = 1_000_000, 32, 64, 10_000
 MAX_KEY, MAX_TEXT, MAX_DIGITS = 100, 4096, 400  # characters
@@ -61,11 +62,9 @@ class YamlSource:
 def read_yaml(file: FilePath) -> YamlSource:
     """Read a UTF-8 file whose top level is a mapping."""
     try:
-        if file.exists() and not file.is_file():
-            raise OSError("it is a folder or a device")
         if file.stat().st_size > MAX_BYTES:
             _fail(Position(str(file), 1, 1), f"the file has more than {MAX_BYTES:,} bytes", "name a recipe, not data")
-        text = file.read_bytes().decode(errors="surrogateescape")  # _check finds the position of a bad byte
+        text = read_text(file, MAX_BYTES)  # _check finds the position of a bad byte
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise RecipeError(f"{file}: cannot read it: {reason}", fix="check the path and its permissions") from None

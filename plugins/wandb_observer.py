@@ -14,6 +14,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from i2i_forge.distributed import rank
+from i2i_forge.files import read_text, write_whole
 from i2i_forge.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -69,5 +70,5 @@ def run_stopped(run):
 def _number(file: Path) -> str:
     """The run's identity at W&B, drawn when it starts first."""
     if not file.exists():
-        file.write_text(secrets.token_hex(8))
-    return file.read_text()
+        write_whole(file, secrets.token_hex(8))
+    return read_text(file)

@@ -222,11 +222,11 @@ def test_what_is_no_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> bytes:
+    def refuse(file: Path, flags: int) -> int:
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "r.yaml").touch()
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(RecipeError, match=r"r\.yaml: cannot read it: Permission denied"):
         read_yaml(tmp_path / "r.yaml")
 

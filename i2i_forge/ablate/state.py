@@ -20,7 +20,7 @@ from i2i_forge.errors import CheckpointError, ForgeError, UsageError
 from i2i_forge.evaluation.records import Record
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
-from i2i_forge.run_folder import RunFolder
+from i2i_forge.run_folder import RunFolder, refuse_special
 from i2i_forge.translate import load
 
 UNCOUNTED: dict[str, Any] = {"steps": True, "run": True, "data": {"workers"}}  # what changes no number of a run
@@ -61,6 +61,8 @@ def write_recipes(variants: Sequence[Variant], out: Path) -> None:
                 f"{folder} is a run of another recipe than '{variant.name}' is now",
                 fix="choose another folder with --out, or remove that run",
             )
+    folders = [out, *(out / variant.name for variant in variants)]
+    refuse_special(path for folder in folders if folder.is_dir() for path in folder.iterdir())
     for variant in variants:
         file = recipe_file(out, variant)
         text = f"# row '{variant.name}' of a study; each run sets its seed\n{variant.recipe.to_yaml()}"

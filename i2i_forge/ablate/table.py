@@ -13,6 +13,7 @@ from i2i_forge.ablate.seeds import BySeed, Cell, compared
 from i2i_forge.ablate.state import State
 from i2i_forge.evaluation.comparison import column_key
 from i2i_forge.evaluation.records import Record
+from i2i_forge.files import read_text
 
 
 @dataclass
@@ -97,7 +98,7 @@ def _seconds_per_step(folders: Sequence[Path]) -> float | None:
     speeds = []
     for folder in folders:
         try:
-            lines = (folder / "metrics.jsonl").read_text().splitlines()
+            lines = read_text(folder / "metrics.jsonl").splitlines()
             speeds += [json.loads(line)["steps_per_second"] for line in lines]
         except (OSError, ValueError, KeyError):  # not begun, or killed while it wrote
             continue

@@ -45,7 +45,9 @@ def list_steps(root: Path) -> list[int]:
 
 
 def sweep(root: Path) -> None:
-    """Remove what an interrupted save or removal left."""
+    """Remove what an interrupted save or removal left; not where a link leads."""
+    if root.is_symlink():
+        return
     for prefix in (PARTIAL, TRASH):
         for stray in root.glob(f"{prefix}*"):
             shutil.rmtree(stray, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from i2i_forge.checkpoint.folders import (
 )
 from i2i_forge.checkpoint.migrations import migrated
 from i2i_forge.errors import CheckpointError
+from i2i_forge.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
 from i2i_forge.tensor_files import read_json, read_tensors
 
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)  # what wrong content makes readers raise
@@ -54,7 +56,7 @@ def read(folder: Path) -> Checkpoint:
         )  # fmt: skip
         return migrated(found)
     except UNUSABLE as error:
-        raise CheckpointError(f"checkpoint {folder.name} is damaged: {error}") from error
+        raise _damaged(folder, str(error)) from error
 
 
 def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -86,10 +88,10 @@ def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
 def _manifest(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     """The format's version, and size and SHA-256 of each file."""
     try:
-        manifest = read_json((folder / MANIFEST).read_bytes())
+        manifest = read_json(read_bytes(folder / MANIFEST))
         return int(manifest["format"]), {str(file): dict(sums) for file, sums in manifest["files"].items()}
     except (OSError, *UNUSABLE) as error:
-        raise CheckpointError(f"checkpoint {folder.name} is damaged: its {MANIFEST} cannot be read") from error
+        raise _damaged(folder, f"its {MANIFEST} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _sha256(file: str, sums: Mapping[str, Mapping[str, Any]]) -> str:
@@ -98,13 +100,20 @@ def _sha256(file: str, sums: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _verified(folder: Path, file: str, sums: Mapping[str, Mapping[str, Any]]) -> bytes:
     """A file's content, if it is what was written."""
-    try:
-        data = (folder / file).read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} cannot be read") from error
     expected = sums.get(file, {})
-    if len(data) != expected.get("bytes"):
-        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} has the wrong size")
+    try:
+        with open_to_read(folder / file, LARGEST_TENSORS) as opened:
+            if os.fstat(opened.fileno()).st_size != expected.get("bytes"):
+                raise _damaged(folder, f"{file} has the wrong size")
+            data = opened.read()
+    except OSError as error:
+        raise _damaged(folder, f"{file} cannot be read: {error.strerror}") from error
     if hashlib.sha256(data).hexdigest() != expected.get("sha256"):
-        raise CheckpointError(f"checkpoint {folder.name} is damaged: {file} has the wrong SHA-256")
+        raise _damaged(folder, f"{file} has the wrong SHA-256")
     return data
+
+
+def _damaged(folder: Path, cause: str) -> CheckpointError:
+    return CheckpointError(
+        f"checkpoint {folder.name} is damaged: {one_line(cause)}", fix="restore its folder from a copy, or remove it"
+    )

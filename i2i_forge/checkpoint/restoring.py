@@ -11,6 +11,7 @@ from torch import Tensor
 from i2i_forge import distributed
 from i2i_forge.checkpoint.folders import Checkpoint
 from i2i_forge.errors import CheckpointError
+from i2i_forge.files import one_line
 from i2i_forge.trainer import Trainer
 
 STATE = "state."  # what a run remembers, not weights; a pool's size changes as it is used
@@ -56,7 +57,7 @@ def differing(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[s
         name for name in own
         if name not in theirs or (own[name].shape != theirs[name].shape and not name.startswith(STATE))
     ]  # fmt: skip
-    return names + [name for name in theirs if name not in own]
+    return names + [one_line(name) for name in theirs if name not in own]
 
 
 def digest(trainer: Trainer) -> str:

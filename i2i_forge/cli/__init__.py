@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from i2i_forge.errors import ForgeError, UsageError, suggest
+from i2i_forge.files import printable
 
 COMMANDS = {  # name -> (module, one line of help); the modules are imported when the command runs
     "train": ("train", "Train a recipe; the same command again resumes."),
@@ -116,13 +117,13 @@ def _complain(error: Exception, debug: bool) -> None:
     if debug:
         import traceback
 
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        click.echo(printable("".join(traceback.format_exception(error))), err=True)
     if isinstance(error, ForgeError):
-        click.echo(f"error: {error}", err=True)
+        click.echo(printable(f"error: {error}"), err=True)
         return
     notes: list[Any] = getattr(error, "__notes__", [])
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    click.echo(f"error: {type(error).__name__}: {first}", err=True)
+    click.echo(printable(f"error: {type(error).__name__}: {first}"), err=True)
     for note in notes[:3]:
-        click.echo(f"  {note}", err=True)
+        click.echo(printable(f"  {note}"), err=True)
     click.echo("fix: `forge --debug ...` shows the traceback, for a report to the plugin or i2i_forge", err=True)

@@ -12,7 +12,7 @@ import click
 from i2i_forge.ablate.plans import Asked, Plan, Variant
 from i2i_forge.ablate.study_file import find_study, read_study
 from i2i_forge.ablate.variants import FULL, expand, rows_of
-from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json
+from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json, say
 from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.plugins import find_plugins, read_vocabulary
 
@@ -137,7 +137,6 @@ def _preview(
         return
     from rich.table import Column
     from rich.table import Table as Shown
-    from rich.text import Text
 
     shown = Shown(
         Column("variant", overflow="fold"),
@@ -148,8 +147,8 @@ def _preview(
     )
     for fact in found[: len(costs)]:
         changes = [fact["recipe"], *(f"--set {c}" for c in fact["changes"]), *(f"--drop {d}" for d in fact["drops"])]
-        shown.add_row(*map(Text, (fact["name"], "\n".join(changes), str(fact["network_calls"]),
-                                  saved_in_words(fact), ", ".join(fact["tensors_pruned"]))))  # fmt: skip
+        shown.add_row(fact["name"], "\n".join(changes), str(fact["network_calls"]),
+                                  saved_in_words(fact), ", ".join(fact["tensors_pruned"]))  # fmt: skip
     console().print(shown)
     measured = ", ".join(f"{metric} {protocol.name}" for metric, protocol in measures.protocols.items())
     click.echo(f"{len(variants)} runs ({plan.seeds} of each), {variants[0].recipe.steps:,} steps each, in {out}")
@@ -172,7 +171,6 @@ def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
 def _print(table: Table) -> None:
     from rich.table import Column
     from rich.table import Table as Shown
-    from rich.text import Text
 
     from i2i_forge.ablate.layout import cells, remarks
 
@@ -180,7 +178,7 @@ def _print(table: Table) -> None:
     first = Column(overflow="fold", min_width=min(40, max(len(row[0]) for row in rows)))
     shown = Shown(first, *header[1:], title=table.study, title_justify="left", show_lines=True)
     for row in rows:
-        shown.add_row(*map(Text, row))
+        shown.add_row(*row)
     console().print(shown)
     for text in remarks(table):
-        click.echo(f"- {text}")
+        say(f"- {text}")

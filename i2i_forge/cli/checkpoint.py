@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from i2i_forge.cli import checkpoint_replay, checkpoint_verify
-from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json
+from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.registry import Registry
 from i2i_forge.yaml_text import to_inline_yaml
@@ -49,11 +49,11 @@ def inspect(run: Path, as_json: bool) -> None:
         return
     for key, value in facts.items():
         if isinstance(value, dict):
-            click.echo(f"{key}:")
+            say(f"{key}:")
             for name, inner in value.items():
-                click.echo(f"  {name}: {inner:,}" if isinstance(inner, int) else f"  {name}: {inner}")
+                say(f"  {name}: {inner:,}" if isinstance(inner, int) else f"  {name}: {inner}")
         else:
-            click.echo(f"{key}: {value}")
+            say(f"{key}: {value}")
 
 
 @command.command("import")

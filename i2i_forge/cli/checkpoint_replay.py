@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli.common import chosen_device, console, device_option, json_option, loaded_host, note, print_json, warn
+from i2i_forge.cli.common import (
+    chosen_device,
+    console,
+    device_option,
+    json_option,
+    loaded_host,
+    note,
+    print_json,
+    say,
+    warn,
+)
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DivergedError
 
@@ -63,4 +73,4 @@ def _show(seen: WatchedStep, log: dict[str, float], images: list[str]) -> None:
     table("loss", "value", "logged", rows=[[name, loss, log.get(name, "")] for name, loss in seen.losses.items()])
     norms = [[phase, name, norm] for phase, found in seen.gradients.items() for name, norm in found.items()]
     table("phase", "network", "gradient norm", rows=norms)
-    click.echo(f"images: {', '.join(images)}")
+    say(f"images: {', '.join(images)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, print_json
+from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, print_json, say
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import CheckpointError
 
@@ -47,8 +47,8 @@ def command(folders: tuple[Path, ...], run: Path, device: str, as_json: bool) ->
                     "replayed": replayed, "not_replayed": verdict.not_replayed})  # fmt: skip
     else:
         for name, state in verdict.checkpoints.items():
-            click.echo(f"{name}: {state}")
-        click.echo(f"{run}: {text}")
+            say(f"{name}: {state}")
+        say(f"{run}: {text}")
     if not verdict.trusted:
         raise CheckpointError(f"{run}: {text}", fix=_fix(verdict))
 

@@ -11,6 +11,7 @@ import click
 
 from i2i_forge.cli import completing
 from i2i_forge.errors import UsageError
+from i2i_forge.files import printable
 from i2i_forge.plugins import Host, Plugin, find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import Recipe, read_recipe
 
@@ -85,14 +86,19 @@ def chosen_device(name: str) -> torch.device:
     return device
 
 
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """A line of the result on stdout; what a text holds of files, names and servers moves no cursor."""
+    click.echo(printable(text), err=err, nl=nl)
+
+
 def warn(text: str) -> None:
     """A line on stderr."""
-    click.echo(f"warning: {text}", err=True)
+    say(f"warning: {text}", err=True)
 
 
 def note(text: str) -> None:
     """A line of progress on stderr."""
-    click.echo(text, err=True)
+    say(text, err=True)
 
 
 def print_json(data: Any) -> None:
@@ -102,7 +108,7 @@ def print_json(data: Any) -> None:
 
 def console() -> Console:
     """Rich output on stdout; wide when nobody watches, so that lines are not cut."""
-    from rich.console import Console
+    from i2i_forge.cli.plain_console import PlainConsole
 
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=160)
+    found = PlainConsole()
+    return found if found.is_terminal else PlainConsole(width=160)

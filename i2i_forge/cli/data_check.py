@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from i2i_forge.cli.checking_packs import MANIFEST, check_pack
-from i2i_forge.cli.common import console, json_option, note, print_json, warn
+from i2i_forge.cli.common import console, json_option, note, print_json, say, warn
 from i2i_forge.errors import DataError
 
 
@@ -69,9 +69,9 @@ def _print(found: Any, folder: Path) -> None:
         table.add_row(part.name, f"{len(part.images):,}", f"{len(part.damaged):,}", shown(sizes))
     console().print(table)
     for error in found.damaged.values():
-        click.echo(error.message)
+        say(error.message)
     for what, paths in found.noted.items():
-        click.echo(f"{len(paths):,} of the images: {what}; for example {paths[0]}")
+        say(f"{len(paths):,} of the images: {what}; for example {paths[0]}")
     if found.twins:
         first = " and ".join(str(path) for path in found.twins[0])
         warn(f"images that are both in training and in test: {len(found.twins):,}, for example {first}")

@@ -19,6 +19,7 @@ from i2i_forge.cli.common import (
     loaded_host,
     note,
     print_json,
+    say,
 )
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import UsageError
@@ -123,8 +124,11 @@ def _measured(
     from i2i_forge.evaluation.evaluate import Evaluation
     from i2i_forge.evaluation.plans import choose, choose_backbones, plan, with_matrix
     from i2i_forge.evaluation.recording import write_records
+    from i2i_forge.evaluation.records import FILE
     from i2i_forge.metrics.metric import Tools
+    from i2i_forge.run_folder import refuse_special
 
+    refuse_special([folder / FILE, folder / "results"])
     chosen = choose(catalog, metrics, options["protocols"])
     if options["matrix"]:
         chosen = with_matrix(chosen)
@@ -177,19 +181,21 @@ def _classifier(options: dict[str, Any], device: torch.device) -> Any:
 
 def _print(records: Sequence[Record], name: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("metric", "protocol", "value", "95 % interval", "beside it", "inputs x outputs", "network",
                   title=name, title_justify="left")  # fmt: skip
     for record in records:
         arrow = "higher is better" if record.direction == "up" else "lower is better"
         table.add_row(
-            f"{record.metric}\n[dim]{arrow}[/dim]", record.protocol, value_text(record), interval_text(record),
+            Text.assemble(record.metric, "\n", (arrow, "dim")), record.protocol, value_text(record),
+            interval_text(record),
             "\n".join(f"{key} {number:.4g}" for key, number in record.components.items()),
             f"{record.n.inputs} x {record.n.outputs_per_input}", record.backbone.id,
         )  # fmt: skip
     console().print(table)
     for text in dict.fromkeys(text for record in records for text in record.warnings):
-        click.echo(f"note: {text}")
+        say(f"note: {text}")
 
 
 def value_text(record: Record) -> str:
@@ -218,11 +224,11 @@ def _list(catalog: Catalog, as_json: bool) -> None:
 
     for entry in entries:
         summary = (entry.component.__doc__ or "").partition("\n")[0]
-        console().print(f"[bold]{entry.name}[/bold]", Text(summary), soft_wrap=True)
+        console().print(Text(entry.name, "bold"), summary, soft_wrap=True)
         table = Table(show_header=False, box=None, padding=(0, 1, 0, 2))
         for protocol in entry.component.protocols:
             counts = f"{protocol.inputs or 'all'} x {protocol.draws}"
-            table.add_row(Text(protocol.name), counts, Text(protocol.about))
+            table.add_row(protocol.name, counts, protocol.about)
         console().print(table)
     click.echo("A metric's first protocol is its default; the numbers are inputs x translations of each.")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from i2i_forge.cli.common import json_option, note, print_json
+from i2i_forge.cli.common import json_option, note, print_json, say
 from i2i_forge.errors import PluginError, UsageError
 from i2i_forge.plugins import find_plugins, read_vocabulary
 from i2i_forge.scaffold import KINDS, names_of, write_package
@@ -93,11 +93,11 @@ def _show(results: Sequence[Result], verbose: bool) -> None:
         group = list(found)
         broken = sum(bool(result.problems) for result in group)
         outcome = f"{broken} of {_count(group)} checks fail" if broken else f"{_count(group)} checks pass"
-        click.echo(f"{component or f'plugin {plugin}'}: {outcome}")
+        say(f"{component or f'plugin {plugin}'}: {outcome}")
         for result in group:
             for problem in result.problems:
-                click.echo(f"  {result.check}: {problem}")
+                say(f"  {result.check}: {problem}")
             if result.skipped and (verbose or not broken):
-                click.echo(f"  {result.check}: not checked, {result.skipped}")
+                say(f"  {result.check}: not checked, {result.skipped}")
             if verbose and not result.problems and not result.skipped:
-                click.echo(f"  {result.check}: {result.promise}")
+                say(f"  {result.check}: {result.promise}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, note, print_json
+from i2i_forge.cli.common import console, json_option, note, print_json, say
 from i2i_forge.errors import PluginError, suggest
 from i2i_forge.plugins import HOST, Plugin, find_plugins
 from i2i_forge.vocabulary import Component
@@ -63,14 +63,13 @@ def _list(folders: tuple[Path, ...], as_json: bool, why: str | None) -> None:
         print_json([_facts(plugin) for plugin in plugins])
         return
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("plugin", "from", "status", "provides")
     for plugin in plugins:
         provides = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in _provides(plugin).items())
         status = plugin.status if not plugin.reason else f"{plugin.status}: {plugin.reason}"
         origin = f"{plugin.distribution} {plugin.version}".strip()
-        table.add_row(*map(Text, (plugin.name, origin, status, provides or ("hooks" if status == "ok" else ""))))
+        table.add_row(plugin.name, origin, status, provides or ("hooks" if status == "ok" else ""))
     if not plugins:
         note("no plugins: FORGE_PLUGINS chooses none")
         return
@@ -121,8 +120,8 @@ def _components(plugin: Plugin, live: dict[str, list[str]]) -> list[Component]:
 def _explain(plugins: list[Plugin], name: str) -> None:
     for plugin in plugins:
         if plugin.name == name:
-            click.echo(f"{plugin.name}: {plugin.status}{f', {plugin.reason}' if plugin.reason else ''}")
-            click.echo(plugin.detail, nl=False)
+            say(f"{plugin.name}: {plugin.status}{f', {plugin.reason}' if plugin.reason else ''}")
+            say(plugin.detail, nl=False)
             return
     raise PluginError(f"there is no plugin '{name}'", fix=suggest(name, [p.name for p in plugins], what="plugin"))
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from i2i_forge.cli.common import note
+from i2i_forge.cli.plain_console import PlainConsole
 
 HIDDEN = ("step", "epoch", "steps_per_second", "images_per_second")
 
@@ -27,7 +28,7 @@ class TrainingProgress:
         self._steps = steps
         if sys.stderr.isatty():
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._bar = Progress(*columns, console=PlainConsole(stderr=True))
             self._task = self._bar.add_task("", total=steps, completed=done, speed="")
             self._bar.start()
 
@@ -37,16 +38,16 @@ class TrainingProgress:
             self._bar.update(self._task, completed=done)
             if entry:
                 self._bar.update(self._task, speed=f"{entry['images_per_second']:.3g} images/s")
-                self._bar.console.print(self._line(entry), highlight=False)
+                self._bar.console.print(self._line(entry))
         elif entry:
-            click.echo(self._line(entry), err=True)
+            note(self._line(entry))
 
     def note(self, text: str) -> None:
         """Anything else."""
         if self._bar is not None:
-            self._bar.console.print(text, highlight=False)
+            self._bar.console.print(text)
         else:
-            click.echo(text, err=True)
+            note(text)
 
     def stop(self) -> None:
         """The run has ended."""

@@ -10,6 +10,7 @@ import click
 
 from i2i_forge.cli.common import console, json_option, print_json, warn
 from i2i_forge.errors import RecipeError, UsageError, suggest
+from i2i_forge.files import read_text
 from i2i_forge.recipe import read_recipe
 from i2i_forge.recipe_names import NamedRecipe, named_recipes
 
@@ -50,7 +51,7 @@ def _rows(found: dict[str, NamedRecipe]) -> Iterator[dict[str, Any]]:
         except RecipeError as error:
             warn(f"recipe '{name}' of {named.package} has mistakes: {error.message.splitlines()[0]}")
             continue
-        needs, about = _head(named.file.read_text(encoding="utf-8"))
+        needs, about = _head(read_text(named.file))
         yield {
             "name": name, "package": named.package, "method": recipe.trainer, "data": recipe.data.use,
             "size": recipe.data.options.get("size"), "steps": recipe.steps, "batch": recipe.data.batch,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json
+from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json, say
 from i2i_forge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -108,15 +108,14 @@ def _baseline(wanted: str | None, labels: dict[Any, str]) -> Any:
 
 
 def _print(shown: MetricTable) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("", *(escape("\n".join(heading)) for heading in shown.headings), show_lines=True)
+    table = Table("", *("\n".join(heading) for heading in shown.headings), show_lines=True)
     for name, cells in shown.rows:
-        table.add_row(escape("\n".join(name)), *(escape("\n".join(cell)) for cell in cells))
+        table.add_row("\n".join(name), *("\n".join(cell) for cell in cells))
     console().print(table)
     for text in shown.notes:
-        click.echo(f"note: {text}")
+        say(f"note: {text}")
 
 
 def _facts(column: Column, labels: dict[Any, str], base: Any) -> dict[str, Any]:

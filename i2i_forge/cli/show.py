@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import checked_recipe, console, json_option, loaded_host, print_json, recipe_options
+from i2i_forge.cli.common import checked_recipe, console, json_option, loaded_host, print_json, recipe_options, say
 from i2i_forge.recipe import Recipe
 from i2i_forge.yaml_text import to_inline_yaml
 
@@ -35,7 +35,7 @@ def command(
         lines = _lines(checked.model_dump(exclude_none=True), (), checked)
         width = min(max(len(line) for line, _ in lines), 72)
         for line, origin in lines:
-            click.echo(f"{line:<{width}} # {origin}" if origin else line)
+            say(f"{line:<{width}} # {origin}" if origin else line)
 
 
 def _lines(data: Any, keys: tuple[str, ...], recipe: Recipe) -> list[tuple[str, str]]:
@@ -60,7 +60,6 @@ def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:
         print_json({"terms": terms, "pruned": traced.pruned, "network_calls": traced.network_calls})
         return
     from rich.table import Table
-    from rich.text import Text
 
     seen: set[Any] = set()
     for phase, written in recipe.phases.items():
@@ -76,7 +75,7 @@ def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:
             seen.update(computed)
             calls = [_computation(n, phase, traced.calls.get(n, [])) for n in dict.fromkeys(computed)]
             equation = line if isinstance(line, str) else line[route]
-            table.add_row(*map(Text, (f"{term} {route}", equation, ", ".join(calls) or "nothing new")))
+            table.add_row(f"{term} {route}", equation, ", ".join(calls) or "nothing new")
         console().print(table)
     click.echo(f"{traced.network_calls} network calls in a step")
 

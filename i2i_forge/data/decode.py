@@ -16,7 +16,6 @@ What is not 8-bit RGB becomes so by these rules:
 from __future__ import annotations
 
 import io
-import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from i2i_forge.errors import DataError, ForgeError
+from i2i_forge.files import one_line
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")  # never EPS and the like, which start other programs
 MAX_PIXELS = 64 * 1024 * 1024
@@ -108,9 +108,7 @@ def decode(path: str | Path | Encoded) -> Image.Image:
 
 
 def _bad(path: str | Path | Encoded, cause: str, fix: str, kind: type[DataError] = BadImage) -> DataError:
-    # a name may hold line breaks and what moves a terminal's cursor
-    name = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", str(path))
-    return kind(f"{name}: {cause}", fix=fix)
+    return kind(f"{one_line(str(path))}: {cause}", fix=fix)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from i2i_forge.data.path_list import Names, Paths
 from i2i_forge.data.walking import EXTENSIONS as EXTENSIONS
 from i2i_forge.data.walking import names_below
 from i2i_forge.errors import DataError
+from i2i_forge.files import read_bytes
 
 PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
 LONGEST_LIST = 10**9  # bytes
@@ -86,10 +86,7 @@ def read_list(file: str | Path, folder: str | Path) -> Paths:
         DataError: the list is missing, cannot be read, or names nothing.
     """
     try:
-        status = Path(file).stat()  # before it is opened: opening a fifo would block for ever
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST_LIST:
-            raise ValueError("it is no file of text below 1 GB")
-        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_bytes(Path(file), LONGEST_LIST).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         reason = getattr(error, "strerror", None) or reason

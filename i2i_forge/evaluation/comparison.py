@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +14,7 @@ import numpy as np
 
 from i2i_forge.errors import DataError
 from i2i_forge.evaluation.records import Record, Side
+from i2i_forge.files import LARGEST_TEXT, one_line, read_bytes
 from i2i_forge.metrics.bootstrap import paired
 
 Key = tuple[object, ...]
@@ -67,16 +71,30 @@ def per_input(folder: Path, side: Side) -> Mapping[int, float]:
     """Input -> value, from the file beside a record; empty where it holds other arrays only.
 
     Raises:
-        DataError: the file is missing or is not the one that was written.
+        DataError: the file is missing, is not the one that was written, or holds something else.
     """
     file = folder / side.path
+    name = one_line(str(file))
     try:
-        content = file.read_bytes()
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise OSError(errno.EXDEV, "it lies outside the folder of its record")
+        content = read_bytes(file)
     except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}", fix="keep results/ beside results.jsonl") from error
+        raise DataError(f"{name} cannot be read: {error.strerror}", fix="keep results/ beside results.jsonl") from error
     if hashlib.sha256(content).hexdigest() != side.sha256:
-        raise DataError(f"{file} is not what its record says", fix="evaluate again with `forge eval`")
-    with np.load(file, allow_pickle=False) as arrays:
+        raise DataError(f"{name} is not what its record says", fix="evaluate again with `forge eval`")
+    try:
+        return _values(content)
+    except Exception as error:  # a stranger's file: whatever numpy stumbles over
+        cause = one_line(str(error) or type(error).__name__)
+        raise DataError(f"{name} holds no values of inputs: {cause}", fix="evaluate again with `forge eval`") from error
+
+
+def _values(content: bytes) -> Mapping[int, float]:
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        if sum(array.file_size for array in packed.infolist()) > LARGEST_TEXT:
+            raise ValueError("it unpacks to more than is read")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         if "values" not in arrays:
             return {}
         return dict(zip(arrays["inputs"].tolist(), arrays["values"].tolist(), strict=True))

@@ -28,6 +28,7 @@ from i2i_forge.evaluation.records import (
     append,
 )
 from i2i_forge.evaluation.samples import list_digest
+from i2i_forge.files import write_whole
 from i2i_forge.metrics.metric import Metric, Outcome
 
 PIXELS = BackboneRecord(id="pixels", weights_sha256="", version="")
@@ -135,7 +136,7 @@ def _side(outcome: Outcome, folder: Path) -> Side | None:
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     file = folder / "results" / f"{digest[:16]}.npz"
     file.parent.mkdir(exist_ok=True)
-    file.write_bytes(buffer.getvalue())
+    write_whole(file, buffer.getvalue())
     return Side(path=f"results/{file.name}", sha256=digest)
 
 

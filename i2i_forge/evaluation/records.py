@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2i_forge.errors import DataError
+from i2i_forge.files import read_bytes
 
 FILE = "results.jsonl"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -130,7 +131,7 @@ def read(file: Path) -> list[Record]:
         DataError: a line is not a record; it is named.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(file).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{file} cannot be read: {error}", fix="name a results.jsonl that `forge eval` wrote"

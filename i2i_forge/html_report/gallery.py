@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from i2i_forge.data.decode import opened
+from i2i_forge.errors import DataError
 from i2i_forge.html_report.markup import Html, join, tag
 from i2i_forge.html_report.run_report import RunReport
 from i2i_forge.html_report.samples import Sheet
@@ -27,15 +29,15 @@ def _figure(name: str, route: str, shown: Sheet, width: int) -> Html:
     caption = tag("figcaption", tag("b", name), f" {route}, step {shown.step:,}")
     try:
         source = _data_uri(shown.picture, width)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        return tag("figure", tag("p", f"The picture cannot be read: {error}", class_="note"), caption)
+    except DataError as error:
+        return tag("figure", tag("p", f"The picture cannot be read: {error.message}", class_="note"), caption)
     picture = tag("img", src=source, alt=f"Samples of {name}, {route}, step {shown.step}")
     return tag("figure", tag("div", picture, class_="scroll sheet", tabindex=0), caption)
 
 
 def _data_uri(picture: Path | Image.Image, width: int) -> str:
-    with Image.open(picture) if isinstance(picture, Path) else picture as opened:
-        image = opened.convert("RGB")
+    with opened(picture) if isinstance(picture, Path) else picture as read:
+        image = read.convert("RGB")
     if image.width > width:
         image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
     content = io.BytesIO()

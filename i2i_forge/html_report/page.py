@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from i2i_forge.errors import ResourceError, UsageError
+from i2i_forge.files import write_whole
 from i2i_forge.html_report.comparison import differences, overview
 from i2i_forge.html_report.curves import compared_curves
 from i2i_forge.html_report.gallery import gallery
@@ -56,13 +57,10 @@ def write_page(text: str, file: Path) -> None:
         UsageError: the folder cannot be written.
         ResourceError: the disk does not take it.
     """
-    partial = file.with_name(f".{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(text.encode("utf-8", "replace"))
-        partial.replace(file)
+        write_whole(file, text.encode("utf-8", "replace"))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         refused = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError)
         kind, fix = (UsageError, "name another file") if refused else (ResourceError, "free disk space")
         raise kind(f"{file} cannot be written: {error.strerror or error}", fix=fix) from error

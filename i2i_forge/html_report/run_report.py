@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from i2i_forge.build import trace_recipe
 from i2i_forge.errors import ForgeError
+from i2i_forge.files import read_bytes
 from i2i_forge.html_report.find import Place
 from i2i_forge.html_report.samples import Sheet, make_sheets, newest_sheets
 from i2i_forge.recipe import Recipe
@@ -79,9 +80,9 @@ def read_run(place: Place, catalog: Catalog) -> RunReport:
     """
     folder = RunFolder.open(place.folder)
     run = RunReport(place, folder.recipe())
-    run.written = _text(folder.path / "recipe.yaml")
-    run.environment = _mapping(_text(folder.path / "env.json"))
-    run.curves = _curves(_text(folder.metrics))
+    run.written = _text(run, folder.path / "recipe.yaml")
+    run.environment = _mapping(_text(run, folder.path / "env.json"))
+    run.curves = _curves(_text(run, folder.metrics))
     run.sheets = newest_sheets(folder.samples)
     if not run.sheets:
         run.sheets = _tried(run, "no samples", partial(make_sheets, folder.path, catalog)) or {}
@@ -100,10 +101,13 @@ def _tried(run: RunReport, what: str, compute: Callable[[], T]) -> T | None:
     return None
 
 
-def _text(file: Path) -> str:
+def _text(run: RunReport, file: Path) -> str:
+    """The content of a file; of one that cannot be read a note."""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return read_bytes(file).decode(errors="replace")
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            run.notes.append(f"{file.name} cannot be read: {error.strerror}")
         return ""
 
 

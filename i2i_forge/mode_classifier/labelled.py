@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from i2i_forge.build import call
 from i2i_forge.data import check_images, decode, list_images
 from i2i_forge.data.source import LabelledSource
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.files import read_bytes
 from i2i_forge.images import to_uint8
 from i2i_forge.registry import Registry
 from i2i_forge.seeding import generator
@@ -119,8 +121,8 @@ def _from_folders(root: Path) -> LabelledData:
 
 def _from_list(root: Path) -> LabelledData:
     try:
-        with (root / "modes.csv").open(encoding="utf-8-sig", newline="") as file:
-            rows = [(str(row["file"]), str(row["mode_name"])) for row in csv.DictReader(file)]
+        lines = io.StringIO(read_bytes(root / "modes.csv").decode("utf-8-sig"), newline="")
+        rows = [(str(row["file"]), str(row["mode_name"])) for row in csv.DictReader(lines)]
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
         reason = f"it has no column {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(

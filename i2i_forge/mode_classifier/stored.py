@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 
 from i2i_forge.errors import DataError, ResourceError, UsageError
+from i2i_forge.files import LARGEST_TENSORS, read_bytes
 from i2i_forge.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
 from i2i_forge.mode_classifier.networks import make_network
 
@@ -50,7 +51,7 @@ def save_classifier(classifier: ModeClassifier, folder: Path) -> None:
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of a classifier. Raises DataError when the folder is none, or of a newer i2i_forge."""
     try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text())
+        card: dict[str, Any] = json.loads(read_bytes(folder / CARD))
         version = int(card["format"])
     except FileNotFoundError:
         raise DataError(
@@ -71,7 +72,7 @@ def load_classifier(folder: str | Path, device: torch.device | str = "cpu") -> M
     folder = Path(folder)
     card = read_card(folder)
     try:
-        content = (folder / WEIGHTS).read_bytes()
+        content = read_bytes(folder / WEIGHTS, LARGEST_TENSORS)
         if (found := hashlib.sha256(content).hexdigest()) != card["weights_sha256"]:
             raise ValueError(f"its SHA-256 is {found[:12]}..., the card says {str(card['weights_sha256'])[:12]}...")
         tensors = read_tensors(content)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from i2i_forge.files import open_to_read, read_text
+
 INVENTORY = ".forge-files.sha256"
 
 
@@ -17,13 +19,13 @@ def write_inventory(folder: Path) -> None:
 
 def damaged(folder: Path) -> list[str]:
     """The files that are gone or not as they were. Files that were added do not matter."""
-    lines = (folder / INVENTORY).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    return [name for sha256, _, name in (line.partition("  ") for line in lines) if _sha256(folder / name) != sha256]
+    lines = (line.partition("  ") for line in read_text(folder / INVENTORY).split("\n") if line)
+    return [name for sha256, _, name in lines if _sha256(folder / name) != sha256]
 
 
 def _sha256(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
+        with open_to_read(file) as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
         return ""

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from i2i_forge.files import read_bytes
 from i2i_forge.vocabulary import Component, Parameter, module_file
 
 Schema = dict[str, Any]
@@ -93,7 +94,7 @@ def option_texts(docstring: str) -> dict[str, str]:
 @cache
 def _docstring(file: Path, name: str) -> str:
     """The docstring of a class or function, followed by that of its constructor."""
-    for node in ast.parse(file.read_bytes(), str(file)).body:
+    for node in ast.parse(read_bytes(file), str(file)).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             inner = node.body if isinstance(node, ast.ClassDef) else []
             made = [n for n in inner if isinstance(n, ast.FunctionDef) and n.name == "__init__"]

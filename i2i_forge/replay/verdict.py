@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from i2i_forge import checkpoint
 from i2i_forge.checkpoint import FORMAT_VERSION, Checkpoint
 from i2i_forge.errors import CheckpointError, DivergedError
+from i2i_forge.files import read_bytes
 from i2i_forge.hardware import hardware
 from i2i_forge.replay.player import Player, logged
 from i2i_forge.run_folder import RunFolder
@@ -137,7 +138,7 @@ def _changed(player: Player) -> str:
     """How this environment differs from the run's: where it does, the last bits may."""
     device = player.trainer.device
     try:
-        then = json.loads((player.folder.path / "env.json").read_text())
+        then = json.loads(read_bytes(player.folder.path / "env.json"))
         packages, hardware_then = dict(then["packages"]), str(then["hardware"])
     except (OSError, ValueError, KeyError, TypeError):
         return "env.json cannot be read"

@@ -208,4 +208,4 @@ def test_a_name_cannot_break_the_message(tmp_path):
     (tmp_path / "a\n\x1b[2J\n.jpg").touch()
     with pytest.raises(DataError) as caught:
         decode(tmp_path / "a\n\x1b[2J\n.jpg")
-    assert caught.value.message == f"{tmp_path}/a\\x0a\\x1b[2J\\x0a.jpg: is empty (0 bytes)"
+    assert caught.value.message == f"{tmp_path}/a\\n\\x1b[2J\\n.jpg: is empty (0 bytes)"

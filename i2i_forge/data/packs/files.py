@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.errors import DataError
+from i2i_forge.files import descriptor
 
 MOST = 64  # open at once
 
@@ -65,7 +66,7 @@ class OpenFiles:
         if file in self._open:
             self._open.move_to_end(file)
             return self._open[file]
-        self._open[file] = number = open_it() if open_it else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        self._open[file] = number = open_it() if open_it else descriptor(file)
         while len(self._open) > self.most:
             os.close(self._open.popitem(last=False)[1])
         return number

@@ -11,6 +11,7 @@ from typing import Any
 
 from i2i_forge.data.packs.table import VERSION
 from i2i_forge.errors import DataError
+from i2i_forge.files import read_bytes
 from i2i_forge.tensor_files import read_json
 
 MANIFEST = "pack.json"
@@ -82,9 +83,7 @@ def read_manifest(file: Path) -> Manifest:
         DataError: missing, of another version, or damaged.
     """
     try:
-        if file.stat().st_size > LARGEST:
-            raise ValueError("it is too long")
-        read = read_json(file.read_bytes())
+        read = read_json(read_bytes(file, LARGEST))
         data, stated = read["pack"], read["sha256"]
         if data["format"] != FORMAT:
             raise ValueError("it is of another format")

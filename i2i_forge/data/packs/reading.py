@@ -14,6 +14,7 @@ from i2i_forge.data.packs.files import OpenFiles
 from i2i_forge.data.packs.manifest import AGAIN, INDEX, MANIFEST, PartOf, Shard, read_manifest
 from i2i_forge.data.packs.table import Table
 from i2i_forge.errors import DataError
+from i2i_forge.files import open_to_read
 
 PIECE = 1 << 22
 
@@ -68,7 +69,7 @@ class Pack:
         for shard in self.manifest.shards:
             digest = hashlib.sha256()
             try:
-                with (self.root / shard.name).open("rb") as file:
+                with open_to_read(self.root / shard.name) as file:
                     while piece := file.read(PIECE):
                         digest.update(piece)
                         progress(done := done + len(piece), total)

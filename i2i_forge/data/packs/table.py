@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from i2i_forge.errors import DataError
+from i2i_forge.files import LARGEST_TENSORS, open_to_read
 
 MAGIC, VERSION = b"i2i-pack", 1
 HEADER = struct.Struct("<8sIIQQ32s")
@@ -89,7 +90,7 @@ class Table:
         """Rows and names, with the checksum that is stated."""
         if self._content is None:
             try:
-                with self.file.open("rb") as handle:
+                with open_to_read(self.file, LARGEST_TENSORS) as handle:
                     head = handle.read(HEADER.size)
                     stated = self._check_header(head, os.fstat(handle.fileno()).st_size)
                     block = np.empty(self._count * ROW.itemsize + self._names, np.uint8)

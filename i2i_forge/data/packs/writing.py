@@ -18,6 +18,7 @@ from i2i_forge.data.packs.plan import Numbers, Part, Plan
 from i2i_forge.data.packs.shards import ShardWriter
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
+from i2i_forge.files import open_to_read
 from i2i_forge.paths import sync
 
 SHARD_BYTES = 256_000_000
@@ -136,7 +137,7 @@ def _name(path: Path, root: Path) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             data = file.read(LARGEST_IMAGE + 1)
     except OSError as error:
         cause = f"{path}: cannot be read: {error.strerror or error}"

@@ -1,0 +1,390 @@
+"""Folders and files of a stranger: links (94), escape sequences (95), special and huge files (96)."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from file_server import serving
+
+from i2i_forge import checkpoint
+from i2i_forge import run as run_module
+from i2i_forge.checkpoint import sweep
+from i2i_forge.cli import main
+from i2i_forge.cli.plain_console import PlainConsole
+from i2i_forge.cli.progress import TrainingProgress
+from i2i_forge.data.folders import read_list
+from i2i_forge.data.packs.manifest import read_manifest
+from i2i_forge.data.packs.table import Table
+from i2i_forge.divergence import NotFiniteError
+from i2i_forge.errors import CheckpointError, DataError, DivergedError, RecipeError, UsageError
+from i2i_forge.evaluation import comparison
+from i2i_forge.evaluation.comparison import per_input
+from i2i_forge.evaluation.records import Record, Side
+from i2i_forge.evaluation.records import read as read_records
+from i2i_forge.foreign import read_foreign
+from i2i_forge.html_report.find import find_runs
+from i2i_forge.html_report.gallery import gallery
+from i2i_forge.html_report.run_report import read_run
+from i2i_forge.images import save_png
+from i2i_forge.mode_classifier.labelled import read_labelled
+from i2i_forge.mode_classifier.stored import read_card
+from i2i_forge.plugins import find_plugins, load_plugins
+from i2i_forge.public_data import PublicData, download, fetch
+from i2i_forge.public_data.inventory import INVENTORY, damaged
+from i2i_forge.recipe import read_recipe
+from i2i_forge.run import Run
+from i2i_forge.run_folder import RunFolder
+from i2i_forge.run_log import log, logging_to
+from i2i_forge.tensor_files import read_json
+from i2i_forge.weights import MANIFEST, inspect, path_of
+
+ESCAPE = "\x1b]0;owned\x07\u2028\u202e"
+COMMAND = "\ntouch owned\n"
+
+
+@pytest.fixture
+def run(munit_run, tmp_path):
+    """A copy of a run of one step."""
+    return Path(shutil.copytree(munit_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """A file of the user that a stranger aims at."""
+    file = tmp_path / "shell-start-file"
+    file.write_text("theirs\n")
+    yield file
+    assert file.read_text() == "theirs\n"
+
+
+def forge(capsys, *arguments):
+    """The exit code of a command in this process, and what it printed to stderr."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code, capsys.readouterr().err
+
+
+# ---- 94 --------------------------------------------------------------------------------------------------------------
+
+NAMES = (
+    "log.txt", "run.lock", "metrics.jsonl", "diverged.json", "env.json", "resolved.yaml", ".env.json.part",
+    "wandb-id.txt", "samples/ab-step-00000001.png", "samples/.ab-step-00000001.png.part", "checkpoints/.tmp-1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_94_a_link_to_a_file(run, theirs, name):
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(theirs)
+    with pytest.raises(UsageError, match=f"{re.escape(name)} is a link: nothing is written there") as caught:
+        RunFolder(run).prepare()
+    assert caught.value.exit_code == 2 and caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "samples"])
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_94_a_link_to_a_folder(run, tmp_path, name, target):
+    keep = tmp_path / "elsewhere/.trash-mine"
+    keep.mkdir(parents=True)
+    shutil.rmtree(run / name)
+    (run / name).symlink_to(tmp_path / target)
+    with pytest.raises(UsageError, match=f"{name} is a link: nothing is written there"):
+        RunFolder(run).prepare()
+    sweep(run / name)
+    assert keep.is_dir() and not (tmp_path / "nowhere").exists()
+
+
+def test_94_commands_refuse_before_they_write(run, theirs, capsys):
+    (run / "log.txt").unlink()
+    (run / "log.txt").symlink_to(theirs)
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+    code, err = forge(capsys, "train", run / "resolved.yaml", "--run", run)
+    assert code == 2 and "log.txt is a link" in err and "fix: remove it" in err
+    (run / "results.jsonl").symlink_to(theirs)
+    code, err = forge(capsys, "eval", run, "--metric", "ssim", "--inputs", "1", "--samples", "1")
+    assert code == 2 and "results.jsonl is a link" in err
+    assert {file: file.stat().st_mtime_ns for file in run.rglob("*") if file.name != "results.jsonl"} == before
+
+
+def test_94_a_run_folder_that_is_a_link_is_the_users(run, tmp_path):
+    (tmp_path / "link").symlink_to(run)
+    RunFolder(tmp_path / "link").prepare()
+
+
+def test_94_a_picture_replaces_a_link_beside_it(theirs, tmp_path):
+    (tmp_path / ".x.png.part").symlink_to(theirs)
+    (tmp_path / "x.png").symlink_to(theirs)
+    save_png(torch.zeros(3, 4, 4), tmp_path / "x.png")
+    assert not (tmp_path / "x.png").is_symlink()
+
+
+# ---- 95 --------------------------------------------------------------------------------------------------------------
+
+
+def is_clean(text):
+    """Nothing in it moves a cursor, and no text of a stranger is a line of its own."""
+    assert all(c.isprintable() or c in "\n\t" for c in text), repr(text)
+    assert not any(line.startswith("touch owned") for line in text.splitlines()), text
+    return text
+
+
+def test_95_a_log_has_one_record_for_each(tmp_path):
+    with suppress(DataError), logging_to(tmp_path / "log.txt"):
+        log.warning("of a file: %s", f"x{COMMAND}{ESCAPE}")
+        raise DataError(f"bad{COMMAND}", fix="mend it")
+    lines = is_clean((tmp_path / "log.txt").read_text()).splitlines()
+    assert [line[:4] for line in lines] == ["20" + lines[0][2:4], "    ", "    ", lines[0][:4], "    ", "    ", "    "]
+    assert r"\x1b]0;owned\x07" in lines[2]
+
+
+def test_95_a_key_of_a_checkpoint(run, capsys):
+    """It was written into a shell's start file."""
+    newest = run / "checkpoints/step-00000001"
+    shutil.copytree(newest, run / "checkpoints/step-00000002")
+    key = json.dumps(f"x{COMMAND}#{ESCAPE}")
+    (run / "checkpoints/step-00000002/MANIFEST.json").write_text(f"{{{key}: 1, {key}: 2}}")
+    said = []
+    assert checkpoint.newest(run / "checkpoints", said.append).step == 1
+    assert len(said) == 1 and "is in it twice" in said[0] and len(is_clean(said[0]).splitlines()) == 1
+    code, err = forge(capsys, "checkpoint", "inspect", run)
+    assert code == 0 and "is in it twice" in is_clean(err)
+
+
+def test_95_keys_of_json():
+    with pytest.raises(ValueError, match=r"^'a' is in it twice$"):
+        read_json(b'{"a": 1, "a": 2}')
+
+
+def test_95_the_name_of_a_recipe(run):
+    (run / "env.json").write_text(json.dumps({"recipe": f"x{COMMAND}{ESCAPE}"}))
+    assert is_clean(RunFolder.open(run).recipe().name).startswith(r"x\ntouch owned\n\x1b]0;")
+    (run / "env.json").write_text("[" * 100_000)
+    assert RunFolder.open(run).recipe().name == "resolved"
+
+
+def test_95_names_of_images(run, tmp_path, monkeypatch):
+    host = load_plugins()
+    trained = Run(RunFolder.open(run).recipe(), host, run)
+    monkeypatch.setattr(run_module, "image_names", lambda *of: [f"a{COMMAND}{ESCAPE}.png"])
+
+    def diverge(batch, done):
+        raise NotFiniteError(done, "generator", [["loss x"]], [{"x": float("nan")}])
+
+    monkeypatch.setattr(trained.trainer, "step", diverge)
+    with pytest.raises(DivergedError, match=r"images of this step: a\\ntouch owned") as caught:
+        trained._step({}, 1)
+    is_clean(str(caught.value))
+
+
+def test_95_what_a_server_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with (
+        serving(b"") as server,
+        pytest.raises(DataError, match=r"the server answers 404 \\x1b\]0;owned\\x07") as caught,
+    ):
+        server.status, server.reason = 404, "\x1b]0;owned\x07"
+        fetch(PublicData("mine", f"{server.url}/set.zip", "two_folders", "a, b"), tmp_path)
+    is_clean(str(caught.value))
+
+
+def record(name, warning=""):
+    """A record of a model with this name."""
+    return Record(
+        metric="ssim", protocol="few/1", value=0.5, unit="none", direction="up", seeds=[0], per_seed=[0.5],
+        n={"inputs": 1, "outputs_per_input": 1}, model={"name": name, "weights_sha256": "ab"},
+        data={"name": "set", "split": "test", "list_sha256": "cd", "reference_list_sha256": ""},
+        preprocess={"size": [8, 8], "resize": "none", "antialias": False, "quantised": True, "codec": "none"},
+        backbone={"id": "pixels", "weights_sha256": "", "version": ""}, warnings=[warning] if warning else [],
+        env={"package": "1", "torch": "1", "torchvision": "1", "device": "cpu", "deterministic": True},
+        created_utc="2026-01-01T00:00:00",
+    )  # fmt: skip
+
+
+def test_95_names_and_warnings_of_records(tmp_path, capsys):
+    names = [f"x{ESCAPE}".replace("\u2028", ""), "[/y]", ":fire:"]
+    lines = [record(name, f"beware {names[0]}").model_dump_json(exclude_none=True) for name in names]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(SystemExit):
+        main(["report", str(tmp_path)])
+    out = is_clean(capsys.readouterr().out)
+    assert r"x\x1b]0;owned\x07" in out and "[/y]" in out and ":fire:" in out and r"beware x\x1b]" in out
+
+
+def test_95_errors_notes_and_tables(capsys):
+    code, err = forge(capsys, "checkpoint", "inspect", f"nowhere{ESCAPE}")
+    assert code == 5 and r"nowhere\x1b]0;owned\x07" in is_clean(err)
+    TrainingProgress().note(f"x{ESCAPE}")
+    assert r"x\x1b]" in is_clean(capsys.readouterr().err)
+    shown = io.StringIO()
+    PlainConsole(file=shown, force_terminal=True, width=80).print(f"[red]x[/green]{ESCAPE}", style="bold")
+    assert r"[red]x[/green]\x1b]0;owned" in shown.getvalue()
+    assert shown.getvalue().startswith("\x1b[1m")  # its own are meant
+
+
+# ---- 96 --------------------------------------------------------------------------------------------------------------
+
+KINDS = ("pipe", "device", "huge")
+
+
+def put(kind, file):
+    """Put a special file in a place."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    else:
+        with file.open("wb") as opened:
+            opened.truncate(1 << 42)
+    return file
+
+
+@pytest.fixture
+def in_time():
+    """Whoever waits for a pipe is waked."""
+
+    def give_up(number, frame):
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+READERS = {
+    "recipe.yaml": (read_recipe, RecipeError),
+    "model.pt": (read_foreign, CheckpointError),
+    "list.txt": (lambda file: read_list(file, ""), DataError),
+    "pack.json": (read_manifest, DataError),
+    "index.bin": (lambda file: Table(file, [1], "pack it again"), DataError),
+    "results.jsonl": (read_records, DataError),
+    "card.json": (lambda file: read_card(file.parent), DataError),
+    "modes.csv": (lambda file: read_labelled(str(file.parent), {}, load_plugins().catalog.datasets), DataError),
+    "per-input.npz": (lambda file: per_input(file.parent, Side(path=file.name, sha256="ab")), DataError),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", READERS)
+def test_96_readers_of_one_file(tmp_path, in_time, name, kind):
+    read, error = READERS[name]
+    file = put(kind, tmp_path / name)
+    with pytest.raises(error, match=name) as caught:
+        read(file)
+    assert caught.value.fix and len(str(caught.value).splitlines()) <= 6
+
+
+def test_96_a_checkpoint_that_unpacks_to_more(tmp_path):
+    torch.save({"w": torch.zeros(1_000_000)}, tmp_path / "whole.pt")
+    with zipfile.ZipFile(tmp_path / "whole.pt") as whole, zipfile.ZipFile(tmp_path / "x.pt", "w", 8) as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    assert read_foreign(tmp_path / "whole.pt")["w"].shape == (1_000_000,)
+    with pytest.raises(CheckpointError, match=r"x\.pt: .*its parts are compressed"):
+        read_foreign(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["MANIFEST.json", "state.json", "model.safetensors", "optimizers.safetensors"])
+def test_96_a_checkpoint(run, in_time, name, kind):
+    newest = run / "checkpoints/step-00000001"
+    put(kind, newest / name)
+    with pytest.raises(CheckpointError, match=f"step-00000001 is damaged: .*{name} ") as caught:
+        checkpoint.read(newest)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_96_what_a_run_has_beside_its_weights(run, in_time, kind):
+    """It costs what stands in it, and no more."""
+    for name in ("env.json", "metrics.jsonl", "recipe.yaml", "samples/ab-step-00000009.png"):
+        put(kind, run / name)
+    assert RunFolder.open(run).recipe().name == "resolved"
+    (place,) = find_runs([run])
+    shown = read_run(place, load_plugins().catalog)
+    assert [note.partition(":")[0] for note in shown.notes] == [
+        "recipe.yaml cannot be read", "env.json cannot be read", "metrics.jsonl cannot be read"]  # fmt: skip
+    assert "The picture cannot be read" in str(gallery([shown], 100))
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+@pytest.mark.parametrize("name", ["log.txt", "metrics.jsonl", "run.lock", "resolved.yaml"])
+def test_96_where_a_run_writes(run, in_time, name, kind):
+    put(kind, run / name)
+    with pytest.raises(UsageError, match=rf"{name} is (a link|no regular file): nothing is written there"):
+        RunFolder(run).prepare()
+
+
+@pytest.mark.parametrize("path", ["../../secret.npz", "/dev/zero", "results/up/secret.npz"])
+def test_96_values_that_lie_outside(tmp_path, in_time, path):
+    (tmp_path / "secret.npz").write_bytes(b"")
+    (tmp_path / "runs/x/results").mkdir(parents=True)
+    (tmp_path / "runs/x/results/up").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="cannot be read: it lies outside the folder of its record"):
+        per_input(tmp_path / "runs/x", Side(path=path, sha256="ab"))
+
+
+def zipped_array(length, claims=b""):
+    """An npz of zeros, and its header changed to speak of others."""
+    array, content = io.BytesIO(), io.BytesIO()
+    np.save(array, np.zeros(length))
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("values.npy", array.getvalue().replace(b"(1,), }".ljust(len(claims)), claims or b"(1,), }"))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"text", "not a zip file"), (zipped_array(1_000_000), "unpacks to more"), (zipped_array(1), "inputs"),
+     (zipped_array(1, b"(999999999999999,), }"), "")],
+    ids=["text", "bomb", "half", "claims"],
+)  # fmt: skip
+def test_96_values_that_are_something_else(tmp_path, monkeypatch, content, words):
+    """A record states the sum of any file that lies beside it."""
+    monkeypatch.setattr(comparison, "LARGEST_TEXT", 1_000_000)
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataError, match=rf"x\.npz holds no values of inputs: .*{words}") as caught:
+        per_input(tmp_path, Side(path="x.npz", sha256=hashlib.sha256(content).hexdigest()))
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_96_plugin_files(tmp_path, in_time, kind):
+    put(kind, tmp_path / "mine/bad.py")
+    host = load_plugins([tmp_path / "mine"])
+    (found,) = [plugin for plugin in host.plugins if plugin.name == "bad"]
+    assert found.status == "broken" and ("regular" in found.reason or "are read" in found.reason)
+    assert [plugin.status for plugin in find_plugins([tmp_path / "mine"]) if plugin.name == "bad"] == ["broken"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_96_caches(tmp_path, in_time, kind):
+    entry = MANIFEST["squeezenet1_1"]
+    put(kind, path_of(entry))
+    found = inspect(entry)
+    path_of(entry).unlink()
+    assert found.status in ("missing", "wrong") and str(path_of(entry)) in found.problem
+    put(kind, tmp_path / "1.png")
+    (tmp_path / INVENTORY).write_text(f"{'0' * 64}  1.png\n")
+    assert kind == "huge" or damaged(tmp_path) == ["1.png"]
+
+
+def test_96_a_huge_name_of_a_part(tmp_path, in_time, monkeypatch):
+    """What is remembered of a download beside it."""
+    monkeypatch.setenv("no_proxy", "*")
+    put("pipe", tmp_path / "x.part.json")
+    with serving(b"content") as server:
+        assert download(f"{server.url}/x", tmp_path / "x.part")["bytes"] == 7
