@@ -1,10 +1,13 @@
 """A server of files on the loopback address, which can serve them badly."""
 
 import http.server
+import io
 import re
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import cast
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -20,6 +23,9 @@ class Server(http.server.ThreadingHTTPServer):
         if_range: whether it sends all of another version instead of a part.
         length: whether it tells how long its answer is.
         break_after: bytes after which it closes the connection.
+        drips_after: bytes, of headers and body together, after which each takes a twentieth of a second.
+        reason: what it says with a status that is not 200.
+        redirect: where it leads instead.
         asked: the path and the range of each request.
         url: of a folder.
     """
@@ -29,6 +35,9 @@ class Server(http.server.ThreadingHTTPServer):
         self.body, self.status, self.etag = body, 200, '"v1"'
         self.ranges = self.if_range = self.length = True
         self.break_after: int | None = None
+        self.drips_after: int | None = None
+        self.reason: str | None = None
+        self.redirect = ""
         self.files: dict[str, bytes] | None = None
         self.failing = 0
         self.statuses: dict[str, int] = {}
@@ -54,7 +63,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         name = self.path.partition("?")[0].rpartition("/")[2]
         if (status := served.statuses.get(name, served.status)) != 200:
-            self.send_error(status)
+            self.send_error(status, served.reason)
+            return
+        if served.redirect and self.path != served.redirect:
+            self.send_response(302)
+            self.send_header("Location", served.redirect)
+            self.end_headers()
             return
         if served.files is not None:
             if name not in served.files:
@@ -72,6 +86,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, start: int) -> None:
         served = self.server
+        if served.drips_after is not None:
+            self.wfile = cast("io.BufferedIOBase", _Dripping(self.wfile, served.drips_after))
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(self.body) - 1}/{len(self.body)}")
@@ -81,7 +97,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("ETag", served.etag)
         self.end_headers()
         rest = self.body[start:]
-        self.wfile.write(rest if served.break_after is None else rest[: served.break_after])
+        with suppress(ConnectionError):  # whoever asked has had enough
+            self.wfile.write(rest if served.break_after is None else rest[: served.break_after])
+
+
+class _Dripping:
+    """A connection that is slow after some bytes."""
+
+    def __init__(self, file: io.BufferedIOBase, after: int) -> None:
+        self.file, self.left = file, after
+
+    def write(self, data: bytes) -> None:
+        self.file.write(data[: self.left])
+        for place in range(self.left, len(data)):
+            self.file.write(data[place : place + 1])
+            time.sleep(0.05)
+        self.left = max(self.left - len(data), 0)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.file, name)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.public_data.remote import AGAIN, Remote, broken, continues, described, note_of, recall, remember, request
 
 CHUNK = 1 << 18
+LARGEST = 1 << 36  # bytes
 Progress = Callable[[int, int | None], None]  # bytes there, bytes in all or None
 
 
@@ -29,6 +30,7 @@ def download(
     file: Path,
     *,
     size: int | None = None,
+    largest: int = LARGEST,
     sha256: str = "",
     timeout: float = 60.0,
     progress: Progress = lambda done, total: None,
@@ -39,6 +41,7 @@ def download(
         url: http or https.
         file: may hold a part already; its folder exists. It is kept when the transfer breaks off.
         size, sha256: what the whole file must have, where that is known; of SHA-256, its first digits are enough.
+        largest: bytes that it may have, where its size is not known.
         timeout: seconds without a byte.
 
     Raises:
@@ -51,7 +54,7 @@ def download(
         if offline():
             raise UsageError(f"{url} is not downloaded: FORGE_OFFLINE is set", fix="unset it, or copy the data here")
         try:
-            _receive(url, file, known, size, timeout, progress)
+            _receive(url, file, known, size, largest, timeout, progress)
         except OSError as error:  # those of the network are DataErrors by now
             raise disk_error(file, error) from error
     with file.open("rb") as handle:
@@ -100,13 +103,15 @@ def disk_error(file: Path, error: OSError) -> ForgeError:
     return kind(f"{file} cannot be written: {error.strerror or error}", fix=fix)
 
 
-def _receive(url: str, file: Path, known: Remote | None, size: int | None, timeout: float, progress: Progress) -> None:
+def _receive(
+    url: str, file: Path, known: Remote | None, size: int | None, largest: int, timeout: float, progress: Progress
+) -> None:
     done = file.stat().st_size if known else 0
     with request(url, known, done, timeout) as answer:
         remote, goes_on = described(url, answer), answer.status == 206
         if goes_on and not continues(answer, known, done):
             forget(file)  # a part of another version, and this answer is not the beginning of the new one
-            _receive(url, file, None, size, timeout, progress)
+            _receive(url, file, None, size, largest, timeout, progress)
             return
         if goes_on and known and remote.size is None:
             remote = replace(remote, size=known.size)
@@ -115,24 +120,28 @@ def _receive(url: str, file: Path, known: Remote | None, size: int | None, timeo
                 f"{url} has {remote.size:,} bytes instead of {size:,}: it is not the expected file",
                 fix="look for a newer version of i2i_forge, or get the data another way",
             )
+        if (remote.size or 0) > largest:
+            raise _too_large(url, file, largest)
         done = done if goes_on else 0
         _need_room(file, remote.size, done)
-        done = _append(file, done, remote, _chunks(url, answer), progress)
+        done = _append(file, done, remote, _chunks(url, answer), progress, largest)
     if remote.size is None:  # no size was told: the end of a well-formed answer is the end
         remember(file, replace(remote, size=done))
     elif done != remote.size:
         raise DataError(f"{url}: the connection ended after {done:,} of {remote.size:,} bytes", fix=AGAIN)
 
 
-def _append(file: Path, done: int, remote: Remote, chunks: Iterator[bytes], progress: Progress) -> int:
+def _append(file: Path, done: int, remote: Remote, chunks: Iterator[bytes], progress: Progress, largest: int) -> int:
     """Write chunks behind the first `done` bytes; returns how many bytes there are then."""
     with file.open("r+b" if file.exists() else "wb") as handle:
         handle.truncate(done)
         handle.seek(done)
         remember(file, remote)  # only now: what was there of another version is gone
         for chunk in chunks:
-            handle.write(chunk)
             done += len(chunk)
+            if done > largest:
+                raise _too_large(remote.url, file, largest)
+            handle.write(chunk)
             progress(done, remote.size)
     return done
 
@@ -143,6 +152,14 @@ def _chunks(url: str, answer: http.client.HTTPResponse) -> Iterator[bytes]:
             yield chunk
     except (OSError, http.client.HTTPException) as error:
         raise broken(url, error) from error
+
+
+def _too_large(url: str, file: Path, largest: int) -> DataError:
+    forget(file)
+    return DataError(
+        f"{url} has more than {largest:,} bytes: it is not the expected file",
+        fix="look for a newer version of i2i_forge, or get the data another way",
+    )
 
 
 def _need_room(file: Path, size: int | None, done: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.files import read_bytes
 from i2i_forge.public_data.archive import Limits, extract
 from i2i_forge.public_data.download import Progress, disk_error, download, forget, locked
 from i2i_forge.public_data.inventory import INVENTORY, damaged, write_inventory
@@ -61,7 +62,10 @@ def fetch(
             if (target / RECORD).is_file():  # another process was quicker
                 forget(part)
                 return _known(target)
-            record = download(data.url, part, size=data.bytes, sha256=data.sha256, timeout=timeout, progress=progress)
+            record = download(
+                data.url, part, size=data.bytes, largest=data.largest, sha256=data.sha256, timeout=timeout,
+                progress=progress,
+            )  # fmt: skip
             record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
             _unpack(data, part, target, record, limits)
             forget(part)
@@ -103,6 +107,6 @@ def _unpack(data: PublicData, part: Path, target: Path, record: dict[str, Any], 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(file.read_text()))
-    except ValueError:
+        return dict(json.loads(read_bytes(file)))
+    except (OSError, ValueError, TypeError):
         return {}

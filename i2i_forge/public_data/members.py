@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import re
 import stat
 import tarfile
@@ -17,6 +18,7 @@ from typing import IO, Any, cast
 from i2i_forge.errors import DataError
 
 ENTRY = 128  # bytes that a member takes in the list of a zip, names of usual length
+LONGEST_HEADERS = 1 << 20  # bytes before the content of a member of a tar
 Opener = Any  # () -> a readable binary stream
 
 
@@ -110,12 +112,25 @@ def _of_tar(archive: Path, budget: Budget) -> Iterator[Member]:
     with gzip.open(archive) as unpacked:
         counted = _Counted(cast("IO[bytes]", unpacked), budget)
         with tarfile.open(fileobj=cast("IO[bytes]", counted), mode="r|") as tar:
-            while info := tar.next():
-                tar.members.clear()  # type: ignore[attr-defined]  # it remembers them all
+            while info := next_member(tar, counted):
                 opener = None if info.isdir() else partial(tar.extractfile, info)
                 yield Member(info.name, info.size, name_problem(info.name) or _tar_problem(info, archive), opener)
         while counted.read(1 << 20):  # to the checksum, which lies behind what tar reads
             pass
+
+
+def next_member(tar: tarfile.TarFile, stream: Any) -> tarfile.TarInfo | None:
+    """The next member of a tar, which forgets the one before.
+
+    Its headers are read into memory: names of any length, attributes, lists of holes. So meanwhile `stream`, which the
+    tar reads, has a place `until` which it must not be read further; at first that is LONGEST_HEADERS.
+    """
+    tar.members.clear()  # type: ignore[attr-defined]
+    tar.pax_headers = {}
+    stream.until = tar.offset + LONGEST_HEADERS  # behind what is left of the member before
+    info = tar.next()
+    stream.until = math.inf
+    return info
 
 
 def _tar_problem(info: tarfile.TarInfo, archive: Path) -> str:
@@ -129,15 +144,20 @@ def _tar_problem(info: tarfile.TarInfo, archive: Path) -> str:
 
 
 class _Counted:
-    """A stream whose bytes are taken from a budget."""
+    """A stream whose bytes are taken from a budget, and that is read to a place at most, where there is one."""
 
     def __init__(self, stream: IO[bytes], budget: Budget) -> None:
-        self.stream, self.budget = stream, budget
+        self.stream, self.budget, self.place = stream, budget, 0
+        self.until: float = LONGEST_HEADERS
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes."""
         data = self.stream.read(count)
         self.budget.take(len(data))
+        self.place += len(data)
+        if self.place > self.until:
+            cause = f"{self.budget.archive} is refused: a member has headers of more than {LONGEST_HEADERS:,} bytes"
+            raise DataError(cause, fix="do not use it; get the data from a place you trust")
         return data
 
 

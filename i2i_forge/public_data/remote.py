@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from i2i_forge.errors import DataError
+from i2i_forge.files import one_line, read_bytes, write_whole
+from i2i_forge.public_data.web import ask
 
 AGAIN = "run the same command again: it goes on where it stopped"
 
@@ -39,7 +41,7 @@ def note_of(file: Path) -> Path:
 def recall(file: Path, url: str) -> Remote | None:
     """What `file` is a part of; None when that is unknown, or another address."""
     try:
-        known = Remote(**json.loads(note_of(file).read_text()))
+        known = Remote(**json.loads(read_bytes(note_of(file))))
     except (OSError, ValueError, TypeError):
         return None
     return known if known.url == url and file.is_file() else None
@@ -47,7 +49,7 @@ def recall(file: Path, url: str) -> Remote | None:
 
 def remember(file: Path, remote: Remote) -> None:
     """Write down what `file` is a part of."""
-    note_of(file).write_text(json.dumps(asdict(remote)))
+    write_whole(note_of(file), json.dumps(asdict(remote)))
 
 
 def request(url: str, known: Remote | None, done: int, timeout: float) -> http.client.HTTPResponse:
@@ -63,15 +65,13 @@ def request(url: str, known: Remote | None, done: int, timeout: float) -> http.c
         if validator := known.modified if known.etag.startswith("W/") else known.etag or known.modified:
             headers["If-Range"] = validator
     try:
-        asked = urllib.request.Request(url, headers=headers)
-        answer: http.client.HTTPResponse = urllib.request.urlopen(asked, timeout=timeout)
-        return answer
+        return ask(urllib.request.Request(url, headers=headers), timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and done:  # there are no such bytes: the file became shorter
             return request(url, None, 0, timeout)
         fix = "try again later, or get the data another way"
-        raise DataError(f"{url}: the server answers {error.code} {error.reason}", fix=fix) from error
+        raise DataError(f"{url}: the server answers {error.code} {one_line(str(error.reason))}", fix=fix) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise broken(url, error) from error
 
@@ -94,4 +94,4 @@ def continues(answer: http.client.HTTPResponse, known: Remote | None, done: int)
 def broken(url: str, error: Exception) -> DataError:
     """What to raise when a connection fails."""
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return DataError(f"{url} cannot be read: {reason}", fix=f"check the connection; {AGAIN}")
+    return DataError(f"{url} cannot be read: {one_line(str(reason))}", fix=f"check the connection; {AGAIN}")

@@ -29,6 +29,7 @@ class PublicData:
         layout: "side_by_side": the folder train holds images of two halves; "two_folders": trainA and trainB.
         about: the two domains, a and b.
         bytes, sha256: of the archive, where they are known.
+        largest: bytes that the archive may have: what comes is given up there.
     """
 
     name: str
@@ -37,6 +38,7 @@ class PublicData:
     about: str
     bytes: int | None = None
     sha256: str = ""
+    largest: int = 4 * 10**9
 
     @property
     def kind(self) -> str:
@@ -54,8 +56,8 @@ class PublicData:
         return PurePosixPath(urlsplit(self.url).path).name.partition(".")[0]
 
 
-def _pairs(name: str, about: str) -> PublicData:
-    return PublicData(name, f"{PAIRS}/{name}.tar.gz", "side_by_side", about)
+def _pairs(name: str, about: str, largest: int = PublicData.largest) -> PublicData:
+    return PublicData(name, f"{PAIRS}/{name}.tar.gz", "side_by_side", about, largest=largest)
 
 
 def _folders(name: str, about: str, archive: str = "") -> PublicData:
@@ -64,7 +66,7 @@ def _folders(name: str, about: str, archive: str = "") -> PublicData:
 
 TABLE: Sequence[PublicData] = (
     _pairs("cityscapes", "street photographs, label maps"),
-    _pairs("edges2handbags", "edges, handbags"),
+    _pairs("edges2handbags", "edges, handbags", 16 * 10**9),
     _pairs("edges2shoes", "edges, shoes"),
     _pairs("facades", "photographs of facades, label maps"),
     _pairs("maps", "aerial photographs, street maps"),

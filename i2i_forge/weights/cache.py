@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.files import open_to_read, read_bytes
 from i2i_forge.paths import cache_dir
 from i2i_forge.public_data.download import Progress, disk_error, download, forget, locked, offline
 from i2i_forge.weights.manifest import Weights, find
@@ -51,7 +52,7 @@ def inspect(entry: Weights) -> Found:
     if not path.is_file():
         return Found(path, "missing", f"{path} does not exist")
     try:
-        with path.open("rb") as file:
+        with open_to_read(path, entry.largest) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return Found(path, "wrong", f"{path} cannot be read: {error.strerror or error}")
@@ -106,7 +107,9 @@ def fetch(entry: Weights, *, timeout: float = 60.0, progress: Progress = lambda 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(f"{path.name}.part")) as part:
-            record = download(address(entry), part, sha256=entry.sha256, timeout=timeout, progress=progress)
+            record = download(
+                address(entry), part, largest=entry.largest, sha256=entry.sha256, timeout=timeout, progress=progress
+            )
             record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
             _record_of(path).write_text(json.dumps(record, indent=2) + "\n")
             part.replace(path)
@@ -132,6 +135,6 @@ def _record_of(path: Path) -> Path:
 
 def _recorded(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(_record_of(path).read_text()))
+        return dict(json.loads(read_bytes(_record_of(path))))
     except (OSError, ValueError, TypeError):
         return {}

@@ -81,3 +81,11 @@ def test_long_names_of_long_names_are_refused(tmp_path):
     file.write_bytes((header + bytes(512)) * 5000)
     with pytest.raises(DataError, match=r"x\.tar is damaged"):
         samples(file, "x.tar", ("",))
+
+
+def test_headers_that_fill_the_memory_are_refused(tmp_path):
+    info = tarfile.TarInfo("header")
+    info.type, info.size = tarfile.XHDTYPE, 1 << 21
+    (tmp_path / "x.tar").write_bytes(info.tobuf() + bytes(1 << 21))
+    with pytest.raises(DataError, match=r"x\.tar is damaged, .* headers of more than 1,048,576 bytes"):
+        samples(tmp_path / "x.tar", "x.tar", ("",))

@@ -1,4 +1,4 @@
-"""Downloads, from a server on this machine: 73. Archives that mean harm: 74."""
+"""Downloads, from a server on this machine: 73, 98. Archives that mean harm: 74, 97."""
 
 import gzip
 import io
@@ -10,7 +10,9 @@ import pytest
 from file_server import serving
 
 from i2i_forge.errors import DataError
-from i2i_forge.public_data import Limits, PublicData, extract, fetch
+from i2i_forge.public_data import Limits, PublicData, extract, fetch, web
+from i2i_forge.weights import MANIFEST, path_of
+from i2i_forge.weights import fetch as fetch_weights
 
 
 def zipped(files):
@@ -257,3 +259,132 @@ def test_74_compression_that_takes_what_memory_it_likes(tmp_path):
     with zipfile.ZipFile(target, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("1.jpg", b"x")
     refused(tmp_path, target.getvalue(), "compressed in an unusual way")
+
+
+# ---- 97 --------------------------------------------------------------------------------------------------------------
+
+
+def after_a_long_header(kind, size, form=tarfile.GNU_FORMAT):
+    """A tar.gz whose second member has a header of nothing, of so many bytes, before it."""
+    first, long = named("1.jpg"), named("header", kind)
+    long.size = first.size = size
+    blocks = first.tobuf(form), bytes(size), long.tobuf(form), bytes(size), tar_of(named("2.jpg"))
+    return gzip.compress(b"".join(blocks), 1)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK],
+)
+def test_97_a_header_that_fills_the_memory(tmp_path, kind):
+    archive = after_a_long_header(kind, 1 << 24)
+    assert refused(tmp_path, archive, "a member has headers of more than 1,048,576 bytes") == 1 << 24
+
+
+def test_97_the_first_header_too(tmp_path):
+    info = named("1.jpg", tarfile.XHDTYPE)
+    info.size = 1 << 24
+    refused(tmp_path, gzip.compress(info.tobuf() + bytes(1 << 24), 1), "headers of more than")
+
+
+def test_97_many_headers_one_behind_the_other(tmp_path):
+    info = named("header", tarfile.GNUTYPE_LONGNAME)
+    info.size = 1 << 19
+    refused(tmp_path, gzip.compress((info.tobuf() + bytes(1 << 19)) * 50, 1), "headers of more than")
+
+
+def test_97_a_list_of_holes_without_end(tmp_path):
+    """Each further block of it has a mark that another one follows."""
+    info, more = named("1.jpg", tarfile.GNUTYPE_SPARSE), bytearray(b"1".rjust(12, b"0") * 42)
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    head[482], head[148:156] = 1, b" " * 8
+    head[148:156] = f"{sum(head):06o}\0 ".encode()
+    block = bytes(more) + b"\1" + bytes(512 - len(more) - 1)
+    refused(tmp_path, gzip.compress(bytes(head) + block * (1 << 15), 1), "headers of more than")
+
+
+def test_97_long_names_and_large_members_are_no_harm(tmp_path):
+    name = "/".join(["d" * 100] * 8) + "/1.jpg"
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz", format=tarfile.PAX_FORMAT, pax_headers={"comment": "c"}) as archive:
+        for member in (name, name.replace("1.jpg", "2.jpg")):
+            info = named(member)
+            info.size = 3_000_000
+            archive.addfile(info, io.BytesIO(bytes(3_000_000)))
+    (tmp_path / "archive").write_bytes(target.getvalue())
+    assert extract(tmp_path / "archive", tmp_path / "new") == 2
+    assert (tmp_path / "new" / name).stat().st_size == 3_000_000
+
+
+# ---- 98 --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_98_an_answer_without_end(server, tmp_path, tells):
+    data = PublicData("mine", f"{server.url}/set.zip", "two_folders", "a, b", largest=1000)
+    server.length, server.body = tells, bytes(100_000)
+    fails(data, tmp_path / "out", "has more than 1,000 bytes: it is not the expected file")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_98_weights_without_end(server, monkeypatch):
+    entry = MANIFEST["squeezenet1_1"]
+    monkeypatch.setenv("FORGE_WEIGHTS_URL", server.url)
+    server.length, server.body = False, bytes(entry.megabytes * 2_000_000)
+    with pytest.raises(DataError, match="has more than 6,600,000 bytes"):
+        fetch_weights(entry)
+    assert not path_of(entry).exists()
+
+
+@pytest.mark.parametrize("after", [0, 900], ids=["headers", "body"])
+def test_98_a_byte_now_and_then(server, data, tmp_path, monkeypatch, after):
+    monkeypatch.setattr(web, "PATIENCE", 0.3)
+    server.drips_after = after
+    fails(data, tmp_path / "out", r"less than 1,000 bytes a second came in \d+ seconds")
+    server.drips_after = None
+    arrives(data, tmp_path / "out")
+    goes_on = server.asked[-1][1]
+    assert goes_on is None if not after else goes_on and goes_on.startswith("bytes=")
+
+
+@pytest.mark.parametrize(
+    "place", ["http://127.0.0.1:9/set.zip", "http://localhost/set.zip", "ftp://127.0.0.1/set.zip", "file:///etc/passwd"]
+)
+def test_98_a_redirect_that_leads_elsewhere(server, data, tmp_path, place):
+    server.redirect = place
+    fails(data, tmp_path / "out", "the server answers 302")
+    assert len(server.asked) == 1
+
+
+def test_98_a_redirect_to_the_same_server(server, data, tmp_path):
+    server.redirect = "/elsewhere/set.zip"
+    arrives(data, tmp_path / "out")
+    assert [path for path, _ in server.asked] == ["/dir/set.zip", "/elsewhere/set.zip"]
+
+
+FIRST = "https://weights.example/a.pth"
+
+
+@pytest.mark.parametrize(
+    ("first", "place", "followed"),
+    [
+        (FIRST, "https://files.example/b.pth", True),
+        (FIRST, "http://files.example/b.pth", False),
+        (FIRST, "http://weights.example/a.pth", False),
+        (FIRST, f"http://{sorted(web.HOSTS)[0]}/b.zip", True),
+        (FIRST, "https://localhost/b.pth", False),
+        (FIRST, "https://x.localhost./b.pth", False),
+        (FIRST, "https://127.1/b.pth", False),
+        (FIRST, "https://2130706433/b.pth", False),
+        (FIRST, "https://[::1]/b.pth", False),
+        (FIRST, "https://10.0.0.1/b.pth", False),
+        (FIRST, "https://1.1.1.1/b.pth", True),
+        (FIRST, "file:///etc/passwd", False),
+        ("http://mirror:8000/a.pth", "http://mirror:8000/b.pth", True),
+        ("http://mirror:8000/a.pth", "http://mirror:9000/b.pth", False),
+        ("http://mirror:8000/a.pth", "https://mirror:8000/b.pth", True),
+        ("http://mirror/a.pth", "http://mirror@evil.example/b.pth", False),
+    ],
+)
+def test_98_where_redirects_may_lead(first, place, followed):
+    assert web.is_followed(place, first) is followed

@@ -7,11 +7,12 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from i2i_forge.data.packs.table import LARGEST_IMAGE
 from i2i_forge.errors import DataError
 from i2i_forge.public_data.archive import IMAGES
+from i2i_forge.public_data.members import LONGEST_HEADERS, next_member
 
 LONGEST_NAME = 1024
 MOST = 10_000_000  # members of a shard
@@ -75,10 +76,10 @@ def _fits(ending: str, wanted: str) -> bool:
 
 
 def _members(handle: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
-    with tarfile.open(fileobj=handle, mode="r:") as tar:
+    headers = _Headers(handle)
+    with tarfile.open(fileobj=cast("IO[bytes]", headers), mode="r:") as tar:
         count = 0
-        while info := tar.next():
-            tar.members.clear()  # type: ignore[attr-defined]  # it remembers them all
+        while info := next_member(tar, headers):
             if (count := count + 1) > MOST:
                 raise ValueError(f"it has more than {MOST:,} members")
             if len(info.name) > LONGEST_NAME:
@@ -90,6 +91,19 @@ def _members(handle: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
         handle.seek(tar.offset)  # a damaged header ends the list as the end mark does, and so does the end of the file
         if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise ValueError(f"there is neither a header nor an end mark at byte {tar.offset:,}")
+
+
+class _Headers:
+    """A shard as tarfile reads it, to the place `until` at most."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self.handle, self.seek, self.tell = handle, handle.seek, handle.tell
+        self.until: float = LONGEST_HEADERS
+
+    def read(self, count: int) -> bytes:
+        if self.tell() + count > self.until:
+            raise ValueError(f"a member has headers of more than {LONGEST_HEADERS:,} bytes")
+        return self.handle.read(count)
 
 
 def _grouped(members: Iterator[tarfile.TarInfo], handle: BinaryIO) -> Iterator[list[Member]]:
