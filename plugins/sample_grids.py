@@ -45,8 +45,10 @@ def _write(run: Run, step: int) -> None:
 def _columns(
     run: Run, x: torch.Tensor, references: torch.Tensor | None, route: str
 ) -> dict[str, list[torch.Tensor | None]]:
-    """Input, reconstruction, random styles, a reference and its style, as far as the method has them; of pairs the truth,
-    which is the reference then."""
+    """Input, reconstruction, random styles, a reference and its style, as far as the method has them.
+
+    Of pairs the reference is the truth, which every method has.
+    """
     trainer, are_pairs = run.trainer, references is not None and len(run.test_sources) == 1
     name = "truth" if are_pairs else "reference"
     shown: dict[str, list[torch.Tensor | None]] = {} if references is None else {name: list(references)}

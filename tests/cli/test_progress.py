@@ -40,9 +40,7 @@ def test_the_first_line_comes_after_the_first_step_and_the_duration_after_the_se
 
 def test_days_on_a_processor_come_with_what_would_be_less(monkeypatch, capsys, tmp_path):
     first, forecast, less = told(monkeypatch, capsys, tmp_path, [0, 44], 1_000_000)
-    assert (
-        first.startswith("step 101/1000000") and "at the speed of step 101" in forecast
-    )  # who waits 44 s is told then
+    assert first.startswith("step 101/1000000") and "at the speed of step 101" in forecast  # after 44 s, at once
     assert "about 509 days on cpu" in forecast
     assert "forge init" in less and "data.size" in less and "--steps" in less
     assert not any("forge init" in line for line in told(monkeypatch, capsys, tmp_path, [0, 44], 9000, "cuda:0"))

@@ -6,8 +6,7 @@ from numbered import Failing, Numbers, indices, make, same
 from PIL import Image
 
 from i2i_forge.data.source import ImageSource
-from i2i_forge.data.stream import batches
-from i2i_forge.data.stream import spread
+from i2i_forge.data.stream import batches, spread
 from i2i_forge.data.stream import test_batch as fixed_batch
 from i2i_forge.data.transforms import Transform
 from i2i_forge.errors import DataError, ForgeError
