@@ -145,6 +145,7 @@ def test_check_of_a_folder_says_how_a_recipe_uses_it(forge, tmp_path):
         ({"train": (65, 64)}, []),
         ({"cats": (64, 64), "dogs": (64, 64)}, ["unpaired_folders "]),
         ({"x": (64, 64), "y": (64, 64), "z": (64, 64)}, []),
+        ({"trainA": (64, 64), "testA": (64, 64)}, []),
         ({".": (64, 64)}, []),
     ],
 )
@@ -175,6 +176,14 @@ def test_check_names_damage_and_what_training_and_test_share(forge, tmp_path):
     assert code == 4 and json.loads(out)["in_training_and_test"] == [
         [f"{tmp_path}/{x}/2.png" for x in ("train", "test")]
     ]
+
+
+def test_a_damaged_image_does_not_hide_that_there_are_pairs(forge, tmp_path):
+    images(tmp_path / "trainA", 3)
+    images(tmp_path / "trainB", 3)
+    (tmp_path / "trainA/1.png").write_bytes(b"")
+    code, out, _ = forge("data", "check", tmp_path, "--json")
+    assert code == 4 and [use["use"] for use in json.loads(out)["data"]] == ["paired_folders", "unpaired_folders"]
 
 
 def test_check_notes_what_is_unusual(forge, tmp_path):
