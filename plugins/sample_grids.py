@@ -49,9 +49,8 @@ def _columns(
 
     Of pairs the reference is the truth, which every method has.
     """
-    trainer, are_pairs = run.trainer, references is not None and len(run.test_sources) == 1
-    name = "truth" if are_pairs else "reference"
-    shown: dict[str, list[torch.Tensor | None]] = {} if references is None else {name: list(references)}
+    trainer = run.trainer
+    truth = {"truth": list(references)} if references is not None and len(run.test_sources) == 1 else {}
     source, target = trainer.routes[route]
     columns: dict[str, list[torch.Tensor | None]] = {"input": list(x)}
     both = {source: x} if references is None else {source: x, target: references}
@@ -59,18 +58,18 @@ def _columns(
         columns |= _if_it_can("reconstruction", lambda: trainer.infer("reconstruction", both, route))
     latents = trainer.latents_of(route)
     if not latents:
-        return columns | {"translation": list(trainer.translate(x, route))} | (shown if are_pairs else {})
+        return columns | {"translation": list(trainer.translate(x, route))} | truth
     latent, encodes = next(iter(latents.items()))
     for number in range(run.recipe.run.sample_styles):
         draws = generator(run.recipe.seed, "samples", route, number)
         one = trainer.infer(latent, {source: x[:1]}, route, generator=draws)
         columns[f"style {number}"] = list(trainer.translate(x, route, **{latent: one.expand(len(x), *one.shape[1:])}))
-    columns |= shown if are_pairs else {}
+    columns |= truth
     if references is not None and encodes is not None:
         columns |= _if_it_can(
             "its style",
             lambda: trainer.translate(x, route, **{latent: trainer.encode(references, encodes, target)}),
-            shown,
+            {**truth} or {"reference": list(references)},
         )
     return columns
 
