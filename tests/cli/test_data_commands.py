@@ -207,6 +207,7 @@ def test_preview_shows_what_training_sees(forge, tmp_path):
     code, out, err = forge("data", "preview", "pix2pix_synthetic", "--out", file, "--count", 5)
     assert (code, out) == (0, f"{file}\n"), err
     with Image.open(file) as picture:
+        assert f"{picture.width}x{picture.height} pixels; 5 examples" in err and "64x64, 4 in a row: a beside b" in err
         across, down = picture.width // 132, picture.height // 128
         assert (across, down) == (8, 2)  # four pairs, then one
         box = (4, picture.height - 2 * 132, 132, picture.height - 132 - 4)
