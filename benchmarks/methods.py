@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,29 @@ def counted(trainer: Trainer, step: Callable[[], Any]) -> dict[str, int]:
     return dict(found)
 
 
-def images_of(recipe: i2i_forge.Recipe, device: str = "cpu") -> dict[str, torch.Tensor]:
-    """A batch of noise in the recipe's size."""
-    size = recipe.data.options["size"]
-    return {d: torch.rand(recipe.data.batch, 3, size, size, device=device) * 2 - 1 for d in ("a", "b")}
+def images_of(recipe: i2i_forge.Recipe, device: str = "cpu") -> dict[str, Any]:
+    """A batch of noise in the recipe's sizes, for `Trainer.step`."""
+    streams = {name: _noise(spec.options, spec.batch, device) for name, spec in recipe.data.streams.items()}
+    return {**streams.pop("main"), **streams}
+
+
+def _noise(options: Mapping[str, Any], batch: int, device: str) -> dict[str, torch.Tensor]:
+    size = options.get("size", 256)
+    height, width = size if isinstance(size, list) else (size, size)
+    return {domain: (torch.rand(batch, 3, height, width) * 2 - 1).to(device) for domain in ("a", "b")}
+
+
+def compared_with(recipe: i2i_forge.Recipe) -> str | None:
+    """The recipe of CALLS whose plain step runs on the networks of this one: of the same method, roles and domains."""
+    for name in CALLS:
+        published = i2i_forge.load_recipe(name)
+        if published.trainer == recipe.trainer and _domains(published) == _domains(recipe):
+            return name
+    return None
+
+
+def _domains(recipe: i2i_forge.Recipe) -> dict[str, set[str]]:
+    return {role: set(spec.built()) for role, spec in recipe.networks.items()}
 
 
 @main.command()

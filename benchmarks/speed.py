@@ -5,8 +5,9 @@
     forge bench --device cuda --batch 1 --batch 8 --batch 32 --out benchmarks/results
 
 Of MUNIT the plain step is `reference/`, which shares nothing with i2i_forge; of the others it is the step of
-published_steps.py on our networks, so that the ratio is what the engine alone buys. Images are random; no data is read.
-Memory is measured in a process for each row.
+published_steps.py on our networks, so that the ratio is what the engine alone buys. A recipe of one's own stands beside
+the plain step of its method on its networks, whatever its terms are; without one, beside its own fp32 step. Images are
+random; no data is read. Memory is measured in a process for each row.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import i2i_forge
 from i2i_forge.cli.common import chosen_device
-from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
+from i2i_forge.errors import ForgeError, RecipeError, UsageError
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
+from i2i_forge_benchmarks.methods import compared_with, images_of
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered
 from i2i_forge_benchmarks.reference.munit_step import MunitStep
 from i2i_forge_benchmarks.speed_table import Row, page
@@ -58,7 +60,7 @@ def bench(
     """Measure, print the page, and write it to a folder.
 
     Args:
-        recipes: of CALLS; none for all.
+        recipes: names or files; none for those of CALLS.
         changes: to all of them.
         sizes: of batches, in place of the recipes'; a table for each.
         rows: of a table, beside the plain step; none for all.
@@ -67,11 +69,11 @@ def bench(
         out: the folder.
 
     Raises:
-        UsageError: there is no plain step to compare a recipe with, or no such row.
+        UsageError: there is no such row.
+        RecipeError: a recipe has mistakes.
     """
     for recipe in recipes:
-        if recipe not in CALLS:
-            raise UsageError(f"there is no plain step to compare '{recipe}' with", fix=suggest(recipe, CALLS))
+        i2i_forge.load_recipe(recipe, set=changes)
     device = str(chosen_device(device))
     known = VARIANTS if device == "cpu" else VARIANTS | ON_CUDA
     for row in rows:
@@ -82,6 +84,7 @@ def bench(
         for own in [(*changes, f"data.batch={size}") for size in sizes] or [changes]:
             title = " ".join((recipe, *own[len(changes) :]))
             click.echo(f"{title} ...", err=True)
+            title += "" if recipe in CALLS else f" (beside {compared_with(i2i_forge.load_recipe(recipe)) or 'itself'})"
             try:
                 tables[title] = measure(recipe, own, tuple(dict.fromkeys(rows or known)), rounds, device)
             except (ForgeError, ValueError, torch.OutOfMemoryError) as error:  # BicycleGAN halves its batch
@@ -94,7 +97,8 @@ def bench(
 
 def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds: int, device: str) -> list[Row]:
     """Every row's seconds in turn, its operations, and its peak memory from a process of its own."""
-    names = (PLAIN, *rows)
+    beside = PLAIN if compared_with(i2i_forge.load_recipe(recipe, set=changes)) else "fp32"
+    names = tuple(dict.fromkeys((beside, *rows)))
     steps = {name: build(recipe, name, changes, device) for name in names}
     operations = {name: _operations(step) for name, step in steps.items()}  # the first step: nothing is warm before it
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -110,7 +114,7 @@ def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds
     return [
         Row(
             name, statistics.median(seconds[name]),
-            statistics.median(mine / plain for mine, plain in zip(seconds[name], seconds[PLAIN], strict=True)),
+            statistics.median(mine / plain for mine, plain in zip(seconds[name], seconds[beside], strict=True)),
             images, operations[name], _peak_of(recipe, name, changes, device), kinds[name],
         )
         for name in names
@@ -120,8 +124,7 @@ def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds
 def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Callable[[], Any]:
     """The step of a row, ready to be taken again and again."""
     checked = i2i_forge.load_recipe(recipe, set=changes)
-    size, batch = checked.data.options["size"], checked.data.batch
-    images = {d: (torch.rand(batch, 3, size, size) * 2 - 1).to(device) for d in ("a", "b")}
+    images = images_of(checked, device)
     if name == PLAIN and recipe == "munit_edge2shoes":
         step = MunitStep(device=device).step
         return lambda: step(images["a"], images["b"])
@@ -131,7 +134,7 @@ def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Call
 
         def plain() -> None:
             with remembered(optimizers):
-                STEPS[recipe](networks, images)
+                STEPS[compared_with(checked) or recipe](networks, images)
 
         return plain
     roles = list(checked.networks)

@@ -35,7 +35,7 @@ def page(tables: Mapping[str, Sequence[Row]], ceilings: Mapping[str, float], sou
     lines = ["# A training step: time, memory, and where the time goes\n", *source]
     lines += [
         f"The ceiling, a large matrix product in the same run: {best}. Convolutions may pass it:",
-        "some algorithms need fewer operations than are counted, and libraries differ. Ratios are to the plain step's",
+        "some algorithms need fewer operations than are counted, and libraries differ. Ratios are to the first row's",
         "time in the same round, and to its peak memory (weights, optimizers, activations). Counted are the operations",
         "of convolutions and products, those that are computed again too. On GPUs fp32 has TF32 in convolutions, as",
         "torch does it by default.\n",

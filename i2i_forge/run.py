@@ -225,7 +225,7 @@ class Run:
             log.debug("saved step %d", done)
 
     def test_batch(self, count: int) -> dict[str, Tensor]:
-        """The first images of the test split, without randomness: domain -> N,3,H,W in [-1, 1]."""
+        """Images spread over the test split, without randomness: domain -> N,3,H,W in [-1, 1]."""
         return test_batch(self.test_sources, count)
 
     def tell(self, hook: str, **arguments: Any) -> None:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from i2i_forge.data.decode import decode
 from i2i_forge.data.folders import list_images
+from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.images import save_png, sheet
@@ -79,6 +80,7 @@ def translate_files(
     digits = max(2, len(str(count - 1)))
     written: list[Path] = []
     rows: list[list[Tensor]] = []
+    on_sheet = set(spread(24, len(found)))  # a sheet is for looking at
     for number, (path, name) in enumerate(found):
         x = to_tensor(decode(path))[None]
         row = [_small(x[0])]
@@ -86,7 +88,7 @@ def translate_files(
             written.append(out / f"{name}-{index:0{digits}d}.png")
             save_png(image, written[-1])
             row += [_small(image)] if index < 12 else []
-        rows += [row] if len(rows) < 24 else []  # a sheet is for looking at
+        rows += [row] if number in on_sheet else []
         if progress:
             progress(number + 1, len(found))
     labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]

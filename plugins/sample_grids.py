@@ -1,5 +1,6 @@
 """Sample grids while training: the same inputs and the same styles every time, so that progress can be seen.
 
+The inputs are spread over the test images; beside translations of pairs stands the truth.
 Written to samples/ROUTE-step-00000200.png at step 0, every `run.sample_every` steps, and at the end.
 """
 
@@ -44,8 +45,12 @@ def _write(run: Run, step: int) -> None:
 def _columns(
     run: Run, x: torch.Tensor, references: torch.Tensor | None, route: str
 ) -> dict[str, list[torch.Tensor | None]]:
-    """Input, reconstruction, random styles, a reference and its style, as far as the method has them."""
+    """Input, reconstruction, random styles, a reference and its style, as far as the method has them.
+
+    Of pairs the reference is the truth, which every method has.
+    """
     trainer = run.trainer
+    truth = {"truth": list(references)} if references is not None and len(run.test_sources) == 1 else {}
     source, target = trainer.routes[route]
     columns: dict[str, list[torch.Tensor | None]] = {"input": list(x)}
     both = {source: x} if references is None else {source: x, target: references}
@@ -53,17 +58,18 @@ def _columns(
         columns |= _if_it_can("reconstruction", lambda: trainer.infer("reconstruction", both, route))
     latents = trainer.latents_of(route)
     if not latents:
-        return columns | {"translation": list(trainer.translate(x, route))}
+        return columns | {"translation": list(trainer.translate(x, route))} | truth
     latent, encodes = next(iter(latents.items()))
     for number in range(run.recipe.run.sample_styles):
         draws = generator(run.recipe.seed, "samples", route, number)
         one = trainer.infer(latent, {source: x[:1]}, route, generator=draws)
         columns[f"style {number}"] = list(trainer.translate(x, route, **{latent: one.expand(len(x), *one.shape[1:])}))
+    columns |= truth
     if references is not None and encodes is not None:
         columns |= _if_it_can(
             "its style",
             lambda: trainer.translate(x, route, **{latent: trainer.encode(references, encodes, target)}),
-            {"reference": list(references)},
+            {**truth} or {"reference": list(references)},
         )
     return columns
 

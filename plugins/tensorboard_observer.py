@@ -33,9 +33,11 @@ def run_started(run, step):
     from torch.utils.tensorboard import SummaryWriter
 
     # What the last attempt wrote of steps that are now taken again is hidden.
-    writer = SummaryWriter(str(run.folder.path / "tensorboard"), purge_step=step + 1 if step else None)
+    writer = SummaryWriter(str(run.folder.path / NAME), purge_step=step + 1 if step else None)
     writer.add_text("recipe", f"```yaml\n{run.recipe.to_yaml()}```", step)
     _writers[run] = writer
+    if run.progress is not None:
+        run.progress.note(f"for TensorBoard: tensorboard --logdir {run.folder.path / NAME}")
 
 
 @hookimpl

@@ -23,7 +23,7 @@ RUNGS = [  # lowest first; a module imports only from rungs below its own
     "attribution build recipe_schema",
     "api run_folder streams",
     "mode_classifier run_records translate",
-    "export run translate_files",
+    "export run small_recipe translate_files",
     "evaluation html_report replay",
     "ablate testing",
     "cli",

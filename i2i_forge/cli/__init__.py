@@ -15,6 +15,7 @@ from i2i_forge.errors import ForgeError, UsageError, suggest
 from i2i_forge.files import printable
 
 COMMANDS = {  # name -> (module, one line of help); the modules are imported when the command runs
+    "init": ("init", "Write a small recipe for a folder of images, and say how long it takes."),
     "train": ("train", "Train a recipe; the same command again resumes."),
     "translate": ("translate", "Translate images with a trained run."),
     "export": ("export", "Write a run's translator as a program that needs PyTorch alone."),

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import device_option
+from i2i_forge.errors import RecipeError, UsageError
+from i2i_forge.recipe_names import find_recipe
 
 
 @click.command("bench")
@@ -30,6 +32,13 @@ def command(
 
     fp32, bf16 and recomputed activations beside a plain step of the same objective, in turn in one process; peak memory
     in a process for each; operations beside a large matrix product, and where the time goes. Images are random.
+
+    A recipe file of your own is compared with the plain step of its method on its networks, or else with its fp32 step.
     """
+    for recipe in recipes:
+        try:
+            find_recipe(recipe)
+        except RecipeError as error:
+            raise UsageError(error.message, fix=error.fix) from None
     speed = importlib.import_module("i2i_forge_benchmarks.speed")  # above this package: what measures it
     speed.bench(recipes, changes, sizes, rows, rounds, device, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,19 +14,37 @@ from i2i_forge.cli.common import note
 from i2i_forge.cli.plain_console import PlainConsole
 
 HIDDEN = ("step", "epoch", "steps_per_second", "images_per_second")
+SLOW = 10.0  # seconds of a first step, of which warming up is a small part
+LONG = 3 * 3600.0  # seconds that nobody waits for at a processor without being told
+UNITS = {"year": 365 * 86400, "day": 86400, "hour": 3600, "minute": 60, "second": 1}
+
+
+def about(seconds: float) -> str:
+    """A duration in the largest unit of which it has one and a half: "about 2 days"."""
+    unit = next((unit for unit, length in UNITS.items() if seconds >= 1.5 * length), "second")
+    count = max(1, round(seconds / UNITS[unit]))
+    return f"about {count:,} {unit}{'s' * (count > 1)}"
 
 
 class TrainingProgress:
-    """Shows a run: step, images per second, time left, losses."""
+    """Shows a run: step, images per second, time left, losses; and early how long all of it will take.
 
-    def __init__(self) -> None:
+    Args:
+        samples: where its pictures go.
+        device: where its steps run: "cpu", "cuda:1".
+    """
+
+    def __init__(self, samples: Path, device: str) -> None:
+        self.samples, self.device = samples, device
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._steps = 0
+        self._steps = self._first = 0
+        self._since = 0.0
+        self._forecast = False
 
     def start(self, done: int, steps: int) -> None:
         """The run is about to take steps done+1 ... steps."""
-        self._steps = steps
+        self._steps, self._first, self._since = steps, done, time.monotonic()
         if sys.stderr.isatty():
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
             self._bar = Progress(*columns, console=PlainConsole(stderr=True))
@@ -41,6 +60,8 @@ class TrainingProgress:
                 self._bar.console.print(self._line(entry))
         elif entry:
             note(self._line(entry))
+        if not self._forecast and done < self._steps:
+            self._foresee(done, is_shown=entry is not None)
 
     def note(self, text: str) -> None:
         """Anything else."""
@@ -53,6 +74,22 @@ class TrainingProgress:
         """The run has ended."""
         if self._bar is not None:
             self._bar.stop()
+
+    def _foresee(self, done: int, *, is_shown: bool) -> None:
+        """That it works, after the first step; and from the second, or a slow first one, how long the rest takes."""
+        now = time.monotonic()
+        seconds, self._since = now - self._since, now
+        if done == self._first + 1:
+            if not is_shown:
+                self.note(f"step {done}/{self._steps}  {seconds:.1f} s for the first")
+            if seconds < SLOW:
+                return
+        self._forecast, left = True, seconds * (self._steps - done)
+        self.note(f"at the speed of step {done} the steps that are left take {about(left)} on {self.device}; pictures "
+                  f"meanwhile: {self.samples}")  # fmt: skip
+        if left > LONG and self.device == "cpu":
+            self.note("less work: the recipe with small networks that `forge init DIR` writes for the images in DIR, a "
+                      "smaller data.size, fewer --steps")  # fmt: skip
 
     def _line(self, entry: Mapping[str, Any]) -> str:
         left = (self._steps - entry["step"]) / max(entry["steps_per_second"], 1e-9)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, print_json, warn
+from i2i_forge.cli.common import console, json_option, note, print_json, warn
 from i2i_forge.errors import RecipeError, UsageError, suggest
 from i2i_forge.files import read_text
 from i2i_forge.recipe import read_recipe
@@ -17,23 +17,34 @@ from i2i_forge.recipe_names import NamedRecipe, named_recipes
 
 @click.command("recipes")
 @click.argument("word", default="")
+@click.option("--long", "in_full", is_flag=True, help="Print sizes, costs and what each recipe is about.")
 @json_option
-def command(word: str, as_json: bool) -> None:
-    """List the recipes that are known by name, or those that have WORD in it.
+def command(word: str, in_full: bool, as_json: bool) -> None:
+    """List the recipes that are known by name, or those that have WORD in it; or tell all about one by its whole name.
 
     They come with i2i_forge, or with the package of a plugin.
     """
     named = named_recipes()
     found = {name: recipe for name, recipe in named.items() if word in name}
-    rows = list(_rows(found))
     if as_json:
-        print_json(rows)
+        print_json(list(_rows(found)))
         return
     if not found:
         raise UsageError(f"no recipe has '{word}' in its name", fix=suggest(word, named, what="recipe"))
+    if in_full or word in named:
+        _print_in_full(_rows({word: named[word]} if word in named else found))
+        return
+    for row in _rows(found):
+        data = "no files" if row["needs"].startswith("no files") else row["data"].replace("_", " ")
+        click.echo(f"{row['name']:<41} {row['method']:<18} {data}")
+    note("`forge recipes NAME` tells all about one of them")
+
+
+def _print_in_full(rows: Iterable[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table("name", "package", "method", "data", "cost: steps x batch", "about")
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(
             row["name"], row["package"], row["method"], f"{row['data']} {row['size'] or ''}",

@@ -78,8 +78,9 @@ def _train(
     from i2i_forge.cli.progress import TrainingProgress
     from i2i_forge.run import Run
 
+    chosen = chosen_device(device)
     run = Run(
-        recipe, loaded_host(folders), where, device=chosen_device(device), source=source, progress=TrainingProgress(),
-        init_from=init_from,
+        recipe, loaded_host(folders), where, device=chosen, source=source, init_from=init_from,
+        progress=TrainingProgress(where / "samples", str(chosen)),
     )  # fmt: skip
     return run.train()

@@ -91,11 +91,20 @@ class Stream:
         return self._orders[key]
 
 
+def spread(count: int, total: int) -> list[int]:
+    """The indices of `count` of `total` things, at even distances; where there are fewer, from the start again."""
+    return [index * total // count if total > count else index % total for index in range(count)]
+
+
 def test_batch(sources: Sequence[Source], count: int) -> dict[str, Tensor]:
-    """The first `count` examples of every source, without randomness; images are cropped to the smallest of them."""
+    """`count` examples spread over every source, without randomness; images are cropped to the smallest of them.
+
+    Of a source with an order of its own they are the first, which are read together.
+    """
     merged: dict[str, Tensor] = {}
     for source in sources:
-        examples = [source.example(index % len(source), None) for index in range(count)]
+        total = min(count, len(source)) if isinstance(source, OrderedSource) else len(source)
+        examples = [source.example(index, None) for index in spread(count, total)]
         merged |= {domain: torch.stack(_same_size([e[domain] for e in examples])) for domain in examples[0]}
     return merged
 

@@ -135,15 +135,16 @@ def _uses(root: Path, parts: dict[str, Part]) -> list[dict[str, str]]:
         side_by_side = {"use": "paired_folders", "root": str(root)}
         even = all(width % 2 == 0 for width, _ in parts["train"].sizes.values())
         return [side_by_side, {**unpaired, "layout": "side_by_side"}] if even else []
-    if len(parts) == 2 and "." not in parts:
+    if len(parts) == 2 and not parts.keys() & {".", *SPLITS}:
         a, b = parts
         return [{**unpaired, "a": a, "b": b}]
     return []
 
 
 def _pair(a: Part, b: Part) -> bool:
-    sizes_a, sizes_b = ({path.stem: size for path, size in part.sizes.items()} for part in (a, b))
-    return sizes_a == sizes_b
+    sizes_a, sizes_b = ({path.stem: part.sizes.get(path) for path in part.images} for part in (a, b))
+    both = [(sizes_a[stem], sizes_b.get(stem)) for stem in sizes_a]
+    return sizes_a.keys() == sizes_b.keys() and all(one == other or None in (one, other) for one, other in both)
 
 
 def common_sizes(part: Part) -> list[tuple[Size, int]]:

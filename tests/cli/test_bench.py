@@ -53,3 +53,31 @@ def test_a_batch_that_a_method_cannot_take_is_left_out_and_said(forge):
     assert re.findall(r"^\| ([a-z0-9 ,]+) \| [0-9.]+ \|", out, re.MULTILINE) == ["plain step, fp32", "fp32"]
     assert "bicyclegan_edges2shoes data.batch=1 is left out:" in err
     assert "## bicyclegan_edges2shoes data.batch=2: 2 images in a step" in out
+
+
+TINY_UNETS = ["data.batch=1", "networks.encoder.width=4", "networks.decoder.width=4", "networks.discriminator.width=4"]
+
+
+@pytest.mark.parametrize(
+    ("base", "beside", "rows"),
+    [
+        ("pix2pix_synthetic", "pix2pix_facades", ["plain step, fp32", "fp32"]),
+        ("cyclegan_noise_synthetic", "itself", ["fp32"]),  # there is no plain step of this method
+    ],
+)
+def test_a_recipe_of_ones_own_is_compared(forge, tmp_path, monkeypatch, base, beside, rows):
+    monkeypatch.setattr(speed, "_peak_of", lambda *_: 2**20)  # which starts a process for each row
+    own = tmp_path / "own.yaml"
+    own.write_text(f"base: {base}\ndata: {{use: unpaired_folders, root: nowhere, paired: ~, size: [64, 128]}}\n")
+    options = [word for change in TINY_UNETS for word in ("--set", change)]
+    code, out, err = forge("bench", own, *options, "--rounds", "1", "--device", "cpu", "--row", "fp32")
+    assert code == 0, err
+    found = re.findall(r"^\| ([a-z0-9 ,]+) \| [0-9.]+ \| ([0-9.]+) \|", out, re.MULTILINE)
+    assert [name for name, _ in found] == rows and found[0][1] == "1.00"
+    assert f"## {own} (beside {beside}): 1 image in a step" in out
+
+
+def test_the_mistakes_of_a_recipe_of_ones_own_are_told(forge, tmp_path):
+    (tmp_path / "own.yaml").write_text("base: pix2pix_synthetic\nstps: 3\n")
+    code, _, err = forge("bench", tmp_path / "own.yaml", "--device", "cpu")
+    assert code == 3 and "own.yaml:2:1" in err and "stps" in err

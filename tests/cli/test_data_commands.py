@@ -145,6 +145,7 @@ def test_check_of_a_folder_says_how_a_recipe_uses_it(forge, tmp_path):
         ({"train": (65, 64)}, []),
         ({"cats": (64, 64), "dogs": (64, 64)}, ["unpaired_folders "]),
         ({"x": (64, 64), "y": (64, 64), "z": (64, 64)}, []),
+        ({"trainA": (64, 64), "testA": (64, 64)}, []),
         ({".": (64, 64)}, []),
     ],
 )
@@ -177,6 +178,14 @@ def test_check_names_damage_and_what_training_and_test_share(forge, tmp_path):
     ]
 
 
+def test_a_damaged_image_does_not_hide_that_there_are_pairs(forge, tmp_path):
+    images(tmp_path / "trainA", 3)
+    images(tmp_path / "trainB", 3)
+    (tmp_path / "trainA/1.png").write_bytes(b"")
+    code, out, _ = forge("data", "check", tmp_path, "--json")
+    assert code == 4 and [use["use"] for use in json.loads(out)["data"]] == ["paired_folders", "unpaired_folders"]
+
+
 def test_check_notes_what_is_unusual(forge, tmp_path):
     images(tmp_path, 1)
     (tmp_path / "0.png").rename(tmp_path / "0.jpg")
@@ -198,6 +207,7 @@ def test_preview_shows_what_training_sees(forge, tmp_path):
     code, out, err = forge("data", "preview", "pix2pix_synthetic", "--out", file, "--count", 5)
     assert (code, out) == (0, f"{file}\n"), err
     with Image.open(file) as picture:
+        assert f"{picture.width}x{picture.height} pixels; 5 examples" in err and "64x64, 4 in a row: a beside b" in err
         across, down = picture.width // 132, picture.height // 128
         assert (across, down) == (8, 2)  # four pairs, then one
         box = (4, picture.height - 2 * 132, 132, picture.height - 132 - 4)

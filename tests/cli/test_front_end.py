@@ -121,6 +121,20 @@ def test_recipes_lists_all(forge):
             "munit_demo_edges2handbags", "munit_synthetic"} <= names  # fmt: skip
 
 
+def test_recipes_are_one_short_line_each_unless_asked_for_more(forge):
+    code, out, err = forge("recipes")
+    named = json.loads(forge("recipes", "--json")[1])
+    assert code == 0 and [line.split()[:2] for line in out.splitlines()] == [[r["name"], r["method"]] for r in named]
+    assert max(map(len, out.splitlines())) <= 80 and "forge recipes NAME" in err
+    needs = {line.split()[0]: " ".join(line.split()[2:]) for line in out.splitlines()}
+    assert (needs["munit_synthetic"], needs["pix2pix_facades"]) == ("no files", "paired folders")
+    assert len(forge("recipes", "summer")[1].splitlines()) == 3
+    one = forge("recipes", "cyclegan_edges2shoes")[1]  # which is in the name of another one, too
+    assert "trainA (edges), trainB (shoes)" in " ".join(one.split()) and "augmented" not in one
+    assert all(recipe["name"] in forge("recipes", "--long")[1] for recipe in named)
+    assert "1,000 x 2" in forge("recipes", "munit", "--long")[1]
+
+
 def test_a_one_file_plugin_is_used_by_a_recipe(forge, tmp_path):
     (tmp_path / "mine.py").write_text(
         "from i2i_forge import hookimpl\n"

@@ -6,7 +6,7 @@ from numbered import Failing, Numbers, indices, make, same
 from PIL import Image
 
 from i2i_forge.data.source import ImageSource
-from i2i_forge.data.stream import batches
+from i2i_forge.data.stream import batches, spread
 from i2i_forge.data.stream import test_batch as fixed_batch
 from i2i_forge.data.transforms import Transform
 from i2i_forge.errors import DataError, ForgeError
@@ -173,11 +173,26 @@ def test_an_empty_source_is_refused():
 # ---- the fixed batch of sample grids ---------------------------------------------------------------------------
 
 
-def test_the_test_batch_is_the_first_images_without_randomness():
+def test_the_test_batch_is_spread_over_the_images_without_randomness():
     batch = fixed_batch([Numbers(7), Numbers(2, "b")], 3)
-    assert batch["a"][:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert batch["a"][:, 0, 0, 0].tolist() == [0, 2, 4]
     assert batch["b"][:, 0, 0, 0].tolist() == [0, 1, 0]  # fewer images than asked for: from the start again
     assert batch["a"][:, 1].abs().sum() == 0
+
+
+def test_spread_takes_each_of_few_and_even_distances_of_many():
+    assert [spread(4, total) for total in (3, 4, 8, 1000)] == [
+        [0, 1, 2, 0], [0, 1, 2, 3], [0, 2, 4, 6], [0, 250, 500, 750],
+    ]  # fmt: skip
+
+
+def test_the_test_batch_of_a_source_with_an_order_is_its_first_images():
+    class Sharded(Numbers):
+        def order(self, random):
+            return range(len(self))
+
+    assert fixed_batch([Sharded(7)], 3)["a"][:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert fixed_batch([Sharded(2)], 3)["a"][:, 0, 0, 0].tolist() == [0, 1, 0]
 
 
 def test_the_test_batch_crops_to_the_smallest_image(tmp_path):

@@ -49,6 +49,12 @@ def test_tensorboard_has_losses_samples_and_the_recipe_and_changes_nothing(host,
     assert not (tmp_path / "alone" / "tensorboard").exists()
 
 
+def test_tensorboard_says_where_its_files_are(host, listening, tmp_path):
+    train(host, tmp_path, 1, "tensorboard", progress=listening)
+    assert f"for TensorBoard: tensorboard --logdir {tmp_path / 'tensorboard'}" in listening.notes
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
 def test_tensorboard_goes_on_where_the_run_does(host, tmp_path):
     train(host, tmp_path, 2, "tensorboard")
     train(host, tmp_path, 4, "tensorboard")

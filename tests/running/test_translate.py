@@ -432,3 +432,17 @@ def test_it_has_no_styles(call_forge, deterministic, image, tmp_path, option):
     code, out, err = call_forge("--plugins", plugins, "translate", run, image, "--out", tmp_path / "out", *given)
     assert (code, out) == (2, "")
     assert "Copyist is deterministic" in err and "leave out --styles" in err
+
+
+def test_the_sheet_of_many_inputs_is_spread_over_them(translator, tmp_path, monkeypatch):
+    """24 rows: not the first names, which are variants of one thing in many folders."""
+    for number in range(48):
+        Image.new("RGB", (64, 64), (5 * number, 0, 0)).save(tmp_path / f"{number:02}.png")
+    monkeypatch.setattr(translate_files_module, "_translated", lambda translator, x, *_: iter([x[0]]))
+    pages = []
+    monkeypatch.setattr(
+        translate_files_module, "sheet", lambda rows, labels: pages.append(rows) or Image.new("RGB", (1, 1))
+    )
+    translate_files(translator, [tmp_path], tmp_path / "out")
+    reds = [round((row[0][0, 0, 0].item() + 1) * 127.5) for row in pages[0]]
+    assert reds == [10 * number for number in range(24)]

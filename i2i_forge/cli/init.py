@@ -1,0 +1,120 @@
+"""forge init"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from i2i_forge.cli.checking_packs import MANIFEST
+from i2i_forge.cli.common import chosen_device, loaded_host, note, warn
+from i2i_forge.cli.data_check import Progress
+from i2i_forge.cli.progress import about
+from i2i_forge.errors import DataError, RecipeError, UsageError
+from i2i_forge.files import printable
+from i2i_forge.recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from i2i_forge.data.survey import Survey
+    from i2i_forge.small_recipe import Proposal
+
+KINDS = {
+    "paired_folders": "pairs", "unpaired_folders": "images without pairs",
+    "edges_of_photos": "photographs and drawings of them",
+}  # fmt: skip
+
+
+@click.command("init")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--method", metavar="NAME", help="That of a small recipe: forge recipes synthetic  [by the folder]")
+@click.option("--size", type=click.IntRange(min=1), help="Side of the images that are trained on  [up to 64]")
+@click.option("--out", metavar="FILE.yaml", type=click.Path(path_type=Path),
+              help="The recipe to write  [DIR_METHOD.yaml, here]")  # fmt: skip
+@click.pass_obj
+def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: int | None, out: Path | None) -> None:
+    """Look at the images in DIR, write a small recipe for them, say how long it trains here and what to do next.
+
+    Images are pairs if they have equal names in trainA and trainB, or lie side by side in train. They are unpaired in
+    trainA and trainB with other names, or in any two folders. Of photographs alone drawings are made.
+    """
+    from i2i_forge.data.survey import survey
+    from i2i_forge.small_recipe import fitting_size, propose, seconds_per_step
+
+    if (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder} is a pack", fix="write what `forge data check` says into `data:` of a recipe")
+    _refuse_existing(out)
+    found = survey(folder, Progress())
+    proposed = propose(found, folder, method)
+    file = out or Path(f"{_plain(folder)}_{read_recipe(proposed.base).trainer}.yaml")
+    _refuse_existing(file)
+    for images, what in ((found.damaged, "cannot be used"), (found.twins, "are both in training and in test")):
+        if images:
+            warn(f"{len(images):,} images {what}: `forge data check` names them")
+    catalog, device = loaded_host(folders).catalog, chosen_device("auto")
+    text = proposed.text(fitting_size(proposed.base, proposed.side, catalog, size))
+    note("taking a few steps, to see how long they are ...")
+    recipe = _read(text, file.stem, folder)
+    seconds = seconds_per_step(recipe, catalog, device)
+    cost = f"{about(seconds * recipe.steps)} on {device}"
+    _write(file, f"{_head(file, proposed, found, f'{cost}, at {seconds:.2g} s a step')}{text}")
+    click.echo(f"{file}: {recipe.steps:,} steps of {recipe.trainer} with {KINDS[recipe.data.use]} take {cost}")
+    inputs = [_quoted(folder / part.name) for part in found.parts if part.name in ("testA", "valA")]
+    _say_next(_quoted(file), _quoted(Path("runs") / file.stem), next(iter(inputs), "IMAGES"))
+
+
+def _head(file: Path, proposed: Proposal, found: Survey, cost: str) -> str:
+    counts = ", ".join(f"{'images' if part.name == '.' else part.name} {len(part.sizes):,}" for part in found.parts)
+    lines = [
+        f"forge train {_quoted(file)}        {cost}",
+        f"{proposed.base} with other images: {counts}; the typical shorter side has {proposed.side} pixels.",
+        "Twice the size is about four times the work. Larger networks, for a GPU: `forge recipes`, with this `data:`.",
+    ]
+    return "".join(f"# {printable(line).replace(chr(10), ' ')}\n" for line in lines)
+
+
+def _say_next(file: str, run: str, inputs: str) -> None:
+    rows = {
+        f"forge data preview {file} --out preview.png": "what the networks will see",
+        f"forge train {file}": f"pictures meanwhile: {run}/samples",
+        f"forge translate {run} {inputs} --out translated": "all in one picture: translated/sheet.png",
+    }
+    width = max(map(len, rows))
+    for line, meaning in rows.items():
+        click.echo(f"  {line:<{width}}   # {meaning}")
+
+
+def _read(text: str, name: str, folder: Path) -> Recipe:
+    with tempfile.TemporaryDirectory() as drafts:
+        draft = Path(drafts, f"{name}.yaml")
+        draft.write_text(text, encoding="utf-8")
+        try:
+            return read_recipe(draft)
+        except RecipeError:  # control characters
+            cause = f"{printable(str(folder))}: a recipe cannot hold this name, or that of a folder in it"
+            raise DataError(cause, fix="rename it, or give a link to it") from None
+
+
+def _refuse_existing(file: Path | None) -> None:
+    if file is not None and (file.exists() or file.is_symlink()):
+        raise UsageError(f"{file} is there already", fix="train it, or name another file with --out")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}", fix="name another file with --out") from error
+
+
+def _plain(folder: Path) -> str:
+    """The folder's name as a file's, without what a shell or a comment would read otherwise."""
+    return re.sub(r"[^\w.-]+", "_", folder.resolve().name).strip("._-") or "images"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
