@@ -1,10 +1,12 @@
-"""Folders of images: 52 and 53."""
+"""Folders of images: 52, 53 and 78."""
 
 import pytest
+import torch
 from image_files import folder_of, noise
 from PIL import Image
 
 from i2i_forge.errors import DataError
+from i2i_forge.evaluation.image_folders import FolderSamples
 from i2i_forge.plugins import load_plugins
 
 
@@ -84,3 +86,43 @@ def test_53_without_pairs_the_numbers_may_differ_and_are_shown(forge_watch, tmp_
         ["trainA", "3"],
         ["trainB", "6"],
     ]
+
+
+CASES = [f"case{case}_00{number}" for case in range(3) for number in range(4)]
+
+
+def written(folder, names, seed):
+    """Images of these names; no two are equal."""
+    for place, name in enumerate(names):
+        file = folder / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(seed * 100 + place)).save(file)
+    return folder
+
+
+@pytest.mark.parametrize("beside", ["truths", "sources", "real"])
+@pytest.mark.parametrize("names", [CASES, [name.replace("_", "/") for name in CASES]], ids=["numbers", "sub-folders"])
+def test_78_files_named_as_those_beside_them_are_inputs(tmp_path, names, beside):
+    out, other = written(tmp_path / "out", names, 1), written(tmp_path / "other", [*names, "one_more"], 2)
+    samples = FolderSamples(out, torch.device("cpu"), **{beside: other})
+    assert (samples.inputs, samples.draws, samples.names) == (12, 1, names)
+    assert samples.data["grouping"] == "12 files of 12 inputs"
+    if beside != "real":
+        (part,) = samples.translations(0, [1] * 12, 12)
+        expected = torch.tensor([noise(200 + place)[0, 0, 0] for place in range(12)])
+        assert torch.equal(((getattr(part, beside)[:, 0, 0, 0] + 1) * 127.5).round(), expected)
+
+
+def test_78_otherwise_the_grouping_is_said_and_an_option_decides(tmp_path):
+    out, numbered = written(tmp_path / "out", CASES, 1), "12 files of 3 inputs, by their names: 4 of each"
+    cpu, cases = torch.device("cpu"), written(tmp_path / "cases", ["case0", "case1", "case2"], 2)
+    for options in ({}, {"truths": cases}, {"real": cases}, {"draws": "by-name", "real": out}):
+        samples = FolderSamples(out, cpu, **options)
+        assert (samples.inputs, samples.draws, samples.data["grouping"]) == (3, 4, numbered)
+    assert FolderSamples(out, cpu, draws="none").names == CASES
+
+
+def test_78_two_images_of_one_name_beside_an_input_are_refused(tmp_path):
+    out, truths = written(tmp_path / "out", ["a-0", "a-1"], 1), written(tmp_path / "truths", ["x/a", "y/a"], 2)
+    with pytest.raises(DataError, match=r"x/a\.png and .*y/a\.png: no telling which is meant"):
+        FolderSamples(out, torch.device("cpu"), truths=truths)
