@@ -21,10 +21,13 @@ from image_files import (
 )
 from PIL import Image
 
+from i2i_forge.build import trace_recipe
 from i2i_forge.data import check_images, decode, depths, list_images
 from i2i_forge.data.decode import check_header
 from i2i_forge.data.survey import survey
-from i2i_forge.errors import DataError
+from i2i_forge.errors import DataError, RecipeError
+from i2i_forge.plugins import load_plugins
+from i2i_forge.recipe import read_recipe
 
 MEGABYTES_OF_A_BOMB = 200
 # that an anchor leaves a file open is not what is judged here
@@ -361,6 +364,22 @@ def test_86_a_small_part_of_16_bits_is_said(tmp_path, caplog, monkeypatch):
     assert [record.message for record in caplog.records] == [said]
     noted = survey(tmp_path).noted
     assert [path.name for path in noted[left]] == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "role", "channels", "shown"),
+    [
+        ("pix2pix_synthetic", "encoder.channels=6", "encoder", 6, 3),
+        ("pix2pix_synthetic", "discriminator.channels=9", "discriminator", 9, 6),
+        ("munit_synthetic", "content_encoder.channels=1", "content_encoder", 1, 3),
+    ],
+)
+def test_86_networks_of_other_channels_are_refused_without_data(recipe, change, role, channels, shown):
+    made = read_recipe(recipe, set=[f"networks.{change}"])
+    says = rf"networks\.{role}: the network has channels {channels}, what it is shown has {shown}"
+    with pytest.raises(RecipeError, match=says) as caught:
+        trace_recipe(made, load_plugins().catalog)
+    assert "images have 3 channels (RGB)" in caught.value.fix
 
 
 # ---- what is no image file -------------------------------------------------------------------------------------------
