@@ -1,4 +1,4 @@
-"""Folders of images: 52, 53, 78 and 79."""
+"""Folders of images: 52, 53, 78, 79 and 83."""
 
 import json
 
@@ -12,6 +12,13 @@ from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.errors import DataError
 from i2i_forge.evaluation.image_folders import FolderSamples
 from i2i_forge.evaluation.run_samples import RunSamples
+from i2i_forge.mode_classifier import (
+    load_classifier,
+    read_labelled,
+    save_classifier,
+    settings_for,
+    train_classifier,
+)
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.streams import build_streams
@@ -202,3 +209,14 @@ def test_79_twins_between_splits_are_found_by_pixels(forge_watch, tmp_path):
     assert found["in_training_and_test"] == [
         [f"{tmp_path}/trainA/{number}.png", f"{tmp_path}/valA/{name}"] for number, name in enumerate(kinds)
     ]
+
+
+def test_83_a_classifier_of_equal_images_can_be_loaded(tmp_path):
+    for mode in range(2):
+        for number in range(5):
+            written(tmp_path / f"images/{mode}", [f"{number}"], mode)  # the same picture five times
+    data = read_labelled(str(tmp_path / "images"), {}, load_plugins().catalog.datasets)
+    save_classifier(train_classifier(data, settings_for(size=16, steps=1)), tmp_path / "made")
+    loaded = load_classifier(tmp_path / "made")
+    assert len(loaded.trained_on) == 2
+    assert loaded.seen(torch.from_numpy(noise(100)).permute(2, 0, 1)[None] / 127.5 - 1) == [True]
