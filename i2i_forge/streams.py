@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from i2i_forge import distributed
 from i2i_forge.build import call
-from i2i_forge.data.source import Dataset, Source
+from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.data.stream import Stream
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
+
+log = logging.getLogger("i2i_forge")
+UNTESTED = "training images take its place, in samples and in what `forge eval` measures"
 
 
 def build_streams(recipe: Recipe, catalog: Catalog) -> tuple[dict[str, Stream], Sequence[Source]]:
@@ -26,6 +30,8 @@ def build_streams(recipe: Recipe, catalog: Catalog) -> tuple[dict[str, Stream], 
         )  # fmt: skip
         if name == "main":
             tests = dataset.sources("test")
+            if distributed.rank() == 0 and (domains := without_tests(dataset)):
+                log.warning("there is no test set of %s: %s", " and ".join(domains), UNTESTED)
     return streams, tests
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from i2i_forge.errors import RecipeError
 from i2i_forge.forward_pass import ForwardPass
+from i2i_forge.nn.colour import WrongChannels
 from i2i_forge.passes import BoundTerm, Node, PhasePlan, StepPasses
 from i2i_forge.terms import parse_weight
 from i2i_forge.trainer import Trainer
@@ -67,6 +68,7 @@ class _Recorder:
     def __init__(self, result: Trace) -> None:
         self.result = result
         self.stack: list[Node] = []
+        self.network = ""  # the last that was called
 
     def asked(self, forward: ForwardPass, name: str) -> None:
         node = _node(forward, name)
@@ -82,6 +84,7 @@ class _Recorder:
             self.stack.pop()
 
     def called(self, network: str, module: nn.Module, arguments: Any) -> None:
+        self.network = network
         if self.stack:
             self.result.calls.setdefault(self.stack[-1], []).append(network)
 
@@ -100,21 +103,35 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
         for name, network in trainer.modules():
             if not name.startswith("state."):  # no network
                 hooks.callback(network.register_forward_pre_hook(partial(recorder.called, name)).remove)
+            for layer in network.modules():
+                if isinstance(layer, nn.Conv2d):
+                    hooks.callback(layer.register_forward_pre_hook(_check_channels).remove)
             result.parameters[name] = sum(p.numel() for p in network.parameters())
             result.bytes_parameters += sum(p.nbytes for p in network.parameters())
         for phase in phases:
             saved, count = _counting_bytes(trainer)
             with trainer.training_only(phase.trains), torch.autograd.graph.saved_tensors_hooks(saved, lambda t: t):
-                _without_values(trainer, phase, passes)
+                _without_values(trainer, phase, passes, recorder)
             result.bytes_activations = max(result.bytes_activations, sum(count.values()))
             _collect(result, phase, passes, trainer)
     passes.clear()
     return result
 
 
-def _without_values(trainer: Trainer, phase: PhasePlan, passes: StepPasses) -> None:
+def _check_channels(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+    assert isinstance(layer, nn.Conv2d)
+    if isinstance(arguments[0], Tensor) and arguments[0].ndim == 4 and arguments[0].shape[1] != layer.in_channels:
+        raise WrongChannels(layer.in_channels, arguments[0].shape[1])
+
+
+def _without_values(trainer: Trainer, phase: PhasePlan, passes: StepPasses, recorder: _Recorder) -> None:
     try:
         trainer.losses(phase, passes, 0)
+    except WrongChannels as error:
+        raise RecipeError(
+            f"networks.{recorder.network.partition('.')[0]}: {error}",
+            fix="make them agree, by `channels` or `width`; images have 3 channels (RGB), two of them side by side 6",
+        ) from error
     except Exception as error:
         if "meta" in str(error):  # torch's words for what needs values: `.item()`, `.numpy()`, an `if`
             error.add_note("tensors have no values here (device meta): use no `if` on them, `.item()` or NumPy")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,7 +37,8 @@ class UnpairedFolders:
     Args:
         root: holds the folders; by default trainA, trainB, testA, testB.
         a, b: other training folders, relative to `root` or absolute.
-        test_a, test_b: other test folders; by default testA and testB of `root`, else the training folders.
+        test_a, test_b: other test folders; by default testA and testB of `root`, else valA and valB, else the training
+            folders.
         layout: "two_folders"; "side_by_side" takes a from the left and b from the right half of each image in the
             folders train and test (or val), where `a` and `test_a` name others; "auto" is "side_by_side" when nothing
             names `a` or `b` and `root` has a folder train but no trainA.
@@ -72,19 +73,20 @@ class UnpairedFolders:
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
-        if self._side_by_side():
-            paths = list_images(split_folder(self.root, split, self.a, self.test_a, SIDE_NAMES))
-            paths = check_halves(paths, self.on_bad)
+        folders = self._folders(split)
+        if "ab" in folders:
+            paths = check_halves(list_images(folders["ab"]), self.on_bad)
             halves = [HalfSource(name, paths, self.transform, half) for half, name in enumerate(("a", "b"))]
             return [tolerant(half, self.on_bad) for half in halves]
-        a = list_images(split_folder(self.root, split, self.a, self.test_a, A_NAMES))
-        b = list_images(split_folder(self.root, split, self.b, self.test_b, B_NAMES))
-        return _unpaired(a, b, self.transform, self.on_bad)
+        return _unpaired(list_images(folders["a"]), list_images(folders["b"]), self.transform, self.on_bad)
 
-    def _side_by_side(self) -> bool:
-        if self.layout != "auto":
-            return self.layout == "side_by_side"
-        return is_side_by_side(self.root, self.a, self.b)
+    def without_tests(self) -> tuple[str, ...]:
+        """See i2i_forge.data.Dataset."""
+        return _shared(self._folders("train"), self._folders("test"))
+
+    def _folders(self, split: str) -> dict[str, Path]:
+        is_auto = self.layout == "auto" and is_side_by_side(self.root, self.a, self.b)
+        return _folders(self, split, side_by_side=is_auto or self.layout == "side_by_side")
 
 
 class ImageLists:
@@ -136,6 +138,10 @@ class ImageLists:
         a, b = (read_list(Path(self.root, file), Path(self.root, folder)) for file, folder in self.lists[split])
         return _unpaired(a, b, self.transform, self.on_bad)
 
+    def without_tests(self) -> tuple[str, ...]:
+        """See i2i_forge.data.Dataset."""
+        return _shared(*(dict(zip("ab", self.lists[split], strict=True)) for split in ("train", "test")))
+
 
 class PairedFolders:
     """Pairs of images, which share one order and one set of augmentation draws.
@@ -143,7 +149,8 @@ class PairedFolders:
     Args:
         root: holds the folders.
         layout: "side_by_side", where the left half of each image is a and the right half b, in the folders train and
-            test (or val); or "two_folders", where files of the same name pair, in trainA, trainB, testA, testB.
+            test (or val); or "two_folders", where files of the same name pair, in trainA, trainB, testA, testB (or valA,
+            valB).
         direction: "BtoA" exchanges a and b.
         a, b, test_a, test_b: other folders, relative to `root` or absolute; side by side, `a` and `test_a` count.
             A test folder that is neither named nor there is the training folder.
@@ -180,16 +187,37 @@ class PairedFolders:
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W, "b": 3,H,W}, in [-1, 1]."""
-        if self.layout == "side_by_side":
-            paths = list_images(split_folder(self.root, split, self.a, self.test_a, SIDE_NAMES))
-            paths = check_halves(paths, self.on_bad)
+        folders = self._folders(split)
+        if "ab" in folders:
+            paths = check_halves(list_images(folders["ab"]), self.on_bad)
             source = SideBySideSource(paths, self.transform, ("b", "a") if self.swap else ("a", "b"))
             return [tolerant(source, self.on_bad)]
-        folder_a = split_folder(self.root, split, self.a, self.test_a, A_NAMES)
-        folder_b = split_folder(self.root, split, self.b, self.test_b, B_NAMES)
-        pairs = match_stems(list_images(folder_a), list_images(folder_b), folder_a, folder_b)
+        a, b = folders["a"], folders["b"]
+        pairs = match_stems(list_images(a), list_images(b), a, b)
         pairs = check_pairs(pairs, self.on_bad)
         return [tolerant(PairSource(pairs.swapped() if self.swap else pairs, self.transform), self.on_bad)]
+
+    def without_tests(self) -> tuple[str, ...]:
+        """See i2i_forge.data.Dataset."""
+        return _shared(self._folders("train"), self._folders("test"))
+
+    def _folders(self, split: str) -> dict[str, Path]:
+        return _folders(self, split, side_by_side=self.layout == "side_by_side")
+
+
+def _folders(data: UnpairedFolders | PairedFolders, split: str, *, side_by_side: bool) -> dict[str, Path]:
+    """The folder of a and of b, or of both ("ab")."""
+    if side_by_side:
+        return {"ab": split_folder(data.root, split, data.a, data.test_a, SIDE_NAMES)}
+    return {
+        "a": split_folder(data.root, split, data.a, data.test_a, A_NAMES),
+        "b": split_folder(data.root, split, data.b, data.test_b, B_NAMES),
+    }
+
+
+def _shared(train: Mapping[str, object], test: Mapping[str, object]) -> tuple[str, ...]:
+    """The domains that are read from the same place in both splits."""
+    return tuple("".join(domains for domains in train if train[domains] == test[domains]))
 
 
 def _unpaired(

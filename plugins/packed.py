@@ -50,6 +50,11 @@ class PackedImages:
         made = self._side_by_side(pack, split) if pack.manifest.layout == "side_by_side" else self._folders(pack, split)
         return [tolerant(source, self.on_bad) for source in made]
 
+    def without_tests(self) -> tuple[str, ...]:
+        """See i2i_forge.data.Dataset."""
+        parts = (self._pack or Pack(self.root)).manifest.parts
+        return tuple("".join(name[6:] or "ab" for name in parts if name.replace("train", "test") not in parts))
+
     def _side_by_side(self, pack: Pack, split: str) -> list[Source]:
         images = PartImages(pack, pack.manifest.part(split))
         if self.paired is False:

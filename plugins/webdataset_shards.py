@@ -126,6 +126,11 @@ class WebDatasetShards:
             source.ahead = split == "train" and room(sources, 2) <= self.cache.limit
         return sources
 
+    def without_tests(self) -> tuple[str, ...]:
+        """See i2i_forge.data.Dataset."""
+        train, test = self.patterns["train"], self.patterns["test"]
+        return tuple("".join(option[7:] or "ab" for option in train if option in test))
+
     def _together(self, addresses: list[str]) -> list[ShardSource]:
         """Samples with both images."""
         endings = (self.a or "a", self.b or "b")

@@ -53,6 +53,8 @@ def _facts(found: Any) -> dict[str, Any]:
         },
         "noted": {note: [str(path) for path in paths] for note, paths in found.noted.items()},
         "in_training_and_test": [[str(a), str(b)] for a, b in found.twins],
+        "compared_by_pixels": found.compared,
+        "without_test_images": found.untested,
         "data": found.uses,
     }
 
@@ -75,6 +77,12 @@ def _print(found: Any, folder: Path) -> None:
     if found.twins:
         first = " and ".join(str(path) for path in found.twins[0])
         warn(f"images that are both in training and in test: {len(found.twins):,}, for example {first}")
+        note("fix: remove one of each two: a test with training images says nothing about new ones (--json names all)")
+    if found.compared:
+        click.echo(f"to find what training and test share, the pixels of {found.compared:,} images were compared")
+    for name in found.untested:
+        others = " or ".join(name.replace("train", other) for other in ("test", "val"))
+        click.echo(f"{name} has no test set beside it, so its images would be tested on: put others in {others}")
     if not found.uses:
         click.echo(
             "in a recipe: no layout it knows; it reads folders trainA, trainB (testA, testB), or pairs side by side"

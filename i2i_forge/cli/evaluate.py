@@ -51,11 +51,18 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
     "--images",
     metavar="DIR",
     type=FOLDER,
-    help="Measure images of any program instead of a run: a sub-folder for each input, or NAME-00.png ...",
+    help="Measure images of any program, not a run: a sub-folder for each input, or NAME-00.png ...; see --draws.",
 )
 @click.option("--real", metavar="DIR", type=FOLDER, help="With --images: real images of the target domain.")
 @click.option("--sources", metavar="DIR", type=FOLDER, help="With --images: the inputs, by name.")
 @click.option("--truths", metavar="DIR", type=FOLDER, help="With --images: the true outputs, by name.")
+@click.option(
+    "--draws",
+    type=click.Choice(["by-name", "none"]),
+    help="With --images: by-name takes files of one sub-folder, and files whose names differ in a number at their end, "
+    "for translations of one input; none takes each file for an input of its own, and is the default if --truths and "
+    "--sources (without them, --real) have all these names.",
+)
 @click.option("--data", multiple=True, metavar="KEY=VALUE", help="Another option of the run's data set.")
 @click.option("--classifier", metavar="DIR", type=FOLDER, help="Of the modes; `forge classifier train` makes one.")
 @click.option(
@@ -98,7 +105,7 @@ def command(
         return
     if images and run:
         raise UsageError(f"RUN ({run}) and --images ({images}) are both given", fix="leave one out")
-    for name in ("real", "sources", "truths"):
+    for name in ("real", "sources", "truths", "draws"):
         if options[name] and not images:
             raise UsageError(f"--{name} goes with --images; a run has its own data", fix=f"leave --{name} out")
     options["data"] = parse_options(options["data"], "--data")
@@ -150,8 +157,10 @@ def _samples(
     if images:
         from i2i_forge.evaluation.image_folders import FolderSamples
 
-        beside = {name: options[name] for name in ("real", "sources", "truths")}
-        return FolderSamples(images, device, **beside), Path()
+        given = {name: options[name] for name in ("real", "sources", "truths", "draws")}
+        found = FolderSamples(images, device, **given)
+        note(f"{images}: {found.data['grouping']} (--draws)")
+        return found, Path()
     from i2i_forge.evaluation.run_samples import RunSamples
     from i2i_forge.run_folder import newest_run
     from i2i_forge.translate import load

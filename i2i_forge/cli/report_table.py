@@ -55,7 +55,8 @@ def text_table(
 def _heading(record: Record) -> list[str]:
     arrow = "↑" if record.direction == "up" else "↓"
     real = f", {record.n.real} real" if record.n.real else ""
-    counts = f"{record.n.inputs} x {record.n.outputs_per_input}{real}"
+    trained = ", of training images" if record.data.split == "train" else ""
+    counts = f"{record.n.inputs} x {record.n.outputs_per_input}{real}{trained}"
     return [f"{record.metric} {arrow}", record.protocol, counts, record.backbone.id]
 
 

@@ -4,8 +4,9 @@ An image is a file, or `Encoded`: what was a file before it was packed. Both go 
 
 What is not 8-bit RGB becomes so by these rules:
 
-    16-bit grey                      value / 257, rounded (never clipped)
+    16-bit grey                      value / 257, rounded (never clipped); said once if little of the range is used
     32-bit or signed integer TIFF    refused: it does not say which value is white
+    deeper colour, other bands       refused by what they are (`depths.py`)
     float (TIFF, PFM)                [0, 1] is scaled to [0, 255]; any other value is refused
     alpha, transparent colour        composited on white
     palette, 1 bit, grey, CMYK       converted (an ICC profile is not applied)
@@ -27,6 +28,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from i2i_forge.data import depths
 from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.files import one_line
 
@@ -118,6 +120,8 @@ def opened(path: str | Path | Encoded) -> Iterator[Image.Image]:
     try:
         with open_file() as file, _named(file, path), Image.open(file, formats=FORMATS) as image:
             _check_image(image, path)
+            if deeper := depths.refusal(file, image):
+                raise _bad(path, deeper, depths.ACCEPTED)
             yield image
     except (ForgeError, MemoryError):
         raise
@@ -136,6 +140,8 @@ def _named(file: BinaryIO, path: str | Path | Encoded) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(path, "too many") from error
     except UnidentifiedImageError as error:
+        if deeper := depths.refusal(file, None):
+            raise _bad(path, deeper, depths.ACCEPTED) from error
         cause = f"is not a readable JPEG, PNG, WebP, BMP, TIFF or PPM image; {_beginning(file)}"
         raise _bad(path, cause, "convert it to one of these formats, or remove it") from error
 
@@ -221,7 +227,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image, path: str | Path | Encoded) -> Image.Image:
     if image.mode.startswith("I"):
-        return _from_16_bit(image).convert("RGB")
+        return depths.from_16_bit(image, path).convert("RGB")
     if image.mode == "F":
         values = np.asarray(image)
         if not (values.min() >= 0 and values.max() <= 1):  # NaN is refused too
@@ -231,11 +237,3 @@ def _to_rgb(image: Image.Image, path: str | Path | Encoded) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int32)
-    grey = (values + 128) // 257
-    if isinstance(transparent := image.info.get("transparency"), int):
-        grey[values == transparent] = 255
-    return Image.fromarray(grey.astype(np.uint8))

@@ -16,8 +16,8 @@ PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
 LONGEST_LIST = 10**9  # bytes
 SHOWN = 5  # how many names an error shows
 A_NAMES, B_NAMES, SIDE_NAMES = (
-    ("trainA", "testA"),
-    ("trainB", "testB"),
+    ("trainA", "testA", "valA"),
+    ("trainB", "testB", "valB"),
     ("train", "test", "val"),
 )  # as `split_folder` has
 

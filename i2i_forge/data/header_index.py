@@ -26,7 +26,7 @@ from i2i_forge.data.path_list import Names, Paths
 from i2i_forge.paths import cache_dir
 
 log = logging.getLogger("i2i_forge")
-VERSION = f"1, Pillow {PIL.__version__}"  # another Pillow may refuse other files
+VERSION = f"2, Pillow {PIL.__version__}"  # another Pillow may refuse other files
 
 
 @dataclass(frozen=True)

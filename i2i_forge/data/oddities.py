@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from i2i_forge.data import depths
 from i2i_forge.data.decode import opened
 from i2i_forge.errors import DataError
 
@@ -14,7 +16,7 @@ ENDINGS = {"JPEG": ("jpg", "jpeg"), "MPO": ("jpg", "jpeg"), "TIFF": ("tif", "tif
 
 
 def oddities(path: Path) -> list[str]:
-    """Notes on an image that `decode` accepts, from its header."""
+    """Notes on an image that `decode` accepts, from its header; of deep grey also from its values."""
     try:
         with opened(path) as image:
             return list(_notes(image, path.suffix.lower()[1:]))
@@ -32,6 +34,8 @@ def _notes(image: Image.Image, ending: str) -> Iterator[str]:
         yield "the colour profile is not applied"
     if image.mode == "F" or image.mode.startswith("I"):
         yield "more than 8 bits are rounded to 8"
+        if narrow := depths.narrow(np.asarray(image), 1 if image.mode == "F" else 65535):
+            yield narrow
     if image.has_transparency_data:
         yield "transparent parts become white"
     if _has_second_frame(image):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -55,6 +55,9 @@ class Dataset(Protocol):
 
     One whose images have known modes also has the attributes MODES, a tuple of their names, and LABELLED, the domain
     that has them ("b"); the sources that show this domain are LabelledSources.
+
+    One that takes training images for "test" where there are no others has a method `without_tests`, which gives the
+    domains of which this is so: ("a", "b").
     """
 
     def sources(self, split: str) -> Sequence[Source]:
@@ -63,6 +66,12 @@ class Dataset(Protocol):
         Raises:
             DataError: folders or lists are missing or empty, or images cannot be used.
         """
+
+
+def without_tests(dataset: Dataset) -> tuple[str, ...]:
+    """The domains whose test images are training images, because there are no others."""
+    told: Callable[[], tuple[str, ...]] = getattr(dataset, "without_tests", tuple)
+    return told()
 
 
 class ImageSource:

@@ -14,7 +14,7 @@ from i2i_forge.data.folders import list_images, natural
 from i2i_forge.data.oddities import oddities
 from i2i_forge.errors import DataError
 
-SPLITS = ("trainA", "trainB", "testA", "testB", "train", "test", "val")
+SPLITS = ("trainA", "trainB", "testA", "testB", "valA", "valB", "train", "test", "val")
 Size = tuple[int, int]
 
 
@@ -28,6 +28,7 @@ class Part:
         sizes: (width, height) of each that can be used.
         damaged: file -> what is wrong with it and what to do.
         noted: what is done to images that their owner may not expect -> the files.
+        pixels: of each image of a split that can be used, a digest of its size and decoded pixels.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Part:
     sizes: dict[Path, Size]
     damaged: dict[Path, DataError]
     noted: dict[str, list[Path]]
+    pixels: dict[Path, bytes]
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,26 @@ class Survey:
 
     Attributes:
         parts: its sub-folders trainA, train and the like, or all with images, or itself.
-        twins: files of training and test folders with the same content.
+        twins: images of training and of test or validation folders that have the same pixels.
         uses: what a recipe's section `data` says to use it, the most likely first; none when it has no known layout.
     """
 
     parts: list[Part]
     twins: list[tuple[Path, Path]]
     uses: list[dict[str, str]]
+
+    @property
+    def compared(self) -> int:
+        """How many images were compared to find the twins; none where there is only one side."""
+        sides = {part.name.startswith("train") for part in self.parts if part.pixels}
+        return sum(len(part.pixels) for part in self.parts) if len(sides) == 2 else 0
+
+    @property
+    def untested(self) -> list[str]:
+        """The training folders without one of test or validation images."""
+        names = {part.name for part in self.parts}
+        train = [name for name in SPLITS if name.startswith("train") and name in names]
+        return [name for name in train if not {name.replace("train", other) for other in ("test", "val")} & names]
 
     @property
     def damaged(self) -> dict[Path, DataError]:
@@ -78,16 +93,18 @@ def survey(root: Path, progress: Callable[[int, int], None] = lambda done, total
         sizes: dict[Path, Size] = {}
         damaged: dict[Path, DataError] = {}
         noted: defaultdict[str, list[Path]] = defaultdict(list)
+        pixels: dict[Path, bytes] = {}
         with ThreadPoolExecutor() as pool:
-            for path, (found, notes) in zip(images, pool.map(_look, images), strict=True):
+            for path, (found, digest, notes) in zip(images, pool.map(_look, images), strict=True):
                 if isinstance(found, DataError):
                     damaged[path] = found
                 else:
                     sizes[path] = found
+                    pixels |= {path: digest} if name in SPLITS else {}
                 for note in notes:
                     noted[note].append(path)
                 progress(done := done + 1, len(every))
-        parts.append(Part(name, images, sizes, damaged, noted))
+        parts.append(Part(name, images, sizes, damaged, noted, pixels))
     return Survey(parts, _twins(parts), _uses(root, {part.name: part for part in parts}))
 
 
@@ -100,29 +117,22 @@ def _parts(root: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
     return {name: parts[name] for name in [*order, *sorted(parts.keys() - order, key=lambda name: natural(Path(name)))]}
 
 
-def _look(path: Path) -> tuple[Size | DataError, list[str]]:
+def _look(path: Path) -> tuple[Size | DataError, bytes, list[str]]:
     try:
-        return decode(path).size, oddities(path)
+        image = decode(path)
+        digest = hashlib.blake2b(image.tobytes(), digest_size=16, key=repr(image.size).encode())
+        return image.size, digest.digest(), oddities(path)
     except DataError as error:
-        return error, []
+        return error, b"", []
 
 
 def _twins(parts: Sequence[Part]) -> list[tuple[Path, Path]]:
-    """Images that training and test share. Only what has the same number of bytes is read again."""
-    splits: dict[str, dict[int, list[Path]]] = {"train": defaultdict(list), "test": defaultdict(list)}
+    """Images that training shares with test or validation."""
+    splits: dict[bool, list[tuple[Path, bytes]]] = {True: [], False: []}
     for part in parts:
-        split = splits["train" if part.name.startswith("train") else "test"]
-        for path in part.sizes if part.name in SPLITS else ():
-            split[path.stat().st_size].append(path)
-    twins = []
-    for length in splits["train"].keys() & splits["test"].keys():
-        known = {_hash(path): path for path in splits["train"][length]}
-        twins += [(known[digest], path) for path in splits["test"][length] if (digest := _hash(path)) in known]
-    return sorted(twins)
-
-
-def _hash(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()
+        splits[part.name.startswith("train")] += part.pixels.items()
+    known = {digest: path for path, digest in splits[True]}
+    return sorted((known[digest], path) for path, digest in splits[False] if digest in known)
 
 
 def _uses(root: Path, parts: dict[str, Part]) -> list[dict[str, str]]:

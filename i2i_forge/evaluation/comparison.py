@@ -36,6 +36,7 @@ def column_key(record: Record) -> Key:
         record.metric, record.protocol, n.inputs, n.outputs_per_input, n.real, len(record.seeds),
         record.backbone.id, record.backbone.weights_sha256, record.backbone.version, record.backbone.dtype,
         data.reference_list_sha256, tuple(prepared.size), prepared.resize, prepared.quantised, prepared.codec,
+        data.split == "train",
     )  # fmt: skip
 
 
@@ -105,6 +106,7 @@ def unlike(columns: Sequence[Column]) -> list[str]:
     names = (
         "metric", "protocol", "inputs", "outputs per input", "real images", "seeds", "network", "weights", "version",
         "dtype", "reference images", "image size", "resize", "8-bit rounding", "codec",
+        "whether training images were translated",
     )  # fmt: skip
     texts = []
     for metric in dict.fromkeys(column.example.metric for column in columns):

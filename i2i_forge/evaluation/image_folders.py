@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -19,13 +21,16 @@ SHEET = "sheet.png"  # what `forge translate` writes beside its images
 
 
 class FolderSamples(Samples):
-    """Images in a folder: a sub-folder for each input, or names that differ in a number at their end.
+    """Images in a folder: one for each input, or several.
 
     Args:
         folder: the translations.
         device: where the images go.
         real: a folder of real images of the target domain.
         sources, truths: folders of the inputs and of the true outputs, by the input's name.
+        draws: which files are translations of one input: "by-name" those of a sub-folder, and those whose names differ
+            in a number at their end; "none" of them, each is of an input of its own. By default "none" where all names
+            occur in `sources` and `truths` (in `real`, where these are not given), else "by-name".
 
     Raises:
         DataError: a folder holds no images, or images of several formats; an input has none beside it.
@@ -33,10 +38,12 @@ class FolderSamples(Samples):
 
     def __init__(
         self, folder: Path, device: torch.device, *, real: Path | None = None, sources: Path | None = None,
-        truths: Path | None = None,
+        truths: Path | None = None, draws: Literal["by-name", "none"] | None = None,
     ) -> None:  # fmt: skip
         self.device = device
-        self.groups = grouped(folder)
+        telling = [where for where in (sources, truths) if where] or [where for where in (real,) if where]
+        one_each = draws == "none" or (draws is None and _are_named_as(folder, telling))
+        self.groups = grouped(folder, one_each=one_each)
         self.names = list(self.groups)
         self.real_files = list_images(real) if real else []
         beside = {"source": sources, "truth": truths}
@@ -46,7 +53,7 @@ class FolderSamples(Samples):
         counts = [len(group) for group in self.groups.values()]
         super().__init__(
             model={"name": folder.resolve().name, "weights_sha256": "", "styles": "unknown"},
-            data={"name": str(folder), "split": "files"},
+            data={"name": str(folder), "split": "files", "grouping": _said(counts, one_each=one_each)},
             inputs=len(self.groups),
             draws=min(counts),
             has=frozenset(f"{what}s" for what in self.beside),
@@ -86,30 +93,64 @@ class FolderSamples(Samples):
             yield Item(image.to(self.device), number, 0, str(self.real_files[number]))
 
 
-def grouped(folder: Path) -> dict[str, list[Path]]:
-    """Input -> its translations, both in natural order. Raises DataError when there is no image."""
+def grouped(folder: Path, *, one_each: bool = False) -> dict[str, list[Path]]:
+    """Input -> its translations, both in natural order.
+
+    Args:
+        one_each: every file is of an input of its own.
+
+    Raises:
+        DataError: there is no image.
+    """
     groups: dict[str, list[Path]] = {}
-    for file in list_images(folder):
-        if file.name == SHEET:
-            continue
-        inside = file.relative_to(folder).parts[:-1]
-        numbered = NUMBERED.fullmatch(file.stem)
-        name = "/".join(inside) if inside else numbered[1] if numbered else file.stem
-        groups.setdefault(name, []).append(file)
+    for file in _translations(folder):
+        stem = _stem(file, folder)
+        inside, _, name = stem.rpartition("/")
+        numbered = NUMBERED.fullmatch(name)
+        groups.setdefault(stem if one_each else inside or (numbered[1] if numbered else name), []).append(file)
     if not groups:
         raise DataError(f"{folder} holds nothing but {SHEET}", fix="name the folder of the translations themselves")
     return groups
 
 
+def _translations(folder: Path) -> list[Path]:
+    return [file for file in list_images(folder) if file.name != SHEET]
+
+
+def _stem(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
+def _are_named_as(folder: Path, others: Sequence[Path]) -> bool:
+    """Whether every translation has the name of an image in each of the other folders, of which there is one."""
+    stems = {_stem(file, folder) for file in _translations(folder)}
+    return bool(others) and all(stems <= {_stem(file, other) for file in list_images(other)} for other in others)
+
+
+def _said(counts: Sequence[int], *, one_each: bool) -> str:
+    """How the files were grouped."""
+    if one_each:
+        return f"{len(counts)} files of {len(counts)} inputs"
+    each = f"{min(counts)} to {max(counts)}" if max(counts) > min(counts) else f"{max(counts)}"
+    return f"{sum(counts)} files of {len(counts)} inputs, by their names: {each} of each"
+
+
 def _by_name(folder: Path, names: Sequence[str]) -> list[Path]:
-    """The image of each input in another folder, by its stem."""
-    found = {file.stem: file for file in list_images(folder)}
-    if missing := [name for name in names if name not in found]:
+    """The image of each input in another folder: by its path there without extension, else by its name alone."""
+    paths, stems = defaultdict[str, list[Path]](list), defaultdict[str, list[Path]](list)
+    for file in list_images(folder):
+        paths[_stem(file, folder)].append(file)
+        stems[file.stem].append(file)
+    found = [paths.get(name) or stems.get(name, []) for name in names]
+    if missing := [name for name, files in zip(names, found, strict=True) if not files]:
         raise DataError(
             f"{folder} has no image for {len(missing)} of {len(names)} inputs, for example '{missing[0]}'",
-            fix="name its images like the inputs: bag.png for bag-00.png, bag-01.png or the sub-folder bag",
+            fix="name its images like the inputs: bag.png for bag-00.png, bag-01.png or the sub-folder bag; "
+            "or say that each file is of an input of its own: --draws none",
         )
-    return [found[name] for name in names]
+    if several := next((files for files in found if len(files) > 1), None):
+        raise DataError(f"{several[0]} and {several[1]}: no telling which is meant", fix="remove one, or rename it")
+    return [files[0] for files in found]
 
 
 def _codec(files: Sequence[Path]) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.build import call
-from i2i_forge.data.source import Dataset, Source
+from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.errors import DataError
 from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
 from i2i_forge.metrics.batch import Batch, exact
@@ -46,16 +46,18 @@ class RunSamples(Samples):
         self._sources: dict[str, Sequence[Source]] = {}
         self.source, self.target = self._holder(self.domains[0], "test"), self._holder(self.domains[1], "test")
         is_paired = self.source is self.target
+        untested = [domain for domain in without_tests(self.dataset) if domain in self.domains]
         super().__init__(
             model={
                 "name": name or translator.recipe.name, "recipe": translator.recipe.name,
                 "trainer": translator.recipe.trainer, "step": translator.step,
                 "route": route, "weights_sha256": translator.weights_sha256, "styles": "drawn for each input",
             },
-            data={"name": spec.use, "split": "test", "options": options},
+            data={"name": spec.use, "split": "train" if self.domains[0] in untested else "test", "options": options},
             inputs=len(self.source),
             is_deterministic=self.latent is None,
             has=frozenset({"sources", "truths"} if is_paired else {"sources"}),
+            warnings=[f"there is no test set of {x}: the images are training images" for x in untested],
         )  # fmt: skip
 
     def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:

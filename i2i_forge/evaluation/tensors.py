@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypedDict, Unpack, overload
 
 import torch
 from torch import Tensor
@@ -16,8 +17,26 @@ from i2i_forge.plugins import load_plugins
 from i2i_forge.registry import Catalog
 
 
+class Options(TypedDict, total=False):
+    """The keyword arguments of `measure`."""
+
+    real: Tensor | None
+    sources: Tensor | None
+    truths: Tensor | None
+    range: tuple[float, float] | None
+    protocol: str
+    backbone: str
+    classifier: Classifier | None
+    batch: int
+    catalog: Catalog | None
+
+
+@overload
+def measure(metric: str, images: Tensor, **options: Unpack[Options]) -> list[Outcome]: ...
+@overload
+def measure(metric: list[str], images: Tensor, **options: Unpack[Options]) -> dict[str, list[Outcome]]: ...
 def measure(
-    metric: str,
+    metric: str | list[str],
     images: Tensor,
     *,
     real: Tensor | None = None,
@@ -29,18 +48,18 @@ def measure(
     classifier: Classifier | None = None,
     batch: int = 32,
     catalog: Catalog | None = None,
-) -> list[Outcome]:
-    """What a metric finds in images; it runs on their device.
+) -> list[Outcome] | dict[str, list[Outcome]]:
+    """What a metric finds in images, or what several find in one pass, each by its name; it runs on their device.
 
     Args:
-        metric: a name of the catalog.
+        metric: a name of the catalog, or several: features that they share are computed once.
         images: translations N,K,3,H,W, K of each of N inputs; or N,3,H,W.
         real: real images of the target domain, R,3,H,W.
         sources, truths: the inputs and the true outputs, N,3,H,W.
         range: the values of black and white in all of them. uint8 has 0 and 255; float images that go below 0 and not
             above 1 have -1 and 1; for others it must be said.
-        protocol: one of the metric's, for its options; counts are those of the images.
-        backbone: "random" for untrained weights.
+        protocol: one of the metrics', for its options; counts are those of the images. METRIC=NAME is for one of them.
+        backbone: "random" for untrained weights, of the metrics that can do without theirs; or METRIC=random.
         classifier: from `mode_classifier.load_classifier`.
         batch: images at once.
         catalog: the metrics; by default those of the installed plugins.
@@ -53,11 +72,13 @@ def measure(
     several = images if images.ndim == 5 else images[:, None]
     samples = TensorSamples(several, real=real, sources=sources, truths=truths, range=range)
     catalog = catalog or load_plugins().catalog
-    chosen = choose(catalog, [metric], [protocol] if protocol else [])
-    backbones = choose_backbones(catalog, [metric], [backbone] if backbone else [])
+    names = [metric] if isinstance(metric, str) else metric
+    chosen = choose(catalog, names, [protocol] if protocol else [])
+    backbones = choose_backbones(catalog, names, [backbone] if backbone else [])
     plans = plan(catalog, chosen, samples, inputs=len(several), draws=several.shape[1], backbones=backbones)
     tools = Tools(images.device, classifier=classifier)
-    return Evaluation(samples, plans, tools, batch=batch).run()[0]
+    found = Evaluation(samples, plans, tools, batch=batch).run()
+    return found[0] if isinstance(metric, str) else dict(zip(chosen, found, strict=True))
 
 
 class TensorSamples(Samples):

@@ -63,10 +63,10 @@ def fingerprint(pixels: Tensor) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
-def packed(network: Network, trained_on: list[int]) -> bytes:
-    """The content of classifier.safetensors; equal networks give equal bytes."""
+def packed(network: Network, trained_on: Collection[int]) -> bytes:
+    """The content of classifier.safetensors; equal networks and images, in any order and number, give equal bytes."""
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    return tensor_bytes(state | {"trained_on": torch.tensor(trained_on, dtype=torch.int64)})
+    return tensor_bytes(state | {"trained_on": torch.tensor(sorted(set(trained_on)), dtype=torch.int64)})
 
 
 def described(card: Mapping[str, Any], *, random: bool = False) -> BackboneInfo:

@@ -76,7 +76,7 @@ def read_labelled(data: str, options: Mapping[str, Any], datasets: Registry) -> 
     """The images of a folder, or of a registered data set.
 
     A folder has a sub-folder for each mode, or train/ and test/ (or val/) with one each; or it has modes.csv with the
-    columns file and mode_name, where the files under a folder test... are the test images.
+    columns file and mode_name, where the files under a folder test... (or else val) are the test images.
 
     Args:
         data: a folder, or the name of a data set.
@@ -131,11 +131,16 @@ def _from_list(root: Path) -> LabelledData:
     if not rows:
         raise DataError(f"{root / 'modes.csv'} is empty", fix="write a line file,mode_name for each image")
     modes = tuple(sorted({name for _, name in rows}))
-    splits: dict[bool, list[tuple[Path, int]]] = {False: [], True: []}
+    splits: dict[str, list[tuple[Path, int]]] = {"train": [], "test": [], "val": []}
     for file_name, name in rows:
-        splits[file_name.startswith("test")].append((root / file_name, modes.index(name)))
-    test = _of_files(splits[True]) if splits[True] else None
-    return LabelledData(modes, _of_files(splits[False]), test, {"folder": root.name, "list": "modes.csv"})
+        is_val = Path(file_name).parts[:1] in (("val",), ("valA",), ("valB",))
+        splits["test" if file_name.startswith("test") else "val" if is_val else "train"].append(
+            (root / file_name, modes.index(name))
+        )
+    test = splits["test"] or splits["val"]
+    return LabelledData(
+        modes, _of_files(splits["train"]), _of_files(test) if test else None, {"folder": root.name, "list": "modes.csv"}
+    )
 
 
 def _of_files(files: Sequence[tuple[Path, int]]) -> Labelled:

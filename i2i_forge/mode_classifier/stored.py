@@ -38,7 +38,7 @@ def save_classifier(classifier: ModeClassifier, folder: Path) -> None:
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         partial.mkdir(parents=True)
-        (partial / WEIGHTS).write_bytes(packed(classifier.network, sorted(classifier.trained_on)))
+        (partial / WEIGHTS).write_bytes(packed(classifier.network, classifier.trained_on))
         (partial / CARD).write_text(json.dumps(classifier.card, indent=2) + "\n")
         partial.replace(folder)
     except OSError as error:

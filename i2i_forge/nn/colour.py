@@ -8,6 +8,13 @@ from torch import Tensor
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
+class WrongChannels(ValueError):
+    """A network is shown another number of channels than it was built for."""
+
+    def __init__(self, channels: int, shown: int) -> None:
+        super().__init__(f"the network has channels {channels}, what it is shown has {shown}")
+
+
 def as_channels(x: Tensor, channels: int) -> Tensor:
     """What a network of so many channels sees: the (first) image in grey where two channels fewer are wanted.
 
@@ -16,10 +23,10 @@ def as_channels(x: Tensor, channels: int) -> Tensor:
         channels: C, or C - 2: grey, then the channels behind the first three.
 
     Raises:
-        ValueError: for any other number of channels.
+        WrongChannels: for any other number of channels.
     """
     if x.shape[1] not in (channels, channels + 2):
-        raise ValueError(f"the network has channels {channels}, what it is shown has {x.shape[1]}")
+        raise WrongChannels(channels, x.shape[1])
     if x.shape[1] == channels:
         return x
     grey = (x[:, :3] * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)

@@ -91,6 +91,7 @@ def test_a_run_that_is_not_there(forge, monkeypatch, tmp_path):
         (("--backbone", "vgg99"), 2, "vgg99"),
         (("--samples", "1"), 2, "--samples 2"),
         (("--real", "."), 2, "--real goes with --images"),
+        (("--draws", "none"), 2, "--draws goes with --images"),
         (("--route", "ac"), 2, "there is no route 'ac'"),
         (("--metric", "cis"), 2, "forge classifier train"),
         (("--metric", "psnr"), 2, "psnr needs the true outputs"),
@@ -106,7 +107,9 @@ def test_images_of_any_program(forge, tmp_path):
     folder = images(tmp_path / "out")
     code, _, err = forge("eval", "--images", folder, "--out", tmp_path / "here", "--backbone", "random")
     assert code == 0, err
+    assert f"{folder}: 6 files of 3 inputs, by their names: 2 of each (--draws)" in err
     (record,) = read(tmp_path / "here" / FILE)
+    assert record.data.grouping == "6 files of 3 inputs, by their names: 2 of each"
     assert (record.model.name, record.n.inputs, record.n.outputs_per_input) == ("out", 3, 2)
     assert record.preprocess.codec == "png" and record.preprocess.quantised
     assert record.value > 0

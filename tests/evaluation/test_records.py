@@ -137,6 +137,7 @@ def test_numbers_made_alike_share_a_column(tmp_path):
         ({"seeds": (0, 1)}, "seeds"),
         ({"samples": Noise(size=(6, 6))}, "image size"),
         ({"samples": Noise(codec="jpeg")}, "8-bit rounding, codec"),
+        ({"samples": Noise(split="train")}, "whether training images were translated"),
     ],
 )
 def test_numbers_made_otherwise_never_share_a_column(tmp_path, options, why):

@@ -24,6 +24,15 @@ def test_real_images_beside():
     assert found.value == pytest.approx((x.mean((0, 2, 3)) - real[:4].mean((0, 2, 3))).norm().item(), rel=1e-5)
 
 
+def test_several_metrics_share_one_pass(monkeypatch):
+    x, real = images(4, 2, 3, 8, 8), images(8, 3, 8, 8, seed=1)
+    alone = {name: measure(name, x, real=real, catalog=catalog()) for name in ("distance", "brightness")}
+    made = []
+    monkeypatch.setattr("toys.MeanColour.__call__", lambda self, x: made.append(len(x)) or x.mean((2, 3)))
+    assert measure(["distance", "brightness"], x, real=real, catalog=catalog()) == alone
+    assert sum(made) == 4 * 2 + 8  # each image once, not once for each metric
+
+
 def test_truths_must_be_given_and_fit():
     x = images(4, 1, 3, 8, 8)
     with pytest.raises(UsageError, match="needs the true outputs"):

@@ -81,8 +81,8 @@ class Truths(Distance):
 class Noise(Samples):
     """Random images, a function of (seed, input, draw)."""
 
-    def __init__(self, inputs=5, real=4, size=(8, 6), **more):
-        super().__init__({"name": "noise", "weights_sha256": "ab"}, {"name": "drawn", "split": "test"}, inputs, **more)
+    def __init__(self, inputs=5, real=4, size=(8, 6), split="test", **more):
+        super().__init__({"name": "noise", "weights_sha256": "ab"}, {"name": "drawn", "split": split}, inputs, **more)
         self.reals, self.size, self.made = real, size, 0
 
     def image(self, *key):

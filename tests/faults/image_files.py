@@ -53,10 +53,46 @@ def bomb(side):
     packer = zlib.compressobj(9)
     row = bytes(1 + side // 8)
     pixels = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
-    chunks = ((b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)), (b"IDAT", pixels), (b"IEND", b""))
+    return _png((side, side, 1, 0, 0, 0, 0), pixels)
+
+
+def _png(header, data):
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", *header)), (b"IDAT", data), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
+
+
+def tiff(pixels, photometric=1, extra=(), *, order="<", planar=False):
+    """The bytes of an uncompressed TIFF of H,W or H,W,bands of any number type, which Pillow could not write."""
+    pixels = np.atleast_3d(pixels)
+    height, width, bands = pixels.shape
+    stored = np.moveaxis(pixels, 2, 0) if planar else pixels
+    data = stored.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    form = {"u": 1, "i": 2, "f": 3, "c": 6}[pixels.dtype.kind]
+    planes = bands if planar else 1
+    tags = {  # all SHORT
+        256: (width,), 257: (height,), 258: (8 * pixels.dtype.itemsize,) * bands, 259: (1,), 262: (photometric,),
+        273: [8 + plane * len(data) // planes for plane in range(planes)], 277: (bands,), 278: (height,),
+        279: (len(data) // planes,) * planes, 284: (2 if planar else 1,), 338: extra, 339: (form,) * bands,
+    }  # fmt: skip
+    tags = {tag: values for tag, values in tags.items() if values}
+    after = 8 + len(data) + 2 + 12 * len(tags) + 4
+    entries, longer = b"", b""
+    for tag, values in tags.items():
+        value = struct.pack(f"{order}{len(values)}H", *values)
+        if len(value) > 4:
+            value, longer = struct.pack(f"{order}L", after + len(longer)), longer + value
+        entries += struct.pack(f"{order}HHL", tag, 3, len(values)) + value.ljust(4, b"\0")
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HL", 42, 8 + len(data))
+    return head + data + struct.pack(f"{order}H", len(tags)) + entries + bytes(4) + longer
+
+
+def png16(pixels, colour):
+    """The bytes of a PNG of 16 bits, H,W,bands, of a colour type."""
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return _png((width, height, 16, colour, 0, 0, 0), zlib.compress(rows))
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n"

@@ -38,9 +38,10 @@ def test_a_folder_for_each_mode(tmp_path, test):
     assert (data.test.modes == [0, 1]) if test else data.test is None
 
 
-def test_a_list_of_modes(tmp_path):
+@pytest.mark.parametrize("test", ["test", "val"])
+def test_a_list_of_modes(tmp_path, test):
     lines = []
-    for split, count in (("train", 3), ("test", 1)):
+    for split, count in (("train", 3), (test, 1)):
         for mode in ("dots", "checks"):
             for i in range(count):
                 lines.append({"file": f"{split}B/{mode}{i}.png", "family": "boot", "mode": 7, "mode_name": mode})
