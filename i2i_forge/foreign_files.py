@@ -31,7 +31,7 @@ def read_foreign(file: str | Path) -> Any:
     """
     file = Path(file)
     if not file.is_file():
-        raise CheckpointError(f"{file}: there is no such file", fix="give the path of a downloaded checkpoint")
+        raise CheckpointError(f"{file}: there is no such file", fix="check the path; of a run, give its folder")
     start = _start(file)
     try:
         if looks_like_tensors(start):

@@ -71,7 +71,7 @@ class Run:
         device: torch.device | str = "cpu",
         source: str | Path | None = None,
         progress: Progress | None = None,
-        init_from: Sequence[Path] = (),
+        init_from: Sequence[str | Path] = (),
     ) -> None:
         self.recipe, self.host, self.init_from = recipe, host, init_from
         self.folder = RunFolder(Path(folder))
