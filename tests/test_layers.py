@@ -20,7 +20,7 @@ RUNGS = [  # lowest first; a module imports only from rungs below its own
     "check_names check_shape inference recipe_names",
     "trainer",
     "checkpoint recipe tiles trace varying",
-    "attribution build recipe_schema",
+    "attribution build recipe_schema run_identity",
     "api run_folder streams",
     "mode_classifier run_records translate",
     "export run translate_files",

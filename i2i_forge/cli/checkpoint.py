@@ -40,7 +40,7 @@ def inspect(run: Path, as_json: bool) -> None:
         networks[role] = networks.get(role, 0) + value.numel()
     facts: dict[str, Any] = {
         "recipe": folder.recipe().name,
-        **found.state,
+        **{key: value for key, value in found.state.items() if key != "settings"},  # as long as resolved.yaml
         "parameters": dict(sorted(networks.items())),
     }
     if as_json:
@@ -72,6 +72,7 @@ def import_command(
     from i2i_forge.build import build_trainer
     from i2i_forge.foreign import by_part, read_files
     from i2i_forge.run_folder import RunFolder
+    from i2i_forge.run_identity import identity
     from i2i_forge.translate import without_losses
 
     host = loaded_host(folders)
@@ -91,7 +92,11 @@ def import_command(
     folder.prepare()
     with folder.locked():
         folder.remember(recipe, source, host, "imported")
-        imported = {"imported_from": {part: str(file.path) for part, file in parts.items()}, "format_of_origin": layout}
+        imported = {
+            "imported_from": {part: str(file.path) for part, file in parts.items()},
+            "format_of_origin": layout,
+            **identity(recipe),
+        }
         checkpoint.save(folder.checkpoints, 0, trainer, imported, keep=recipe.run.keep)
     for part in reader.parts:
         if part not in parts:

@@ -1,13 +1,33 @@
 """Weights, runs and options that are of another recipe: 84, 85 and 106."""
 
+import hashlib
+import json
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 import torch
 
+from i2i_forge import checkpoint
+from i2i_forge.ablate.plans import Variant
+from i2i_forge.ablate.state import write_recipes
 from i2i_forge.build import build_trainer
 from i2i_forge.checkpoint import initialise
-from i2i_forge.errors import UsageError
+from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.evaluation.comparison import columns, unlike
+from i2i_forge.evaluation.evaluate import Evaluation
+from i2i_forge.evaluation.plans import choose, plan
+from i2i_forge.evaluation.recording import write_records
+from i2i_forge.evaluation.run_samples import RunSamples
+from i2i_forge.metrics import Tools
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
+from i2i_forge.replay.player import Player
+from i2i_forge.run import Run
+from i2i_forge.run_folder import RunFolder
+from i2i_forge.run_identity import fingerprint
+from i2i_forge.translate import load
 
 NARROW = tuple(f"networks.{role}.width=4" for role in ("encoder", "decoder", "discriminator"))
 
@@ -76,3 +96,117 @@ def test_84_of_two_layouts_that_know_a_file_the_one_that_fits_is_taken(catalog, 
     trainer, said = trainer_of(catalog, "pix2pix_synthetic", "seed=6"), []
     assert initialise(trainer, [files["G"]], said.append)["format"] == "junyanz-pix2pix"
     assert same(whole, trainer, ("encoder.", "decoder."))
+
+
+# ---- 85: an edited recipe ------------------------------------------------------------------------------------------
+
+TRAINED, EDITED = "dropout_at_test: true", "dropout_at_test: false"
+SMALL = (*NARROW, "data.count=2", "data.test_count=2", "data.batch=1", "data.workers=0", "run.sample_every=1000")
+
+
+@pytest.fixture(scope="module")
+def host():
+    host = load_plugins()
+    host.manager.unregister(name="sample_grids")
+    return host
+
+
+@pytest.fixture(scope="module")
+def trained(host, tmp_path_factory):
+    """A run of one step."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(host, folder, "pix2pix_synthetic", *SMALL, "steps=1")
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def train(host, folder, source, *changes):
+    return Run(read_recipe(source, set=changes), host, folder, source=source).train()
+
+
+def edit(run):
+    """Another setting in the run's own recipe."""
+    file = run / "resolved.yaml"
+    text = file.read_text()
+    assert text.count(TRAINED) == 1
+    file.write_text(text.replace(TRAINED, EDITED))
+    return run
+
+
+def test_85_an_edited_run_is_not_resumed(host, run):
+    edit(run)
+    with pytest.raises(CheckpointError, match=r"networks\.decoder\.dropout_at_test: True there, False here") as caught:
+        train(host, run, run / "resolved.yaml", "steps=2")
+    assert f"forge train {run}/resolved.yaml ... --init-from {run} --run {run}-2" in caught.value.fix
+
+
+def test_85_what_changes_no_number_may_be_edited(host, run):
+    file = run / "resolved.yaml"
+    file.write_text(file.read_text().replace("workers: 0", "timeout: 7.0") + "\nprecision: fp32\n")
+    assert train(host, run, file, "steps=2", "data.workers=0") == 2
+
+
+def test_85_a_recipe_has_one_fingerprint_however_it_is_written():
+    written = [
+        fingerprint(read_recipe("pix2pix_synthetic", set=changes))
+        for changes in (("networks.decoder.init_gain=1",), ("networks.decoder.init_gain=1.0", "precision=fp32"),
+                        ("networks.decoder.init_gain=1", "seed=1"))
+    ]  # fmt: skip
+    assert written[0] == written[1] != written[2]
+
+
+def test_85_a_run_of_an_older_version_resumes(host, run):
+    forget_settings(run)
+    assert train(host, edit(run), run / "resolved.yaml", "steps=2") == 2
+
+
+def forget_settings(run):
+    """Its checkpoint as versions wrote it that did not remember the recipe."""
+    folder = checkpoint.folder_of(run / "checkpoints", 1)
+    state = json.loads((folder / "state.json").read_text())
+    data = json.dumps({key: state[key] for key in ("format", "step", "images", "ranks")}).encode()
+    (folder / "state.json").write_bytes(data)
+    manifest = json.loads((folder / "MANIFEST.json").read_text())
+    manifest["files"]["state.json"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
+
+
+def test_85_an_edited_run_says_so_and_has_columns_of_its_own(run, catalog, capsys, tmp_path):
+    found = []
+    for folder in (run, edit(Path(shutil.copytree(run, tmp_path / "edited")))):
+        translator = load(folder, catalog=catalog)
+        samples = RunSamples(translator, catalog, "ab", torch.device("cpu"))
+        plans = plan(catalog, choose(catalog, ["psnr"]), samples, inputs=2)
+        evaluation = Evaluation(samples, plans, Tools(torch.device("cpu")))
+        found += [(record, folder) for record in write_records(evaluation, evaluation.run(), folder, {})]
+    difference = "networks.decoder.dropout_at_test: True when it was trained, False now"
+    assert f"warning: the recipe of {tmp_path}/edited was edited after it was trained" in capsys.readouterr().err
+    assert translator.edited == difference
+    (first, _), (second, _) = found
+    assert first.warnings == [] and [text for text in second.warnings if difference in text]
+    assert first.model.weights_sha256 == second.model.weights_sha256
+    assert first.model.recipe_sha256 != second.model.recipe_sha256
+    assert [len(column.cells) for column in columns(found)] == [1, 1]
+    assert unlike(columns(found)) == ["psnr: 2 columns, because they differ in recipe after an edit"]
+
+
+def test_85_steps_of_an_edited_run_are_not_taken_again(run, catalog):
+    player = Player(RunFolder(edit(run)), catalog)
+    with pytest.raises(CheckpointError, match=r"was edited after it was trained: networks\.decoder\.dropout_at_test"):
+        player.go_to(1, pytest.fail)
+
+
+@pytest.mark.parametrize("change", ["data.timeout=7", "data.workers=1", "steps=9", "run.log_every=3", "seed=1"])
+def test_85_a_study_and_a_run_agree_on_what_changes_no_number(run, host, tmp_path, change):
+    recipe = read_recipe("pix2pix_synthetic", set=[*SMALL, change])
+    shutil.copytree(run, tmp_path / "study/full/seed-0")
+    for ask in (
+        lambda: write_recipes([Variant("full", "pix2pix_synthetic", (), (), 0, recipe)], tmp_path / "study"),
+        lambda: RunFolder(run).remember(recipe, "pix2pix_synthetic", host, "cpu"),
+    ):
+        with pytest.raises(CheckpointError, match="seed: 0 there, 1 here") if change == "seed=1" else nullcontext():
+            ask()
