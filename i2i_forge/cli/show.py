@@ -36,6 +36,8 @@ def command(
         width = min(max(len(line) for line, _ in lines), 72)
         for line, origin in lines:
             click.echo(f"{line:<{width}} # {origin}" if origin else line)
+        for text in checked.left_out:
+            click.echo(f"# left out of the base: {text}")
 
 
 def _lines(data: Any, keys: tuple[str, ...], recipe: Recipe) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import shutil
+import textwrap
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,15 +16,17 @@ from i2i_forge.ablate.plans import Variant
 from i2i_forge.ablate.state import write_recipes
 from i2i_forge.build import build_trainer
 from i2i_forge.checkpoint import initialise
-from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.cli import main
+from i2i_forge.errors import CheckpointError, RecipeError, UsageError
 from i2i_forge.evaluation.comparison import columns, unlike
 from i2i_forge.evaluation.evaluate import Evaluation
 from i2i_forge.evaluation.plans import choose, plan
 from i2i_forge.evaluation.recording import write_records
 from i2i_forge.evaluation.run_samples import RunSamples
 from i2i_forge.metrics import Tools
-from i2i_forge.plugins import load_plugins
+from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe_names import shipped_recipes
 from i2i_forge.replay.player import Player
 from i2i_forge.run import Run
 from i2i_forge.run_folder import RunFolder
@@ -210,3 +214,90 @@ def test_85_a_study_and_a_run_agree_on_what_changes_no_number(run, host, tmp_pat
     ):
         with pytest.raises(CheckpointError, match="seed: 0 there, 1 here") if change == "seed=1" else nullcontext():
             ask()
+
+
+# ---- 106: an option that the new component does not have -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return read_vocabulary(find_plugins())
+
+
+def derived(folder, text, vocabulary, *changes):
+    file = folder / "mine.yaml"
+    file.write_text(text)
+    return read_recipe(file, set=changes, vocabulary=vocabulary)
+
+
+def test_106_options_that_the_new_component_lacks_are_left_out(tmp_path, vocabulary):
+    """What it has too stays; where the rest was written is told."""
+    recipe = derived(tmp_path, "base: pix2pix_synthetic\ndata: {use: paired_folders, root: photos}\n", vocabulary)
+    options = {"root": "photos", "size": 64, "batch": 4, "workers": 1}
+    assert recipe.data.use == "paired_folders" and recipe.to_data()["data"] == {"use": "paired_folders", **options}
+    assert len(recipe.left_out) == 1
+    assert re.fullmatch(r"data\.paired \(.*pix2pix_synthetic\.yaml:5:\d+\): paired_folders has no such option",
+                        recipe.left_out[0])  # fmt: skip
+
+
+@pytest.mark.parametrize("removed", ["paired: ~", "paired: ~, direction: ~, nothing: ~"])
+def test_106_a_recipe_that_removes_them_itself_is_the_same(tmp_path, vocabulary, removed):
+    whole = "base: pix2pix_synthetic\ndata: {use: paired_folders, root: photos}\n"
+    short, long = (derived(tmp_path, text, vocabulary) for text in (whole, whole.replace("}", f", {removed}}}")))
+    assert (short.to_yaml(), long.left_out) == (long.to_yaml(), ())
+
+
+def test_106_networks_domains_and_optimizers_alike(tmp_path, vocabulary):
+    base = """
+        base: cyclegan_synthetic
+        networks:
+          encoder: {per: {a: {blocks: 2}, b: {}}}
+        optimizers: {discriminator: {roles: [discriminator], lr: 1.0e-4, amsgrad: true, weight_decay: 0.5}}
+        """
+    (tmp_path / "base.yaml").write_text(textwrap.dedent(base))
+    text = """
+        base: base.yaml
+        networks:
+          encoder: {use: unet, levels: 4}
+          decoder: {use: unet, levels: 4}
+        """
+    recipe = derived(
+        tmp_path, textwrap.dedent(text), vocabulary,
+        "optimizers.discriminator.use=sgd", "optimizers.discriminator.amsgrad=~",
+    )  # fmt: skip
+    assert recipe.networks["encoder"].options == {"width": 16, "levels": 4}
+    assert recipe.networks["encoder"].per == {"a": {}, "b": {}}
+    assert recipe.optimizers["discriminator"].options == {"weight_decay": 0.5}
+    assert sorted(text.partition(" ")[0] for text in recipe.left_out) == [
+        "networks.decoder.upsamples", "networks.encoder.blocks", "networks.encoder.downsamples",
+        "networks.encoder.per.a.blocks",
+    ]  # fmt: skip
+
+
+def test_106_an_option_that_one_domain_needs_stays(tmp_path, vocabulary):
+    """Only the network of `a` is replaced: the blocks are those of `b`."""
+    text = "base: cyclegan_synthetic\nnetworks: {encoder: {use: unet, levels: 4, per: {a: {}, b: {use: resnet}}}}\n"
+    with pytest.raises(RecipeError, match=r"networks\.encoder\.blocks: unet has no option 'blocks'") as caught:
+        derived(tmp_path, text, vocabulary)
+    assert "`blocks: ~` in mine.yaml removes it" in caught.value.message
+
+
+def test_106_what_was_written_beside_the_new_component_is_a_mistake(tmp_path, vocabulary):
+    text = "base: pix2pix_synthetic\ndata: {use: paired_folders, root: photos, paired: true}\n"
+    with pytest.raises(RecipeError, match=r"mine\.yaml:2:\d+: data\.paired: paired_folders has no option 'paired'"):
+        derived(tmp_path, text, vocabulary)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_106_no_shipped_recipe_changes(name, vocabulary):
+    recipe = read_recipe(name, vocabulary=vocabulary)
+    assert recipe.left_out == () and recipe.to_yaml() == read_recipe(name).to_yaml()
+
+
+def test_106_it_is_said(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("base: pix2pix_synthetic\ndata: {use: paired_folders, root: photos}\n")
+    for words in (["check", "mine.yaml", "--no-step"], ["show", "mine.yaml"]):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        out = capsys.readouterr().out
+        assert (ended.value.code, out.count("left out of the base: data.paired (")) == (0, 1)
