@@ -8,7 +8,7 @@ from typing import Any
 
 from i2i_forge.errors import suggest
 from i2i_forge.schema import Data, Network
-from i2i_forge.vocabulary import Component, Parameter, Vocabulary
+from i2i_forge.vocabulary import Component, Parameter, Vocabulary, module_file
 from i2i_forge.yaml_source import Path as Keys
 
 Problem = tuple[Keys, str]
@@ -18,6 +18,14 @@ class PluginProblem(str):
     """The text of a problem that lies with plugins, not with the recipe."""
 
 
+_OURS = (
+    "self",
+    "params",
+    "lr",
+    "foreach",
+    "fused",
+    "capturable",
+)  # of optimizers: set by the framework, or by its own key
 _PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
@@ -133,6 +141,21 @@ def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> 
     for parameter in known.values():
         if parameter.default is None and parameter.name not in given:
             yield (*keys, parameter.name), f"this key is missing: {component.name} needs it"
+
+
+def rule_options(rule: str) -> tuple[Parameter, ...] | None:
+    """The options of an optimizer, read from torch's source; None where that is not as it is known to be."""
+    file = module_file(f"torch.optim.{rule}")
+    classes = [n for n in ast.parse(file.read_bytes()).body if isinstance(n, ast.ClassDef)] if file else []
+    for node in (inner for c in classes if c.name.lower() == rule for inner in c.body):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            given = [*node.args.args, *node.args.kwonlyargs]
+            return tuple(
+                Parameter(a.arg, ast.unparse(a.annotation) if a.annotation else None, "None")
+                for a in given
+                if a.arg not in _OURS
+            )
+    return None
 
 
 def _fits(parameter: Parameter, value: Any) -> bool:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
-from i2i_forge.errors import CheckpointError
+from i2i_forge.errors import CheckpointError, UsageError, suggest
 from i2i_forge.foreign_files import read_foreign
 from i2i_forge.registry import Registry
 
-__all__ = ["Format", "KeyedFormat", "part_of", "read_foreign", "state_dict"]
+__all__ = ["ForeignFile", "Format", "KeyedFormat", "by_part", "part_of", "read_files", "read_foreign", "state_dict"]
 
 
 class Format(Protocol):
@@ -159,3 +160,49 @@ def part_of(content: Any, file: str | Path, layout: str, formats: Registry) -> s
                 fix=f"use --format {entry.name}",
             ) from None
         raise CheckpointError(f"{file}: {error.message}", fix=error.fix) from None
+
+
+@dataclass(frozen=True)
+class ForeignFile:
+    """A file of another program that was read; `part` is what its user says it is, "" where nothing was said."""
+
+    path: Path
+    part: str
+    content: Any
+
+
+def read_files(given: Iterable[str | Path], parts: Container[str]) -> list[ForeignFile]:
+    """Read files as they are named on a command line, [PART=]FILE, where PART is one of `parts`.
+
+    Raises CheckpointError.
+    """
+    files = []
+    for text in map(str, given):
+        said, _, rest = text.partition("=")
+        part = said if rest and said in parts else ""
+        path = Path(rest if part else text)
+        files.append(ForeignFile(path, part, read_foreign(path)))
+    return files
+
+
+def by_part(files: Sequence[ForeignFile], layout: str, formats: Registry) -> dict[str, ForeignFile]:
+    """The file of each part of a layout.
+
+    Raises:
+        CheckpointError: a file is not of this layout.
+        UsageError: two files are of one part.
+    """
+    parts: dict[str, ForeignFile] = {}
+    known = formats.get(layout)().parts
+    for file in files:
+        seen = part_of(file.content, file.path, layout, formats)
+        part = file.part or seen
+        if part not in known:
+            raise CheckpointError(f"{file.path}: {layout} has no part '{part}'", fix=suggest(part, known, what="part"))
+        if part in parts:
+            raise UsageError(
+                f"{parts[part].path} and {file.path} are both '{part}'",
+                fix=f"give one file of each part, or say which it is, PART=FILE; the parts are {', '.join(known)}",
+            )
+        parts[part] = file
+    return parts

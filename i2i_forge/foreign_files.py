@@ -33,7 +33,7 @@ def read_foreign(file: str | Path) -> Any:
     """
     file = Path(file)
     if not file.exists():
-        raise CheckpointError(f"{file}: there is no such file", fix="give the path of a downloaded checkpoint")
+        raise CheckpointError(f"{file}: there is no such file", fix="check the path; of a run, give its folder")
     try:
         with open_to_read(file, LARGEST_TENSORS) as opened:
             start = opened.read(64)

@@ -18,6 +18,7 @@ from i2i_forge.check_components import PluginProblem, mapping
 from i2i_forge.check_names import name_problems
 from i2i_forge.check_shape import shape_problems
 from i2i_forge.errors import PluginError, RecipeError, UsageError, suggest
+from i2i_forge.inherited import left_over, replaced
 from i2i_forge.recipe_names import find_recipe
 from i2i_forge.schema import RecipeModel
 from i2i_forge.terms import Term, parse_term
@@ -32,10 +33,11 @@ MAX_LINES = 20  # mistakes in one message
 
 @dataclass
 class Draft:
-    """A recipe before it is checked: plain data, and where each value was written."""
+    """A recipe before it is checked: plain data, where each value was written, and options of replaced components."""
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[Keys, str] = field(default_factory=dict)
+    inherited: set[Keys] = field(default_factory=set)
 
     def where(self, keys: Keys) -> str:
         """The origin of a value, or of the nearest mapping around it."""
@@ -46,8 +48,11 @@ class Draft:
     def overlay(self, data: dict[str, Any], origins: dict[Keys, str], at: Keys = ()) -> None:
         """Merge `data` over this draft; None removes a key."""
         here = self.lookup(at)
+        if data.get("use") not in (None, here.get("use")):
+            self.inherited |= {(*at, *keys) for keys in replaced(here)}
         for key, value in data.items():
             keys = (*at, key)
+            self.inherited.discard(keys)
             if key in here and not (isinstance(value, dict) and isinstance(here[key], dict)):
                 self._forget(keys)
             if value is None:
@@ -79,6 +84,7 @@ class Recipe(RecipeModel):
 
     _name: str = PrivateAttr(default="recipe")
     _origins: dict[Keys, str] = PrivateAttr(default_factory=dict)
+    _left_out: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def name(self) -> str:
@@ -89,6 +95,11 @@ class Recipe(RecipeModel):
     def origins(self) -> dict[Keys, str]:
         """file:line:column, or the flag, of each value that was written."""
         return self._origins
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Options of the base that a component named in place of the base's does not have; each with why."""
+        return self._left_out
 
     def named(self, name: str) -> Recipe:
         """This recipe under another name."""
@@ -198,9 +209,14 @@ def _apply_drop(draft: Draft, term: str) -> None:
 
 
 def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
+    left_out = _leave_out(draft, vocabulary) if vocabulary else ()
     problems = [*shape_problems(draft.data), *name_problems(draft.data, vocabulary)]
     if problems:
-        found = {f"{draft.where(keys)}: {_one_line(keys, text)}" for keys, text in problems}
+        found = {
+            f"{draft.where(keys)}: {_one_line(keys, text)}"
+            + (f"; `{keys[-1]}: ~` in {file.name} removes it" if keys in draft.inherited else "")
+            for keys, text in problems
+        }
         lines = sorted(found, key=lambda line: [int(s) if s.isdecimal() else s for s in re.split("([0-9]+)", line)])
         more = [f"... and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
         shown = "\n".join([*lines[:MAX_LINES], *more])
@@ -209,8 +225,16 @@ def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
         count = f"{len(lines)} mistakes" if len(lines) > 1 else "1 mistake"
         raise RecipeError(shown, fix=f"{count} in the recipe; `forge show` prints the keys and their origin")
     recipe = Recipe.model_validate(draft.data)
-    recipe._origins = draft.origins
+    recipe._origins, recipe._left_out = draft.origins, left_out
     return recipe.named(file.stem)
+
+
+def _leave_out(draft: Draft, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Remove options of components that were replaced; says which."""
+    found = left_over(draft.data, draft.inherited, vocabulary)
+    for keys, _ in found:
+        draft.lookup(keys[:-1]).pop(str(keys[-1]))
+    return tuple(f"{'.'.join(map(str, keys))} ({draft.where(keys)}): {by} has no such option" for keys, by in found)
 
 
 def _one_line(keys: Keys, text: str) -> str:

@@ -26,6 +26,7 @@ from i2i_forge.plugins import Host
 from i2i_forge.precision import slow_here
 from i2i_forge.recipe import Recipe
 from i2i_forge.run_folder import RunFolder
+from i2i_forge.run_identity import edits, identity
 from i2i_forge.run_log import logging_to
 from i2i_forge.run_records import Records
 from i2i_forge.stop_requests import stop_requests
@@ -72,7 +73,7 @@ class Run:
         device: torch.device | str = "cpu",
         source: str | Path | None = None,
         progress: Progress | None = None,
-        init_from: Sequence[Path] = (),
+        init_from: Sequence[str | Path] = (),
     ) -> None:
         self.recipe, self.host, self.init_from = recipe, host, init_from
         self.folder = RunFolder(Path(folder))
@@ -151,6 +152,8 @@ class Run:
                 f"{self.folder.path} is a run already, and did not begin with {', '.join(map(str, self.init_from))}",
                 fix="leave out --init-from to resume it, or choose another --run folder",
             )
+        if edits(found.state, self.recipe):  # resolved.yaml, which was compared already, may have been edited
+            self.folder.check_same(found.state.get("settings", {}), self.recipe, self.source)
         checkpoint.restore(found, self.trainer)
         done, images = found.step, found.state.get("images", found.step * self._images)
         if images != done * self._images:
@@ -219,7 +222,7 @@ class Run:
         """Write a checkpoint of the current state, of all ranks."""
         others = distributed.everyone(checkpoint.of_this_rank(self.trainer))[1:]
         if self.leads:
-            state: dict[str, Any] = {"images": done * self._images, "ranks": distributed.world_size()}
+            state = {"images": done * self._images, "ranks": distributed.world_size(), **identity(self.recipe)}
             state |= {"initialised_from": self._origin} if self._origin else {}
             checkpoint.save(self.folder.checkpoints, done, self.trainer, state, self.recipe.run.keep, others)
             log.debug("saved step %d", done)

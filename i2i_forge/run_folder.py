@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,10 +24,9 @@ from i2i_forge.files import one_line, read_bytes
 from i2i_forge.plugins import Host
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import find_recipe
+from i2i_forge.run_identity import differences, settings_of
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
-FREE = ("steps", "run")  # may differ between a run and its resumption: they change no number
-FREE_DATA = ("workers", "timeout", "root")
 
 
 class RunFolder:
@@ -87,7 +87,7 @@ class RunFolder:
     def remember(self, recipe: Recipe, source: str | Path, host: Host, hardware: str) -> None:
         """Write down the recipe and the environment. Raises CheckpointError when the run is of another recipe."""
         if self.resolved.is_file():
-            self._check_same(recipe)
+            self.check_same(settings_of(self.recipe()), recipe, source)
         else:
             with suppress(RecipeError):  # a recipe that a program made has no file
                 _write_whole(self.path / "recipe.yaml", find_recipe(source).read_text(encoding="utf-8"))
@@ -133,14 +133,20 @@ class RunFolder:
                 continue  # cut off by a kill
         _write_whole(self.metrics, "".join(f"{line}\n" for line in kept))
 
-    def _check_same(self, recipe: Recipe) -> None:
-        before, now = _identity(self.recipe()), _identity(recipe)
-        changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
-        if changed:
-            shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} here" for key in changed[:3])
+    def check_same(self, before: Mapping[str, Any], recipe: Recipe, source: str | Path) -> None:
+        """Raises CheckpointError when the settings of the run are not those of a recipe.
+
+        Args:
+            before: the run's, as `settings_of` gives them.
+            recipe: what it is to go on with.
+            source: the file or the name of that recipe.
+        """
+        if changed := differences(before, settings_of(recipe)):
+            run = shlex.quote(str(self.path))
             raise CheckpointError(
-                f"{self.path} holds a run of another recipe (differences: {len(changed)}): {shown}",
-                fix="choose another --run folder, or give the settings of that run",
+                f"{self.path} holds a run of another recipe: {changed}",
+                fix="give the settings of that run, or begin a new run with its weights: "
+                f"forge train {shlex.quote(str(source))} ... --init-from {run} --run {run}-2",
             )
 
 
@@ -178,18 +184,3 @@ def _write_whole(file: Path, text: str) -> None:
     partial = file.with_name(f".{file.name}.part")
     partial.write_text(text)
     partial.replace(file)
-
-
-def _identity(recipe: Recipe) -> dict[str, Any]:
-    """The settings that make the numbers, flat."""
-    flat: dict[str, Any] = {}
-
-    def walk(value: Any, keys: tuple[str, ...]) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(inner, (*keys, key))
-        elif keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in FREE_DATA):
-            flat[".".join(keys)] = value
-
-    walk(recipe.model_dump(mode="json"), ())
-    return flat

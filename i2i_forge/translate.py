@@ -18,6 +18,7 @@ from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
+from i2i_forge.run_identity import edits
 from i2i_forge.tiles import Tiling
 from i2i_forge.trainer import Trainer
 from i2i_forge.varying import Varying, unvaried
@@ -34,10 +35,12 @@ class Translator:
         recipe: what they were trained with.
         step: how many steps they were trained for.
         weights_sha256: what identifies the checkpoint's weights; "" when they are from elsewhere.
+        edited: what differs between the recipe and the one that the weights were trained with; "" when nothing does.
     """
 
-    def __init__(self, trainer: Trainer, recipe: Recipe, step: int, weights_sha256: str = "") -> None:
+    def __init__(self, trainer: Trainer, recipe: Recipe, step: int, weights_sha256: str = "", edited: str = "") -> None:
         self.trainer, self.recipe, self.step, self.weights_sha256 = trainer, recipe, step, weights_sha256
+        self.edited = edited
         self._shared: dict[str, list[str]] = {}  # route -> tensors that no code changes
         self._tilings: dict[str, Tiling] = {}
 
@@ -190,6 +193,8 @@ def load(
             f"{run} has no checkpoint yet", fix="train it first: the same `forge train` command again"
         )
     recipe = folder.recipe()
+    if edited := edits(found.state, recipe):
+        _warn(f"the recipe of {run} was edited after it was trained, and is used as it is now: {edited}")
     trainer = build_trainer(without_losses(recipe), catalog or load_plugins().catalog, device)
     checkpoint.restore(found, trainer, optimizers=False)
     sha256 = found.model_sha256
@@ -197,7 +202,7 @@ def load(
         trainer.ema.settle()
         sha256 = found.ema_sha256 or sha256
     trainer.ema = None  # which weights it translates with is settled
-    return Translator(trainer, recipe, found.step, sha256)
+    return Translator(trainer, recipe, found.step, sha256, edited)
 
 
 def without_losses(recipe: Recipe) -> Recipe:

@@ -11,19 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from i2i_forge.ablate.commands import run_folder
 from i2i_forge.ablate.measures import Measures
 from i2i_forge.ablate.plans import Variant
 from i2i_forge.errors import CheckpointError, ForgeError, UsageError
 from i2i_forge.evaluation.records import Record
-from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder, refuse_special
+from i2i_forge.run_identity import differences, settings_of
 from i2i_forge.translate import load
-
-UNCOUNTED: dict[str, Any] = {"steps": True, "run": True, "data": {"workers"}}  # what changes no number of a run
 
 
 @dataclass
@@ -56,9 +53,11 @@ def write_recipes(variants: Sequence[Variant], out: Path) -> None:
     """
     for variant in variants:
         folder = run_folder(out, variant)
-        if RunFolder(folder).resolved.is_file() and not _same(RunFolder(folder).recipe(), variant.recipe):
+        if not RunFolder(folder).resolved.is_file():
+            continue
+        if changed := differences(settings_of(RunFolder(folder).recipe()), settings_of(variant.recipe)):
             raise CheckpointError(
-                f"{folder} is a run of another recipe than '{variant.name}' is now",
+                f"{folder} is a run of another recipe than '{variant.name}' is now: {changed}",
                 fix="choose another folder with --out, or remove that run",
             )
     folders = [out, *(out / variant.name for variant in variants)]
@@ -97,7 +96,3 @@ def state_of(variant: Variant, out: Path, measures: Measures, catalog: Catalog) 
         except ForgeError as error:
             state.failure = error.message
     return state
-
-
-def _same(there: Recipe, here: Recipe) -> bool:
-    return there.model_dump(exclude=UNCOUNTED) == here.model_dump(exclude=UNCOUNTED)

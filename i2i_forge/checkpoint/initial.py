@@ -11,19 +11,20 @@ from torch import Tensor
 from i2i_forge.checkpoint.folders import MANIFEST, Checkpoint
 from i2i_forge.checkpoint.reading import newest, read
 from i2i_forge.checkpoint.restoring import STATE, differing
-from i2i_forge.errors import CheckpointError, UsageError
-from i2i_forge.foreign import Format, read_foreign
+from i2i_forge.errors import CheckpointError, ForgeError, UsageError
+from i2i_forge.foreign import Format, by_part, read_files
+from i2i_forge.registry import Registry
 from i2i_forge.trainer import Trainer
 
 
-def initialise(trainer: Trainer, sources: Sequence[Path], warn: Callable[[str], None]) -> dict[str, Any]:
+def initialise(trainer: Trainer, sources: Sequence[str | Path], warn: Callable[[str], None]) -> dict[str, Any]:
     """Give a fresh trainer the weights of a checkpoint, those of its last step, and nothing else of it.
 
     Networks that the source lacks stay as they were drawn; those that the trainer lacks are ignored.
 
     Args:
         trainer: fresh from `build_trainer`.
-        sources: a run's folder, one of its checkpoints, or the files of another program's checkpoint.
+        sources: a run's folder, one of its checkpoints, or another program's files, each as FILE or PART=FILE.
         warn: is told of damaged checkpoints and of networks without weights.
 
     Returns:
@@ -31,6 +32,7 @@ def initialise(trainer: Trainer, sources: Sequence[Path], warn: Callable[[str], 
 
     Raises:
         CheckpointError: there is nothing to read, or it does not fit the trainer's networks.
+        UsageError: two files are of one part of a checkpoint.
     """
     own = {name: value for name, value in trainer.state_dict().items() if not name.startswith(STATE)}
     found, origin = _weights(trainer, sources, own, warn)
@@ -57,31 +59,44 @@ def initialise(trainer: Trainer, sources: Sequence[Path], warn: Callable[[str], 
 
 
 def _weights(
-    trainer: Trainer, sources: Sequence[Path], own: dict[str, Tensor], warn: Callable[[str], None]
+    trainer: Trainer, sources: Sequence[str | Path], own: dict[str, Tensor], warn: Callable[[str], None]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors under our names, and what identifies them."""
-    if missing := [source for source in sources if not source.exists()]:
-        raise CheckpointError(
-            f"{_listed(missing)}: there is no such file or folder",
-            fix="give a run's folder, one of its checkpoints, or another program's files",
-        )
-    if sources[0].is_dir():
+    if any(Path(source).is_dir() for source in sources):
         if len(sources) > 1:
             raise UsageError(f"{_listed(sources)}: one run is enough", fix="give one folder, or files")
-        checkpoint = _ours(sources[0], warn)
+        checkpoint = _ours(Path(sources[0]), warn)
         return checkpoint.model, {"sha256": checkpoint.model_sha256}
-    contents = {file: read_foreign(file) for file in sources}
-    for entry in trainer.formats.entries() if trainer.formats else ():
-        reader: Format = entry.component()
+    return _foreign(sources, trainer.formats or Registry("formats"), own)
+
+
+def _foreign(
+    sources: Sequence[str | Path], formats: Registry, own: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of another program's files, of the first layout that they and the trainer's networks fit."""
+    readers: dict[str, Format] = {f"{entry.plugin}:{entry.name}": entry.component() for entry in formats.entries()}
+    files = read_files(sources, {part for reader in readers.values() for part in reader.parts})
+    problems: dict[str, ForgeError] = {}
+    for layout, reader in readers.items():
+        parts: dict[str, Any] = {}
         try:
-            parts = {reader.part_of(content, file.name): content for file, content in contents.items()}
-        except CheckpointError:
-            continue
-        return reader.load(parts, own), {"format": entry.name}
-    raise CheckpointError(
-        f"{_listed(sources)}: not a checkpoint of any known program",
-        fix="`forge plugins` lists the formats; a run's folder is a source too",
-    )
+            parts = {part: file.content for part, file in by_part(files, layout, formats).items()}
+            return reader.load(parts, own), {"format": layout.rpartition(":")[2]}
+        except UsageError as error:
+            problems[layout] = error
+        except CheckpointError as error:
+            if parts:  # otherwise they are not of this layout
+                problems[layout] = error
+    if not problems:
+        raise CheckpointError(
+            f"{_listed(sources)}: not a checkpoint of any known program",
+            fix="`forge plugins` lists the formats; a run's folder is a source too",
+        )
+    first, *others = problems.values()
+    if others:
+        texts = [f"as {layout.rpartition(':')[2]}: {error.message}" for layout, error in problems.items()]
+        raise type(first)("\n".join([f"{_listed(sources)} cannot be used", *texts[:3]]), fix=first.fix)
+    raise first
 
 
 def _ours(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
@@ -95,5 +110,5 @@ def _ours(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
     return found
 
 
-def _listed(sources: Sequence[Path]) -> str:
+def _listed(sources: Sequence[str | Path]) -> str:
     return ", ".join(map(str, sources))

@@ -31,6 +31,8 @@ def command(
         print_json({"recipe": checked.name, "ok": True, **facts})
         return
     click.echo(f"{checked.name}: no mistakes")
+    for text in checked.left_out:
+        click.echo(f"  left out of the base: {text}")
     if facts:
         memory, activations = (facts[key] / 2**30 for key in ("bytes", "bytes_of_activations"))
         click.echo(f"  parameters: {facts['parameters']:,}")

@@ -10,7 +10,6 @@ import click
 from i2i_forge.cli import checkpoint_replay, checkpoint_verify
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
 from i2i_forge.errors import CheckpointError, UsageError
-from i2i_forge.registry import Registry
 from i2i_forge.yaml_text import to_inline_yaml
 
 
@@ -41,7 +40,7 @@ def inspect(run: Path, as_json: bool) -> None:
         networks[role] = networks.get(role, 0) + value.numel()
     facts: dict[str, Any] = {
         "recipe": folder.recipe().name,
-        **found.state,
+        **{key: value for key, value in found.state.items() if key != "settings"},  # as long as resolved.yaml
         "parameters": dict(sorted(networks.items())),
     }
     if as_json:
@@ -71,51 +70,38 @@ def import_command(
     """
     from i2i_forge import checkpoint
     from i2i_forge.build import build_trainer
+    from i2i_forge.foreign import by_part, read_files
     from i2i_forge.run_folder import RunFolder
+    from i2i_forge.run_identity import identity
     from i2i_forge.translate import without_losses
 
     host = loaded_host(folders)
     if RunFolder(target).resolved.exists():
         raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")
     reader = host.catalog.formats.get(layout)()
-    parts, contents = _read_parts(files, layout, host.catalog.formats)
+    parts = by_part(read_files(files, reader.parts), layout, host.catalog.formats)
     source = name or reader.recipe
-    changes = _network_changes(reader.networks(contents), set(checked_recipe(source, (), (), folders).networks))
+    changes = _network_changes(
+        reader.networks({part: file.content for part, file in parts.items()}),
+        set(checked_recipe(source, (), (), folders).networks),
+    )
     recipe = checked_recipe(source, changes, (), folders)
     trainer = build_trainer(without_losses(recipe), host.catalog)
-    trainer.load_foreign(parts, layout)
+    trainer.load_foreign({part: file.path for part, file in parts.items()}, layout)
     folder = RunFolder(target)
     folder.prepare()
     with folder.locked():
         folder.remember(recipe, source, host, "imported")
-        imported = {"imported_from": {part: str(file) for part, file in parts.items()}, "format_of_origin": layout}
+        imported = {
+            "imported_from": {part: str(file.path) for part, file in parts.items()},
+            "format_of_origin": layout,
+            **identity(recipe),
+        }
         checkpoint.save(folder.checkpoints, 0, trainer, imported, keep=recipe.run.keep)
     for part in reader.parts:
         if part not in parts:
             note(f"no file of '{part}' was given: its networks are freshly drawn")
     click.echo(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
-
-
-def _read_parts(files: tuple[str, ...], layout: str, formats: Registry) -> tuple[dict[str, Path], dict[str, Any]]:
-    """The file and the content of each part."""
-    from i2i_forge.foreign import part_of, read_foreign
-
-    parts: dict[str, Path] = {}
-    contents: dict[str, Any] = {}
-    known = formats.get(layout)().parts
-    for given in files:
-        said, _, rest = given.partition("=")
-        file = Path(rest if said in known and rest else given)
-        content = read_foreign(file)
-        seen = part_of(content, file, layout, formats)
-        part = said if said in known and rest else seen
-        if part in parts:
-            raise UsageError(
-                f"{parts[part]} and {file} are both '{part}'",
-                fix=f"give one file of each part, or say which it is, PART=FILE; the parts are {', '.join(known)}",
-            )
-        parts[part], contents[part] = file, content
-    return parts, contents
 
 
 def _network_changes(networks: dict[str, dict[str, Any]], present: set[str]) -> list[str]:

@@ -32,11 +32,12 @@ def row_labels(found: Found, names: Mapping[Path, str]) -> dict[Key, str]:
         called.setdefault(row_key(record), names.get(folder.resolve(), record.model.name))
     labels = {}
     for key, name in called.items():
-        _, weights, step, route, data = key
+        _, weights, step, route, data, edited = key
         twins = [other for other in called if called[other] == name and other != key]
         more = [f"step {step}" if step is not None and any(o[2] != step for o in twins) else "",
                 str(route) if any(o[3] != route for o in twins) else "",
-                str(data) if any(o[4] != data for o in twins) else ""]  # fmt: skip
+                str(data) if any(o[4] != data for o in twins) else "",
+               f"edited {str(edited)[:6]}" if edited else ""]  # fmt: skip
         if twins and not any(more):
             more = [str(weights)[:6]]
         labels[key] = " ".join([name, *filter(None, more)])

@@ -36,6 +36,8 @@ def command(
         width = min(max(len(line) for line, _ in lines), 72)
         for line, origin in lines:
             say(f"{line:<{width}} # {origin}" if origin else line)
+        for text in checked.left_out:
+            say(f"# left out of the base: {text}")
 
 
 def _lines(data: Any, keys: tuple[str, ...], recipe: Recipe) -> list[tuple[str, str]]:

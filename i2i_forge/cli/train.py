@@ -22,9 +22,9 @@ from i2i_forge.recipe import Recipe
     "--init-from",
     "sources",
     multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="RUN|FILE",
-    help="Begin with the weights of a run, a checkpoint, or another program's files.",
+    metavar="RUN|[PART=]FILE",
+    help="Begin with the weights of a run, a checkpoint, or another program's files. PART=FILE says what a file holds: "
+    "G_A=horse2zebra.pth.",
 )
 @click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Processes on this machine, one for each GPU.")
 @device_option
@@ -37,7 +37,7 @@ def command(
     folder: Path | None,
     steps: int | None,
     precision: str | None,
-    sources: tuple[Path, ...],
+    sources: tuple[str, ...],
     gpus: int | None,
     device: str,
 ) -> None:
@@ -73,7 +73,7 @@ def command(
 
 
 def _train(
-    recipe: Recipe, folders: tuple[Path, ...], where: Path, device: str, source: str, init_from: tuple[Path, ...]
+    recipe: Recipe, folders: tuple[Path, ...], where: Path, device: str, source: str, init_from: tuple[str, ...]
 ) -> int:
     from i2i_forge.cli.progress import TrainingProgress
     from i2i_forge.run import Run

@@ -37,13 +37,23 @@ def column_key(record: Record) -> Key:
         record.backbone.id, record.backbone.weights_sha256, record.backbone.version, record.backbone.dtype,
         data.reference_list_sha256, tuple(prepared.size), prepared.resize, prepared.quantised, prepared.codec,
         data.split == "train",
+        edited_recipe(record),
     )  # fmt: skip
+
+
+def edited_recipe(record: Record) -> str:
+    """SHA-256 of a run's recipe that was edited after it was trained: another version of the run. "" otherwise."""
+    extra = record.model.model_extra or {}
+    return str(extra.get("recipe_sha256")) if extra.get("edited") else ""
 
 
 def row_key(record: Record) -> Key:
     """What was measured: a model's weights in a direction, or a folder."""
     extra = record.model.model_extra or {}
-    return record.model.name, record.model.weights_sha256, extra.get("step"), extra.get("route"), record.data.name
+    return (
+        record.model.name, record.model.weights_sha256, extra.get("step"), extra.get("route"), record.data.name,
+        edited_recipe(record),
+    )  # fmt: skip
 
 
 def columns(records: Sequence[tuple[Record, Path]]) -> list[Column]:
@@ -107,6 +117,7 @@ def unlike(columns: Sequence[Column]) -> list[str]:
         "metric", "protocol", "inputs", "outputs per input", "real images", "seeds", "network", "weights", "version",
         "dtype", "reference images", "image size", "resize", "8-bit rounding", "codec",
         "whether training images were translated",
+        "recipe after an edit",
     )  # fmt: skip
     texts = []
     for metric in dict.fromkeys(column.example.metric for column in columns):

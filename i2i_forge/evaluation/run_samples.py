@@ -14,6 +14,7 @@ from i2i_forge.errors import DataError
 from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
 from i2i_forge.metrics.batch import Batch, exact
 from i2i_forge.registry import Catalog
+from i2i_forge.run_identity import fingerprint
 from i2i_forge.seeding import generator
 from i2i_forge.translate import SMALLEST, Translator
 
@@ -52,6 +53,8 @@ class RunSamples(Samples):
                 "name": name or translator.recipe.name, "recipe": translator.recipe.name,
                 "trainer": translator.recipe.trainer, "step": translator.step,
                 "route": route, "weights_sha256": translator.weights_sha256, "styles": "drawn for each input",
+                "recipe_sha256": fingerprint(translator.recipe),
+                **({"edited": translator.edited} if translator.edited else {}),
             },
             data={"name": spec.use, "split": "train" if self.domains[0] in untested else "test", "options": options},
             inputs=len(self.source),
@@ -59,6 +62,8 @@ class RunSamples(Samples):
             has=frozenset({"sources", "truths"} if is_paired else {"sources"}),
             warnings=[f"there is no test set of {x}: the images are training images" for x in untested],
         )  # fmt: skip
+        if translator.edited:
+            self.warnings.append(f"the run's recipe was edited after it was trained: {translator.edited}")
 
     def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
         """See Samples."""

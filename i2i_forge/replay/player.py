@@ -16,6 +16,7 @@ from i2i_forge.data.stream import batches
 from i2i_forge.errors import CheckpointError
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
+from i2i_forge.run_identity import edits
 from i2i_forge.streams import build_streams
 
 
@@ -61,8 +62,14 @@ class Player:
         with closing(batches(self.streams, step, step + 1, workers=0, pin=False)) as loaded:
             return next(loaded), [name for stream in self.streams.values() for name in stream.names(step)]
 
-    def check_ranks(self, found: Checkpoint) -> None:
-        """Raises CheckpointError when other numbers of processes trained the run: its log is of one's share."""
+    def check_repeatable(self, found: Checkpoint) -> None:
+        """Raises CheckpointError when the run's steps cannot be taken again: its recipe was edited, or other numbers of
+        processes trained it, as its log is of one's share."""
+        if edited := edits(found.state, self.recipe):
+            raise CheckpointError(
+                f"the recipe of {self.folder.path} was edited after it was trained: {edited}",
+                fix="give resolved.yaml the values that it was trained with",
+            )
         ranks = found.state.get("ranks", distributed.world_size())
         if ranks != distributed.world_size():
             raise CheckpointError(
@@ -78,7 +85,7 @@ class Player:
             except CheckpointError as error:
                 warn(f"{error.message}; looking for an older one")
                 continue
-            self.check_ranks(found)
+            self.check_repeatable(found)
             return found
         last = checkpoint.newest(self.folder.checkpoints, warn)
         if last and "initialised_from" in last.state:

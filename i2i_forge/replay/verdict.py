@@ -111,7 +111,7 @@ def verify(run: RunFolder, player: Callable[[], Player]) -> Verdict:
 
 
 def _compared(player: Player, found: Checkpoint, step: int, then: Mapping[str, float]) -> Comparison:
-    player.check_ranks(found)
+    player.check_repeatable(found)
     checkpoint.restore(found, player.trainer)
     changed = _changed(player)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,11 @@ class Method:
 
 def small_recipe(source: str | Path, subject: Subject) -> Recipe:
     """A recipe with the changes that a component's example names, and as small as its networks' options allow."""
-    example, catalog = subject.example, subject.host.catalog
-    recipe = read_recipe(source, set=example.set, drop=example.drop)
-    return read_recipe(source, set=[*example.set, *_smaller(recipe, catalog)], drop=example.drop)
+    example = subject.example
+    known = replace(read_vocabulary(subject.host.plugins), complete=False)  # the component may have no plugin
+    recipe = read_recipe(source, set=example.set, drop=example.drop, vocabulary=known)
+    changes = [*example.set, *_smaller(recipe, subject.host.catalog)]
+    return read_recipe(source, set=changes, drop=example.drop, vocabulary=known)
 
 
 def recipe_files(plugin: Plugin) -> list[Path]:

@@ -110,7 +110,7 @@ def test_the_items_are_all_there_is(tiny, stopped):
     names = [*found.model, *found.optimizers]
     assert [name for name in names if not any(belongs(name, item) for item in ITEMS)] == []
     assert all(any(belongs(name, item) for name in names) for item in ITEMS)
-    assert sorted(found.state) == ["format", "images", "ranks", "step"]
+    assert sorted(found.state) == ["format", "images", "ranks", "recipe_sha256", "settings", "step"]
 
 
 @pytest.mark.parametrize("item", ITEMS)
