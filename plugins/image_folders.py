@@ -49,6 +49,8 @@ class UnpairedFolders:
         DataError: the options do not make sense; in `sources`: folders or images cannot be used.
     """
 
+    paired = False
+
     def __init__(
         self,
         root: str = "",
@@ -104,6 +106,8 @@ class ImageLists:
         DataError: the options do not make sense; in `sources`: lists or images cannot be used.
     """
 
+    paired = False
+
     def __init__(
         self,
         train_a: str,
@@ -154,6 +158,8 @@ class PairedFolders:
     Raises:
         DataError: the options do not make sense; in `sources`: folders or images cannot be used, or do not pair.
     """
+
+    paired = True
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ RUNGS = [  # lowest first; a module imports only from rungs below its own
     "trainer",
     "checkpoint recipe tiles trace varying",
     "attribution build recipe_schema",
-    "api run_folder streams",
+    "api cautions run_folder streams",
     "mode_classifier run_records translate",
     "export run translate_files",
     "evaluation html_report replay",

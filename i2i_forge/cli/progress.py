@@ -11,8 +11,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-HIDDEN = ("step", "epoch", "steps_per_second", "images_per_second")
-
 
 class TrainingProgress:
     """Shows a run: step, images per second, time left, losses."""
@@ -57,7 +55,7 @@ class TrainingProgress:
         left = (self._steps - entry["step"]) / max(entry["steps_per_second"], 1e-9)
         means: dict[str, list[float]] = {}  # over the routes
         for name, value in entry.items():
-            if name not in HIDDEN:
+            if "/" in name:
                 means.setdefault(name.rpartition("/")[0], []).append(value)
         losses = "  ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in means.items())
         clock = time.strftime("%H:%M:%S", time.gmtime(left))

@@ -55,6 +55,9 @@ class Dataset(Protocol):
 
     One whose images have known modes also has the attributes MODES, a tuple of their names, and LABELLED, the domain
     that has them ("b"); the sources that show this domain are LabelledSources.
+
+    `forge check` and `forge train` say more of one that also has the attributes `paired`, whether the images of an
+    example belong together, and `domains`, the names of what its examples hold. None of them has to be there.
     """
 
     def sources(self, split: str) -> Sequence[Source]:
