@@ -49,8 +49,12 @@ class RoleOptimizer:
     def step(self, step: int) -> None:
         """One update with the gradients that are there, at the learning rate of this step."""
         for group in self.torch.param_groups:
-            group["lr"] = self.lr * self.schedule.at(step)
+            group["lr"] = self.rate(step)
         self.torch.step()
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return self.lr * self.schedule.at(step)
 
     def clear(self) -> None:
         """Drop the gradients."""

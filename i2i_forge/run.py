@@ -16,6 +16,7 @@ from torch import Tensor
 
 from i2i_forge import checkpoint, distributed
 from i2i_forge.build import build_trainer
+from i2i_forge.cautions import cautions, unread
 from i2i_forge.data.stream import batches, test_batch
 from i2i_forge.divergence import NotFiniteError, write_down
 from i2i_forge.errors import DivergedError, Interrupted, UsageError
@@ -120,6 +121,7 @@ class Run:
             checkpoint.sweep(self.folder.checkpoints)
             if slow_here(self.device, self.recipe.precision):
                 self._note("this processor has no bfloat16 instructions: fp32 will be many times faster than bf16")
+            self._warn(cautions(self.recipe, self.host.catalog))
             yield
 
     def _resume(self) -> int:
@@ -169,7 +171,9 @@ class Run:
         settings = self.recipe.run
         saved = time.monotonic()
         self._records.begin(done)
-        for batch in loader:
+        for number, batch in enumerate(loader):
+            if self.leads and number == 0:
+                self._warn(unread(self.recipe, self.host.catalog, batch))
             report = self._step(batch, done)
             done += 1
             last = done == self.recipe.steps
@@ -214,7 +218,7 @@ class Run:
         if settings.alarm and (exploding := self._records.alarm.check(report)):
             self._note(f"alarm at step {done}: {exploding}; `run.alarm: false` turns this off")
         if done % settings.log_every == 0 or done == self.recipe.steps:
-            entry = self._records.write(done, report)
+            entry = self._records.write(done, report, self.trainer.rates(done - 1))
         self._show("step", done, entry)
         self.tell("step_finished", step=done, report=report)
 
@@ -237,6 +241,10 @@ class Run:
             return
         for plugin, error in self.host.call(hook, run=self, **arguments):
             self._note(f"plugin '{plugin}' failed in {hook} and is not called again: {type(error).__name__}: {error}")
+
+    def _warn(self, texts: Sequence[str]) -> None:
+        for text in texts:
+            self._note(f"warning: {text}")
 
     def _note(self, text: str) -> None:
         log.info(text)

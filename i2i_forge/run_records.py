@@ -14,7 +14,7 @@ from i2i_forge.run_folder import RunFolder
 
 
 class Records:
-    """Losses, speed and epoch of the steps that are logged.
+    """Losses, learning rates, speed and epoch of the steps that are logged.
 
     Args:
         folder: of the run.
@@ -40,14 +40,21 @@ class Records:
         """Speed is counted from now on."""
         self._last = done, time.monotonic()
 
-    def write(self, done: int, report: Mapping[str, float]) -> dict[str, Any]:
-        """Append the record of a step; returns it. A disk that does not take it costs the record, not the run."""
+    def write(self, done: int, report: Mapping[str, float], rates: Mapping[str, float]) -> dict[str, Any]:
+        """Append the record of a step; returns it. A disk that does not take it costs the record, not the run.
+
+        Args:
+            done: steps, this one too.
+            report: its losses.
+            rates: its learning rates by entry of `optimizers`, recorded as "rate.default": no loss has such a name.
+        """
         (before, then), now = self._last, time.monotonic()
         self._last = done, now
         self.alarm.remember(report)
         speed = (done - before) / max(now - then, 1e-9)
         entry = {"step": done, "epoch": round(self.main.epoch(done), 4), "steps_per_second": round(speed, 4),
-                 "images_per_second": round(speed * self.images, 4), **report}  # fmt: skip
+                 "images_per_second": round(speed * self.images, 4),
+                 **{f"rate.{name}": rate for name, rate in rates.items()}, **report}  # fmt: skip
         try:
             self.folder.record(entry)
         except OSError as error:

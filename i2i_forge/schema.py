@@ -94,7 +94,8 @@ class Phase(_Section):
 
 class RunSettings(_Section):
     """What a run writes and how often, in steps, and how it computes. None of it changes the training but for rounding,
-    and for `micro_batch`: dropout, losses that draw, and batch statistics are those of each part."""
+    for `micro_batch` (dropout, losses that draw, and batch statistics are those of each part), and for `channels_last`
+    (dropout draws in the order of memory)."""
 
     log_every: Count = 50
     sample_every: Count = 1000

@@ -144,6 +144,10 @@ class Trainer(Inference):
         everyone = distributed.everyone((found, values))
         return NotFiniteError(step, phase.name, *zip(*everyone, strict=True))
 
+    def rates(self, step: int) -> dict[str, float]:
+        """The learning rates of a step, by entry of the recipe's `optimizers`; of those that train something."""
+        return {entry.name: next(iter(entry.roles.values())).rate(step) for entry in self.optimizers if entry.roles}
+
     def _optimizer(self, role: str) -> RoleOptimizer:
         return next(entry.roles[role] for entry in self.optimizers if role in entry.roles)
 

@@ -50,6 +50,8 @@ class UnpairedFolders:
         DataError: the options do not make sense; in `sources`: folders or images cannot be used.
     """
 
+    paired = False
+
     def __init__(
         self,
         root: str = "",
@@ -106,6 +108,8 @@ class ImageLists:
         DataError: the options do not make sense; in `sources`: lists or images cannot be used.
     """
 
+    paired = False
+
     def __init__(
         self,
         train_a: str,
@@ -161,6 +165,8 @@ class PairedFolders:
     Raises:
         DataError: the options do not make sense; in `sources`: folders or images cannot be used, or do not pair.
     """
+
+    paired = True
 
     def __init__(
         self,

@@ -40,30 +40,45 @@ class PackedImages:
         for option, value, known in (("direction", direction, ("AtoB", "BtoA")), ("on_bad", on_bad, ("error", "skip"))):
             if value not in known:
                 raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, known))
-        self.root, self.paired, self.swap, self.on_bad = root, paired, direction == "BtoA", on_bad
+        self.root, self._paired, self.swap, self.on_bad = root, paired, direction == "BtoA", on_bad
         self.transform = Transform(size, resize, flip, test_crop)
         self._pack: Pack | None = None
 
+    @property
+    def paired(self) -> bool | None:
+        """Whether a and b are pairs; None where the pack has to say, and cannot be read."""
+        if self._paired is not None:
+            return self._paired
+        try:
+            manifest = self._opened().manifest
+        except DataError:
+            return None
+        return manifest.pairs or manifest.layout == "side_by_side"
+
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W, "b": 3,H,W}, or one of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
-        self._pack = pack = self._pack or Pack(self.root)
+        pack = self._opened()
         made = self._side_by_side(pack, split) if pack.manifest.layout == "side_by_side" else self._folders(pack, split)
         return [tolerant(source, self.on_bad) for source in made]
 
     def without_tests(self) -> tuple[str, ...]:
         """See i2i_forge.data.Dataset."""
-        parts = (self._pack or Pack(self.root)).manifest.parts
+        parts = self._opened().manifest.parts
         return tuple("".join(name[6:] or "ab" for name in parts if name.replace("train", "test") not in parts))
+
+    def _opened(self) -> Pack:
+        self._pack = self._pack or Pack(self.root)
+        return self._pack
 
     def _side_by_side(self, pack: Pack, split: str) -> list[Source]:
         images = PartImages(pack, pack.manifest.part(split))
-        if self.paired is False:
+        if not self.paired:
             return [HalfSource(domain, images, self.transform, half) for half, domain in enumerate(("a", "b"))]
         return [SideBySideSource(images, self.transform, ("b", "a") if self.swap else ("a", "b"))]
 
     def _folders(self, pack: Pack, split: str) -> list[Source]:
         a, b = (pack.manifest.part(f"{split}_{domain}") for domain in ("a", "b"))
-        if self.paired is False or (self.paired is None and not pack.manifest.pairs):
+        if not self.paired:
             return [
                 ImageSource(domain, PartImages(pack, part), self.transform) for domain, part in (("a", a), ("b", b))
             ]

@@ -112,7 +112,7 @@ class WebDatasetShards:
             },
         }
         self.patterns = one if shards else two
-        self.a, self.b, self.layout, self.packed, self.paired = a, b, layout, packed, paired
+        self.a, self.b, self.layout, self.packed, self.paired = a, b, layout, packed, paired and bool(shards)
         self.mix, self.on_bad = mix, on_bad
         self.cache = ShardCache(cache_dir() / "shards", int(cache_gb * 1e9))
         self.transform = Transform(size, resize, flip, test_crop)

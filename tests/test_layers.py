@@ -21,7 +21,7 @@ RUNGS = [  # lowest first; a module imports only from rungs below its own
     "trainer",
     "checkpoint recipe tiles trace varying",
     "attribution build recipe_schema run_identity",
-    "api run_folder streams",
+    "api cautions run_folder streams",
     "mode_classifier run_records translate",
     "export run small_recipe translate_files",
     "evaluation html_report replay",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, print_json, recipe_options
+from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, print_json, recipe_options, warn
 from i2i_forge.recipe import Recipe
 
 
@@ -24,7 +24,10 @@ def command(
     no_step: bool,
     as_json: bool,
 ) -> None:
-    """Report every mistake in RECIPE, each with file:line:column; then take one step on tensors without data."""
+    """Report every mistake in RECIPE, each with file:line:column; then take one step on tensors without data.
+
+    What is no mistake and can hardly be meant is a warning.
+    """
     checked = checked_recipe(recipe, changes, drop, folders)
     facts = {} if no_step else _facts(checked, folders)
     if as_json:
@@ -40,13 +43,17 @@ def command(
         click.echo(f"  memory of a step: about {memory:.2f} GiB, {activations:.2f} of it activations")
         for name, shape in facts["shapes"].items():
             click.echo(f"  shape of {name}: {shape}")
+        for text in facts["warnings"]:
+            warn(text)
 
 
 def _facts(recipe: Recipe, folders: tuple[Path, ...]) -> dict[str, Any]:
-    """Parameters, network calls, shapes and memory of one step, from a step without data."""
+    """Parameters, network calls, shapes, memory and warnings of one step, from a step without data."""
     from i2i_forge.build import trace_recipe
+    from i2i_forge.cautions import cautions
 
-    traced = trace_recipe(recipe, loaded_host(folders).catalog)
+    catalog = loaded_host(folders).catalog
+    traced = trace_recipe(recipe, catalog)
     # weights, their gradients, and two moments of Adam; activations of the largest phase, kept for its backward
     memory = 4 * traced.bytes_parameters + traced.bytes_activations
     shapes = {name: shape for (_, _, name), shape in traced.shapes.items()}
@@ -55,5 +62,6 @@ def _facts(recipe: Recipe, folders: tuple[Path, ...]) -> dict[str, Any]:
         "network_calls": traced.network_calls,
         "bytes": memory,
         "bytes_of_activations": traced.bytes_activations,
+        "warnings": cautions(recipe, catalog, traced),
         "shapes": {name: shapes[name] for name in ("source", "content", "translation") if name in shapes},
     }

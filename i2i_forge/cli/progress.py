@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from i2i_forge.cli.common import note
 from i2i_forge.cli.plain_console import PlainConsole
 
-HIDDEN = ("step", "epoch", "steps_per_second", "images_per_second")
 SLOW = 10.0  # seconds of a first step, of which warming up is a small part
 LONG = 3 * 3600.0  # seconds that nobody waits for at a processor without being told
 UNITS = {"year": 365 * 86400, "day": 86400, "hour": 3600, "minute": 60, "second": 1}
@@ -95,7 +94,7 @@ class TrainingProgress:
         left = (self._steps - entry["step"]) / max(entry["steps_per_second"], 1e-9)
         means: dict[str, list[float]] = {}  # over the routes
         for name, value in entry.items():
-            if name not in HIDDEN:
+            if "/" in name:
                 means.setdefault(name.rpartition("/")[0], []).append(value)
         losses = "  ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in means.items())
         clock = time.strftime("%H:%M:%S", time.gmtime(left))

@@ -58,6 +58,9 @@ class Dataset(Protocol):
 
     One that takes training images for "test" where there are no others has a method `without_tests`, which gives the
     domains of which this is so: ("a", "b").
+
+    `forge check` and `forge train` say more of one that also has the attributes `paired`, whether the images of an
+    example belong together, and `domains`, the names of what its examples hold. None of them has to be there.
     """
 
     def sources(self, split: str) -> Sequence[Source]:

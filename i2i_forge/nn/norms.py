@@ -16,7 +16,7 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N,C,H,W -> N,C,H,W; more than one pixel is needed."""
-        return F.instance_norm(x, eps=EPS)
+        return _normalised(x)
 
 
 class LayerNorm(nn.Module):
@@ -54,7 +54,7 @@ def adain(x: Tensor, affine: Tensor) -> Tensor:
         normalised(x) * scale + shift, N,C,H,W (or K,C,H,W).
     """
     shift, scale = affine.to(x.dtype)[:, :, None, None].chunk(2, dim=1)
-    return torch.addcmul(shift, F.instance_norm(x, eps=EPS), scale)
+    return torch.addcmul(shift, _normalised(x), scale)
 
 
 class AffineInstanceNorm(nn.Module):
@@ -72,7 +72,7 @@ class AffineInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N,C,H,W -> N,C,H,W; more than one pixel is needed."""
-        return _affine(F.instance_norm(x, eps=EPS), self.scale, self.shift)
+        return _affine(_normalised(x), self.scale, self.shift)
 
 
 class ConditionalInstanceNorm(nn.Module):
@@ -96,13 +96,24 @@ class ConditionalInstanceNorm(nn.Module):
         count = x.shape[2] * x.shape[3]
         if self.training:  # torch's kernel divides by the biased variance; its backward takes half the time
             biased = (count - 1) / count
-            return _affine(F.instance_norm(x, eps=EPS * biased), scale * math.sqrt(biased), shift)
+            return _affine(_normalised(x, EPS * biased), scale * math.sqrt(biased), shift)
         if count == 1:
             raise ValueError(f"an instance norm needs more than 1 spatial element, the features are {tuple(x.shape)}")
         kept = x if x.dtype == torch.float64 else x.float()  # nothing but the statistics depends on the image's size
         variance, mean = torch.var_mean(kept, dim=(2, 3), keepdim=True)
         scale = scale.to(kept.dtype)[..., None, None] * (variance + EPS).rsqrt()
         return torch.addcmul(shift.to(kept.dtype)[..., None, None] - mean * scale, kept, scale).to(x.dtype)
+
+
+def _normalised(x: Tensor, eps: float = EPS) -> Tensor:
+    """Zero mean and unit variance for each sample and channel, N,C,H,W, whatever the memory format of the gradient.
+
+    torch's backward on the CPU (2.15) is wrong for one image whose gradient is channels_last. With all places on one
+    axis there is no such format, and the values are the same to the bit.
+    """
+    if not x.requires_grad:  # `whole_statistics` has to see height and width
+        return F.instance_norm(x, eps=eps)
+    return F.instance_norm(x.flatten(2), eps=eps).view(x.shape)
 
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

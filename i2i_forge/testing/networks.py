@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from i2i_forge.forward_pass import seeded
 from i2i_forge.testing.calling import CPU, arguments, double, outputs
 from i2i_forge.testing.guesses import HINT
 from i2i_forge.testing.result import Check, described
 from i2i_forge.testing.subject import Subject
-from i2i_forge.testing.values import differ, far, leaves, mapped, shapes
+from i2i_forge.testing.values import differ, far, leaves, mapped, normal, shapes
 
 
 def runs(subject: Subject) -> Iterator[str]:
@@ -140,13 +141,31 @@ def bfloat16(subject: Subject) -> Iterator[str]:
 
 
 def channels_last(subject: Subject) -> Iterator[str]:
-    """The memory format channels_last changes nothing but rounding."""
+    """The memory format channels_last changes nothing but rounding, of one image's gradients neither."""
     network, given = double(subject)
-    expected = outputs(network, given)
-    network = network.to(memory_format=torch.channels_last)
-    last = [mapped(lambda x: x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x, v) for v in given]
+    expected, derived = outputs(network, given), _gradients(network, given, lambda x: x)
+    network, last = network.to(memory_format=torch.channels_last), [mapped(_last, value) for value in given]
     if far(outputs(network, last), expected, 1e-8, 1e-9):
         yield "with the memory format channels_last its output is another: does it use `view` or strides?"
+    elif far(_gradients(network, last, _last), derived, 1e-6, 1e-9):
+        yield (
+            "with the memory format channels_last its gradients for one image are others: torch's instance norm is "
+            "wrong there, i2i_forge.nn.InstanceNorm is not"
+        )
+
+
+def _last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _gradients(network: nn.Module, given: list[Any], lay: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """Of the first sample and of the parameters, for incoming gradients that lie in memory as `lay` says."""
+    one = [mapped(lambda x: lay(x[:1]).detach().requires_grad_(x.is_floating_point()), value) for value in given]
+    found = outputs(network, [mapped(Tensor.clone, value) for value in one])
+    wanted = [value for value in (*leaves(one), *network.parameters()) if value.requires_grad]
+    incoming = [lay(normal(*out.shape).to(out.dtype)) for out in found]
+    gradients = torch.autograd.grad(found, wanted, incoming, allow_unused=True)
+    return [gradient for gradient in gradients if gradient is not None]
 
 
 def without_data(subject: Subject) -> Iterator[str]:

@@ -173,6 +173,11 @@ def test_folders_of_other_names_and_layouts(tmp_path):
         plan_pack(tmp_path / "none")
 
 
+@pytest.mark.parametrize(("layout", "is_paired"), [("unpaired", False), ("pairs", True), ("side_by_side", True)])
+def test_a_pack_says_whether_it_has_pairs(tmp_path, layout, is_paired):
+    assert dataset("packed", root=str(packed(LAYOUTS[layout](tmp_path / "in"), tmp_path / "out"))).paired is is_paired
+
+
 def test_pairs_are_asked_for_refused_or_found_out(tmp_path):
     root = unpaired(tmp_path / "u")
     assert not plan_pack(root).partners

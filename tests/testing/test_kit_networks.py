@@ -154,6 +154,17 @@ class Strides(Encoder):
         return found * (1.0 if found.stride(1) > 1 else 2.0)
 
 
+class TorchsNorm(Encoder):
+    """Has a norm whose gradients depend on the memory format."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.InstanceNorm2d(4)
+
+    def forward(self, x):
+        return self.norm(super().forward(x))
+
+
 class Device(Encoder):
     """Makes a tensor on the CPU whatever its input's device."""
 
@@ -210,6 +221,7 @@ BROKEN_NETWORKS = [
     ("encoders", ByIdentity, "copies", "a deep copy of it gives another output"),
     ("encoders", Cancelling, "bfloat16", "in bfloat16 autocast its output"),
     ("encoders", Strides, "channels_last", "channels_last its output is another"),
+    ("encoders", TorchsNorm, "channels_last", "its gradients for one image are others: torch's instance norm is wrong"),
     ("encoders", Device, "without_data", "meta"),
     ("encoders", Mean, "runs", "it gives a scalar: not a row for each sample"),
     ("discriminators", Infinite, "runs", "not finite"),

@@ -1,0 +1,131 @@
+"""What a recipe says, is no mistake by itself, and can hardly be meant: each is said in a line before a run."""
+
+from __future__ import annotations
+
+import inspect
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from i2i_forge.build import call, trace_recipe
+from i2i_forge.errors import ForgeError
+from i2i_forge.passes import Node
+from i2i_forge.recipe import Recipe
+from i2i_forge.registry import Catalog
+from i2i_forge.terms import parse_weight
+from i2i_forge.trace import Trace
+
+
+def cautions(recipe: Recipe, catalog: Catalog, traced: Trace | None = None) -> list[str]:
+    """A line for each.
+
+    Args:
+        recipe: a recipe that can be built.
+        catalog: where its components come from.
+        traced: the trace of a step, if it is known.
+    """
+    data_sets = dict(_data_sets(recipe, catalog))
+    named = {stream: getattr(made, "domains", ()) for stream, made in data_sets.items()}
+    found = [*_without_rate(recipe), *_unused_domains(recipe, catalog, named)]
+    if unpaired := {stream for stream, made in data_sets.items() if getattr(made, "paired", None) is False}:
+        traced = traced or _tried(recipe, catalog)
+        found += _without_pairs(recipe, catalog, unpaired, traced) if traced else ()
+    return found
+
+
+def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any]) -> list[str]:
+    """A line for each stream of a batch with images that nothing reads."""
+    streams = {name: value for name, value in batch.items() if isinstance(value, Mapping)}
+    given = {"main": batch.keys() - streams.keys(), **streams}
+    found = list(_unused_domains(recipe, catalog, given))
+    return found if found and _tried(recipe, catalog) else []  # the trace had no others
+
+
+def _tried(recipe: Recipe, catalog: Catalog) -> Trace | None:
+    """The trace of a step; a method that cannot be traced may take steps all the same."""
+    with suppress(Exception):
+        return trace_recipe(recipe, catalog)
+    return None
+
+
+def _unused_domains(recipe: Recipe, catalog: Catalog, given: Mapping[str, Any]) -> Iterator[str]:
+    """Of the domains that each stream gives, those that no route of the method passes."""
+    used = {domain for route in catalog.trainers.get(recipe.trainer).routes.values() for domain in route}
+    for stream, domains in given.items():
+        known = domains if isinstance(domains, Iterable) else ()
+        if extra := sorted(domain for domain in known if isinstance(domain, str) and domain not in used):
+            yield (
+                f"{'data' if stream == 'main' else f'data.{stream}'}: images of {', '.join(extra)} are loaded and "
+                f"never used: the routes of {recipe.trainer} pass {', '.join(sorted(used))} alone"
+            )
+
+
+def _data_sets(recipe: Recipe, catalog: Catalog) -> Iterator[tuple[str, Any]]:
+    """By stream; without those that cannot be built, which is said where they are needed."""
+    for name, spec in recipe.data.streams.items():
+        with suppress(ForgeError):
+            yield name, call(catalog.datasets.get(spec.use), spec.options, "data")
+
+
+def _without_rate(recipe: Recipe) -> Iterator[str]:
+    """Steps at whose learning rates nothing is learnt: those after the end of a schedule."""
+    trained = {role for phase in recipe.phases.values() if phase.minimize for role in phase.trains}
+    named = {role for entry in recipe.optimizers.values() for role in entry.roles or ()}
+    roles = {name: trained - named if entry.roles is None else trained & set(entry.roles)
+             for name, entry in recipe.optimizers.items()}  # fmt: skip
+    schedules = {name: parse_weight(recipe.optimizers[name].schedule) for name, mine in roles.items() if mine}
+
+    def zero(step: int) -> bool:
+        return all(schedule.at(step) == 0 for schedule in schedules.values())
+
+    if schedules and zero(recipe.steps - 1):
+        first = bisect_left(range(recipe.steps), True, key=zero)  # a schedule that has ended does not begin again
+        change = " and ".join(f"optimizers.{name}.schedule" for name in schedules)
+        change += f", or set steps={first}" if first else ""
+        yield f"every learning rate is 0 from step {first} of {recipe.steps} on, nothing is learnt: change {change}"
+
+
+def _without_pairs(recipe: Recipe, catalog: Catalog, unpaired: set[str], traced: Trace) -> Iterator[str]:
+    """Terms that compare images, or features, of different domains place by place, on data without pairs."""
+    routes, said = catalog.trainers.get(recipe.trainer).routes, set()
+    for key in traced.terms:
+        phase, name, route = key.split("/")
+        lines = recipe.terms(phase)[name]
+        term = lines.get(route, lines.get("*"))
+        if term is None or recipe.phases[phase].stream not in unpaired or (phase, name) in said:
+            continue
+        compared = _compared(catalog.losses.get(term.loss), term.arguments)
+        seen = [_seen((phase, route, argument), traced, routes) for argument in compared]
+        if seen and all(seen) and not set.intersection(*seen):
+            said.add((phase, name))
+            of = " and ".join(", ".join(sorted(domains)) for domains in seen)
+            yield (
+                f"phases.{phase}.minimize.{name}: '{term}' compares images of {of} place by place, and the data gives "
+                f"no pairs of them: use paired data, or leave the term out (--drop {phase}.{name})"
+            )
+
+
+def _compared(loss: Any, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """The arguments that a loss compares: the one that it calls `target`, and the one before it."""
+    function = getattr(loss, "forward", None) or (loss.__call__ if inspect.isclass(loss) else loss)
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    place = names.index("target") if "target" in names else 0
+    return arguments[place - 1 : place + 1] if place else ()
+
+
+def _seen(node: Node, traced: Trace, routes: Mapping[str, tuple[str, str]]) -> set[str]:
+    """The domains of the images whose places a tensor keeps: what comes through a code has none."""
+    seen: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if node not in seen and _has_places(traced.shapes.get(node, "")):
+            seen.add(node)
+            waiting += traced.needs.get(node, [])
+    return {routes[route][name == "target"] for _, route, name in seen if name in ("source", "target")}
+
+
+def _has_places(shape: str) -> bool:
+    """Whether one of the tensors that a trace describes so has height and width: "1x3x64x64"."""
+    return any(part.count("x") == 3 and not part.endswith("x1x1") for part in shape.split(", "))

@@ -1,0 +1,255 @@
+"""Faults of training: steps that are taken, and are not those that were meant."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
+from shrink import shrunk
+
+from i2i_forge.build import build_trainer
+from i2i_forge.cautions import cautions
+from i2i_forge.cli import main
+from i2i_forge.passes import StepPasses
+from i2i_forge.plugins import load_plugins
+from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe_names import shipped_recipes
+from i2i_forge.run import Run
+
+METHODS = (
+    "munit_synthetic", "unit_synthetic", "cyclegan_synthetic", "cyclegan_noise_synthetic", "pix2pix_synthetic",
+    "bicyclegan_synthetic", "augmented_cyclegan_synthetic", "augmented_cyclegan_edges2shoes_noise",
+)  # fmt: skip
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def tiny_trainer(name, *changes):
+    """A method's trainer in float64, and images for it: one of each domain where it can take one."""
+    catalog, recipe = load_plugins().catalog, read_recipe(name)
+    trainer = build_trainer(
+        read_recipe(name, set=[*shrunk(recipe, catalog, "none"), *changes]), catalog, "cpu", torch.float64
+    )
+    count = 2 if name in ("bicyclegan_synthetic", "augmented_cyclegan_synthetic") else 1  # halves, batch norms of codes
+    draws = torch.Generator().manual_seed(0)
+    return trainer, {name: torch.rand(count, 3, 64, 64, generator=draws, dtype=torch.float64) * 2 - 1 for name in "ab"}
+
+
+def gradients_of_a_step(trainer, batch):
+    """Of every phase, by phase and parameter."""
+    trainer._set_mode(training=True)
+    passes, found = StepPasses(trainer, batch, 0, {}, phases=trainer.phases), {}
+    for phase in trainer.phases:
+        with trainer.training_only(phase.trains):
+            trainer.losses(phase, passes, 0)[1].backward()
+        for name, parameter in trainer.parameters().items():
+            if parameter.grad is not None:
+                found[phase.name, name], parameter.grad = parameter.grad, None
+    return found
+
+
+def laid(memory_format):
+    """A hook on modules: gradients reach their outputs in this memory format."""
+
+    def of_output(module, given, output):
+        if isinstance(output, torch.Tensor) and output.dim() == 4 and output.requires_grad:
+            output.register_hook(lambda gradient: gradient.contiguous(memory_format=memory_format))
+
+    return of_output
+
+
+@pytest.mark.parametrize("gradients", FORMATS)
+@pytest.mark.parametrize("activations", FORMATS)
+@pytest.mark.parametrize("name", METHODS)
+def test_76_gradients_of_a_step_in_each_memory_format(name, activations, gradients):
+    trainer, batch = tiny_trainer(name)
+    expected = gradients_of_a_step(trainer, batch)
+    trainer, _ = tiny_trainer(name, f"run.channels_last={str(activations == 'channels_last').lower()}")
+    for _, network in trainer.modules():
+        for module in network.modules():
+            module.register_forward_hook(laid(FORMATS[gradients]))
+    batch = {name: images.contiguous(memory_format=FORMATS[activations]) for name, images in batch.items()}
+    found = gradients_of_a_step(trainer, batch)
+    assert found.keys() == expected.keys()
+    largest = max(float(gradient.norm()) for gradient in expected.values())
+    for place, gradient in expected.items():  # those of a bias before a norm are nothing but rounding
+        assert float((found[place] - gradient).norm()) <= 1e-9 * max(float(gradient.norm()), 1e-3 * largest), place
+
+
+class Photos:
+    """A data set of noise, of other domains than a and b too, that does not say what it holds."""
+
+    def __init__(self, names="ab", size=64, count=3, test_count=1):
+        self.names, self.size, self.count = names, size, count
+
+    def sources(self, split):
+        return [self]
+
+    def __len__(self):
+        return self.count
+
+    def example(self, index, random):
+        return {
+            name: torch.rand(3, self.size, self.size, generator=torch.Generator().manual_seed(index))
+            for name in self.names
+        }
+
+    def name(self, index):
+        return f"photo {index}"
+
+
+class ToldPhotos(Photos):
+    """Says it."""
+
+    domains = ("a", "b", "c", "d")
+
+
+@pytest.fixture(scope="module")
+def host():
+    made = load_plugins()
+    made.manager.unregister(name="sample_grids")
+    made.catalog.datasets.add("photos", Photos)
+    made.catalog.datasets.add("told_photos", ToldPhotos)
+    return made
+
+
+@pytest.fixture
+def catalog(host):
+    return host.catalog
+
+
+def warned(catalog, name, *changes):
+    return cautions(read_recipe(name, set=changes), catalog)
+
+
+COMPARED = "minimize.%s: '%s' compares images of %s place by place, and the data gives no pairs of them"
+UNPAIRED = {
+    "pix2pix": ("pix2pix_synthetic", ["data.paired=false"], ("image", "100 * l1(translation, target)", "a and b")),
+    "a code of the target": (
+        "bicyclegan_synthetic", ["data.paired=false"], ("image", "10 * l1(reconstruction, target)", "a and b")),
+    "a term of one's own": (
+        "cyclegan_horse2zebra", ["phases.generator.minimize.pair=9 * mse(target, translation)"],
+        ("pair", "9 * mse(target, translation)", "b and a")),
+    "activations": (
+        "munit_synthetic", ["phases.generator.minimize.f=feature_matching(discriminator, translation, target)"],
+        ("f", "1 * feature_matching(discriminator, translation, target)", "a and b")),
+    "another stream": (
+        "augmented_cyclegan_edges2shoes_supervised", ["data.paired.use=unpaired_folders"],
+        ("image", "0.1 * l1(reconstruction, target)", "a and b")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "changes", "says"), UNPAIRED.values(), ids=UNPAIRED)
+def test_80_a_comparison_of_images_that_are_no_pairs(catalog, name, changes, says):
+    (found,) = warned(catalog, name, *changes)
+    assert f"{COMPARED % says}: use paired data, or leave the term out (--drop " in found
+
+
+KNOWN = {  # what a data set says before any file is read -> its options
+    True: [
+        ("paired_folders", {"root": "none"}), ("procedural_shoes", {"paired": True}),
+        ("webdataset", {"shards": "x.tar"}),
+        ("edges_of_photos", {"root": "none", "paired": True}), ("packed", {"root": "none", "paired": True}),
+    ],
+    False: [
+        ("unpaired_folders", {"root": "none"}), ("image_lists", {"train_a": "a", "train_b": "b"}),
+        ("procedural_shoes", {}), ("webdataset", {"shards": "x.tar", "paired": False}),
+        ("webdataset", {"shards_a": "a.tar", "shards_b": "b.tar"}),
+        ("edges_of_photos", {"root": "none"}), ("packed", {"root": "none", "paired": False}),
+    ],
+    None: [("packed", {"root": "none"})],  # the pack's to say
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("known", KNOWN)
+def test_80_data_sets_say_whether_they_give_pairs(catalog, known):
+    for name, options in KNOWN[known]:
+        assert catalog.datasets.get(name)(**options).paired is known, (name, options)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_80_shipped_recipes_mean_what_they_say(catalog, name):
+    assert warned(catalog, name) == []
+
+
+SILENT = {
+    "pairs": ["phases.generator.minimize.pair=l1(translation, target)", "data.paired=true"],
+    "a data set that does not say": ["phases.generator.minimize.pair=l1(translation, target)", "data.use=photos"],
+    "r1": ["phases.discriminator.minimize.r1=r1(discriminator, target)"],
+    "gradient penalty": ["phases.discriminator.minimize.gp=gradient_penalty(discriminator, target, translation)"],
+    "codes": ["phases.generator.minimize.own=l1(style, random_style)"],
+    "one domain": ["phases.generator.minimize.own=l1(reconstructed, source)"],
+}
+
+
+@pytest.mark.parametrize("changes", SILENT.values(), ids=SILENT)
+def test_80_what_can_be_meant_is_not_warned_of(catalog, changes):
+    assert warned(catalog, "munit_synthetic", *changes) == []
+
+
+def forge(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code, *capsys.readouterr()
+
+
+def test_80_check_says_it(capsys):
+    code, out, err = forge(capsys, "check", "pix2pix_synthetic", "--set", "data.paired=false")
+    assert (code, out.splitlines()[0]) == (0, "pix2pix_synthetic: no mistakes")
+    assert err.startswith("warning: phases.generator.minimize.image: '100 * l1(translation, target)' compares images")
+    _, out, _ = forge(capsys, "check", "pix2pix_synthetic", "--set", "data.paired=false", "--json")
+    assert len(json.loads(out)["warnings"]) == 1
+
+
+def tiny_run(host, folder, listening, name, *changes):
+    recipe = read_recipe(name, set=[*shrunk(read_recipe(name), host.catalog, "none"), *changes])
+    Run(recipe, host, folder, progress=listening).train()
+    return [note for note in listening.notes if note.startswith("warning: ")]
+
+
+def test_80_train_says_it(host, listening, tmp_path):
+    (found,) = tiny_run(host, tmp_path, listening, "pix2pix_synthetic", "data.paired=false", "steps=1")
+    assert "'100 * l1(translation, target)' compares images of a and b" in found
+    assert found in (tmp_path / "log.txt").read_text()
+
+
+def test_80_domains_that_no_route_passes(host, catalog, listening, tmp_path):
+    says = "data: images of c, d are loaded and never used: the routes of munit pass a, b alone"
+    assert warned(catalog, "munit_synthetic", "data.use=told_photos") == [says]
+    assert warned(catalog, "munit_synthetic", "data.use=photos") == []
+    assert tiny_run(host, tmp_path, listening, "munit_synthetic", "steps=1", "data.use=photos", "data.names=abcd") == [
+        f"warning: {says}"
+    ]
+
+
+ENDED = {
+    "linear": ("linear(1, 0, steps=2, after=1)", 3), "in stairs": ("step(4, 0)", 4), "never": ("step(4, 0.5)", None),
+    "after a warm-up": ("linear(0, 1, steps=1) * linear(1, 0, steps=3, after=2)", 5), "from the first": ("0", 0),
+    "at the very end": ("linear(1, 0, steps=6)", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("schedule", "first"), ENDED.values(), ids=ENDED)
+def test_81_steps_at_rate_0(catalog, schedule, first):
+    found = warned(catalog, "munit_synthetic", "steps=6", f"optimizers.default.schedule={schedule}")
+    instead = f", or set steps={first}" if first else ""
+    says = f"every learning rate is 0 from step {first} of 6 on, nothing is learnt: change optimizers.default.schedule"
+    assert found == ([] if first is None else [says + instead])
+
+
+def test_81_one_player_that_goes_on_is_enough(catalog):
+    rest = ["optimizers.d.roles=[discriminator]", "optimizers.d.lr=0.1", "optimizers.default.schedule=step(4, 0)"]
+    assert warned(catalog, "munit_synthetic", "steps=6", *rest) == []
+    (found,) = warned(catalog, "munit_synthetic", "steps=6", *rest, "optimizers.d.schedule=step(2, 0)")
+    assert "from step 4 of 6 on" in found and "change optimizers.default.schedule and optimizers.d.schedule" in found
+
+
+def test_81_going_on_past_the_end(host, listening, tmp_path):
+    changes = ("optimizers.default.schedule=linear(1, 0, steps=2)", "optimizers.default.lr=0.5", "run.log_every=1")
+    assert tiny_run(host, tmp_path, listening, "munit_synthetic", *changes, "steps=2") == []
+    (found,) = tiny_run(host, tmp_path, listening, "munit_synthetic", *changes, "steps=4")
+    assert "every learning rate is 0 from step 2 of 4 on" in found
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["rate.default"] for line in lines] == [0.5, 0.25, 0, 0]
