@@ -102,7 +102,7 @@ class Run:
                 self.tell("run_started", step=done)
                 self._show("start", done, self.recipe.steps)
                 data, pin = self.recipe.data, self.device.type == "cuda"
-                loaded = batches(self.streams, done, self.recipe.steps, data.workers, pin, data.timeout)
+                loaded = batches(self.streams, done, self.recipe.steps, data.workers, pin, data.timeout, requests)
                 with closing(loaded) as loader:
                     return self._loop(loader, done, requests)
             finally:
@@ -189,11 +189,12 @@ class Run:
                 saved = time.monotonic()
             if wishes.stop and not last:
                 where = f" on rank {wishes.asked}" if distributed.world_size() > 1 else ""
-                raise Interrupted(
-                    f"stopped by {signal.Signals(wishes.stop).name}{where} after step {done}; everything is saved",
-                    signal_number=wishes.stop,
-                    fix="run the same command again to go on",
-                )
+                raise _interrupted(wishes.stop, f"{where} after step {done}; everything is saved")
+        if done < self.recipe.steps:  # a stop was asked for, and no images came
+            if distributed.world_size() > 1:  # the others are in the midst of the next step
+                raise _interrupted(requests[0], " while waiting for images; the last checkpoint counts")
+            self.save(done)
+            raise _interrupted(requests[0], f" while waiting for images after step {done}; everything is saved")
         return done
 
     def _step(self, batch: Mapping[str, Any], done: int) -> dict[str, float]:
@@ -253,3 +254,8 @@ class Run:
     def _show(self, event: str, *arguments: Any) -> None:
         if self.progress is not None:
             getattr(self.progress, event)(*arguments)
+
+
+def _interrupted(number: int, where: str) -> Interrupted:
+    name = signal.Signals(number).name
+    return Interrupted(f"stopped by {name}{where}", signal_number=number, fix="run the same command again to go on")

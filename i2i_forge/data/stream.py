@@ -110,15 +110,24 @@ def test_batch(sources: Sequence[Source], count: int) -> dict[str, Tensor]:
 
 
 def batches(
-    streams: Mapping[str, Stream], first: int, last: int, workers: int, pin: bool, timeout: float = TIMEOUT
+    streams: Mapping[str, Stream],
+    first: int,
+    last: int,
+    workers: int,
+    pin: bool,
+    timeout: float = TIMEOUT,
+    stop: Sequence[int] = (),
 ) -> Generator[dict[str, Any], None, None]:
     """The batches of steps first..last-1: the main stream's images, other streams nested under their names.
+
+    They end early when a stop is asked for and no batch comes.
 
     Args:
         streams: by name; "main" is the main one.
         workers: processes that prepare batches; any number gives the same batches.
         pin: whether to put them into pinned memory.
         timeout: seconds without a batch before a worker counts as hanging.
+        stop: holds something when a stop is asked for.
 
     Raises:
         DataError: an image cannot be used.
@@ -130,14 +139,16 @@ def batches(
     lost_at: int | None = None
     while first < last:
         try:
-            numbers = range(first, last)
-            with closing(prepared(_Steps(streams), numbers, workers=workers, timeout=timeout, pin=pin)) as values:
+            values = prepared(_Steps(streams), range(first, last), workers=workers, timeout=timeout, pin=pin, stop=stop)
+            with closing(values):
                 for batch in values:
                     if isinstance(batch, ForgeError):
                         raise batch
                     yield batch
                     first += 1
         except WorkerLost as error:
+            if stop:
+                return
             if lost_at is not None and first - lost_at < BETWEEN_LOSSES:
                 raise ForgeError(
                     f"a process that prepares images was lost again, at batch {first}: {error}",

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
+from itertools import count
 from multiprocessing.sharedctypes import RawArray
 from types import FrameType, TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
 
 from i2i_forge.data import forking
+from i2i_forge.data.watchdog import Watchdog
 
 Read = Callable[[int, Callable[[str], None]], Any]  # a number, and what is told each file before it is read -> a value
 
@@ -29,17 +31,23 @@ class WorkerLost(Exception):
     """A process was killed or hangs; the text says what it was reading."""
 
 
-def prepared(read: Read, numbers: range, *, workers: int, timeout: float, pin: bool) -> Generator[Any, None, None]:
+def prepared(
+    read: Read, numbers: range, *, workers: int, timeout: float, pin: bool, stop: Sequence[int] = ()
+) -> Generator[Any, None, None]:
     """`read` of each number, in order.
 
     Args:
         workers: how many processes; 0: this one.
         timeout: seconds without a value after which a process counts as hanging.
         pin: whether tensors are put into pinned memory.
+        stop: holds something when a stop is asked for; then a process that gives nothing for some seconds is lost.
 
     Raises:
+        UsageError: this machine's limits do not allow so many processes.
         WorkerLost: a process was killed or hangs. It is raised while we wait for a value; torch alone raises anywhere.
     """
+    if workers:
+        forking.require_means(workers)
     job = _Job(read, workers)
     loader: DataLoader[Any] = DataLoader(
         job,  # type: ignore[arg-type]
@@ -47,58 +55,67 @@ def prepared(read: Read, numbers: range, *, workers: int, timeout: float, pin: b
         batch_size=None,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        timeout=timeout if workers else 0,
         worker_init_fn=partial(_begin, _parent()),
         pin_memory=pin,
         multiprocessing_context=forking.context() if workers else None,
     )
-    yield from _watched(loader, job) if workers else loader
+    yield from _watched(loader, job, timeout, stop) if workers else loader
 
 
-def _watched(loader: DataLoader[Any], job: _Job) -> Generator[Any, None, None]:
+def _watched(loader: DataLoader[Any], job: _Job, timeout: float, stop: Sequence[int]) -> Generator[Any, None, None]:
     values: Any = None
-    waiting, ours = False, threading.current_thread() is threading.main_thread()
+    stuck: dict[Any, str] = {}
+    ours = threading.current_thread() is threading.main_thread()
     _set_SIGCHLD_handler()  # otherwise torch does so when the first worker runs, which may be lost at once
     check = signal.getsignal(signal.SIGCHLD)  # raises when a worker was lost
 
     def check_when_waiting(number: int = signal.SIGCHLD, frame: FrameType | None = None) -> None:
-        if waiting and ours and callable(check):
+        if watchdog.wait is not None and ours and callable(check):
             check(number, frame)
 
     def kill() -> None:
         for worker in values._workers if values is not None else ():
             worker.kill()  # does nothing to one that has ended
 
+    def kill_stuck() -> None:
+        stuck.update(job.unfinished(values._workers))
+        kill()
+
+    watchdog = Watchdog(kill_stuck, timeout, stop)
     atexit.register(kill)  # a program may end without closing this, and workers outlast a request to stop
     if ours:
         signal.signal(signal.SIGCHLD, check_when_waiting)
     try:
         values = iter(loader)
-        waiting = True
-        check_when_waiting()
-        for value in values:
-            waiting = False
-            yield value
-            waiting = True
-            check_when_waiting()
+        with watchdog:
+            for watchdog.wait in count():
+                check_when_waiting()
+                value = next(values, _NO_MORE)
+                watchdog.wait = None
+                if value is _NO_MORE:
+                    return
+                yield value
     except (RuntimeError, ConnectionError, EOFError) as error:
-        waiting = False
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        watchdog.wait = None
+        cause = watchdog.why or (str(error).splitlines() or [type(error).__name__])[0]
         if "in DataLoader worker process" in cause:  # a mistake in what it ran
             raise
-        stuck = job.unfinished(values._workers) if values is not None else {}
-        for worker in stuck:
-            worker.kill()  # asking one that hangs would take seconds
+        stuck = stuck or (job.unfinished(values._workers) if values is not None else {})
         reading = ", ".join(list(dict.fromkeys(stuck.values()))[:3])
         raise WorkerLost(f"{cause}; it was reading {reading}" if reading else cause) from error
     finally:
-        waiting = False
+        watchdog.wait = None
         if values is not None:
+            for worker in stuck:
+                worker.kill()  # asking one that hangs would take seconds
             values._shutdown_workers()  # now: an error may keep this frame
             kill()
         atexit.unregister(kill)
         if ours:
             signal.signal(signal.SIGCHLD, check)
+
+
+_NO_MORE = object()
 
 
 class _Job:
