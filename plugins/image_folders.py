@@ -153,8 +153,8 @@ class PairedFolders:
     Args:
         root: holds the folders.
         layout: "side_by_side", where the left half of each image is a and the right half b, in the folders train and
-            test (or val); or "two_folders", where files of the same name pair, in trainA, trainB, testA, testB (or valA,
-            valB).
+            test (or val); or "two_folders", where files of the same name pair, in trainA, trainB, testA, testB (or
+            valA, valB).
         direction: "BtoA" exchanges a and b.
         a, b, test_a, test_b: other folders, relative to `root` or absolute; side by side, `a` and `test_a` count.
             A test folder that is neither named nor there is the training folder.

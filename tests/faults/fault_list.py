@@ -55,7 +55,8 @@ GROUPS = {
         91: "a last line that was cut", 92: "names that hold anything", 93: "a run folder that is renamed or replaced",
     },
     "G11 files and servers of strangers": {
-        94: "links in a run folder", 95: "escape sequences in texts of files", 96: "special and huge files in a run folder",
+        94: "links in a run folder", 95: "escape sequences in texts of files",
+        96: "special and huge files in a run folder",
         97: "archives with huge headers", 98: "endless, slow or redirected downloads",
         99: "optimizer state that is not finite",
     },
