@@ -10,16 +10,20 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 from shrink import shrunk
 
+import i2i_forge
 from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.cautions import cautions
 from i2i_forge.cli import main
+from i2i_forge.data import stream
 from i2i_forge.forward_pass import ForwardPass, tensor
+from i2i_forge.mode_classifier import load_classifier, random_classifier, save_classifier
 from i2i_forge.passes import StepPasses
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import shipped_recipes
 from i2i_forge.registry import Catalog
 from i2i_forge.run import Run
+from i2i_forge.streams import build_streams
 from i2i_forge.trainer import Trainer
 
 METHODS = (
@@ -322,3 +326,63 @@ def test_82_of_a_role_in_a_term(catalog):
     plain, more = (trace_recipe(read_recipe("munit_synthetic", set=s), catalog) for s in ([], [matching]))
     assert more.network_calls == plain.network_calls + 2 * 2  # two activations on two routes
     assert more.calls["generator", "ab", "f (loss)"] == ["discriminator.b"] * 2
+
+
+@pytest.fixture(params=[torch.float64, torch.float16, torch.bfloat16], ids=str)
+def under(request):
+    """What a call gives, and what it gives under another default dtype."""
+
+    def both(call):
+        expected = call()
+        torch.set_default_dtype(request.param)
+        try:
+            return call(), expected
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    return both
+
+
+def test_87_training_and_translating(host, under):
+    recipe = read_recipe("munit_synthetic", set=[*shrunk(read_recipe("munit_synthetic"), host.catalog, "none")])
+
+    def learnt():
+        streams, tests = build_streams(recipe, host.catalog)
+        trainer = build_trainer(recipe, host.catalog)
+        trainer.step(streams["main"].batch(0), 0)
+        return {
+            **trainer.state_dict(),
+            **trainer.optimizer_state(),
+            "y": trainer.translate(stream.test_batch(tests, 1)["a"]),
+        }
+
+    found, expected = under(learnt)
+    assert {value.dtype for value in found.values()} == {torch.float32}
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_87_a_run_is_loaded(munit_run, under):
+    def translated():
+        translator = i2i_forge.load(munit_run)
+        x = torch.linspace(-1, 1, 3 * 64 * 64, dtype=torch.float32).view(1, 3, 64, 64)
+        return translator.translate(x), translator.trainer.encode(x, "style", "b")
+
+    for one, other in zip(*under(translated), strict=True):
+        assert one.dtype == torch.float32 and torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("metric", "backbone"), [("lpips-diversity", "random"), ("ssim", "")])
+def test_87_measuring(metric, backbone, under, catalog):
+    draws = torch.Generator().manual_seed(0)
+    images, real = (torch.rand(*shape, 3, 64, 64, generator=draws) for shape in ((2, 2), (2,)))
+    found, expected = under(lambda: i2i_forge.measure(
+        metric, images, real=real, truths=real, range=(0, 1), backbone=backbone, catalog=catalog))  # fmt: skip
+    assert found == expected
+
+
+def test_87_a_classifier_is_loaded(tmp_path, under):
+    save_classifier(random_classifier(3), tmp_path / "classifier")
+    x = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
+    for one, other in zip(*under(lambda: [made(x) for made in (
+        load_classifier(tmp_path / "classifier"), random_classifier(3))]), strict=True):  # fmt: skip
+        assert one.dtype == torch.float32 and torch.equal(one, other)
