@@ -18,6 +18,7 @@ from i2i_forge.errors import ForgeError, RecipeError, suggest
 from i2i_forge.forward_pass import seeded
 from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.passes import BoundTerm, PhasePlan
+from i2i_forge.precision import float32_by_default
 from i2i_forge.recipe import Recipe
 from i2i_forge.recompute import recompute
 from i2i_forge.registry import Catalog
@@ -27,6 +28,7 @@ from i2i_forge.trace import Trace, refuse_stale_reuse, trace, with_takes
 from i2i_forge.trainer import Networks, Trainer
 
 
+@float32_by_default()
 def build_trainer(
     recipe: Recipe, catalog: Catalog, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Trainer:
@@ -99,6 +101,7 @@ def parts_of(recipe: Recipe) -> int:
     return parts
 
 
+@float32_by_default()
 def trace_recipe(recipe: Recipe, catalog: Catalog) -> Trace:
     """One step of the recipe on tensors without data: shapes, dependencies and memory, nothing computed."""
     trainer = build_trainer(recipe, catalog, "meta")

@@ -13,7 +13,7 @@ from i2i_forge.errors import UsageError, suggest
 from i2i_forge.method import Method, Networks
 from i2i_forge.optimizers import OptimizerEntry
 from i2i_forge.passes import PhasePlan, StepPasses
-from i2i_forge.precision import autocast, full
+from i2i_forge.precision import autocast, float32_by_default, full
 
 
 class Inference(Method):
@@ -48,6 +48,7 @@ class Inference(Method):
         if self.ema:
             self.ema.begin()
 
+    @float32_by_default()
     @torch.no_grad()
     def infer(
         self,

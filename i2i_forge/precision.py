@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -23,6 +24,17 @@ def full(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(full(item) for item in value)
     return value
+
+
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """torch's default dtype is float32 inside, whatever `torch.set_default_dtype` says around it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def slow_here(device: torch.device, precision: str) -> bool:

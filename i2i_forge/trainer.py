@@ -18,7 +18,7 @@ from i2i_forge.inference import Inference
 from i2i_forge.method import Networks
 from i2i_forge.optimizers import RoleOptimizer
 from i2i_forge.passes import Given, PhasePlan, StepPasses
-from i2i_forge.precision import autocast, full
+from i2i_forge.precision import autocast, float32_by_default, full
 from i2i_forge.recompute import remembering
 from i2i_forge.seeding import seed_of
 
@@ -41,6 +41,7 @@ class Trainer(Inference):
         """Whether the parts keep no pass for a later turn: a network that remembers each pass would count it twice."""
         return self.parts > 1 and not any(map(remembering, (network for _, network in self.modules())))
 
+    @float32_by_default()
     def step(self, batch: Mapping[str, Any], step: int, given: Given | None = None) -> dict[str, float]:
         """Every phase takes its turn once.
 

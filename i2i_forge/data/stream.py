@@ -15,6 +15,7 @@ from i2i_forge.data.source import OrderedSource, Source
 from i2i_forge.data.transforms import image_functions
 from i2i_forge.data.workers import WorkerLost, prepared
 from i2i_forge.errors import DataError, ForgeError
+from i2i_forge.precision import float32_by_default
 from i2i_forge.seeding import generator
 
 log = logging.getLogger("i2i_forge")
@@ -48,6 +49,7 @@ class Stream:
             if len(source) == 0:
                 raise DataError(f"data: a source of stream '{name}' is empty", fix="give it at least one image")
 
+    @float32_by_default()
     def batch(self, step: int, begin: Callable[[str], None] = _ignore) -> dict[str, Tensor]:
         """The batch of a step: domain -> N,3,H,W in [-1, 1]; `begin` is told each image's name before it is read."""
         merged: dict[str, Tensor] = {}
@@ -96,6 +98,7 @@ def spread(count: int, total: int) -> list[int]:
     return [index * total // count if total > count else index % total for index in range(count)]
 
 
+@float32_by_default()
 def test_batch(sources: Sequence[Source], count: int) -> dict[str, Tensor]:
     """`count` examples spread over every source, without randomness; images are cropped to the smallest of them.
 

@@ -14,6 +14,7 @@ from i2i_forge.evaluation.plans import choose, choose_backbones, plan
 from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
 from i2i_forge.metrics import Batch, Classifier, Outcome, Tools
 from i2i_forge.plugins import load_plugins
+from i2i_forge.precision import float32_by_default
 from i2i_forge.registry import Catalog
 
 
@@ -35,6 +36,7 @@ class Options(TypedDict, total=False):
 def measure(metric: str, images: Tensor, **options: Unpack[Options]) -> list[Outcome]: ...
 @overload
 def measure(metric: list[str], images: Tensor, **options: Unpack[Options]) -> dict[str, list[Outcome]]: ...
+@float32_by_default()
 def measure(
     metric: str | list[str],
     images: Tensor,

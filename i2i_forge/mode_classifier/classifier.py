@@ -15,6 +15,7 @@ from i2i_forge.forward_pass import seeded
 from i2i_forge.images import to_uint8
 from i2i_forge.metrics import BackboneInfo, Classifier, exact
 from i2i_forge.mode_classifier.networks import Network, SmallNetwork, resized
+from i2i_forge.precision import float32_by_default
 from i2i_forge.seeding import seed_of
 
 CARD_FORMAT = 1
@@ -81,6 +82,7 @@ def described(card: Mapping[str, Any], *, random: bool = False) -> BackboneInfo:
     )
 
 
+@float32_by_default()
 def random_classifier(
     modes: int, size: int | None = None, seed: int = 0, device: torch.device | str = "cpu"
 ) -> ModeClassifier:

@@ -17,6 +17,7 @@ from i2i_forge.errors import DataError, ResourceError, UsageError
 from i2i_forge.files import LARGEST_TENSORS, read_bytes
 from i2i_forge.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
 from i2i_forge.mode_classifier.networks import make_network
+from i2i_forge.precision import float32_by_default
 
 WEIGHTS, CARD = "classifier.safetensors", "card.json"
 
@@ -67,6 +68,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
+@float32_by_default()
 def load_classifier(folder: str | Path, device: torch.device | str = "cpu") -> ModeClassifier:
     """The classifier in a folder, verified. Raises DataError that says what is wrong with it."""
     folder = Path(folder)

@@ -10,14 +10,21 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 from shrink import shrunk
 
-from i2i_forge.build import build_trainer
+import i2i_forge
+from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.cautions import cautions
 from i2i_forge.cli import main
+from i2i_forge.data import stream
+from i2i_forge.forward_pass import ForwardPass, tensor
+from i2i_forge.mode_classifier import load_classifier, random_classifier, save_classifier
 from i2i_forge.passes import StepPasses
 from i2i_forge.plugins import load_plugins
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import shipped_recipes
+from i2i_forge.registry import Catalog
 from i2i_forge.run import Run
+from i2i_forge.streams import build_streams
+from i2i_forge.trainer import Trainer
 
 METHODS = (
     "munit_synthetic", "unit_synthetic", "cyclegan_synthetic", "cyclegan_noise_synthetic", "pix2pix_synthetic",
@@ -253,3 +260,129 @@ def test_81_going_on_past_the_end(host, listening, tmp_path):
     assert "every learning rate is 0 from step 2 of 4 on" in found
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["rate.default"] for line in lines] == [0.5, 0.25, 0, 0]
+
+
+class Judging(torch.nn.Module):
+    """A discriminator with methods of all kinds."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 1, 3)
+
+    def features(self, x):
+        return [self.stem(x)]
+
+    def judge(self, features):
+        return self.head(features[-1])
+
+    def forward(self, x):
+        return self.judge(self.features(x))
+
+    def names(self):
+        return ["stem"]
+
+
+def patched(forward):
+    """A method of one route whose `translation` needs what `forward(discriminator, x)` gives."""
+
+    class Pass(ForwardPass):
+        @tensor
+        def translation(self):
+            return forward(self.dst.discriminator, self.source)
+
+    class Method(Trainer):
+        forward_pass, routes, roles = Pass, {"ab": ("a", "b")}, {"discriminator": "discriminators"}
+
+    return Method
+
+
+CALLS = {
+    "the network": (lambda d, x: d(x), 1),
+    "a method": (lambda d, x: d.features(x)[0], 1),
+    "two methods": (lambda d, x: d.judge(d.features(x)), 2),
+    "the network and a method": (lambda d, x: d(x).mean() + d.features(x)[0].mean(), 2),
+    "a layer": (lambda d, x: d.head(d.stem(x)), 2),
+    "no layer": (lambda d, x: d(x) * len(d.names()), 1),
+}
+
+
+@pytest.mark.parametrize(("forward", "count"), CALLS.values(), ids=CALLS)
+def test_82_calls_of_networks_by_methods_and_layers(forward, count):
+    catalog = Catalog()
+    catalog.discriminators.add("judging", Judging)
+    catalog.trainers.add("one", patched(forward))
+    catalog.losses.add("mean", lambda x: x.mean())
+    data = {
+        "trainer": "one", "steps": 1, "data": {"use": "none", "size": 16},
+        "networks": {"discriminator": {"use": "judging"}}, "optimizers": {"default": {"lr": 0.1}},
+        "phases": {"one": {"trains": ["discriminator"], "minimize": {"mean": "mean(translation)"}}},
+    }  # fmt: skip
+    traced = trace_recipe(Recipe.model_validate(data), catalog)
+    assert traced.calls == {("one", "ab", "translation"): ["discriminator"] * count}
+
+
+def test_82_of_a_role_in_a_term(catalog):
+    matching = "phases.generator.minimize.f=feature_matching(discriminator, translation, target)"
+    plain, more = (trace_recipe(read_recipe("munit_synthetic", set=s), catalog) for s in ([], [matching]))
+    assert more.network_calls == plain.network_calls + 2 * 2  # two activations on two routes
+    assert more.calls["generator", "ab", "f (loss)"] == ["discriminator.b"] * 2
+
+
+@pytest.fixture(params=[torch.float64, torch.float16, torch.bfloat16], ids=str)
+def under(request):
+    """What a call gives, and what it gives under another default dtype."""
+
+    def both(call):
+        expected = call()
+        torch.set_default_dtype(request.param)
+        try:
+            return call(), expected
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    return both
+
+
+def test_87_training_and_translating(host, under):
+    recipe = read_recipe("munit_synthetic", set=[*shrunk(read_recipe("munit_synthetic"), host.catalog, "none")])
+
+    def learnt():
+        streams, tests = build_streams(recipe, host.catalog)
+        trainer = build_trainer(recipe, host.catalog)
+        trainer.step(streams["main"].batch(0), 0)
+        return {
+            **trainer.state_dict(),
+            **trainer.optimizer_state(),
+            "y": trainer.translate(stream.test_batch(tests, 1)["a"]),
+        }
+
+    found, expected = under(learnt)
+    assert {value.dtype for value in found.values()} == {torch.float32}
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_87_a_run_is_loaded(munit_run, under):
+    def translated():
+        translator = i2i_forge.load(munit_run)
+        x = torch.linspace(-1, 1, 3 * 64 * 64, dtype=torch.float32).view(1, 3, 64, 64)
+        return translator.translate(x), translator.trainer.encode(x, "style", "b")
+
+    for one, other in zip(*under(translated), strict=True):
+        assert one.dtype == torch.float32 and torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("metric", "backbone"), [("lpips-diversity", "random"), ("ssim", "")])
+def test_87_measuring(metric, backbone, under, catalog):
+    draws = torch.Generator().manual_seed(0)
+    images, real = (torch.rand(*shape, 3, 64, 64, generator=draws) for shape in ((2, 2), (2,)))
+    found, expected = under(lambda: i2i_forge.measure(
+        metric, images, real=real, truths=real, range=(0, 1), backbone=backbone, catalog=catalog))  # fmt: skip
+    assert found == expected
+
+
+def test_87_a_classifier_is_loaded(tmp_path, under):
+    save_classifier(random_classifier(3), tmp_path / "classifier")
+    x = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
+    for one, other in zip(*under(lambda: [made(x) for made in (
+        load_classifier(tmp_path / "classifier"), random_classifier(3))]), strict=True):  # fmt: skip
+        assert one.dtype == torch.float32 and torch.equal(one, other)

@@ -43,6 +43,15 @@ def test_the_same_seed_gives_the_same_classifier(data, classifier):
     assert other.card["train_list_sha256"] == classifier.card["train_list_sha256"]  # whatever part validates
 
 
+def test_the_default_dtype_changes_nothing(data):
+    expected = train_classifier(data, settings_for(size=16, steps=2)).card["weights_sha256"]
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert train_classifier(data, settings_for(size=16, steps=2)).card["weights_sha256"] == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_it_knows_the_images_it_has_learned_from(data, classifier):
     images = torch.stack([data.train.load(0), data.train.load(1), data.test.load(0)]).float() / 127.5 - 1
     assert classifier.seen(images) == [True, True, False]  # validation images count
