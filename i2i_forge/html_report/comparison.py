@@ -8,7 +8,7 @@ from typing import Any
 from i2i_forge.html_report.markup import Html, join, table, tag
 from i2i_forge.html_report.run_report import RunReport
 
-MANY = 12  # settings from which on one has to ask to see them
+MANY = 12  # settings above which one has to ask to see them
 ABSENT = "\N{EN DASH}"
 
 
