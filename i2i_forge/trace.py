@@ -69,7 +69,7 @@ class _Recorder:
     def __init__(self, result: Trace) -> None:
         self.result = result
         self.stack: list[Node] = []
-        self.network = ""  # the last that was called
+        self.network = ""  # the last that ran
 
     def asked(self, forward: ForwardPass, name: str) -> None:
         node = _node(forward, name)
@@ -88,6 +88,11 @@ class _Recorder:
         self.network = network
         if self.stack:
             self.result.calls.setdefault(self.stack[-1], []).append(network)
+
+    def convolving(self, network: str, layer: nn.Conv2d, arguments: Any) -> None:
+        self.network = network
+        if len(arguments[0].shape) == 4 and arguments[0].shape[1] != layer.in_channels:
+            raise WrongChannels(layer.in_channels, arguments[0].shape[1])
 
 
 class _Calls:
@@ -151,7 +156,7 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
                 _Calls(network, partial(recorder.called, name), hooks)
             for layer in network.modules():
                 if isinstance(layer, nn.Conv2d):
-                    hooks.callback(layer.register_forward_pre_hook(_check_channels).remove)
+                    hooks.callback(layer.register_forward_pre_hook(partial(recorder.convolving, name)).remove)
             result.parameters[name] = sum(p.numel() for p in network.parameters())
             result.bytes_parameters += sum(p.nbytes for p in network.parameters())
         for phase in phases:
@@ -162,12 +167,6 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
             _collect(result, phase, passes, trainer)
     passes.clear()
     return result
-
-
-def _check_channels(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
-    assert isinstance(layer, nn.Conv2d)
-    if isinstance(arguments[0], Tensor) and arguments[0].ndim == 4 and arguments[0].shape[1] != layer.in_channels:
-        raise WrongChannels(layer.in_channels, arguments[0].shape[1])
 
 
 def _without_values(trainer: Trainer, phase: PhasePlan, passes: StepPasses, recorder: _Recorder) -> None:

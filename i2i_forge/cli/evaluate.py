@@ -22,7 +22,7 @@ from i2i_forge.cli.common import (
     say,
 )
 from i2i_forge.cli.ranks import joined
-from i2i_forge.errors import UsageError
+from i2i_forge.errors import DataError, UsageError
 from i2i_forge.yaml_source import parse_options
 
 if TYPE_CHECKING:
@@ -143,7 +143,12 @@ def _measured(
     plans = plan(catalog, chosen, samples, inputs=options["inputs"], draws=options["samples"], backbones=backbones)
     tools = Tools(device, classifier=_classifier(options, device), is_deterministic=samples.is_deterministic)
     seeds = range(options["seeds"])
-    evaluation = Evaluation(samples, plans, tools, seeds=seeds, batch=options["batch"])
+    try:
+        evaluation = Evaluation(samples, plans, tools, seeds=seeds, batch=options["batch"])
+    except DataError as error:  # there are no weights
+        if all(plan.backbone or "random" not in plan.metric.backbones for plan in plans):
+            raise
+        raise DataError(error.message, fix=f"{error.fix}; or `--backbone random` to try") from error
     began, progress = time.monotonic(), _Progress(quiet=evaluation.share[0] > 0)
     outcomes = evaluation.run(progress)
     timing = {"seconds": round(time.monotonic() - began, 3), "images": float(progress.done)}

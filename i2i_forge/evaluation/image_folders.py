@@ -30,7 +30,8 @@ class FolderSamples(Samples):
         sources, truths: folders of the inputs and of the true outputs, by the input's name.
         draws: which files are translations of one input: "by-name" those of a sub-folder, and those whose names differ
             in a number at their end; "none" of them, each is of an input of its own. By default "none" where all names
-            occur in `sources` and `truths` (in `real`, where these are not given), else "by-name".
+            occur in `sources` and `truths` (where neither is given and `forge translate` did not write the folder, in
+            `real`), else "by-name".
 
     Raises:
         DataError: a folder holds no images, or images of several formats; an input has none beside it.
@@ -41,7 +42,9 @@ class FolderSamples(Samples):
         truths: Path | None = None, draws: Literal["by-name", "none"] | None = None,
     ) -> None:  # fmt: skip
         self.device = device
-        telling = [where for where in (sources, truths) if where] or [where for where in (real,) if where]
+        telling = [where for where in (sources, truths) if where]
+        if real and not telling and not (folder / SHEET).exists():
+            telling = [real]
         one_each = draws == "none" or (draws is None and _are_named_as(folder, telling))
         self.groups = grouped(folder, one_each=one_each)
         self.names = list(self.groups)
@@ -146,7 +149,7 @@ def _by_name(folder: Path, names: Sequence[str]) -> list[Path]:
         raise DataError(
             f"{folder} has no image for {len(missing)} of {len(names)} inputs, for example '{missing[0]}'",
             fix="name its images like the inputs: bag.png for bag-00.png, bag-01.png or the sub-folder bag; "
-            "or say that each file is of an input of its own: --draws none",
+            "--draws says what an input is",
         )
     if several := next((files for files in found if len(files) > 1), None):
         raise DataError(f"{several[0]} and {several[1]}: no telling which is meant", fix="remove one, or rename it")

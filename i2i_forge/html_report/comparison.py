@@ -8,6 +8,7 @@ from typing import Any
 from i2i_forge.html_report.markup import Html, join, table, tag
 from i2i_forge.html_report.run_report import RunReport
 
+MANY = 12  # settings above which one has to ask to see them
 ABSENT = "\N{EN DASH}"
 
 
@@ -35,7 +36,8 @@ def differences(runs: Sequence[RunReport]) -> Html:
             rows.append((tag("code", key), *(_cell(cells[name]) for name in names)))
     if not rows:
         return tag("p", "They are made with the same settings, in the same environment.", class_="note")
-    return table(("", *names), rows)
+    shown = table(("", *names), rows, "settings")
+    return shown if len(rows) <= MANY else tag("details", tag("summary", f"{len(rows)} settings"), shown)
 
 
 def _cell(values: Sequence[str]) -> Html:

@@ -78,10 +78,10 @@ def _comparison(runs: Sequence[RunReport], numbers: Html) -> list[Html]:
     width = LARGE if len(runs) <= FEW else SMALL
     said = "The same inputs in the rows and the same styles in the columns, where data and seed are the same."
     said += " Of each group the first run." if len(first) < len(runs) else ""
-    parts = [section("Runs", overview(runs)), numbers, section("What differs", differences(runs))]
+    parts = [section("Runs", overview(runs)), numbers]
     if any(run.sheets for run in first):
         parts.append(section("Samples", tag("p", said, class_="note"), gallery(first, width)))
-    parts.append(section("Losses", compared_curves(runs)))
+    parts += [section("Losses", compared_curves(runs)), section("What differs", differences(runs))]
     for number, run in enumerate(runs, 1):
         if run.place.group and run in first:
             parts.append(tag("p", run.place.group, class_="group"))

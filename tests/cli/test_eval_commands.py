@@ -72,7 +72,7 @@ def test_json_is_the_record(forge, run):
 def test_without_weights_the_error_has_the_command(forge, run):
     code, _, err = forge("eval", run, "--metric", "lpips-diversity", "--inputs", "2", "--device", "cpu")
     assert code == 4
-    assert "forge weights get alexnet" in err
+    assert "fix: forge weights get alexnet; or `--backbone random` to try\n" in err
     assert len(err.strip().splitlines()) <= 6
     assert not (run / FILE).exists()
 

@@ -135,6 +135,8 @@ def test_78_otherwise_the_grouping_is_said_and_an_option_decides(tmp_path):
         samples = FolderSamples(out, cpu, **options)
         assert (samples.inputs, samples.draws, samples.data["grouping"]) == (3, 4, numbered)
     assert FolderSamples(out, cpu, draws="none").names == CASES
+    (out / "sheet.png").write_bytes((out / "case0_000.png").read_bytes())  # as forge translate leaves it
+    assert FolderSamples(out, cpu, real=written(tmp_path / "real", CASES, 3)).draws == 4
 
 
 def test_78_two_images_of_one_name_beside_an_input_are_refused(tmp_path):

@@ -70,6 +70,14 @@ def test_runs_side_by_side(page, make_run):
     assert shown.text.index("Samples") < shown.text.index("Objective")
 
 
+def test_a_long_list_of_settings_follows_the_pictures_and_is_folded(page, munit_run, pix2pix_run):
+    shown = page(munit_run, pix2pix_run)
+    places = [shown.text.index(title) for title in ("Measurements", "Losses", "What differs", "Objective")]
+    assert places == sorted(places)
+    assert int(re.search(r"What differs (\d+) settings munit pix2pix discriminator.gan", shown.text)[1]) > 12
+    assert shown.all("details")[0] == {} and {"class": "settings"} in shown.all("table")
+
+
 def test_a_study_shows_its_runs_by_variant(page, make_run, tmp_path):
     for seed in (0, 1):
         make_run(f"study/full/seed-{seed}", seed=seed)
