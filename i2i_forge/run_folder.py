@@ -12,7 +12,6 @@ import os
 import platform
 import shlex
 import socket
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -153,9 +152,8 @@ class RunFolder:
 def refuse_special(paths: Iterable[Path]) -> None:
     """Raise UsageError for a link, a pipe or a device where a run is to write: it may be a stranger's."""
     for path in paths:
-        mode = path.lstat().st_mode if path.exists() or path.is_symlink() else stat.S_IFREG
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            what = "a link" if stat.S_ISLNK(mode) else "no regular file"
+        if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
+            what = "a link" if path.is_symlink() else "no regular file"
             raise UsageError(
                 f"{one_line(str(path))} is {what}: nothing is written there, because it may lead anywhere",
                 fix="remove it, or put in its place what it stands for; the run's folder itself may be a link",

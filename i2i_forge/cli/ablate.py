@@ -147,8 +147,8 @@ def _preview(
     )
     for fact in found[: len(costs)]:
         changes = [fact["recipe"], *(f"--set {c}" for c in fact["changes"]), *(f"--drop {d}" for d in fact["drops"])]
-        shown.add_row(fact["name"], "\n".join(changes), str(fact["network_calls"]),
-                                  saved_in_words(fact), ", ".join(fact["tensors_pruned"]))  # fmt: skip
+        words = saved_in_words(fact), ", ".join(fact["tensors_pruned"])
+        shown.add_row(fact["name"], "\n".join(changes), str(fact["network_calls"]), *words)
     console().print(shown)
     measured = ", ".join(f"{metric} {protocol.name}" for metric, protocol in measures.protocols.items())
     click.echo(f"{len(variants)} runs ({plan.seeds} of each), {variants[0].recipe.steps:,} steps each, in {out}")

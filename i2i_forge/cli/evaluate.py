@@ -131,11 +131,10 @@ def _measured(
     from i2i_forge.evaluation.evaluate import Evaluation
     from i2i_forge.evaluation.plans import choose, choose_backbones, plan, with_matrix
     from i2i_forge.evaluation.recording import write_records
-    from i2i_forge.evaluation.records import FILE
     from i2i_forge.metrics.metric import Tools
     from i2i_forge.run_folder import refuse_special
 
-    refuse_special([folder / FILE, folder / "results"])
+    refuse_special([folder / "results.jsonl", folder / "results"])
     chosen = choose(catalog, metrics, options["protocols"])
     if options["matrix"]:
         chosen = with_matrix(chosen)
