@@ -114,21 +114,25 @@ def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
     only = os.environ.get("FORGE_PLUGINS")
     if only is not None:
         plugins = _selected(plugins, [name.strip() for name in only.split(",") if name.strip()])
+    homes: dict[str, list[str]] = {}
+    for plugin in plugins:
+        homes.setdefault(plugin.name, []).append(plugin.distribution)
     for plugin in plugins:
         if plugin.status == "found":
             _read(plugin)
-        twins = [p for p in plugins if p.name == plugin.name]
-        if len(twins) > 1:
-            homes = " and ".join(p.distribution for p in twins)
-            plugin.set_aside("broken", f"the name '{plugin.name}' is used by {homes}; remove or rename one")
+        if len(twins := homes[plugin.name]) > 1:
+            plugin.set_aside(
+                "broken", f"the name '{plugin.name}' is used by {' and '.join(twins)}; remove or rename one"
+            )
     return plugins
 
 
 def read_vocabulary(plugins: Iterable[Plugin]) -> Vocabulary:
     """What the usable plugins provide, from their source."""
-    plugins = list(plugins)
-    usable = [p for p in plugins if p.status in ("found", "ok")]
-    aside = [p for p in plugins if p not in usable]
+    usable: list[Plugin] = []
+    aside: list[Plugin] = []
+    for plugin in plugins:
+        (usable if plugin.status in ("found", "ok") else aside).append(plugin)
     return Vocabulary(
         [component for p in usable for component in p.provides],
         all(p.complete for p in usable),
@@ -195,17 +199,15 @@ def _read(plugin: Plugin) -> None:
             return
         tree = ast.parse(read_bytes(plugin.file), str(plugin.file))
         if not attribute:
-            plugin.provides, plugin.complete = read_plugin(plugin.name, module, plugin.file)
+            plugin.provides, plugin.complete = read_plugin(plugin.name, module, plugin.file, tree)
+        if missing := ", ".join(_missing_imports(tree)):
+            plugin.set_aside("broken", f"it imports {missing}, which cannot be found; pip install it")
+        elif not attribute and (problem := hookspecs.hook_problem(tree)):
+            plugin.set_aside(*problem)
     except SyntaxError as error:
         plugin.set_aside("broken", f"SyntaxError: {error.msg} ({plugin.file}, line {error.lineno})")
-        return
-    except (ValueError, OSError, RecursionError) as error:
-        plugin.set_aside("broken", f"{type(error).__name__}: {error}")
-        return
-    if missing := ", ".join(_missing_imports(tree)):
-        plugin.set_aside("broken", f"it imports {missing}, which cannot be found; pip install it")
-    elif not attribute and (problem := hookspecs.hook_problem(tree)):
-        plugin.set_aside(*problem)
+    except Exception as error:  # Python's parser ends in many ways on what is no program
+        plugin.set_aside("broken", f"{type(error).__name__}: {error}".strip(": ") + f" ({plugin.file})")
 
 
 def _missing_imports(tree: ast.Module) -> list[str]:

@@ -76,9 +76,13 @@ def module_file(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-def read_plugin(plugin: str, module: str, file: Path) -> tuple[list[Component], bool]:
-    """The components a plugin's file registers, and whether that is all of them. Raises SyntaxError, OSError."""
-    tree = ast.parse(read_bytes(file), str(file))
+def read_plugin(plugin: str, module: str, file: Path, tree: ast.Module | None = None) -> tuple[list[Component], bool]:
+    """The components a plugin's file registers, and whether that is all of them. Raises SyntaxError, OSError.
+
+    Args:
+        tree: what the file holds, if it is read already.
+    """
+    tree = tree or ast.parse(read_bytes(file), str(file))
     definitions, homes = _definitions(tree), {}
     for name, (home, node) in _from_siblings(tree, file).items():
         definitions[name], homes[name] = node, f"{module}.{home}"
@@ -86,7 +90,8 @@ def read_plugin(plugin: str, module: str, file: Path) -> tuple[list[Component], 
     if not isinstance(hook, ast.FunctionDef) or not hook.args.args:
         return [], not _mentions_hook(tree)
     catalog, found = hook.args.args[0].arg, []
-    for call in (node for node in ast.walk(hook) if isinstance(node, ast.Call)):
+    nodes = list(ast.walk(hook))
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
         kind = _registry_of(call.func, catalog)
         match call.args:
             case [ast.Constant(value=str(name)), component] if kind is not None:
@@ -94,7 +99,7 @@ def read_plugin(plugin: str, module: str, file: Path) -> tuple[list[Component], 
                 shown = ast.unparse(component)
                 origin = f"{homes.get(shown, module)}.{shown}"
                 found.append(_component(kind, name, plugin, origin, defined, definitions))
-    uses = sum(isinstance(node, ast.Name) and node.id == catalog for node in ast.walk(hook))
+    uses = sum(isinstance(node, ast.Name) and node.id == catalog for node in nodes)
     return found, uses == len(found)  # the catalog is used in no other way
 
 

@@ -1,11 +1,13 @@
-"""Broken plugins of every kind at once, 70 to 72: what does not need them is not stopped, what needs one names it."""
+"""Broken plugins of every kind at once, 70 to 72 and 102: what needs none goes on, what needs one names it."""
 
 import json
+import os
 import sys
 
 import pytest
 
 from i2i_forge.cli import main
+from i2i_forge.plugins import Plugin, find_plugins, read_vocabulary
 
 LOSS = """
 from i2i_forge import hookimpl
@@ -182,3 +184,39 @@ def test_72_another_api_and_wrong_hooks_are_seen_before_the_import(forge):
         "unmarked": "run_started is not a hook without `@hookimpl`",
     }.items():
         assert reasons[name].startswith(reason) and name not in imported
+
+
+UNREADABLE = {  # file -> what Python's parser, or what reads its tree, makes of it
+    "minus": ("x = " + 200_000 * "-" + "1", "MemoryError"),
+    "dots": ("x = a" + 100_000 * ".a", "RecursionError"),
+    "decorator": ("@hookimpl" + 5_000 * ".a" + "\ndef register_components(catalog): ...", "RecursionError"),
+    "null": ("x = 1\0", "SyntaxError"),
+    "digits": ("x = " + 5_000 * "9", "SyntaxError"),
+}
+
+
+def test_102_files_that_cannot_be_read_as_python_are_set_aside_and_named(tmp_path, capsys):
+    for name, (text, _) in UNREADABLE.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "latin.py").write_bytes(b"x = '\xff'")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "good.py").write_text(LOSS.format(loss="good_loss"))
+    found = {p.name: p for p in find_plugins([tmp_path]) if p.file and p.file.parent == tmp_path}
+    assert found.pop("good").status == "found"
+    assert {plugin.status for plugin in found.values()} == {"broken"} and len(found) == len(UNREADABLE) + 4
+    for name, (_, kind) in UNREADABLE.items():
+        assert found[name].reason.startswith(kind) and f"{name}.py" in found[name].reason
+    with pytest.raises(SystemExit) as ended:
+        main(["--plugins", str(tmp_path), "check", "munit_synthetic", "--no-step"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().err
+    assert all(f"plugin '{name}' is set aside" in said for name in found)
+
+
+def test_102_many_plugins_are_not_compared_pair_by_pair(tmp_path, monkeypatch):
+    for number in range(200):
+        (tmp_path / f"p{number}.py").write_text(LOSS.format(loss=f"loss_{number}"))
+    monkeypatch.setattr(Plugin, "__eq__", lambda self, other: pytest.fail("compared"))
+    assert set(read_vocabulary(find_plugins([tmp_path])).names("losses")) > {f"loss_{n}" for n in range(200)}
