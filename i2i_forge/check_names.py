@@ -63,9 +63,11 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
                 yield ("optimizers", name, "schedule"), str(error)
     rest = [name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("roles") is None]
     for name in rest[1:]:
+        example = name if name in roles else next(iter(roles), "discriminator")
         yield (
             ("optimizers", name),
-            f"'{rest[0]}' takes the roles that no entry names already; give '{name}' its `roles`",
+            f"'{rest[0]}' takes the roles that no entry names already; give '{name}' its `roles`, "
+            f"for example `{name}: {{roles: [{example}], lr: 1.0e-4}}`",
         )
     trained = {role for phase in mapping(data, "phases").values() for _, role in _texts(phase, "trains")}
     left = sorted(trained & set(roles) - set(taken))

@@ -37,6 +37,10 @@ class Format(Protocol):
         """Which part a file is, by its content and, where that is not enough, its file's name. Raises CheckpointError
         when it is not of this layout."""
 
+    def trained(self, content: Any, name: str) -> tuple[int, str]:
+        """How far a file's weights were trained: the steps, 0 where neither it nor its name tells, and what tells
+        something else, "epoch 200". A format may lack this."""
+
     def networks(self, files: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The `networks` section of a recipe that the files fit, inferred from their names and shapes. A role's
         options are complete if they have `use`, otherwise they change those of `recipe`. Raises CheckpointError."""
@@ -88,6 +92,10 @@ class KeyedFormat(ABC):
     def theirs(self, key: str, value: Tensor) -> Tensor:
         """The reverse of `ours`."""
         return value
+
+    def trained(self, content: Any, name: str) -> tuple[int, str]:
+        """See Format."""
+        return 0, ""
 
     def load(self, files: Mapping[str, Any], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The files' tensors under our names."""

@@ -155,7 +155,7 @@ class Run:
                 fix="leave out --init-from to resume it, or choose another --run folder",
             )
         if edits(found.state, self.recipe):  # resolved.yaml, which was compared already, may have been edited
-            self.folder.check_same(found.state.get("settings", {}), self.recipe, self.source)
+            self.folder.check_same(found.state.get("settings", {}), self.recipe)
         checkpoint.restore(found, self.trainer)
         done, images = found.step, found.state.get("images", found.step * self._images)
         if images != done * self._images:

@@ -86,7 +86,7 @@ class RunFolder:
     def remember(self, recipe: Recipe, source: str | Path, host: Host, hardware: str) -> None:
         """Write down the recipe and the environment. Raises CheckpointError when the run is of another recipe."""
         if self.resolved.is_file():
-            self.check_same(settings_of(self.recipe()), recipe, source)
+            self.check_same(settings_of(self.recipe()), recipe)
         else:
             with suppress(RecipeError):  # a recipe that a program made has no file
                 _write_whole(self.path / "recipe.yaml", find_recipe(source).read_text(encoding="utf-8"))
@@ -132,20 +132,19 @@ class RunFolder:
                 continue  # cut off by a kill
         _write_whole(self.metrics, "".join(f"{line}\n" for line in kept))
 
-    def check_same(self, before: Mapping[str, Any], recipe: Recipe, source: str | Path) -> None:
+    def check_same(self, before: Mapping[str, Any], recipe: Recipe) -> None:
         """Raises CheckpointError when the settings of the run are not those of a recipe.
 
         Args:
             before: the run's, as `settings_of` gives them.
             recipe: what it is to go on with.
-            source: the file or the name of that recipe.
         """
         if changed := differences(before, settings_of(recipe)):
             run = shlex.quote(str(self.path))
             raise CheckpointError(
                 f"{self.path} holds a run of another recipe: {changed}",
                 fix="give the settings of that run, or begin a new run with its weights: "
-                f"forge train {shlex.quote(str(source))} ... --init-from {run} --run {run}-2",
+                f"add `--init-from {run} --run {run}-2` to this command",
             )
 
 

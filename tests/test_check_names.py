@@ -74,6 +74,7 @@ def test_a_valid_recipe_has_none(problems):
         ({"optimizers.default.lr": True}, "optimizers.default.lr", "should be a number, not True"),
         ({"optimizers.default.lr": float("inf")}, "optimizers.default.lr", "should be a finite number, not inf"),
         ({"optimizers.second": {"lr": 1}}, "optimizers.second", "'default' takes the roles that no entry names alre"),
+        ({"optimizers.decoder": {"lr": 1}}, "optimizers.decoder", "`decoder: {roles: [decoder], lr: 1.0e-4}`"),
         ({"phases.generator.trains": []}, "phases.generator.trains", "should not be empty"),
         ({"phases.generator.trains": "decoder"}, "phases.generator.trains", "should be a list, [one, two], not 'deco"),
         ({"phases.generator.stream": "paird"}, "phases.generator.stream", "data has no stream 'paird'; there is: main"),

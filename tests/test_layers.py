@@ -1,6 +1,7 @@
 """Imports go down only: the ladder of ARCHITECTURE.md, and what plugins may import."""
 
 import ast
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -77,6 +78,32 @@ def test_plugins_import_the_framework_and_never_each_other(file: Path) -> None:
     own = "i2i_forge_plugins." + file.relative_to(ROOT / "plugins").parts[0]
     for name in imported(file, at_run_time=False):
         assert name.partition(".")[0] in PLUGIN_MAY_IMPORT or name.startswith(own), f"{file.name} imports {name}"
+
+
+def public_modules() -> set[str]:
+    """The modules that docs/plugins.md lets authors import."""
+    return set(re.findall(r"^\| `(i2i_forge[\w.]*)` \|", (ROOT / "docs/plugins.md").read_text(), re.MULTILINE))
+
+
+def test_public_modules_are_there() -> None:
+    assert {"i2i_forge", "i2i_forge.data", "i2i_forge.errors", "i2i_forge.nn"} <= public_modules()
+    for name in public_modules():
+        assert importlib.import_module(name).__doc__
+
+
+FOR_AUTHORS = [
+    *sorted((ROOT / "i2i_forge/scaffold/templates").glob("*.py.txt")),
+    *sorted((ROOT / "tests/external_plugin").rglob("*.py")),
+    ROOT / "docs/plugins.md", ROOT / "README.md",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("file", FOR_AUTHORS, ids=lambda f: f.name)
+def test_what_authors_copy_imports_and_names_public_modules_only(file: Path) -> None:
+    text = file.read_text()
+    named = re.findall(r"^(?:from|import) (i2i_forge[\w.]*)", text, re.MULTILINE)
+    named += re.findall(r"`(i2i_forge\.[a-z_]+)`", text) if file.name.endswith(".py.txt") else []
+    assert set(named) <= public_modules()
 
 
 # ---- methods -------------------------------------------------------------------------------------------------------

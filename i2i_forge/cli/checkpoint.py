@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +12,9 @@ from i2i_forge.cli import checkpoint_replay, checkpoint_verify
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.yaml_text import to_inline_yaml
+
+if TYPE_CHECKING:
+    from i2i_forge.foreign import ForeignFile, Format
 
 
 @click.group("checkpoint")
@@ -97,11 +101,30 @@ def import_command(
             "format_of_origin": layout,
             **identity(recipe),
         }
-        checkpoint.save(folder.checkpoints, 0, trainer, imported, keep=recipe.run.keep)
+        step = _steps_of(parts.values(), reader)
+        checkpoint.save(folder.checkpoints, step, trainer, imported, keep=recipe.run.keep)
     for part in reader.parts:
         if part not in parts:
             note(f"no file of '{part}' was given: its networks are freshly drawn")
     click.echo(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
+
+
+def _steps_of(files: Iterable[ForeignFile], reader: Format) -> int:
+    """How many steps the weights were trained for, as far as the files tell; the fewest where they differ."""
+    steps = {}
+    for file in files:
+        steps[file.path], remark = (
+            reader.trained(file.content, file.path.name) if hasattr(reader, "trained") else (0, "")
+        )
+        if remark:
+            note(f"{file.path} is of {remark}, which is no number of steps: the run begins at step 0")
+    if len(set(steps.values())) > 1:
+        note(
+            "the files are of different steps, the fewest count: " + ", ".join(f"{f}: {n:,}" for f, n in steps.items())
+        )
+    if step := min(steps.values()):
+        note(f"the weights are of step {step:,}, where training goes on")
+    return step
 
 
 def _network_changes(networks: dict[str, dict[str, Any]], present: set[str]) -> list[str]:

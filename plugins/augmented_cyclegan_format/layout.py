@@ -27,7 +27,7 @@ _FIX = "give the file `latest`, `best_A` or `best_B` of a run"
 
 
 class AugmentedCycleGanFormat(KeyedFormat):
-    """Reads and writes the published layout. A file's optimizer states are passed over, and none are written.
+    """Reads and writes the published layout. Of a file's optimizer states only the step is read; none are written.
 
     A file without netE_B is one of the baseline: import it with `--recipe augmented_cyclegan_edges2shoes_noise`.
     """
@@ -41,6 +41,15 @@ class AugmentedCycleGanFormat(KeyedFormat):
         """There is one."""
         self.flatten(content, name)
         return "checkpoint"
+
+    def trained(self, content: Any, name: str) -> tuple[int, str]:
+        """The steps of the optimizer with the fewest: with pairs, some take several in each step of training."""
+        steps = [
+            max((int(one.get("step", 0)) for one in state.get("state", {}).values()), default=0)
+            for name, state in content.items()
+            if str(name).startswith("optimizer_")
+        ]
+        return min(steps, default=0), ""
 
     def networks(self, files: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Widths, depths and the length of the code, from the shapes."""

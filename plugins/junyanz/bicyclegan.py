@@ -16,10 +16,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import KeyedFormat
 
 from .code_encoders import encoder_in_order, encoder_name, encoder_options, is_code_encoder
-from .names import STATISTICS, in_order
+from .names import Published, in_order
 from .patchgan import discriminator_name, discriminator_options, is_discriminator, scales_of
 from .unet import is_nested, is_sequential, unet_name, unet_options
 
@@ -28,14 +27,12 @@ CODE_DIM = 8  # of all published models
 _FIX = "give the files *_net_G.pth, *_net_E.pth, *_net_D.pth and *_net_D2.pth of the published code"
 
 
-class JunyanzBicyclegan(KeyedFormat):
+class JunyanzBicyclegan(Published):
     """Reads and writes the published BicycleGAN layout."""
 
     parts: ClassVar = ("G", "E", "D", "D2")
     recipe: ClassVar = "bicyclegan_edges2shoes"
     title: ClassVar = "the published BicycleGAN code"
-    file: ClassVar = "{step}_net_{part}.pth"
-    unused: ClassVar = STATISTICS
 
     def part_of(self, content: Any, name: str) -> str:
         """By the content; of the two discriminators the one that the file's name says, D if it says nothing."""

@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import KeyedFormat, state_dict
+from i2i_forge.foreign import state_dict
 
-from .names import STATISTICS, in_order
+from .names import Published, in_order
 from .patchgan import discriminator_name, discriminator_options, is_discriminator, scales_of
 from .resnet import depth_of, is_resnet, resnet_name, resnet_options
 from .unet import is_sequential, skip_first, unet_name, unet_options
@@ -34,14 +34,12 @@ HOLDS = {
 _FIX = "give files of the published code, of a ResNet or U-Net generator: *_net_G_A.pth, *_net_D_A.pth ..."
 
 
-class JunyanzCyclegan(KeyedFormat):
+class JunyanzCyclegan(Published):
     """Reads and writes the published CycleGAN layout."""
 
     parts: ClassVar = ("G_A", "G_B", "D_A", "D_B")
     recipe: ClassVar = "cyclegan_horse2zebra"
     title: ClassVar = "the published CycleGAN code"
-    file: ClassVar = "{step}_net_{part}.pth"
-    unused: ClassVar = STATISTICS
 
     def part_of(self, content: Any, name: str) -> str:
         """By the file's name; a generator whose name does not tell, such as horse2zebra.pth, is G_A."""

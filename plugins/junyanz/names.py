@@ -1,11 +1,14 @@
-"""What the checkpoints of the three published programs have in common: names of layers, their order, statistics."""
+"""What the checkpoints of the three published programs have in common: names of files and layers, order, statistics."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
+
+from i2i_forge.foreign import KeyedFormat
 
 # Instance norms of files written by torch 0.3 carry statistics that nothing uses. Those of batch norms have a place.
 STATISTICS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
@@ -16,6 +19,20 @@ RANKS = (  # the order of names within a layer
     *LEAVES,
 )
 # fmt: on
+
+NUMBER = re.compile(r"^(iter_)?([0-9]+)_net_")
+
+
+class Published(KeyedFormat):
+    """A file for each network, `latest_net_G.pth` or `200_net_G.pth`, a bare state dict."""
+
+    file: ClassVar = "{step}_net_{part}.pth"
+    unused: ClassVar = STATISTICS
+
+    def trained(self, content: Any, name: str) -> tuple[int, str]:
+        """The number in a file's name is an epoch, or with `iter_` that of the images seen: no steps."""
+        found = NUMBER.match(name)
+        return 0, "" if not found else f"{found[2]} images" if found[1] else f"epoch {found[2]}"
 
 
 def in_order(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

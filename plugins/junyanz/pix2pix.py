@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import KeyedFormat, state_dict
+from i2i_forge.foreign import state_dict
 
-from .names import STATISTICS, in_order
+from .names import Published, in_order
 from .patchgan import (
     discriminator_name,
     discriminator_options,
@@ -22,14 +22,12 @@ from .unet import is_sequential, skip_first, unet_name, unet_options
 _FIX = "give the files *_net_G.pth and *_net_D.pth of a U-Net generator and its discriminator"
 
 
-class JunyanzPix2pix(KeyedFormat):
+class JunyanzPix2pix(Published):
     """Reads and writes the published pix2pix layout."""
 
     parts: ClassVar = ("G", "D")
     recipe: ClassVar = "pix2pix_facades"
     title: ClassVar = "the published pix2pix code"
-    file: ClassVar = "{step}_net_{part}.pth"
-    unused: ClassVar = STATISTICS
 
     def part_of(self, content: Any, name: str) -> str:
         """G or D, by the names of the tensors."""

@@ -15,6 +15,7 @@ from i2i_forge.foreign import KeyedFormat, state_dict
 from .names import Shapes, discriminator_name, discriminator_networks, in_order
 
 DOMAINS = ("a", "b")
+STEP = re.compile(r"_([0-9]{8})\.pt$")  # where the published code looks for it, too
 _FIX = "give the gen_*.pt and dis_*.pt files"
 
 
@@ -38,8 +39,15 @@ class TwoDomains(KeyedFormat):
     def generator_options(self, shapes: Shapes) -> dict[str, dict[str, Any]]:
         """The networks of a generator's file. Raises KeyError, ValueError."""
 
+    def trained(self, content: Any, name: str) -> tuple[int, str]:
+        """The steps in `gen_00010000.pt`."""
+        found = STEP.search(name)
+        return (int(found[1]) if found else 0), ""
+
     def part_of(self, content: Any, name: str) -> str:
         """gen or dis, by the names of the tensors."""
+        if isinstance(content, Mapping) and set(self.parts) <= set(content):
+            raise CheckpointError(f"{name} holds the optimizers' state, which is not imported", fix=_FIX)
         modules = {key.split(".")[1] for key in self.flatten(content, name)}
         if "cnns" in modules:
             return "dis"

@@ -100,7 +100,7 @@ def test_imported_translates_as_the_original_did(forge, run, exported, tmp_path)
 def test_exported_again_it_is_equal_in_names_and_bits(forge, exported, tmp_path):
     imported(forge, *exported, run=tmp_path / "new")
     code, out, _ = forge("checkpoint", "export", tmp_path / "new", "--format", "nvlabs-munit", "--out", tmp_path / "e")
-    files = [tmp_path / "e/gen_00000000.pt", tmp_path / "e/dis_00000000.pt"]
+    files = [tmp_path / "e/gen_00000002.pt", tmp_path / "e/dis_00000002.pt"]
     assert (code, out.splitlines()) == (0, [str(file) for file in files])
     for before, after in zip(exported, files, strict=True):
         one, two = (torch.load(file, weights_only=True) for file in (before, after))
@@ -124,11 +124,11 @@ def test_training_goes_on_from_an_import(forge, exported, tmp_path):
     arguments = ["--format", "nvlabs-munit", "--run", run, "--recipe", "munit_synthetic"]
     assert forge("checkpoint", "import", *exported, *arguments)[0] == 0
     before = weights(run)
-    arguments = ["train", run / "resolved.yaml", "--run", run, "--steps", 1, "--set", "data.workers=0"]
+    arguments = ["train", run / "resolved.yaml", "--run", run, "--steps", 3, "--set", "data.workers=0"]
     code, _, err = forge(*arguments, "--set", "seed=3")
     assert code == 5 and "seed: 0 there, 3 here" in err  # it is the run of a recipe like any other
     code, _, err = forge(*arguments, "--set", "run.sample_inputs=1")
-    assert code == 0 and "after step 0" in err, err  # with the imported weights, not freshly drawn ones
+    assert code == 0 and "after step 2" in err, err  # with the imported weights, not freshly drawn ones
     after = weights(run)
     assert all(not after[name].equal(before[name]) for name in after if name.endswith("conv.weight"))
 
@@ -186,6 +186,28 @@ def test_a_missing_part_is_said(forge, exported, tmp_path):
         code, _, err = imported(forge, file, run=tmp_path / str(number))
         assert code == 0
         assert f"no file of '{missing}' was given: its networks are freshly drawn" in err
+
+
+def test_the_step_in_the_files_is_kept(forge, exported, tmp_path):
+    """Where training and its schedules go on; of files of different steps the fewest count."""
+    code, _, err = imported(forge, *exported, run=tmp_path / "same")
+    assert code == 0 and "the weights are of step 2, where training goes on" in err
+    assert checkpoint.list_steps(tmp_path / "same/checkpoints") == [2]
+    other = shutil.copy(exported[1], tmp_path / "dis_00010000.pt")
+    code, _, err = imported(forge, exported[0], other, run=tmp_path / "other")
+    assert code == 0 and f"different steps, the fewest count: {exported[0]}: 2, {other}: 10,000" in err
+    assert checkpoint.list_steps(tmp_path / "other/checkpoints") == [2]
+    unnamed = shutil.copy(exported[0], tmp_path / "edges2shoes.pt")
+    code, _, err = imported(forge, unnamed, run=tmp_path / "unnamed")
+    assert code == 0 and "step" not in err
+    assert checkpoint.list_steps(tmp_path / "unnamed/checkpoints") == [0]
+
+
+def test_the_published_optimizers_are_refused_by_what_they_are(forge, exported, tmp_path):
+    torch.save({"gen": {"state": {}, "param_groups": []}, "dis": {}}, tmp_path / "optimizer.pt")
+    code, _, err = imported(forge, *exported, tmp_path / "optimizer.pt", run=tmp_path / "new")
+    assert code == 5 and "optimizer.pt holds the optimizers' state, which is not imported" in err
+    assert not (tmp_path / "new").exists()
 
 
 # ---- verify and inspect ----------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ def test_85_an_edited_run_is_not_resumed(host, run):
     edit(run)
     with pytest.raises(CheckpointError, match=r"networks\.decoder\.dropout_at_test: True there, False here") as caught:
         train(host, run, run / "resolved.yaml", "steps=2")
-    assert f"forge train {run}/resolved.yaml ... --init-from {run} --run {run}-2" in caught.value.fix
+    assert f"add `--init-from {run} --run {run}-2` to this command" in caught.value.fix
 
 
 def test_85_what_changes_no_number_may_be_edited(host, run):

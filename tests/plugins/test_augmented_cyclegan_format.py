@@ -228,6 +228,15 @@ def test_other_networks_have_no_place() -> None:
             reader().save({name: torch.zeros(1)})
 
 
+def test_the_step_is_that_of_the_optimizer_with_the_fewest() -> None:
+    def adam(step: Any) -> dict[str, Any]:
+        return {"state": {0: {"step": step}, 1: {"step": step}}, "param_groups": []}
+
+    content = {"netG_A_B": {}, "optimizer_D_A": adam(775), "optimizer_G_A": adam(torch.tensor(1550.0))}
+    assert reader().trained(content, "latest") == (775, "")
+    assert reader().trained({"netG_A_B": {}}, "latest") == (0, "")
+
+
 # ---- what a file tells of its networks -----------------------------------------------------------------------------
 
 

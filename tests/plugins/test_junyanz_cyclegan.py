@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge import checkpoint
+from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError
 from i2i_forge.foreign import read_foreign
 from i2i_forge.plugins import load_plugins
@@ -171,6 +173,22 @@ def test_generators_lead_from_domain_to_domain_and_d_a_judges_b(tmp_path: Path) 
 def test_a_generators_part_is_in_its_name_or_g_a(file: str, part: str) -> None:
     for name in ("resnet_9blocks/instance/no_dropout", "unet_256/batch"):
         assert reader().part_of(drawn(GENERATORS[name], device="meta"), file) == part
+
+
+@pytest.mark.parametrize(("file", "remark"), [
+    ("latest_net_G_A.pth", ""), ("horse2zebra.pth", ""), ("200_net_G_A.pth", "epoch 200"),
+    ("iter_5000_net_G_A.pth", "5000 images"),
+])  # fmt: skip
+def test_the_number_in_a_name_is_no_step(
+    file: str, remark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reader().trained({}, file) == (0, remark)
+    torch.save(drawn(narrow(GENERATORS["resnet_9blocks/instance/no_dropout"])), tmp_path / file)
+    with pytest.raises(SystemExit) as ended:
+        main(["checkpoint", "import", str(tmp_path / file), "--format", FORMAT, "--run", str(tmp_path / "run")])
+    assert ended.value.code == 0 and checkpoint.list_steps(tmp_path / "run/checkpoints") == [0]
+    said = f"is of {remark}, which is no number of steps: the run begins at step 0"
+    assert (said in capsys.readouterr().err) == bool(remark)
 
 
 def test_a_discriminators_part_is_in_its_name() -> None:
