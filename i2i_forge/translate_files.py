@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from i2i_forge.data.decode import decode
 from i2i_forge.data.folders import list_images
 from i2i_forge.data.stream import spread
-from i2i_forge.data.transforms import to_tensor
+from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.images import save_png, sheet
 from i2i_forge.seeding import generator
 from i2i_forge.translate import SMALLEST, TILE, Translator
 
+ON_SHEET = 24  # rows: a sheet is for looking at
 LARGE = 2**23  # pixels, 8.4 million: larger images are translated in tiles if nobody says otherwise
 
 
@@ -56,6 +58,7 @@ def translate_files(
     batch: int | None = None,
     tile: int | None = None,
     exact: bool = True,
+    resize: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Translate files and folders to PNG, and write `sheet.png`.
@@ -70,6 +73,7 @@ def translate_files(
         tile: pixels that a side of a tile has, 0 for none; by default images of more than 8.4 million pixels are
             translated in tiles of 1024 where the networks allow it.
         exact: of tiles, see `Translator.translate_in_tiles`.
+        resize: pixels that the shorter side of every image gets first, as in training; by default it stays as it is.
 
     Returns:
         The files, the sheet last.
@@ -80,9 +84,9 @@ def translate_files(
     digits = max(2, len(str(count - 1)))
     written: list[Path] = []
     rows: list[list[Tensor]] = []
-    on_sheet = set(spread(24, len(found)))  # a sheet is for looking at
+    on_sheet = set(spread(ON_SHEET, len(found)))
     for number, (path, name) in enumerate(found):
-        x = to_tensor(decode(path))[None]
+        x = _tensor(decode(path), resize)[None]
         row = [_small(x[0])]
         for index, image in enumerate(_translated(translator, x, route, codes, batch, tile, exact)):
             written.append(out / f"{name}-{index:0{digits}d}.png")
@@ -147,6 +151,10 @@ def _automatic(translator: Translator, x: Tensor, route: str) -> int:
     except UsageError:  # as a whole, if memory allows
         return 0
     return TILE
+
+
+def _tensor(image: Image.Image, resize: int | None) -> Tensor:
+    return Transform(resize, test_crop=False)(image, None) if resize else to_tensor(image)
 
 
 def _small(image: Tensor) -> Tensor:

@@ -63,7 +63,8 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     _write(file, f"{_head(file, proposed, found, f'{cost}, at {seconds:.2g} s a step')}{text}")
     click.echo(f"{file}: {recipe.steps:,} steps of {recipe.trainer} with {KINDS[recipe.data.use]} take {cost}")
     inputs = [_quoted(folder / part.name) for part in found.parts if part.name in ("testA", "valA")]
-    _say_next(_quoted(file), _quoted(Path("runs") / file.stem), next(iter(inputs), "IMAGES"))
+    sized = f"{next(iter(inputs), 'IMAGES')} --resize {recipe.data.options['size']}"
+    _say_next(_quoted(file), _quoted(Path("runs") / file.stem), sized)
 
 
 def _head(file: Path, proposed: Proposal, found: Survey, cost: str) -> str:

@@ -19,6 +19,8 @@ from i2i_forge.errors import UsageError
 @click.option("--reference", metavar="IMAGE", type=click.Path(path_type=Path), help="Take the style of this image.")
 @click.option("--interpolate", type=click.IntRange(min=2), metavar="N", help="N steps from one style to another.")
 @click.option("--seed", default=0, show_default=True, help="Of the random styles.")
+@click.option("--resize", type=click.IntRange(min=1), metavar="N",
+              help="Resize every image first, its shorter side to N pixels, as training does.")  # fmt: skip
 @click.option("--tile", type=click.IntRange(min=0), metavar="N",
               help="Translate in tiles of N x N pixels, with the memory of one and without seams; 0: never. Where the "
                    "networks allow it, images of more than 8.4 million pixels are.  [1024]")  # fmt: skip
@@ -38,6 +40,7 @@ def command(
     reference: Path | None,
     interpolate: int | None,
     seed: int,
+    resize: int | None,
     tile: int | None,
     tile_statistics: str,
     device: str,
@@ -55,7 +58,8 @@ def command(
     default = 4 if translator.latent(route) else 1
     written = translate_files(
         translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
-        interpolate=interpolate or 0, seed=seed, tile=tile, exact=tile_statistics == "exact", progress=_show,
+        interpolate=interpolate or 0, seed=seed, tile=tile, exact=tile_statistics == "exact", resize=resize,
+        progress=_show,
     )  # fmt: skip
     if as_json:
         print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1])})

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 import i2i_forge.translate_files as translate_files_module
 from i2i_forge import checkpoint
 from i2i_forge.data.decode import decode
-from i2i_forge.data.transforms import to_tensor
+from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import CheckpointError, DataError, UsageError
 from i2i_forge.images import to_uint8
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run import Run
+from i2i_forge.seeding import generator
 from i2i_forge.translate import load
 from i2i_forge.translate_files import find_inputs, translate_files
 
@@ -435,14 +436,24 @@ def test_it_has_no_styles(call_forge, deterministic, image, tmp_path, option):
 
 
 def test_the_sheet_of_many_inputs_is_spread_over_them(translator, tmp_path, monkeypatch):
-    """24 rows: not the first names, which are variants of one thing in many folders."""
-    for number in range(48):
-        Image.new("RGB", (64, 64), (5 * number, 0, 0)).save(tmp_path / f"{number:02}.png")
-    monkeypatch.setattr(translate_files_module, "_translated", lambda translator, x, *_: iter([x[0]]))
-    pages = []
-    monkeypatch.setattr(
-        translate_files_module, "sheet", lambda rows, labels: pages.append(rows) or Image.new("RGB", (1, 1))
+    """Not the first names, which are variants of one thing in many folders."""
+    monkeypatch.setattr(translate_files_module, "ON_SHEET", 3)
+    for number in range(6):
+        Image.new("RGB", (64, 64), (40 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    sheet = pixels(translate_files(translator, [tmp_path], tmp_path / "out")[-1])
+    middles = [27 + 132 * row + 64 for row in range(3)]
+    assert len(sheet) == 27 + 132 * 3 and [sheet[y, 68, 0] for y in middles] == [0, 80, 160]
+
+
+def test_images_are_resized_as_in_training(translator, tmp_path):
+    """What a run of small images learnt it knows at their size."""
+    write(tmp_path / "large.png", 120, 200)
+    (whole, _), (small, _) = (
+        translate_files(translator, [tmp_path / "large.png"], tmp_path / str(size), resize=size) for size in (None, 60)
     )
-    translate_files(translator, [tmp_path], tmp_path / "out")
-    reds = [round((row[0][0, 0, 0].item() + 1) * 127.5) for row in pages[0]]
-    assert reds == [10 * number for number in range(24)]
+    assert pixels(whole).shape == (120, 200, 3) and pixels(small).shape == (60, 100, 3)
+    x = Transform(60, test_crop=False)(decode(tmp_path / "large.png"), None)[None]
+    draw = generator(0, "styles", 0)
+    style = translator.trainer.infer("random_style", {"a": torch.zeros(1, 3, 64, 64)}, "ab", generator=draw)
+    expected = to_uint8(translator.translate(x, random_style=style)[0]).permute(1, 2, 0).numpy()
+    assert np.abs(pixels(small).astype(int) - expected).max() <= 1
