@@ -17,7 +17,7 @@ from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.images import save_png, sheet
 from i2i_forge.seeding import generator
-from i2i_forge.translate import SMALLEST, TILE, Translator
+from i2i_forge.translate import TILE, Translator
 
 LARGE = 2**23  # pixels, 8.4 million: larger images are translated in tiles if nobody says otherwise
 
@@ -108,12 +108,11 @@ def _codes(
                 fix="leave out --styles, --reference and --interpolate",
             )
         return None
-    encodes, (source, target) = trainer.latents[latent], trainer.routes[route]
+    encodes, target = trainer.latents[latent], trainer.routes[route][1]
     if reference and encodes is None:
         raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
-    probe = {source: torch.zeros(1, 3, SMALLEST, SMALLEST)}
     draws = (generator(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
-    random = torch.cat([trainer.infer(latent, probe, route, generator=draw) for draw in draws])
+    random = torch.cat([translator.draw(route, draw) for draw in draws])
     guide = None
     if reference is not None and encodes is not None:
         guide = translator.encode(to_tensor(decode(reference))[None], encodes, target)

@@ -17,7 +17,7 @@ RUNGS = [  # lowest first; a module imports only from rungs below its own
     " scaffold terms whole_statistics yaml_source",
     "data foreign forward_pass images optimizers schema vocabulary weights yaml_text",
     "check_components lpips method passes plugins",
-    "check_names check_shape inference recipe_names",
+    "check_names check_shape inference recipe_names sides",
     "trainer",
     "checkpoint recipe tiles trace varying",
     "attribution build recipe_schema",

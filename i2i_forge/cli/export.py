@@ -35,7 +35,7 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
         print_json({"file": str(out), **asdict(found)})
         return
     sizes = ", ".join("x".join(map(str, shape)) for shape in found.checked)
-    code = f" and {found.inputs[1]} N,{found.code_dim}" if found.code_dim else ""
+    code = f" and {found.inputs[1]} {found.code}" if found.code else ""
     click.echo(
         f"{out}: source N,3,H,W{code}; H and W multiples of {found.stride}, at least {found.smallest}\n"
         f"largest difference {found.difference:.1e}, of {sizes}"
