@@ -14,6 +14,7 @@ The sides of x are multiples of `stride` and at least `smallest`, which the file
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -165,6 +166,14 @@ def _written(translator: Translator, out: Path, route: str) -> Exported:
         if partial.is_file():
             partial.unlink()
     return Exported(**about, difference=difference, checked=checked)
+
+
+def is_export(file: Path) -> bool:
+    """Whether a file is what `export` writes."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(name.endswith(f"/{ABOUT}") for name in archive.namelist())
 
 
 def _exported(program: Program, inputs: tuple[Tensor, ...], axes: Sequence[Axes], sides: Sides) -> ExportedProgram:

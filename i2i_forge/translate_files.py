@@ -16,9 +16,11 @@ from i2i_forge.data.folders import list_images
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.images import save_png, sheet
+from i2i_forge.outputs import marked, refuse_to_replace
 from i2i_forge.seeding import generator
 from i2i_forge.translate import TILE, Translator
 
+MARK = "forge translate"  # in the PNG files, which a later translation may replace
 LARGE = 2**23  # pixels, 8.4 million: larger images are translated in tiles if nobody says otherwise
 
 
@@ -72,26 +74,31 @@ def translate_files(
 
     Returns:
         The files, the sheet last.
+
+    Raises:
+        UsageError: an input, or a file that no translation wrote, would be replaced; nothing is written then.
     """
     found = find_inputs(inputs)
     codes = _codes(translator, route, styles, reference, interpolate, seed)
     count = len(codes) if codes is not None else 1
     digits = max(2, len(str(count - 1)))
-    written: list[Path] = []
+    outputs = [[out / f"{name}-{index:0{digits}d}.png" for index in range(count)] for _, name in found]
+    read = [path for path, _ in found] + ([reference] if reference else [])
+    refuse_to_replace([*itertools.chain(*outputs), out / "sheet.png"], marked(MARK), read)
     rows: list[list[Tensor]] = []
-    for number, (path, name) in enumerate(found):
+    for number, ((path, _), files) in enumerate(zip(found, outputs, strict=True), 1):
         x = to_tensor(decode(path))[None]
         row = [_small(x[0])]
-        for index, image in enumerate(_translated(translator, x, route, codes, batch, tile, exact)):
-            written.append(out / f"{name}-{index:0{digits}d}.png")
-            save_png(image, written[-1])
-            row += [_small(image)] if index < 12 else []
+        images = _translated(translator, x, route, codes, batch, tile, exact)
+        for file, image in zip(files, images, strict=True):
+            save_png(image, file, MARK)
+            row += [_small(image)] if len(row) <= 12 else []
         rows += [row] if len(rows) < 24 else []  # a sheet is for looking at
         if progress:
-            progress(number + 1, len(found))
+            progress(number, len(found))
     labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]
-    save_png(sheet(rows, labels), out / "sheet.png")
-    return [*written, out / "sheet.png"]
+    save_png(sheet(rows, labels), out / "sheet.png", MARK)
+    return [*itertools.chain(*outputs), out / "sheet.png"]
 
 
 def _codes(

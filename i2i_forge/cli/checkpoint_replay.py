@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from i2i_forge.cli.common import chosen_device, console, device_option, json_option, loaded_host, note, print_json, warn
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DivergedError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("replay")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 @click.option("--step", required=True, type=click.IntRange(min=0), metavar="K", help="The step after K done steps.")
 @device_option
 @json_option

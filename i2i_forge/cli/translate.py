@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import UsageError
 
 
 @click.command("translate")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where to write the PNGs.")
+@click.argument("run", type=FilePath())
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=FilePath())
+@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="Where to write the PNGs.")
 @click.option("--route", default="ab", show_default=True, help="The direction.")
 @click.option("--styles", default=None, type=click.IntRange(min=1), help="Random styles for each input  [4]")
-@click.option("--reference", metavar="IMAGE", type=click.Path(path_type=Path), help="Take the style of this image.")
+@click.option("--reference", metavar="IMAGE", type=FilePath(), help="Take the style of this image.")
 @click.option("--interpolate", type=click.IntRange(min=2), metavar="N", help="N steps from one style to another.")
 @click.option("--seed", default=0, show_default=True, help="Of the random styles.")
 @click.option("--tile", type=click.IntRange(min=0), metavar="N",
@@ -43,7 +44,10 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png."""
+    """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png.
+
+    Files of an earlier translation are replaced; any other file is not, an input least of all.
+    """
     if styles and (reference or interpolate):
         raise UsageError("--styles goes with neither --reference nor --interpolate", fix="leave --styles out")
 
@@ -58,7 +62,8 @@ def command(
         interpolate=interpolate or 0, seed=seed, tile=tile, exact=tile_statistics == "exact", progress=_show,
     )  # fmt: skip
     if as_json:
-        print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1])})
+        files = [str(file) for file in written[:-1]]
+        print_json({"files": files, "sheet": str(written[-1])})
     else:
         click.echo(f"{len(written) - 1} images and {written[-1]}")
 

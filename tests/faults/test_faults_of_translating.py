@@ -1,4 +1,4 @@
-"""Translating: 77 and 107."""
+"""Translating: 77, 90 and 107."""
 
 import json
 import sys
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import i2i_forge
 from i2i_forge.cli import main
+from i2i_forge.errors import UsageError
 from i2i_forge.evaluation.tensors import measure
 from i2i_forge.export import export
 from i2i_forge.images import to_pil
@@ -22,6 +23,12 @@ SHORT = ("steps=2", "data.batch=2", "data.workers=0")
 CYCLEGAN = (
     *SHORT, "data.use=paired_folders", "data.layout=two_folders", "data.size=32", "networks.encoder.width=4",
     "networks.encoder.blocks=1", "networks.decoder.width=4", "networks.discriminator.width=4",
+)  # fmt: skip
+MUNIT = (
+    *SHORT, "data.count=4", "data.test_count=3", "networks.content_encoder.width=4",
+    "networks.content_encoder.blocks=1", "networks.style_encoder.width=4", "networks.decoder.width=4",
+    "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8", "networks.discriminator.width=4",
+    "networks.discriminator.scales=1",
 )  # fmt: skip
 
 
@@ -45,6 +52,11 @@ def resnet(tmp_path_factory):
         for name in range(3):
             written(folder / "data" / place / f"{name}.png", 32, 32, seed=10 * number + name)
     return trained(folder / "run", "cyclegan_synthetic", [*CYCLEGAN, f"data.root={folder / 'data'}"])
+
+
+@pytest.fixture(scope="module")
+def munit(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("munit"), "munit_synthetic", MUNIT)
 
 
 def picture(height, width, seed=0):
@@ -110,6 +122,100 @@ def test_77_a_network_that_is_not_run_does_not_widen_the_image(catalog):
     x, code = picture(24, 40), torch.ones(1, 8)
     expected = translator.trainer.translate(x, "ab", random_code=code).clamp(-1, 1)
     assert torch.equal(translator.translate(x, random_code=code), expected)
+
+
+# ---- 90: outputs that would replace inputs ---------------------------------------------------------------------------
+
+
+def bytes_of(folder):
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("through", ["the folder", "a link to it", "a link in it"])
+def test_90_translations_never_replace_an_input(resnet, forge, tmp_path, through):
+    place = tmp_path / "photos"
+    for number, name in enumerate(("a.png", "a-00.png", "sheet.png")):
+        written(place / name, seed=number)
+    out = place
+    if through != "the folder":
+        out = tmp_path / "out"
+        out.symlink_to(place) if through == "a link to it" else out.mkdir()
+        if through == "a link in it":
+            (out / "a-00.png").symlink_to(place / "a-00.png")
+    before = bytes_of(tmp_path)
+    code, stdout, err = forge("translate", resnet, place, "--out", out)
+    assert (code, stdout) == (2, "") and "a-00.png is one of the inputs" in err and "fix: " in err
+    assert bytes_of(tmp_path) == before
+
+
+def test_90_a_reference_is_an_input(munit, forge, tmp_path):
+    image, reference = written(tmp_path / "in/a.png"), written(tmp_path / "out/sheet.png")
+    code, _, err = forge("translate", munit, image, "--out", tmp_path / "out", "--reference", reference)
+    assert code == 2 and "sheet.png is one of the inputs" in err
+
+
+def test_90_translating_again_replaces_translations_and_nothing_else(resnet, forge, tmp_path):
+    image, out = written(tmp_path / "in/a.png"), tmp_path / "out"
+    for _ in range(2):
+        assert forge("translate", resnet, image, "--out", out)[0] == 0
+    written(out / "b-00.png")
+    before = bytes_of(out)
+    code, _, err = forge("translate", resnet, image, written(tmp_path / "in/b.png"), "--out", out)
+    assert code == 2 and "b-00.png: there is something already, which this command did not write" in err
+    assert bytes_of(out) == before
+
+
+WRITERS = {
+    "export": ("program.pt2", lambda run, file: ("export", run, "--out", file)),
+    "schema": ("recipe.json", lambda run, file: ("schema", "--out", file)),
+    "report": ("report.html", lambda run, file: ("report", run, "--html", file)),
+    "data preview": ("seen.png", lambda run, file: ("data", "preview", run / "resolved.yaml", "--out", file)),
+    "checkpoint export": ("2_net_G_A.pth", lambda run, file: (
+        "checkpoint", "export", run, "--format", "junyanz-cyclegan", "--out", file.parent)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_90_a_file_of_somebody_else_is_kept_by_every_command(resnet, forge, tmp_path, name):
+    file, arguments = tmp_path / WRITERS[name][0], WRITERS[name][1]
+    file.touch()  # as mktemp does
+    for _ in range(2):  # what the command wrote itself may be replaced
+        code, _, err = forge(*arguments(resnet, file))
+        assert code == 0 and file.stat().st_size, err
+    file.write_text("my own work")
+    code, _, err = forge(*arguments(resnet, file))
+    assert code == 2 and f"{file}: there is something already" in err
+    assert file.read_text() == "my own work"
+
+
+def test_90_a_recipe_in_the_run_folder_is_kept(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("base: munit_synthetic\n")
+    with pytest.raises(UsageError, match=r"recipe\.yaml: there is something already"):
+        trained(tmp_path, "munit_synthetic", MUNIT)
+    assert (tmp_path / "recipe.yaml").read_text() == "base: munit_synthetic\n"
+
+
+def test_90_an_import_needs_a_new_folder(forge, tmp_path):
+    (tmp_path / "env.json").write_text("mine")
+    arguments = ("x.pth", "--format", "junyanz-cyclegan", "--run", tmp_path)
+    code, _, err = forge("checkpoint", "import", *arguments)
+    assert code == 2 and f"--run {tmp_path}: there is something already" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "munit_synthetic", "--run", ""), ("translate", "", "a.png", "--out", "out"),
+        ("translate", "run", "a.png", "--out", ""), ("translate", "run", "", "--out", "out"), ("report", ""),
+        ("data", "check", ""), ("data", "make", "procedural_shoes", "--out", ""), ("eval", ""),
+        ("--plugins", "", "show"),
+        ("checkpoint", "verify", ""), ("classifier", "show", ""), ("ablate", "munit_synthetic", "--out", ""),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_90_an_empty_path_is_not_the_current_folder(forge, arguments):
+    code, out, err = forge(*arguments)
+    assert (code, out) == (2, "") and "the path is empty" in err
 
 
 # ---- 107: methods and codes that are exported ------------------------------------------------------------------------
