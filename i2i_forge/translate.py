@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +14,9 @@ from torch.nn import functional as F
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
+from i2i_forge.codes import TILE, codes_for, translated
 from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.pictures import Translations, checked, tensors_of
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
@@ -22,12 +26,11 @@ from i2i_forge.tiles import Tiling
 from i2i_forge.trainer import Trainer
 from i2i_forge.varying import Varying, unvaried
 
-TILE = 1024  # pixels
 CODE_SIDE = 64  # pixels: codes are drawn as for an image of this size, so that one code serves images of all sizes
 
 
 class Translator:
-    """A trainer for inference: `translate` takes any size, `encode` and `draw` give codes.
+    """A trainer for inference. Called with pictures it gives pictures; `translate` and `encode` are for tensors.
 
     Images of any size are taken. Where the networks take no such size, an image is continued at its border to the next
     one that they take, and the translation is cut out again; otherwise it is what the trainer itself gives.
@@ -45,6 +48,34 @@ class Translator:
         self._tilings: dict[str, Tiling] = {}
         self._sides: dict[tuple[str, str], Sides] = {}
         self._said_small = False
+
+    def __repr__(self) -> str:
+        trainer, size = self.trainer, self.recipe.data.options.get("size")
+        routes = (f"{route} ({self.latent(route) or 'deterministic'})" for route in trainer.routes)
+        trained = f"{self.step} steps" + (f" at size {size}" if size else "")
+        return f"<Translator {self.recipe.name}: {self.recipe.trainer}, routes {', '.join(routes)}, {trained}>"
+
+    def __call__(
+        self, images: Any, route: str = "ab", *, styles: int = 1, seed: int = 0, reference: Any = None
+    ) -> Translations | list[Translations]:
+        """Translate pictures; those that `forge translate` writes with the same seed.
+
+        Args:
+            images: the name of a file, a PIL image, a uint8 array H,W,3 or a tensor 3,H,W in [-1, 1]; several in a
+                list, as N,H,W,3 or as N,3,H,W.
+            route: the direction.
+            styles: how many random styles; the same ones for every image.
+            seed: of the random styles.
+            reference: an image of the target domain whose style is used instead.
+
+        Returns:
+            The translations of the image; of several images a list.
+        """
+        codes = codes_for(self, route, styles, reference, seed=seed)
+        found = tensors_of(images)
+        several = [Translations(torch.stack([y.cpu() for y in translated(self, x, route, codes)]))
+                   for x in (found if isinstance(found, list) else [found])]  # fmt: skip
+        return several if isinstance(found, list) else several[0]
 
     def latent(self, route: str) -> str | None:
         """The tensor that makes one translation differ from another; None when the route is deterministic."""
@@ -172,9 +203,7 @@ class Translator:
 
     def _padded(self, x: Tensor, sides: Sides) -> tuple[Tensor, tuple[int, int]]:
         """x with its border repeated to a size that the networks take, and where x begins in it."""
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise UsageError(f"images are N,3,H,W, these are {tuple(x.shape)}", fix="add the batch axis: x[None]")
-        height, width = (sides.fitted(pixels) for pixels in x.shape[-2:])
+        height, width = (sides.fitted(pixels) for pixels in checked(x).shape[-2:])
         if min(x.shape[-2:]) <= sides.least - sides.stride and not self._said_small:
             self._said_small = True
             _warn(f"images below {sides.least}x{sides.least} pixels are continued at their border: "
@@ -229,3 +258,22 @@ def without_losses(recipe: Recipe) -> Recipe:
 
 def _warn(text: str) -> None:
     sys.stderr.write(f"warning: {text}\n")
+
+
+def translate(run: str | Path, images: Any, route: str = "ab", **options: Any) -> Translations | list[Translations]:
+    """Load a run and translate pictures with it: `i2i_forge.translate("runs/munit", "photo.jpg", styles=3)`.
+
+    Args:
+        run: as of `load`.
+        images, route, options: as of calling a `Translator`.
+    """
+    return load(run)(images, route, **options)
+
+
+class _Verb(ModuleType):
+    """This module, which can be called: `i2i_forge.translate` is its name and that of what it does."""
+
+    __call__ = staticmethod(translate)
+
+
+sys.modules[__name__].__class__ = _Verb

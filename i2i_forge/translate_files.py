@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from i2i_forge.codes import codes_for, translated
 from i2i_forge.data.decode import decode
 from i2i_forge.data.folders import list_images
 from i2i_forge.data.transforms import to_tensor
-from i2i_forge.errors import DataError, UsageError
+from i2i_forge.errors import DataError
 from i2i_forge.images import save_png, sheet
 from i2i_forge.outputs import marked, refuse_to_replace
-from i2i_forge.seeding import generator
-from i2i_forge.translate import TILE, Translator
+from i2i_forge.translate import Translator
 
 MARK = "forge translate"  # in the PNG files, which a later translation may replace
-LARGE = 2**23  # pixels, 8.4 million: larger images are translated in tiles if nobody says otherwise
 
 
 def find_inputs(inputs: list[Path]) -> list[tuple[Path, str]]:
@@ -79,7 +76,7 @@ def translate_files(
         UsageError: an input, or a file that no translation wrote, would be replaced; nothing is written then.
     """
     found = find_inputs(inputs)
-    codes = _codes(translator, route, styles, reference, interpolate, seed)
+    codes = codes_for(translator, route, styles, reference, interpolate, seed)
     count = len(codes) if codes is not None else 1
     digits = max(2, len(str(count - 1)))
     outputs = [[out / f"{name}-{index:0{digits}d}.png" for index in range(count)] for _, name in found]
@@ -89,7 +86,7 @@ def translate_files(
     for number, ((path, _), files) in enumerate(zip(found, outputs, strict=True), 1):
         x = to_tensor(decode(path))[None]
         row = [_small(x[0])]
-        images = _translated(translator, x, route, codes, batch, tile, exact)
+        images = translated(translator, x, route, codes, batch, tile, exact=exact)
         for file, image in zip(files, images, strict=True):
             save_png(image, file, MARK)
             row += [_small(image)] if len(row) <= 12 else []
@@ -99,58 +96,6 @@ def translate_files(
     labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]
     save_png(sheet(rows, labels), out / "sheet.png", MARK)
     return [*itertools.chain(*outputs), out / "sheet.png"]
-
-
-def _codes(
-    translator: Translator, route: str, styles: int, reference: Path | None, interpolate: int, seed: int
-) -> Tensor | None:
-    """The codes to decode, K,dim; None for a deterministic method."""
-    trainer, latent = translator.trainer, translator.latent(route)
-    method = type(trainer).__name__
-    if latent is None:
-        if reference or interpolate or styles > 1:
-            raise UsageError(
-                f"{method} is deterministic: it has one translation for an image"
-                + (f" along '{route}'" if trainer.latents else ""),
-                fix="leave out --styles, --reference and --interpolate",
-            )
-        return None
-    encodes, target = trainer.latents[latent], trainer.routes[route][1]
-    if reference and encodes is None:
-        raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
-    draws = (generator(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
-    random = torch.cat([translator.draw(route, draw) for draw in draws])
-    guide = None
-    if reference is not None and encodes is not None:
-        guide = translator.encode(to_tensor(decode(reference))[None], encodes, target)
-    if interpolate:
-        first, last = random[:1], guide if guide is not None else random[1:2]
-        return torch.cat([torch.lerp(first, last, i / max(interpolate - 1, 1)) for i in range(interpolate)])
-    return guide if guide is not None else random[:styles]
-
-
-def _translated(
-    translator: Translator, x: Tensor, route: str, codes: Tensor | None, batch: int | None, tile: int | None,
-    exact: bool,
-) -> Iterator[Tensor]:  # fmt: skip
-    """3,H,W for each code."""
-    side = _automatic(translator, x, route) if tile is None else tile
-    if not side:
-        yield from translator.translations(x, route, codes, batch=batch)
-        return
-    for code in [None] if codes is None else torch.split(codes, 1):
-        given: dict[str, Any] = {} if code is None else {str(translator.latent(route)): code}
-        yield translator.translate_in_tiles(x, route, tile=side, exact=exact, **given)[0]
-
-
-def _automatic(translator: Translator, x: Tensor, route: str) -> int:
-    if x.shape[-2] * x.shape[-1] <= LARGE:
-        return 0
-    try:
-        _ = translator.tiling(route).halo
-    except UsageError:  # as a whole, if memory allows
-        return 0
-    return TILE
 
 
 def _small(image: Tensor) -> Tensor:

@@ -1,15 +1,18 @@
-"""Translating: 77, 90 and 107."""
+"""Translating: 77, 90, 107 and 108."""
 
 import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 import i2i_forge
 from i2i_forge.cli import main
+from i2i_forge.data.decode import decode
+from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import UsageError
 from i2i_forge.evaluation.tensors import measure
 from i2i_forge.export import export
@@ -248,3 +251,95 @@ def test_107_the_tutorials_bridge_is_exported_with_noise_that_has_places(tmp_pat
     x, noise = picture(32, 48), torch.randn(1, 3, 32, 48)
     program = torch.export.load(tmp_path / "program.pt2").module()
     torch.testing.assert_close(program(x, noise), translator.translate(x, random_start=noise), rtol=0, atol=1e-5)
+
+
+# ---- 108: pictures in Python -----------------------------------------------------------------------------------------
+
+
+def pixels(image):
+    return np.asarray(image).tolist()
+
+
+def test_108_pictures_of_every_kind_are_those_of_the_command(munit, catalog, forge, tmp_path):
+    file, translator = written(tmp_path / "in/shoe.png"), load(munit, catalog=catalog)
+    assert forge("translate", munit, file, "--out", tmp_path / "out", "--styles", 2, "--seed", 3)[0] == 0
+    expected = [pixels(decode(tmp_path / f"out/shoe-0{number}.png")) for number in range(2)]
+    image = decode(file)
+    array, x = np.asarray(image), to_tensor(image)
+    for given in (str(file), file, image, array, x, torch.from_numpy(array.copy()).permute(2, 0, 1)):
+        found = translator(given, styles=2, seed=3)
+        assert [pixels(y) for y in found] == expected, type(given)
+        assert found.tensor.shape == (2, 3, 40, 52)
+    for several in ([file, image], np.stack([array, array]), torch.stack([x, x])):
+        one, other = translator(several, styles=2, seed=3)
+        assert [pixels(y) for y in one] == [pixels(y) for y in other] == expected
+
+
+def test_108_results_are_saved_and_shown(munit, catalog, tmp_path):
+    translator, file = load(munit, catalog=catalog), written(tmp_path / "shoe.png")
+    one, two = translator(file), translator(file, styles=2)
+    assert one.save(tmp_path / "new/one.png") == [tmp_path / "new/one.png"]
+    assert [f.name for f in two.save(str(tmp_path / "two.png"))] == ["two-00.png", "two-01.png"]
+    assert pixels(decode(tmp_path / "two-01.png")) == pixels(two[1])
+    assert two._repr_png_().startswith(b"\x89PNG")
+    assert repr(two) == "<2 translations of an image of 52x40 pixels>"
+    with pytest.raises(UsageError, match=r"saved as \.png"):
+        one.save(tmp_path / "one.jpg")
+
+
+def test_108_route_and_reference_are_those_of_the_command(munit, catalog, forge, tmp_path):
+    file, reference = written(tmp_path / "in/shoe.png"), written(tmp_path / "boot.png", 70, 50, seed=9)
+    arguments = ("--reference", reference, "--route", "ba")
+    assert forge("translate", munit, file, "--out", tmp_path / "out", *arguments)[0] == 0
+    translator, expected = load(munit, catalog=catalog), pixels(decode(tmp_path / "out/shoe-00.png"))
+    for given in (reference, to_tensor(decode(reference))[None]):
+        assert [pixels(y) for y in translator(file, "ba", reference=given)] == [expected]
+    with pytest.raises(UsageError, match="styles is 0"):
+        translator(file, styles=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "advice"),
+    [
+        (np.zeros((8, 8, 3), np.float32), "uint8 H,W,3, this is float32 (8, 8, 3)", "0 to 255 as uint8"),
+        (np.zeros((3, 8, 8), np.uint8), "this is uint8 (3, 8, 8)", "channels last"),
+        (torch.full((3, 8, 8), 200.0), "from -1 to 1", "x / 127.5 - 1"),
+        (torch.zeros(8, 8, 3), "images are 3,H,W, these are (8, 8, 3)", "x.permute(2, 0, 1)"),
+        (torch.zeros(2, 1, 8, 8), "these are (2, 1, 8, 8)", "x.expand(-1, 3, -1, -1)"),
+        (torch.zeros(1, 8, 8), "these are (1, 8, 8)", "x.expand(3, -1, -1)"),
+        (7, "int is no image", "a file's name"),
+    ],
+)
+def test_108_other_layouts_and_ranges_are_refused_with_advice(resnet, catalog, given, words, advice):
+    with pytest.raises(UsageError) as caught:
+        load(resnet, catalog=catalog)(given)
+    assert words in caught.value.message and advice in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("x", "advice"),
+    [
+        (torch.zeros(4, 1, 8, 8), "x.expand(-1, 3, -1, -1)"), (torch.zeros(8, 8, 3), "x.permute(2, 0, 1)[None]"),
+        (torch.zeros(2, 8, 8, 3), "x.permute(0, 3, 1, 2)"), (torch.full((1, 3, 8, 8), 255.0), "x / 127.5 - 1"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "x / 127.5 - 1"), (torch.zeros(1, 4, 8, 8), "three channels"),
+    ],
+    ids=["grey", "H,W,3", "N,H,W,3", "0..255", "uint8", "RGBA"],
+)  # fmt: skip
+def test_108_the_advice_for_tensors_can_be_followed(resnet, catalog, x, advice):
+    with pytest.raises(UsageError) as caught:
+        load(resnet, catalog=catalog).translate(x)
+    assert advice in caught.value.fix
+
+
+def test_108_a_translator_says_what_it_is(munit, resnet, catalog):
+    text = repr(load(munit, catalog=catalog))
+    for word in ("munit_synthetic", "ab (random_style)", "ba (random_style)", "2 steps", "size 64"):
+        assert word in text
+    assert "ab (deterministic)" in repr(load(resnet, catalog=catalog))
+
+
+def test_108_public_names_are_listed_and_the_verb_is_no_mere_module(munit, tmp_path):
+    assert dir(i2i_forge) == sorted([*i2i_forge.__all__, "__version__"])
+    file = written(tmp_path / "shoe.png")
+    found = i2i_forge.translate(munit, file, styles=2, seed=3)
+    assert [pixels(y) for y in found] == [pixels(y) for y in i2i_forge.load(munit)(file, styles=2, seed=3)]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-import i2i_forge.translate_files as translate_files_module
+import i2i_forge.codes as codes_module
 from i2i_forge import checkpoint
 from i2i_forge.data.decode import decode
 from i2i_forge.data.transforms import to_tensor
@@ -224,8 +224,8 @@ def test_the_sheet_has_a_column_for_the_input_and_each_style(translator, image, 
 def test_tiles_change_nothing_that_can_be_seen(translator, tmp_path, monkeypatch, large):
     image, shown = write(tmp_path / "in/wide.png", 150, 230), []
     whole = translate_files(translator, [image], tmp_path / "whole", styles=2, tile=0)
-    monkeypatch.setattr(translate_files_module, "LARGE", 1000)
-    monkeypatch.setattr(translate_files_module, "TILE", 64)
+    monkeypatch.setattr(codes_module, "LARGE", 1000)
+    monkeypatch.setattr(codes_module, "TILE", 64)
     monkeypatch.setattr(translator, "translate_in_tiles", lambda x, *given, translate=translator.translate_in_tiles,
                         **options: shown.append(options["tile"]) or translate(x, *given, **options))  # fmt: skip
     tiled = translate_files(translator, [image], tmp_path / "tiled", styles=2, tile=None if large else 96)
