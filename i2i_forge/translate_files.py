@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from i2i_forge.codes import codes_for, translated
-from i2i_forge.data.decode import decode
+from i2i_forge.data.decode import BadImage, decode
 from i2i_forge.data.folders import list_images
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import DataError
@@ -55,6 +55,7 @@ def translate_files(
     tile: int | None = None,
     exact: bool = True,
     progress: Callable[[int, int], None] | None = None,
+    skip: Callable[[BadImage], None] | None = None,
 ) -> list[Path]:
     """Translate files and folders to PNG, and write `sheet.png`.
 
@@ -68,12 +69,14 @@ def translate_files(
         tile: pixels that a side of a tile has, 0 for none; by default images of more than 8.4 million pixels are
             translated in tiles of 1024 where the networks allow it.
         exact: of tiles, see `Translator.translate_in_tiles`.
+        skip: is told of each image that cannot be used, and the others are translated; without it that is an error.
 
     Returns:
         The files, the sheet last.
 
     Raises:
         UsageError: an input, or a file that no translation wrote, would be replaced; nothing is written then.
+        DataError: an image cannot be used, or with `skip` none can.
     """
     found = find_inputs(inputs)
     codes = codes_for(translator, route, styles, reference, interpolate, seed)
@@ -82,20 +85,35 @@ def translate_files(
     outputs = [[out / f"{name}-{index:0{digits}d}.png" for index in range(count)] for _, name in found]
     read = [path for path, _ in found] + ([reference] if reference else [])
     refuse_to_replace([*itertools.chain(*outputs), out / "sheet.png"], marked(MARK), read)
+    written: list[Path] = []
     rows: list[list[Tensor]] = []
     for number, ((path, _), files) in enumerate(zip(found, outputs, strict=True), 1):
-        x = to_tensor(decode(path))[None]
-        row = [_small(x[0])]
-        images = translated(translator, x, route, codes, batch, tile, exact=exact)
-        for file, image in zip(files, images, strict=True):
-            save_png(image, file, MARK)
-            row += [_small(image)] if len(row) <= 12 else []
-        rows += [row] if len(rows) < 24 else []  # a sheet is for looking at
+        if (x := _read(path, skip)) is not None:
+            row = [_small(x[0])]
+            images = translated(translator, x, route, codes, batch, tile, exact=exact)
+            for file, image in zip(files, images, strict=True):
+                save_png(image, file, MARK)
+                row += [_small(image)] if len(row) <= 12 else []
+            written += files
+            rows += [row] if len(rows) < 24 else []  # a sheet is for looking at
         if progress:
             progress(number, len(found))
+    if not written:
+        raise DataError(f"none of the {len(found)} images can be used", fix="see the warnings above")
     labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]
     save_png(sheet(rows, labels), out / "sheet.png", MARK)
-    return [*itertools.chain(*outputs), out / "sheet.png"]
+    return [*written, out / "sheet.png"]
+
+
+def _read(path: Path, skip: Callable[[BadImage], None] | None) -> Tensor | None:
+    """1,3,H,W; None of an image that is skipped."""
+    try:
+        return to_tensor(decode(path))[None]
+    except BadImage as error:
+        if skip is None:
+            raise
+        skip(error)
+        return None
 
 
 def _small(image: Tensor) -> Tensor:

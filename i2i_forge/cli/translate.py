@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json
+from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json, warn
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.errors import UsageError
+from i2i_forge.errors import ForgeError, UsageError
 
 
 @click.command("translate")
@@ -26,6 +26,8 @@ from i2i_forge.errors import UsageError
 @click.option("--tile-statistics", default="exact", show_default=True, type=click.Choice(["exact", "sample"]),
               help="exact: what there would be without tiles, at several times the work; sample: norms are fitted to a "
                    "sample of the image, at the work of one translation, in slightly other tones.")  # fmt: skip
+@click.option("--on-bad", default="error", show_default=True, type=click.Choice(["error", "skip"]),
+              help="What to do with damaged images.")  # fmt: skip
 @device_option
 @json_option
 @click.pass_obj
@@ -41,6 +43,7 @@ def command(
     seed: int,
     tile: int | None,
     tile_statistics: str,
+    on_bad: str,
     device: str,
     as_json: bool,
 ) -> None:
@@ -57,15 +60,24 @@ def command(
     translator = load(run, chosen_device(device), loaded_host(folders).catalog)
     note(f"{run}: {translator.recipe.name} after {translator.step} steps")
     default = 4 if translator.latent(route) else 1
+    skipped: list[str] = []
+
+    def skip(error: ForgeError) -> None:
+        skipped.append(error.message)
+        warn(f"{error.message}; it is left out")
+
     written = translate_files(
         translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
         interpolate=interpolate or 0, seed=seed, tile=tile, exact=tile_statistics == "exact", progress=_show,
+        skip=skip if on_bad == "skip" else None,
     )  # fmt: skip
     if as_json:
         files = [str(file) for file in written[:-1]]
-        print_json({"files": files, "sheet": str(written[-1])})
+        print_json({"files": files, "sheet": str(written[-1]), "skipped": skipped})
     else:
         click.echo(f"{len(written) - 1} images and {written[-1]}")
+    if skipped:
+        note("\n  ".join([f"images that could not be used: {len(skipped)}", *skipped]))
 
 
 def _show(done: int, total: int) -> None:

@@ -1,6 +1,7 @@
-"""Translating: 77, 90, 107 and 108."""
+"""Translating: 77, 90, 107, 108 and 109."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -343,3 +344,31 @@ def test_108_public_names_are_listed_and_the_verb_is_no_mere_module(munit, tmp_p
     file = written(tmp_path / "shoe.png")
     found = i2i_forge.translate(munit, file, styles=2, seed=3)
     assert [pixels(y) for y in found] == [pixels(y) for y in i2i_forge.load(munit)(file, styles=2, seed=3)]
+
+
+# ---- 109: a damaged file among those to translate --------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tmp_path):
+    written(tmp_path / "in/a.png"), written(tmp_path / "in/c.png")
+    (tmp_path / "in/b.png").write_text("<html>")
+    return tmp_path / "in"
+
+
+def test_109_it_is_skipped_when_told_and_named(resnet, forge, photos, tmp_path):
+    code, out, err = forge("translate", resnet, photos, "--out", tmp_path / "out")
+    assert (code, out) == (4, "") and "b.png" in err
+    shutil.rmtree(tmp_path / "out")
+    code, _, err = forge("translate", resnet, photos, "--out", tmp_path / "out", "--on-bad", "skip")
+    assert code == 0, err
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["a-00.png", "c-00.png", "sheet.png"]
+    assert "images that could not be used: 1" in err.splitlines() and "b.png" in err.splitlines()[-1]
+    code, out, _ = forge("translate", resnet, photos, "--out", tmp_path / "out", "--on-bad", "skip", "--json")
+    assert code == 0 and "b.png" in json.loads(out)["skipped"][0] and len(json.loads(out)["files"]) == 2
+
+
+def test_109_none_left_is_an_error(resnet, forge, photos, tmp_path):
+    code, out, err = forge("translate", resnet, photos / "b.png", "--out", tmp_path / "out", "--on-bad", "skip")
+    assert (code, out) == (4, "") and "none of the 1 images can be used" in err
+    assert not (tmp_path / "out").exists()
