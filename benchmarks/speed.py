@@ -30,11 +30,12 @@ from torch.utils.flop_counter import FlopCounterMode
 import i2i_forge
 from i2i_forge.cli.common import chosen_device
 from i2i_forge.errors import ForgeError, RecipeError, UsageError
+from i2i_forge.outputs import marked, refuse_to_replace
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 from i2i_forge_benchmarks.methods import compared_with, images_of
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered
 from i2i_forge_benchmarks.reference.munit_step import MunitStep
-from i2i_forge_benchmarks.speed_table import Row, page
+from i2i_forge_benchmarks.speed_table import TITLE, Row, page
 
 PLAIN = "plain step, fp32"
 VARIANTS = {
@@ -79,6 +80,9 @@ def bench(
     for row in rows:
         if row not in known:
             raise UsageError(f"--row: there is no '{row}'", fix=f"there is: {'; '.join(known)}")
+    file = out and out / f"speed-{datetime.date.today()}-{device.partition(':')[0]}.md"
+    if file:
+        refuse_to_replace([file], marked(TITLE))
     tables = {}
     for recipe in recipes or CALLS:
         for own in [(*changes, f"data.batch={size}") for size in sizes] or [changes]:
@@ -91,8 +95,8 @@ def bench(
                 click.echo(f"{title} is left out: {error}", err=True)
     text = page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance("forge", device=device))
     click.echo(text)
-    if out:
-        (out / f"speed-{datetime.date.today()}-{device.partition(':')[0]}.md").write_text(text)
+    if file:
+        file.write_text(text)
 
 
 def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds: int, device: str) -> list[Row]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+TITLE = "# A training step: time, memory, and where the time goes"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -32,7 +34,7 @@ class Row:
 def page(tables: Mapping[str, Sequence[Row]], ceilings: Mapping[str, float], source: Sequence[str]) -> str:
     """Markdown: for each recipe a table, with everything that is needed to repeat it."""
     best = ", ".join(f"{precision} {rate / 1e9:,.0f} GFLOP/s" for precision, rate in ceilings.items())
-    lines = ["# A training step: time, memory, and where the time goes\n", *source]
+    lines = [f"{TITLE}\n", *source]
     lines += [
         f"The ceiling, a large matrix product in the same run: {best}. Convolutions may pass it:",
         "some algorithms need fewer operations than are counted, and libraries differ. Ratios are to the first row's",

@@ -4,6 +4,7 @@
     trainer = i2i_forge.build_trainer(recipe, device="cpu")
     report = trainer.step({"a": a, "b": b}, step=0)       # {"generator/style/ab": unweighted loss, ...}
     translator = i2i_forge.load("runs/munit_synthetic")   # the newest verified checkpoint
+    translator("photo.jpg", styles=3).save("out.png")     # files, PIL images, arrays or tensors; out-00.png ...
     images = translator.translate(x, route="ab")          # N,3,H,W in [-1, 1]
     found = i2i_forge.measure("lpips-diversity", several)  # N,K,3,H,W: K translations of each of N inputs
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from i2i_forge.recipe import Recipe
     from i2i_forge.registry import Catalog
     from i2i_forge.trainer import Trainer
-    from i2i_forge.translate import Translator, load
+    from i2i_forge.translate import Translator, load, translate
 
 __all__ = [
     "Catalog",
@@ -40,6 +41,7 @@ __all__ = [
     "load_recipe",
     "measure",
     "tensor",
+    "translate",
 ]
 
 _HOMES = {
@@ -55,6 +57,7 @@ _HOMES = {
     "load_recipe": "api",
     "measure": "evaluation.tensors",
     "tensor": "forward_pass",
+    "translate": "translate",
 }
 
 
@@ -64,3 +67,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'i2i_forge' has no attribute '{name}'")
     return getattr(importlib.import_module(f"i2i_forge.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,9 +1,10 @@
 """A run's translator as one file that needs PyTorch alone: no recipe, no plugins, no i2i_forge.
 
     program = torch.export.load("munit.pt2").module()
-    y = program(x, style)        # x: N,3,H,W in [-1, 1], style: N,dim -> N,3,H,W in [-1, 1]
+    y = program(x, style)        # x: N,3,H,W in [-1, 1], style: N,dim (or with places) -> N,3,H,W in [-1, 1]
     y = program(x)               # of a deterministic method
 
+Where dropout goes on in inference, the program draws it from torch's own generator: `torch.manual_seed` repeats it.
 The sides of x are multiples of `stride` and at least `smallest`, which the file's extra text "i2i_forge.json" says:
 
     about = {"i2i_forge.json": ""}
@@ -13,9 +14,9 @@ The sides of x are multiples of `stride` and at least `smallest`, which the file
 from __future__ import annotations
 
 import json
-import math
+import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config as symbolic
 
 from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.forward_pass import ForwardPass
 from i2i_forge.passes import StepPasses
 from i2i_forge.seeding import generator
+from i2i_forge.sides import Sides, used_for
 from i2i_forge.trainer import Trainer
-from i2i_forge.translate import SMALLEST, Translator
+from i2i_forge.translate import Translator
 
 ABOUT = "i2i_forge.json"
+Axes = dict[int, tuple[int, int]]  # axis of an input -> 0 for the height, 1 for the width; pixels for each stride
 TOLERANCE = 1e-3  # of values in [-1, 1]; kernels may be others than in the run's own translator
 
 
@@ -43,6 +47,7 @@ class Exported:
         recipe, step, route: what it translates with.
         inputs: "source", and the name of the code where there is one.
         code_dim: length of the code, 0 for none.
+        code: its shape, "N,8" or "N,3,H,W", "" for none.
         stride, smallest: sides are multiples of the one and not less than the other.
         difference: the largest one from the run's own translations, in values from -1 to 1.
         checked: the shapes that were compared.
@@ -53,6 +58,7 @@ class Exported:
     route: str
     inputs: tuple[str, ...]
     code_dim: int
+    code: str
     stride: int
     smallest: int
     difference: float
@@ -130,23 +136,24 @@ def export(translator: Translator, out: Path, route: str = "ab") -> Exported:
 
 
 def _written(translator: Translator, out: Path, route: str) -> Exported:
-    trainer, latent, stride = translator.trainer, translator.latent(route), translator.multiple
-    trainer._set_mode(training=False)
-    units = math.ceil(SMALLEST / stride)
-    inputs = _inputs(translator, route, 2, (units + 1) * stride, (units + 2) * stride)
-    used = _used(translator, route, inputs)
+    trainer, latent, sides = translator.trainer, translator.latent(route), translator.sides(route)
+    inputs = _inputs(translator, route, 2, *_larger(sides, 1, 2))
+    used = used_for(trainer, lambda x: trainer.translate(x, route), inputs[0])
     program = CodedProgram(trainer, route, used, latent) if latent else Program(trainer, route, used)
-    exported = _exported(program, inputs, stride, units)
+    axes = [_axes(translator, route, number, len(value.shape)) for number, value in enumerate(inputs)]
+    exported = _exported(program, inputs, axes, sides)
     partial = out.with_name(f".{out.name}.part.pt2")
     about: dict[str, Any] = {
         "recipe": translator.recipe.name, "step": translator.step, "route": route,
         "inputs": ("source", latent) if latent else ("source",),
-        "code_dim": inputs[1].shape[1] if latent else 0, "stride": stride, "smallest": units * stride,
+        "code_dim": inputs[1].shape[1] if latent else 0,
+        "code": _described(inputs[1].shape, axes[1], sides.stride) if latent else "",
+        "stride": sides.stride, "smallest": sides.least,
     }  # fmt: skip
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         torch.export.save(exported, partial, extra_files={ABOUT: json.dumps(about)})
-        difference, checked = _difference(translator, route, partial, units, stride)
+        difference, checked = _difference(translator, route, program, partial)
         if not difference <= TOLERANCE:
             raise ForgeError(
                 f"the exported program differs by {difference:.2g} from {translator.recipe.name}'s own translations",
@@ -161,12 +168,22 @@ def _written(translator: Translator, out: Path, route: str) -> Exported:
     return Exported(**about, difference=difference, checked=checked)
 
 
-def _exported(program: Program, inputs: tuple[Tensor, ...], stride: int, units: int) -> ExportedProgram:
-    images, height, width = Dim("N"), Dim("h", min=units), Dim("w", min=units)
-    source = {0: images, 2: stride * height, 3: stride * width}
-    shapes = (source, {0: images})[: len(inputs)]
+def is_export(file: Path) -> bool:
+    """Whether a file is what `export` writes."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(name.endswith(f"/{ABOUT}") for name in archive.namelist())
+
+
+def _exported(program: Program, inputs: tuple[Tensor, ...], axes: Sequence[Axes], sides: Sides) -> ExportedProgram:
+    units = sides.least // sides.stride
+    images, ways = Dim("N"), (Dim("h", min=units), Dim("w", min=units))
+    shapes = tuple({0: images, **{axis: each * ways[way] for axis, (way, each) in of.items()}} for of in axes)
     try:
-        return torch.export.export(program, inputs, dynamic_shapes=shapes, strict=False)
+        # maps of one pixel, and one image, are no other program than larger ones: what is written is compared
+        with symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+            return torch.export.export(program, inputs, dynamic_shapes=shapes, strict=False)
     except ForgeError:
         raise
     except Exception as error:
@@ -177,15 +194,28 @@ def _exported(program: Program, inputs: tuple[Tensor, ...], stride: int, units: 
         ) from error
 
 
-def _used(translator: Translator, route: str, inputs: tuple[Tensor, ...]) -> list[nn.Module]:
-    """The networks that a translation runs, or parts of which it does."""
-    called: set[nn.Module] = set()
-    with ExitStack() as hooks:
-        for _, network in translator.trainer.modules():
-            for module in network.modules():
-                hooks.callback(module.register_forward_pre_hook(lambda m, _: called.add(m)).remove)
-        _translated(translator, route, inputs)
-    return [network for _, network in translator.trainer.modules() if called & set(network.modules())]
+def _axes(translator: Translator, route: str, number: int, count: int) -> Axes:
+    """Which axes of an input grow with the image, found by larger images."""
+    small, high, wide = (
+        _inputs(translator, route, 1, *_larger(translator.sides(route), *by))[number].shape
+        for by in ((1, 1), (2, 1), (1, 2))
+    )
+    return {
+        axis: (way, larger[axis] - small[axis])
+        for way, larger in enumerate((high, wide)) for axis in range(count) if larger[axis] != small[axis]
+    }  # fmt: skip
+
+
+def _larger(sides: Sides, rows: int, columns: int) -> tuple[int, int]:
+    """Height and width so many strides above the smallest."""
+    return sides.least + rows * sides.stride, sides.least + columns * sides.stride
+
+
+def _described(shape: Sequence[int], axes: Axes, stride: int) -> str:
+    letters = {
+        axis: "HW"[way] if each == stride else f"{'HW'[way]}*{each}/{stride}" for axis, (way, each) in axes.items()
+    }
+    return ",".join(["N", *(letters.get(axis, str(size)) for axis, size in enumerate(shape) if axis)])
 
 
 def _inputs(translator: Translator, route: str, count: int, height: int, width: int) -> tuple[Tensor, ...]:
@@ -195,18 +225,21 @@ def _inputs(translator: Translator, route: str, count: int, height: int, width: 
     return (x, translator.trainer.infer(latent, {source: x}, route, generator=draws)) if latent else (x,)
 
 
-def _translated(translator: Translator, route: str, inputs: tuple[Tensor, ...]) -> Tensor:
-    given: dict[str, Any] = {str(translator.latent(route)): code for code in inputs[1:]}
-    return translator.translate(inputs[0], route, **given)
-
-
 def _difference(
-    translator: Translator, route: str, file: Path, units: int, stride: int
+    translator: Translator, route: str, own: Program, file: Path
 ) -> tuple[float, tuple[tuple[int, ...], ...]]:
-    """The largest difference of a written program from its translator, and the shapes it was found for."""
+    """The largest difference of a written program from its translator's networks, and the shapes it was found for."""
     program, found, shapes = torch.export.load(file).module(), [], []
-    for count, height, width in ((1, 0, 0), (1, 2, 1), (3, 1, 0), (2, 1, 4)):
-        inputs = _inputs(translator, route, count, (units + height) * stride, (units + width) * stride)
-        found.append((program(*inputs) - _translated(translator, route, inputs)).abs().max())
+    for count, *by in ((1, 0, 0), (1, 2, 1), (3, 1, 0), (2, 1, 4)):
+        inputs = _inputs(translator, route, count, *_larger(translator.sides(route), *by))
+        wanted, got = _alike(own, inputs), _alike(program, inputs)
+        found.append((got - wanted).abs().max())
         shapes.append(tuple(inputs[0].shape))
     return float(torch.stack(found).max()), tuple(shapes)
+
+
+def _alike(program: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    """What it makes of the inputs with the same draws each time, where dropout goes on in inference."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return program(*inputs)  # type: ignore[no-any-return]

@@ -122,9 +122,7 @@ class ForwardPass:
         """A tensor of the batch. Raises UsageError when the batch has none of that name."""
         if name not in self._frame.batch:
             with_data = "give the trainer a batch with that key, or a data set that provides it"
-            without = (
-                "without data there are no others: `forge check --no-step`, and `forge train` without `reuse`, take them"
-            )
+            without = "no data are read here: `forge check --no-step`, and `forge train` without `reuse`, take others"
             raise UsageError(
                 f"route '{self.route}' needs images '{name}'; the batch holds {sorted(self._frame.batch)}",
                 fix=without if self._frame.device.type == "meta" else with_data,

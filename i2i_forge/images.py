@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from i2i_forge.errors import ResourceError, UsageError
@@ -25,19 +26,21 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(to_uint8(image).permute(1, 2, 0).contiguous().numpy())
 
 
-def save_png(image: Tensor | Image.Image, file: Path) -> None:
-    """Write 3,H,W in [-1, 1], or an image, as PNG; the file appears whole or not at all.
+def save_png(image: Tensor | Image.Image, file: Path, made_by: str = "") -> None:
+    """Write 3,H,W in [-1, 1], or an image, as PNG; the file appears whole or not at all, and says what it is made by.
 
     Raises:
         UsageError: the folder cannot be written.
         ResourceError: the disk does not take it.
     """
     picture = image if isinstance(image, Image.Image) else to_pil(image)
-    partial = file.with_name(f".{file.name}.part")
+    partial, text = file.with_name(f".{file.name}.part"), PngInfo()
+    if made_by:
+        text.add_text("Software", made_by)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)  # it may be a link
-        picture.save(partial, format="PNG")
+        picture.save(partial, format="PNG", pnginfo=text)
         partial.replace(file)
     except OSError as error:
         if partial.is_file():

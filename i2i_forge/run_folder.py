@@ -20,6 +20,7 @@ from typing import Any
 from i2i_forge.attribution import attribution, plugin_versions
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
 from i2i_forge.files import one_line, read_bytes
+from i2i_forge.outputs import refuse_to_replace
 from i2i_forge.plugins import Host
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import find_recipe
@@ -89,7 +90,9 @@ class RunFolder:
             self.check_same(settings_of(self.recipe()), recipe)
         else:
             with suppress(RecipeError):  # a recipe that a program made has no file
-                _write_whole(self.path / "recipe.yaml", find_recipe(source).read_text(encoding="utf-8"))
+                text, copy = find_recipe(source).read_text(encoding="utf-8"), self.path / "recipe.yaml"
+                refuse_to_replace([copy], lambda file: file.read_text(encoding="utf-8", errors="replace") == text)
+                _write_whole(copy, text)
         _write_whole(
             self.resolved,
             f"# {recipe.name}: everything this run is made of; it can be trained from\n{recipe.to_yaml()}",

@@ -83,7 +83,7 @@ def fitting_size(base: str, side: int, catalog: Catalog, wanted: int | None = No
     """
     recipe = read_recipe(base)
     own: int = recipe.data.options["size"]
-    multiple = Translator(build_trainer(recipe, catalog, "meta"), recipe, 0).multiple
+    multiple = Translator(build_trainer(recipe, catalog, "meta"), recipe, 0).sides("ab").stride
     size = wanted or min(own, side) // multiple * multiple
     try:
         trace_recipe(read_recipe(base, set=[f"data.size={size}"]), catalog)

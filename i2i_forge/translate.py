@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,22 +14,27 @@ from torch.nn import functional as F
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
+from i2i_forge.codes import TILE, codes_for, translated
 from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.pictures import Translations, checked, tensors_of
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits
+from i2i_forge.sides import Sides, sides_of
 from i2i_forge.tiles import Tiling
 from i2i_forge.trainer import Trainer
 from i2i_forge.varying import Varying, unvaried
 
-SMALLEST = 64  # pixels that every side is padded to: the coarsest scale of the networks needs them
-TILE = 1024  # pixels
+CODE_SIDE = 64  # pixels: codes are drawn as for an image of this size, so that one code serves images of all sizes
 
 
 class Translator:
-    """A trainer for inference: `translate` takes any size, `encode` and `styles` give codes.
+    """A trainer for inference. Called with pictures it gives pictures; `translate` and `encode` are for tensors.
+
+    Images of any size are taken. Where the networks take no such size, an image is continued at its border to the next
+    one that they take, and the translation is cut out again; otherwise it is what the trainer itself gives.
 
     Attributes:
         trainer: the networks, in eval mode when used.
@@ -43,6 +49,36 @@ class Translator:
         self.edited = edited
         self._shared: dict[str, list[str]] = {}  # route -> tensors that no code changes
         self._tilings: dict[str, Tiling] = {}
+        self._sides: dict[tuple[str, str], Sides] = {}
+        self._said_small = False
+
+    def __repr__(self) -> str:
+        trainer, size = self.trainer, self.recipe.data.options.get("size")
+        routes = (f"{route} ({self.latent(route) or 'deterministic'})" for route in trainer.routes)
+        trained = f"{self.step} steps" + (f" at size {size}" if size else "")
+        return f"<Translator {self.recipe.name}: {self.recipe.trainer}, routes {', '.join(routes)}, {trained}>"
+
+    def __call__(
+        self, images: Any, route: str = "ab", *, styles: int = 1, seed: int = 0, reference: Any = None
+    ) -> Translations | list[Translations]:
+        """Translate pictures; those that `forge translate` writes with the same seed.
+
+        Args:
+            images: the name of a file, a PIL image, a uint8 array H,W,3 or a tensor 3,H,W in [-1, 1]; several in a
+                list, as N,H,W,3 or as N,3,H,W.
+            route: the direction.
+            styles: how many random styles; the same ones for every image.
+            seed: of the random styles.
+            reference: an image of the target domain whose style is used instead.
+
+        Returns:
+            The translations of the image; of several images a list.
+        """
+        codes = codes_for(self, route, styles, reference, seed=seed)
+        found = tensors_of(images)
+        several = [Translations(torch.stack([y.cpu() for y in translated(self, x, route, codes)]))
+                   for x in (found if isinstance(found, list) else [found])]  # fmt: skip
+        return several if isinstance(found, list) else several[0]
 
     def latent(self, route: str) -> str | None:
         """The tensor that makes one translation differ from another; None when the route is deterministic."""
@@ -65,7 +101,7 @@ class Translator:
         Returns:
             N,3,H,W (K,3,H,W) in [-1, 1], the size of x.
         """
-        padded, place = self._padded(x)
+        padded, place = self._padded(x, self.sides(route))
         return _cut(self.trainer.translate(padded, route, generator=generator, **given), place, x)
 
     def translations(
@@ -87,7 +123,7 @@ class Translator:
         if latent is None or codes is None:
             yield self.translate(x, route)[0]
             return
-        padded, place = self._padded(x)
+        padded, place = self._padded(x, self.sides(route))
         fastest = self._codes_at_once(padded)
         parts = torch.split(codes, min(batch or fastest, fastest))
         vary = Varying(self.trainer, padded, route, latent, self._kept(padded, route, parts))
@@ -116,8 +152,8 @@ class Translator:
         Raises:
             UsageError: a pixel depends on others too far away for tiles, as in a U-Net, or what is given has places.
         """
-        padded, place = self._padded(x)
-        probe = {self.trainer.routes[route][0]: padded[:, :, :SMALLEST, :SMALLEST]} if self.latent(route) else {}
+        padded, place = self._padded(x, self.sides(route))
+        probe = {self.trainer.routes[route][0]: padded[:, :, :CODE_SIDE, :CODE_SIDE]} if self.latent(route) else {}
         for name in (name for name in self.trainer.latents_of(route) if name not in given):
             given[name] = self.trainer.infer(name, probe, route, generator=generator)
         translated = [
@@ -131,12 +167,30 @@ class Translator:
         """How images are cut into tiles; its `halo` says how far the networks reach, or that there are no tiles."""
         self.latent(route)  # which says so when there is no such route
         if route not in self._tilings:
-            self._tilings[route] = Tiling(self.trainer, route, self.multiple)
+            self._tilings[route] = Tiling(self.trainer, route, self.sides(route).stride)
         return self._tilings[route]
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
-        return self.trainer.encode(self._padded(x)[0], what, domain)
+
+        def compute(x: Tensor) -> Tensor:
+            return self.trainer.encode(x, what, domain)
+
+        return compute(self._padded(x, self._sides_of(what, domain, compute))[0])
+
+    def draw(self, route: str, generator: torch.Generator) -> Tensor:
+        """A random code of a route that has codes, 1,dim; where codes have places, those of an image of 64x64."""
+        batch = {self.trainer.routes[route][0]: torch.zeros(1, 3, CODE_SIDE, CODE_SIDE)}
+        return self.trainer.infer(str(self.latent(route)), batch, route, generator=generator)
+
+    def sides(self, route: str) -> Sides:
+        """Which sides of images the networks of a route take."""
+        return self._sides_of("translation", route, lambda x: self.trainer.translate(x, route))
+
+    def _sides_of(self, what: str, where: str, compute: Callable[[Tensor], Tensor]) -> Sides:
+        if (what, where) not in self._sides:
+            self._sides[what, where] = sides_of(self.trainer, compute)
+        return self._sides[what, where]
 
     def _kept(self, x: Tensor, route: str, parts: Sequence[Tensor]) -> list[str]:
         """The tensors that all parts of the codes share."""
@@ -150,17 +204,13 @@ class Translator:
     def _codes_at_once(self, x: Tensor) -> int:
         return 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // (x.shape[-2] * x.shape[-1]))
 
-    @property
-    def multiple(self) -> int:
-        """What the networks' sides must be multiples of; `translate` takes any size, and cuts."""
-        return math.lcm(*(getattr(network, "stride", 1) for _, network in self.trainer.modules()))
-
-    def _padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    def _padded(self, x: Tensor, sides: Sides) -> tuple[Tensor, tuple[int, int]]:
         """x with its border repeated to a size that the networks take, and where x begins in it."""
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise UsageError(f"images are N,3,H,W, these are {tuple(x.shape)}", fix="add the batch axis: x[None]")
-        multiple = self.multiple
-        height, width = (max(math.ceil(n / multiple) * multiple, SMALLEST) for n in x.shape[-2:])
+        height, width = (sides.fitted(pixels) for pixels in checked(x).shape[-2:])
+        if min(x.shape[-2:]) <= sides.least - sides.stride and not self._said_small:
+            self._said_small = True
+            _warn(f"images below {sides.least}x{sides.least} pixels are continued at their border: "
+                  f"the networks of {self.recipe.name} take no smaller ones")  # fmt: skip
         top, left = (height - x.shape[-2]) // 2, (width - x.shape[-1]) // 2
         edges = (left, width - x.shape[-1] - left, top, height - x.shape[-2] - top)
         return (F.pad(x, edges, mode="replicate") if any(edges) else x), (top, left)
@@ -213,3 +263,22 @@ def without_losses(recipe: Recipe) -> Recipe:
 
 def _warn(text: str) -> None:
     sys.stderr.write(f"warning: {text}\n")
+
+
+def translate(run: str | Path, images: Any, route: str = "ab", **options: Any) -> Translations | list[Translations]:
+    """Load a run and translate pictures with it: `i2i_forge.translate("runs/munit", "photo.jpg", styles=3)`.
+
+    Args:
+        run: as of `load`.
+        images, route, options: as of calling a `Translator`.
+    """
+    return load(run)(images, route, **options)
+
+
+class _Verb(ModuleType):
+    """This module, which can be called: `i2i_forge.translate` is its name and that of what it does."""
+
+    __call__ = staticmethod(translate)
+
+
+sys.modules[__name__].__class__ = _Verb

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge.data.decode import decode
+from i2i_forge.codes import codes_for, translated
+from i2i_forge.data.decode import BadImage, decode
 from i2i_forge.data.folders import list_images
 from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import Transform, to_tensor
-from i2i_forge.errors import DataError, UsageError
+from i2i_forge.errors import DataError
 from i2i_forge.images import save_png, sheet
-from i2i_forge.seeding import generator
-from i2i_forge.translate import SMALLEST, TILE, Translator
+from i2i_forge.outputs import marked, refuse_to_replace
+from i2i_forge.translate import Translator
 
 ON_SHEET = 24  # rows: a sheet is for looking at
-LARGE = 2**23  # pixels, 8.4 million: larger images are translated in tiles if nobody says otherwise
+MARK = "forge translate"  # in the PNG files, which a later translation may replace
 
 
 def find_inputs(inputs: list[Path]) -> list[tuple[Path, str]]:
@@ -60,6 +58,7 @@ def translate_files(
     exact: bool = True,
     resize: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    skip: Callable[[BadImage], None] | None = None,
 ) -> list[Path]:
     """Translate files and folders to PNG, and write `sheet.png`.
 
@@ -74,87 +73,53 @@ def translate_files(
             translated in tiles of 1024 where the networks allow it.
         exact: of tiles, see `Translator.translate_in_tiles`.
         resize: pixels that the shorter side of every image gets first, as in training; by default it stays as it is.
+        skip: is told of each image that cannot be used, and the others are translated; without it that is an error.
 
     Returns:
         The files, the sheet last.
+
+    Raises:
+        UsageError: an input, or a file that no translation wrote, would be replaced; nothing is written then.
+        DataError: an image cannot be used, or with `skip` none can.
     """
     found = find_inputs(inputs)
-    codes = _codes(translator, route, styles, reference, interpolate, seed)
+    codes = codes_for(translator, route, styles, reference, interpolate, seed)
     count = len(codes) if codes is not None else 1
     digits = max(2, len(str(count - 1)))
+    outputs = [[out / f"{name}-{index:0{digits}d}.png" for index in range(count)] for _, name in found]
+    read = [path for path, _ in found] + ([reference] if reference else [])
+    refuse_to_replace([*itertools.chain(*outputs), out / "sheet.png"], marked(MARK), read)
     written: list[Path] = []
     rows: list[list[Tensor]] = []
     on_sheet = set(spread(ON_SHEET, len(found)))
-    for number, (path, name) in enumerate(found):
-        x = _tensor(decode(path), resize)[None]
-        row = [_small(x[0])]
-        for index, image in enumerate(_translated(translator, x, route, codes, batch, tile, exact)):
-            written.append(out / f"{name}-{index:0{digits}d}.png")
-            save_png(image, written[-1])
-            row += [_small(image)] if index < 12 else []
-        rows += [row] if number in on_sheet else []
+    for number, ((path, _), files) in enumerate(zip(found, outputs, strict=True)):
+        if (x := _read(path, resize, skip)) is not None:
+            row = [_small(x[0])]
+            images = translated(translator, x, route, codes, batch, tile, exact=exact)
+            for file, image in zip(files, images, strict=True):
+                save_png(image, file, MARK)
+                row += [_small(image)] if len(row) <= 12 else []
+            written += files
+            rows += [row] if number in on_sheet or not rows else []
         if progress:
             progress(number + 1, len(found))
+    if not written:
+        raise DataError(f"none of the {len(found)} images can be used", fix="see the warnings above")
     labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]
-    save_png(sheet(rows, labels), out / "sheet.png")
+    save_png(sheet(rows, labels), out / "sheet.png", MARK)
     return [*written, out / "sheet.png"]
 
 
-def _codes(
-    translator: Translator, route: str, styles: int, reference: Path | None, interpolate: int, seed: int
-) -> Tensor | None:
-    """The codes to decode, K,dim; None for a deterministic method."""
-    trainer, latent = translator.trainer, translator.latent(route)
-    method = type(trainer).__name__
-    if latent is None:
-        if reference or interpolate or styles > 1:
-            raise UsageError(
-                f"{method} is deterministic: it has one translation for an image"
-                + (f" along '{route}'" if trainer.latents else ""),
-                fix="leave out --styles, --reference and --interpolate",
-            )
-        return None
-    encodes, (source, target) = trainer.latents[latent], trainer.routes[route]
-    if reference and encodes is None:
-        raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
-    probe = {source: torch.zeros(1, 3, SMALLEST, SMALLEST)}
-    draws = (generator(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
-    random = torch.cat([trainer.infer(latent, probe, route, generator=draw) for draw in draws])
-    guide = None
-    if reference is not None and encodes is not None:
-        guide = translator.encode(to_tensor(decode(reference))[None], encodes, target)
-    if interpolate:
-        first, last = random[:1], guide if guide is not None else random[1:2]
-        return torch.cat([torch.lerp(first, last, i / max(interpolate - 1, 1)) for i in range(interpolate)])
-    return guide if guide is not None else random[:styles]
-
-
-def _translated(
-    translator: Translator, x: Tensor, route: str, codes: Tensor | None, batch: int | None, tile: int | None,
-    exact: bool,
-) -> Iterator[Tensor]:  # fmt: skip
-    """3,H,W for each code."""
-    side = _automatic(translator, x, route) if tile is None else tile
-    if not side:
-        yield from translator.translations(x, route, codes, batch=batch)
-        return
-    for code in [None] if codes is None else torch.split(codes, 1):
-        given: dict[str, Any] = {} if code is None else {str(translator.latent(route)): code}
-        yield translator.translate_in_tiles(x, route, tile=side, exact=exact, **given)[0]
-
-
-def _automatic(translator: Translator, x: Tensor, route: str) -> int:
-    if x.shape[-2] * x.shape[-1] <= LARGE:
-        return 0
+def _read(path: Path, resize: int | None, skip: Callable[[BadImage], None] | None) -> Tensor | None:
+    """1,3,H,W; None of an image that is skipped."""
     try:
-        _ = translator.tiling(route).halo
-    except UsageError:  # as a whole, if memory allows
-        return 0
-    return TILE
-
-
-def _tensor(image: Image.Image, resize: int | None) -> Tensor:
-    return Transform(resize, test_crop=False)(image, None) if resize else to_tensor(image)
+        image = decode(path)
+        return (Transform(resize, test_crop=False)(image, None) if resize else to_tensor(image))[None]
+    except BadImage as error:
+        if skip is None:
+            raise
+        skip(error)
+        return None
 
 
 def _small(image: Tensor) -> Tensor:

@@ -14,15 +14,15 @@ from i2i_forge.vocabulary import module_file
 ROOT = Path(__file__).parents[1]
 RUNGS = [  # lowest first; a module imports only from rungs below its own
     "alarm compiled ema errors files hardware paths precision requiring schedules seeding stop_requests tensor_files",
-    "distributed divergence foreign_files hookspecs metrics nn out_of_memory public_data recompute registry run_log"
-    " scaffold terms whole_statistics yaml_source",
+    "distributed divergence foreign_files hookspecs metrics nn out_of_memory outputs public_data recompute registry"
+    " run_log scaffold terms whole_statistics yaml_source",
     "data foreign forward_pass images optimizers schema vocabulary weights yaml_text",
     "check_components lpips method passes plugins",
-    "check_names check_shape inference inherited recipe_names",
+    "check_names check_shape inference inherited pictures recipe_names sides",
     "trainer",
     "checkpoint recipe tiles trace varying",
     "attribution build recipe_schema run_identity",
-    "api cautions run_folder streams",
+    "api cautions codes run_folder streams",
     "mode_classifier run_records translate",
     "export run small_recipe translate_files",
     "evaluation html_report replay",

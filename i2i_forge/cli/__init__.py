@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import ForgeError, UsageError, suggest
 from i2i_forge.files import printable
 
@@ -66,7 +67,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--plugins", "folders", multiple=True, metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--plugins", "folders", multiple=True, metavar="DIR", type=FilePath(),
               help="Load every plugin file of this folder too.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="i2i-forge", prog_name="forge")
@@ -78,6 +79,8 @@ def cli(ctx: click.Context, folders: tuple[Path, ...], debug: bool) -> None:
     forge train munit_synthetic            train a recipe (by name or file)
     forge translate RUN IMAGES --out DIR   translate images, several styles each
     forge eval --metric lpips-diversity    measure the newest run
+
+    What is in the place of an output is replaced if the same command wrote it, and otherwise refused.
 
     Exit codes: 0 ok, 1 failed, 2 usage, 3 recipe, 4 data, 5 checkpoint, 6 plugin, 7 diverged, 8 out of memory
     or disk, 130 SIGINT and 143 SIGTERM after a clean save.

@@ -13,6 +13,7 @@ from i2i_forge.ablate.plans import Asked, Plan, Variant
 from i2i_forge.ablate.study_file import find_study, read_study
 from i2i_forge.ablate.variants import FULL, expand, rows_of
 from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json, say
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.plugins import find_plugins, read_vocabulary
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from i2i_forge.registry import Catalog
     from i2i_forge.vocabulary import Vocabulary
 
-FOLDER = click.Path(path_type=Path)
+FOLDER = FilePath()
 COUNT = click.IntRange(min=1)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import device_option
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.recipe_names import find_recipe
 
@@ -21,7 +22,7 @@ from i2i_forge.recipe_names import find_recipe
 @click.option("--row", "rows", multiple=True,
               help='Measure only this row ("bf16, recompute") and the plain step; repeat it for more.')  # fmt: skip
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Steps of each row, in turn.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
+@click.option("--out", metavar="DIR", type=FilePath(exists=True, file_okay=False),
               help="Also write speed-DATE-DEVICE.md there.")  # fmt: skip
 @device_option
 def command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,10 @@ import click
 
 from i2i_forge.cli import checkpoint_replay, checkpoint_verify
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.files import write_whole
+from i2i_forge.outputs import refuse_to_fill, refuse_to_replace
 from i2i_forge.yaml_text import to_inline_yaml
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ for part in (checkpoint_verify, checkpoint_replay):
 
 
 @command.command("inspect")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 @json_option
 def inspect(run: Path, as_json: bool) -> None:
     """What RUN's newest checkpoint holds."""
@@ -62,7 +66,7 @@ def inspect(run: Path, as_json: bool) -> None:
 @command.command("import")
 @click.argument("files", nargs=-1, required=True, metavar="[PART=]FILE...")
 @click.option("--format", "layout", required=True, help="The program it comes from: nvlabs-munit, junyanz-cyclegan.")
-@click.option("--run", "target", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The run to make.")
+@click.option("--run", "target", required=True, metavar="DIR", type=FilePath(), help="The run to make.")
 @click.option("--recipe", "name", help="The recipe whose objective and data it gets  [the format's own]")
 @click.pass_obj
 def import_command(
@@ -79,9 +83,10 @@ def import_command(
     from i2i_forge.run_identity import identity
     from i2i_forge.translate import without_losses
 
-    host = loaded_host(folders)
     if RunFolder(target).resolved.exists():
         raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")
+    refuse_to_fill(target, "--run")
+    host = loaded_host(folders)
     reader = host.catalog.formats.get(layout)()
     parts = by_part(read_files(files, reader.parts), layout, host.catalog.formats)
     source = name or reader.recipe
@@ -140,9 +145,9 @@ def _network_changes(networks: dict[str, dict[str, Any]], present: set[str]) -> 
 
 
 @command.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 @click.option("--format", "layout", required=True, help="The program to write for: nvlabs-munit, junyanz-cyclegan.")
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
 @click.pass_obj
 def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None:
     """Write RUN's newest weights, averaged where the recipe has `ema`, as another program's checkpoint."""
@@ -152,13 +157,15 @@ def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None
 
     translator = load(run, "cpu", loaded_host(folders).catalog)
     writer = translator.trainer.format(layout)
-    parts = writer.save(translator.trainer.state_dict())
+    contents: dict[Path, bytes] = {}
+    for part, content in writer.save(translator.trainer.state_dict()).items():
+        torch.save(content, buffer := io.BytesIO())
+        contents[out / writer.file.format(part=part, step=translator.step)] = buffer.getvalue()
+    refuse_to_replace(contents, lambda file: file.read_bytes() == contents[file])
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for part, content in parts.items():
-            file = out / writer.file.format(part=part, step=translator.step)
-            with file.open("wb") as handle:
-                torch.save(content, handle)
+        for file, written in contents.items():
+            write_whole(file, written)
             click.echo(f"{file}")
     except OSError as error:
         raise UsageError(f"--out {out} cannot be written: {error.strerror}", fix="name another folder") from error

@@ -19,6 +19,7 @@ from i2i_forge.cli.common import (
     say,
     warn,
 )
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DivergedError
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command("replay")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 @click.option("--step", required=True, type=click.IntRange(min=0), metavar="K", help="The step after K done steps.")
 @device_option
 @json_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, print_json, say
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import CheckpointError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 @device_option
 @json_option
 @click.pass_obj

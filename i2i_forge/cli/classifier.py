@@ -16,6 +16,8 @@ from i2i_forge.cli.common import (
     note,
     print_json,
 )
+from i2i_forge.cli.file_path import FilePath
+from i2i_forge.outputs import refuse_to_fill
 from i2i_forge.yaml_source import parse_options
 
 
@@ -26,7 +28,7 @@ def command() -> None:
 
 @command.command("train")
 @click.argument("data")
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="An option of a data set: size=128.")
 @click.option("--network", default="small", show_default=True, type=click.Choice(["small", "inception_v3"]),
               help="A small network, or torchvision's Inception-v3.")  # fmt: skip
@@ -49,13 +51,12 @@ def train(
     """
     from i2i_forge.mode_classifier import (
         read_labelled,
-        refuse_to_overwrite,
         save_classifier,
         settings_for,
         train_classifier,
     )
 
-    refuse_to_overwrite(out)
+    refuse_to_fill(out)
     settings = settings_for(network, size, steps, seed, from_scratch=from_scratch)
     labelled = read_labelled(data, parse_options(changes), loaded_host(folders).catalog.datasets)
     classifier = train_classifier(labelled, settings, chosen_device(device), note)
@@ -68,7 +69,7 @@ def train(
 
 
 @command.command("show")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=FilePath())
 @json_option
 def show(folder: Path, as_json: bool) -> None:
     """Print what is known of the classifier in DIR, after verifying it."""

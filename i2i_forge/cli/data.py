@@ -8,7 +8,9 @@ import click
 
 from i2i_forge.cli import data_check, data_get, data_pack, data_preview
 from i2i_forge.cli.common import loaded_host, note
-from i2i_forge.errors import DataError, UsageError
+from i2i_forge.cli.file_path import FilePath
+from i2i_forge.errors import DataError
+from i2i_forge.outputs import refuse_to_fill
 from i2i_forge.yaml_source import parse_options
 
 
@@ -23,7 +25,7 @@ for part in (data_get, data_check, data_pack, data_preview):
 
 @command.command("make")
 @click.argument("dataset")
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="An option of the data set: size=128.")
 @click.pass_obj
 def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str, ...]) -> None:
@@ -33,7 +35,6 @@ def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str,
     made = call(loaded_host(folders).catalog.datasets.get(dataset), parse_options(changes), f"data set {dataset}")
     if not hasattr(made, "write"):
         raise DataError(f"data set '{dataset}' reads files, it does not make any", fix="make procedural_shoes")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"--out {out}: there is something already", fix="name a new folder")
+    refuse_to_fill(out)
     made.write(out, lambda done, total: note(f"{done}/{total} images") if done % 500 == 0 or done == total else None)
     click.echo(f"{out}")

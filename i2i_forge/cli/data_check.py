@@ -11,11 +11,12 @@ import click
 
 from i2i_forge.cli.checking_packs import MANIFEST, check_pack
 from i2i_forge.cli.common import console, json_option, note, print_json, say, warn
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import DataError
 
 
 @click.command("check")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=FilePath())
 @json_option
 def command(folder: Path, as_json: bool) -> None:
     """Decode every image in DIR: how many of which size, what is damaged or unusual, what training and test share; and

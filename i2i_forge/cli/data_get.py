@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import console, json_option, note, print_json
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.public_data import TABLE, fetch, find
 
 
 @click.command("get")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--out", default="datasets", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--out", default="datasets", show_default=True, metavar="DIR", type=FilePath(),
               help="The folder that gets one folder for each NAME.")  # fmt: skip
 @json_option
 def command(names: tuple[str, ...], out: Path, as_json: bool) -> None:

@@ -8,11 +8,12 @@ import click
 
 from i2i_forge.cli.checking_packs import PackProgress, show_pack
 from i2i_forge.cli.common import json_option
+from i2i_forge.cli.file_path import FilePath
 
 
 @click.command("pack")
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder to write.")
+@click.argument("folder", metavar="FOLDER", type=FilePath())
+@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
 @click.option("--layout", default="auto", show_default=True, type=click.Choice(["auto", "two_folders", "side_by_side"]),
               help="As of the data set unpaired_folders.")  # fmt: skip
 @click.option("--a", default="", metavar="DIR", help="Training images of a, below FOLDER, if not in trainA or train.")

@@ -7,14 +7,16 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import checked_recipe, loaded_host, note, recipe_options
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import UsageError, suggest
 
 ACROSS = 4  # examples in a row
+MARK = "forge data preview"  # in the PNG file, which a later preview may replace
 
 
 @click.command("preview")
 @recipe_options
-@click.option("--out", required=True, metavar="FILE.png", type=click.Path(path_type=Path), help="The picture to write.")
+@click.option("--out", required=True, metavar="FILE.png", type=FilePath(), help="The picture to write.")
 @click.option("--count", default=12, show_default=True, type=click.IntRange(min=1), help="How many examples.")
 @click.option("--stream", default="main", show_default=True, help="Another of the recipe's streams of images.")
 @click.pass_obj
@@ -29,8 +31,10 @@ def command(
 ) -> None:
     """A picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
     from i2i_forge.images import save_png, sheet
+    from i2i_forge.outputs import marked, refuse_to_replace
     from i2i_forge.run import build_streams
 
+    refuse_to_replace([out], marked(MARK))
     streams, _ = build_streams(checked_recipe(recipe, changes, drop, folders), loaded_host(folders).catalog)
     if stream not in streams:
         raise UsageError(f"--stream {stream}: the recipe has no such stream", fix=suggest(stream, streams))
@@ -45,6 +49,7 @@ def command(
     rows = [[cell for example in cells[at : at + across] for cell in example] for at in range(0, len(cells), across)]
     picture = sheet(rows, list(images) * across)
     save_png(picture, out)
+    save_png(sheet(rows, list(images) * across), out, MARK)
     click.echo(f"{out}")
     size = "x".join(map(str, reversed(examples[0][0].shape[1:])))
     pairs = " of a pair" if len(streams[stream].sources) == 1 else ""

@@ -21,6 +21,7 @@ from i2i_forge.cli.common import (
     print_json,
     say,
 )
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.yaml_source import parse_options
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 
 DEFAULT = ("lpips-diversity",)
 RANK_TIMEOUT = 1800.0  # seconds: the ranks meet at the end only, and their shares may take longer or shorter
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+FOLDER = FilePath(exists=True, file_okay=False)
 
 
 @click.command("eval")
-@click.argument("run", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
+@click.argument("run", metavar="[RUN]", required=False, type=FilePath())
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Measure this; several are measured together.",
               shell_complete=completing.metrics)  # fmt: skip
 @click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How; --list shows which.",
@@ -78,7 +79,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option(
     "--out",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Where results.jsonl is  [the run's folder; with --images the current one]",
 )
 @click.option("--list", "list_them", is_flag=True, help="List metrics and protocols.")

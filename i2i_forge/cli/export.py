@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import json_option, loaded_host, note, print_json
+from i2i_forge.cli.file_path import FilePath
 
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", required=True, metavar="FILE.pt2", type=click.Path(path_type=Path), help="The file to write.")
+@click.argument("run", type=FilePath())
+@click.option("--out", required=True, metavar="FILE.pt2", type=FilePath(), help="The file to write.")
 @click.option("--route", default="ab", show_default=True, help="The direction.")
 @json_option
 @click.pass_obj
@@ -25,9 +26,11 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
 
     H and W are multiples of the networks' stride, which is printed.
     """
-    from i2i_forge.export import export
+    from i2i_forge.export import export, is_export
+    from i2i_forge.outputs import refuse_to_replace
     from i2i_forge.translate import load
 
+    refuse_to_replace([out], is_export)
     translator = load(run, "cpu", loaded_host(folders).catalog)
     note(f"{run}: {translator.recipe.name} after {translator.step} steps")
     found = export(translator, out, route)
@@ -35,7 +38,7 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
         print_json({"file": str(out), **asdict(found)})
         return
     sizes = ", ".join("x".join(map(str, shape)) for shape in found.checked)
-    code = f" and {found.inputs[1]} N,{found.code_dim}" if found.code_dim else ""
+    code = f" and {found.inputs[1]} {found.code}" if found.code else ""
     click.echo(
         f"{out}: source N,3,H,W{code}; H and W multiples of {found.stride}, at least {found.smallest}\n"
         f"largest difference {found.difference:.1e}, of {sizes}"

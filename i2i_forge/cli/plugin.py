@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from i2i_forge.cli.common import json_option, note, print_json, say
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import PluginError, UsageError
 from i2i_forge.plugins import find_plugins, read_vocabulary
 from i2i_forge.scaffold import KINDS, names_of, write_package
@@ -28,7 +29,7 @@ def command() -> None:
 @command.command("new")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), default="loss", show_default=True, help="What it brings.")
-@click.option("--out", default=".", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--out", default=".", show_default=True, metavar="DIR", type=FilePath(),
               help="The folder in which the package's folder is made.")  # fmt: skip
 def new(name: str, kind: str, out: Path) -> None:
     """Write an installable package with a small working component and its tests.

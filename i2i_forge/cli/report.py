@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json, say
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
     from i2i_forge.cli.report_table import Found
@@ -21,10 +23,10 @@ HERE = (Path(),)
 
 
 @click.command("report")
-@click.argument("runs", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="[RUN]...", nargs=-1, type=FilePath())
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this one.")
 @click.option("--baseline", metavar="NAME", help="Show how the others differ from this row.")
-@click.option("--html", metavar="FILE.html", type=click.Path(path_type=Path), help="Write a page about the runs.")
+@click.option("--html", metavar="FILE.html", type=FilePath(), help="Write a page about the runs.")
 @json_option
 @click.pass_obj
 def command(
@@ -43,6 +45,9 @@ def command(
     """
     if html is not None:
         _refuse_odd(html, as_json=as_json)
+        from i2i_forge.html_report.page import is_page
+
+        refuse_to_replace([html], is_page)
     from i2i_forge.cli.report_table import row_labels, run_names, text_table
     from i2i_forge.evaluation.comparison import columns, unlike
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import complain_about, note
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import UsageError
+from i2i_forge.outputs import marked, refuse_to_replace
 from i2i_forge.plugins import find_plugins
-from i2i_forge.recipe_schema import recipe_schema
+from i2i_forge.recipe_schema import TITLE, recipe_schema
 
 
 @click.command("schema")
-@click.option("--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write it here.")
+@click.option("--out", metavar="FILE", type=FilePath(dir_okay=False), help="Write it here.")
 @click.pass_obj
 def command(folders: tuple[Path, ...] | None, out: Path | None) -> None:
     """Print the JSON Schema of recipes: editors then complete and check them while you type.
@@ -37,6 +39,8 @@ def command(folders: tuple[Path, ...] | None, out: Path | None) -> None:
 
     What the schema cannot say, such as whether a network fits another one, `forge check` does.
     """
+    if out is not None:
+        refuse_to_replace([out], marked(f'"title": "{TITLE}"'))
     plugins = find_plugins(folders or ())
     complain_about(plugins)
     text = json.dumps(recipe_schema(plugins), indent=1, ensure_ascii=False)

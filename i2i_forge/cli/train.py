@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import checked_recipe, chosen_device, device_option, loaded_host, recipe_options
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined, start_ranks
 from i2i_forge.errors import ForgeError
 from i2i_forge.recipe import Recipe
@@ -15,7 +16,7 @@ from i2i_forge.recipe import Recipe
 
 @click.command("train")
 @recipe_options
-@click.option("--run", "folder", metavar="DIR", type=click.Path(path_type=Path), help="The run's folder  [runs/NAME]")
+@click.option("--run", "folder", metavar="DIR", type=FilePath(), help="The run's folder  [runs/NAME]")
 @click.option("--steps", type=click.IntRange(min=1), help="How many steps in all.")
 @click.option("--precision", metavar="[fp32|bf16]", help="Number format of the networks.")
 @click.option(

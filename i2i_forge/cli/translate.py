@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json
-from i2i_forge.errors import UsageError
+from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json, warn
+from i2i_forge.cli.file_path import FilePath
+from i2i_forge.errors import ForgeError, UsageError
 
 
 @click.command("translate")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where to write the PNGs.")
+@click.argument("run", type=FilePath())
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=FilePath())
+@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="Where to write the PNGs.")
 @click.option("--route", default="ab", show_default=True, help="The direction.")
 @click.option("--styles", default=None, type=click.IntRange(min=1), help="Random styles for each input  [4]")
-@click.option("--reference", metavar="IMAGE", type=click.Path(path_type=Path), help="Take the style of this image.")
+@click.option("--reference", metavar="IMAGE", type=FilePath(), help="Take the style of this image.")
 @click.option("--interpolate", type=click.IntRange(min=2), metavar="N", help="N steps from one style to another.")
 @click.option("--seed", default=0, show_default=True, help="Of the random styles.")
 @click.option("--resize", type=click.IntRange(min=1), metavar="N",
@@ -27,6 +28,8 @@ from i2i_forge.errors import UsageError
 @click.option("--tile-statistics", default="exact", show_default=True, type=click.Choice(["exact", "sample"]),
               help="exact: what there would be without tiles, at several times the work; sample: norms are fitted to a "
                    "sample of the image, at the work of one translation, in slightly other tones.")  # fmt: skip
+@click.option("--on-bad", default="error", show_default=True, type=click.Choice(["error", "skip"]),
+              help="What to do with damaged images.")  # fmt: skip
 @device_option
 @json_option
 @click.pass_obj
@@ -43,10 +46,14 @@ def command(
     resize: int | None,
     tile: int | None,
     tile_statistics: str,
+    on_bad: str,
     device: str,
     as_json: bool,
 ) -> None:
-    """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png."""
+    """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png.
+
+    Files of an earlier translation are replaced; any other file is not, an input least of all.
+    """
     if styles and (reference or interpolate):
         raise UsageError("--styles goes with neither --reference nor --interpolate", fix="leave --styles out")
 
@@ -56,15 +63,24 @@ def command(
     translator = load(run, chosen_device(device), loaded_host(folders).catalog)
     note(f"{run}: {translator.recipe.name} after {translator.step} steps")
     default = 4 if translator.latent(route) else 1
+    skipped: list[str] = []
+
+    def skip(error: ForgeError) -> None:
+        skipped.append(error.message)
+        warn(f"{error.message}; it is left out")
+
     written = translate_files(
         translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
         interpolate=interpolate or 0, seed=seed, tile=tile, exact=tile_statistics == "exact", resize=resize,
-        progress=_show,
+        progress=_show, skip=skip if on_bad == "skip" else None,
     )  # fmt: skip
     if as_json:
-        print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1])})
+        files = [str(file) for file in written[:-1]]
+        print_json({"files": files, "sheet": str(written[-1]), "skipped": skipped})
     else:
         click.echo(f"{len(written) - 1} images and {written[-1]}")
+    if skipped:
+        note("\n  ".join([f"images that could not be used: {len(skipped)}", *skipped]))
 
 
 def _show(done: int, total: int) -> None:

@@ -103,10 +103,15 @@ def decode(path: str | Path | Encoded) -> Image.Image:
         DataError: missing, not a regular file, or it cannot be read.
     """
     with opened(path) as image:
-        orientation = _orientation(image)  # before the pixels, as check_header sees it
-        image.load()
-        rgb = _to_rgb(image, path)
-        return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
+        return upright_rgb(image, path)
+
+
+def upright_rgb(image: Image.Image, name: str | Path | Encoded) -> Image.Image:
+    """An image that is open already, as `decode` gives it; `name` is what messages call it."""
+    orientation = _orientation(image)  # before the pixels, as check_header sees it
+    image.load()
+    rgb = _to_rgb(image, name)
+    return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
 
 
 def _bad(path: str | Path | Encoded, cause: str, fix: str, kind: type[DataError] = BadImage) -> DataError:

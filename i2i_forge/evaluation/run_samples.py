@@ -16,7 +16,7 @@ from i2i_forge.metrics.batch import Batch, exact
 from i2i_forge.registry import Catalog
 from i2i_forge.run_identity import fingerprint
 from i2i_forge.seeding import generator
-from i2i_forge.translate import SMALLEST, Translator
+from i2i_forge.translate import Translator
 
 
 class RunSamples(Samples):
@@ -128,9 +128,7 @@ class RunSamples(Samples):
     def _code(self, seed: int, number: int, draw: int) -> Tensor | None:
         if self.latent is None:
             return None
-        probe = {self.domains[0]: torch.zeros(1, 3, SMALLEST, SMALLEST)}
-        draws = generator(seed, "evaluation", number, draw)
-        return self.translator.trainer.infer(self.latent, probe, self.route, generator=draws)
+        return self.translator.draw(self.route, generator(seed, "evaluation", number, draw))
 
     def _translate(self, images: list[Tensor], codes: Sequence[Tensor | None]) -> Tensor:
         given: dict[str, Any] = {self.latent: torch.cat([c for c in codes if c is not None])} if self.latent else {}

@@ -14,13 +14,15 @@ from i2i_forge.files import write_whole
 from i2i_forge.html_report.comparison import differences, overview
 from i2i_forge.html_report.curves import compared_curves
 from i2i_forge.html_report.gallery import gallery
-from i2i_forge.html_report.markup import Html, section, tag
+from i2i_forge.html_report.markup import Html, escaped, section, tag
 from i2i_forge.html_report.metric_table import MetricTable, measurements
 from i2i_forge.html_report.run_report import RunReport
 from i2i_forge.html_report.run_section import run_section
+from i2i_forge.outputs import marked
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # whatever is in a run, nothing is fetched
 FEW = 6  # runs up to which their pictures keep their size
+is_page = marked(escaped(POLICY))  # whether a file is one: it says so by its policy
 LARGE, SMALL = 1200, 640  # pixels that a picture is wide at most
 
 

@@ -3,7 +3,7 @@
 from i2i_forge.mode_classifier.classifier import ModeClassifier, fingerprint, random_classifier, refuse_if_inaccurate
 from i2i_forge.mode_classifier.fitting import Settings, settings_for
 from i2i_forge.mode_classifier.labelled import Labelled, LabelledData, read_labelled
-from i2i_forge.mode_classifier.stored import load_classifier, refuse_to_overwrite, save_classifier
+from i2i_forge.mode_classifier.stored import load_classifier, save_classifier
 from i2i_forge.mode_classifier.training import train_classifier
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "random_classifier",
     "read_labelled",
     "refuse_if_inaccurate",
-    "refuse_to_overwrite",
     "save_classifier",
     "settings_for",
     "train_classifier",

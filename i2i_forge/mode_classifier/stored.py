@@ -13,19 +13,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 
-from i2i_forge.errors import DataError, ResourceError, UsageError
+from i2i_forge.errors import DataError, ResourceError
 from i2i_forge.files import LARGEST_TENSORS, read_bytes
 from i2i_forge.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
 from i2i_forge.mode_classifier.networks import make_network
+from i2i_forge.outputs import refuse_to_fill
 from i2i_forge.precision import float32_by_default
 
 WEIGHTS, CARD = "classifier.safetensors", "card.json"
-
-
-def refuse_to_overwrite(folder: Path) -> None:
-    """Raise UsageError when there is something already."""
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageError(f"{folder}: there is something already", fix="name a new folder")
 
 
 def save_classifier(classifier: ModeClassifier, folder: Path) -> None:
@@ -35,7 +30,7 @@ def save_classifier(classifier: ModeClassifier, folder: Path) -> None:
         UsageError: there is something already.
         ResourceError: the disk does not take it.
     """
-    refuse_to_overwrite(folder)
+    refuse_to_fill(folder)
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         partial.mkdir(parents=True)

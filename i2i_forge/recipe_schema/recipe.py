@@ -17,6 +17,7 @@ from i2i_forge.schema import RecipeModel
 from i2i_forge.vocabulary import Vocabulary
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+TITLE = "i2i_forge recipe"
 NETWORKS = ("encoders", "decoders", "discriminators")
 BASE: Schema = {"type": "string", "description": "The recipe that this one changes: its file or its name."}
 
@@ -34,7 +35,7 @@ def recipe_schema(plugins: Sequence[Plugin]) -> Schema:
     del parts["Network"]  # there is one for each registry instead
     parts["Optimizer"] = optimizer_schema(parts["Optimizer"]["properties"])
     whole = {"if": {"not": {"required": ["base"]}}, "then": _required(vocabulary)}
-    return {"$schema": DRAFT, "title": "i2i_forge recipe", **root, "allOf": [whole, *methods], "$defs": parts}
+    return {"$schema": DRAFT, "title": TITLE, **root, "allOf": [whole, *methods], "$defs": parts}
 
 
 def _components(

@@ -19,6 +19,7 @@ from i2i_forge.data.packs.shards import ShardWriter
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.files import open_to_read
+from i2i_forge.outputs import refuse_to_fill
 from i2i_forge.paths import sync
 
 SHARD_BYTES = 256_000_000
@@ -62,8 +63,7 @@ def refuse_what_is_there(out: Path) -> None:
     if os.path.ismount(place) or place == Path.cwd():
         what = "a disk is mounted there" if os.path.ismount(place) else "it is the working directory"
         raise UsageError(f"--out {out}: {what}, and it cannot be exchanged", fix=f"name a folder below: {out / 'pack'}")
-    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
-        raise UsageError(f"--out {out}: there is something already", fix="name a new folder")
+    refuse_to_fill(out)
 
 
 def _write(plan: Plan, folder: Path, shard_bytes: int, progress: Progress) -> Manifest:

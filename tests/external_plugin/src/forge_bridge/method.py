@@ -44,7 +44,7 @@ class BridgeForward(ForwardPass):
 
     @tensor
     def time(self) -> Tensor:
-        return torch.special.ndtr(self.noise(len(self.source), like=self.source))  # of normal draws: uniform ones
+        return torch.special.ndtr(self.noise(self.source.shape[0], like=self.source))  # of normal draws: uniform ones
 
     @tensor
     def mixed(self) -> Tensor:

@@ -34,7 +34,7 @@ class Solver(nn.Module):
         """N,C,H,W at t = 0, and what the velocity is conditioned on -> N,C,H,W at t = 1."""
         x, dt = start, 1 / self.steps
         for step in range(self.steps):
-            now, later = (x.new_full((len(x),), (step + ahead) * dt) for ahead in (0, 1))
+            now, later = (x.new_full((x.shape[0],), (step + ahead) * dt) for ahead in (0, 1))
             slope = velocity(x, now, condition)
             x = x + dt / 2 * (slope + velocity(x + dt * slope, later, condition))
         return x

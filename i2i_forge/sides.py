@@ -1,0 +1,68 @@
+"""Which sides images must have for a method's networks, found by trying black images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from i2i_forge.method import Method
+
+LARGEST = 1024  # pixels: what does not run at this size fails for another reason than size
+
+
+class Sides(NamedTuple):
+    """Sides are multiples of `stride` pixels, and not less than `least`."""
+
+    stride: int
+    least: int
+
+    def fitted(self, pixels: int) -> int:
+        """The shortest side that is taken and not shorter than this one."""
+        return max(math.ceil(pixels / self.stride) * self.stride, self.least)
+
+
+def sides_of(method: Method, compute: Callable[[Tensor], object]) -> Sides:
+    """The sides of images from which something can be computed; of what does not run at all, the networks' stride.
+
+    Args:
+        method: whose networks run.
+        compute: of 1,3,H,W, e.g. `trainer.translate`; the networks that it does not run do not count.
+    """
+    first = side = _stride([network for _, network in method.modules()])
+    while (used := _tried(method, compute, side)) is None:
+        if side > LARGEST:
+            return Sides(first, first)
+        side *= 2
+    stride = _stride(used)
+    fails, runs = (side // 2 if side > first else 0) // stride, side // stride
+    while runs - fails > 1:
+        middle = (fails + runs) // 2
+        fails, runs = (middle, runs) if _tried(method, compute, middle * stride) is None else (fails, middle)
+    return Sides(stride, runs * stride)
+
+
+def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> list[nn.Module]:
+    """The networks that are run to compute something of x, or parts of which are."""
+    called: set[nn.Module] = set()
+    with ExitStack() as hooks:
+        for _, network in method.modules():
+            for module in network.modules():
+                hooks.callback(module.register_forward_pre_hook(lambda m, _: called.add(m)).remove)
+        compute(x)
+    return [network for _, network in method.modules() if called & set(network.modules())]
+
+
+def _tried(method: Method, compute: Callable[[Tensor], object], side: int) -> list[nn.Module] | None:
+    """The networks that ran; None when they do not take images of this side."""
+    with suppress(Exception):  # each layer of torch has a kind of its own: ValueError, RuntimeError ...
+        return used_for(method, compute, torch.zeros(1, 3, side, side))
+    return None
+
+
+def _stride(networks: Sequence[nn.Module]) -> int:
+    return math.lcm(*(getattr(network, "stride", 1) for network in networks))
