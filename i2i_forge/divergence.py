@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.errors import DivergedError
+from i2i_forge.files import write_whole
 
 
 class NotFiniteError(DivergedError):
@@ -49,10 +50,8 @@ class NotFiniteError(DivergedError):
 
 def write_down(record: Mapping[str, Any], file: Path) -> None:
     """Write a record so that the file is there whole or as it was; a disk that does not take it costs the record."""
-    partial = file.with_name(f".{file.name}.part")
     with suppress(OSError):
-        partial.write_text(json.dumps(record, indent=2) + "\n")
-        partial.replace(file)
+        write_whole(file, json.dumps(record, indent=2) + "\n")
 
 
 def _json(value: float) -> float | str:

@@ -1,4 +1,4 @@
-"""Files that may be a stranger's: written whole and through no link, read only when they are files of a sensible size."""
+"""Files that may be a stranger's: written whole and through no link, read only when they are of a sensible size."""
 
 from __future__ import annotations
 
@@ -48,6 +48,24 @@ def open_to_append(file: Path) -> IO[str]:
         raise
 
 
+def append_line(file: Path, line: str) -> None:
+    """Add a line to a text file; what was cut off at its end before stays a line of its own.
+
+    Raises:
+        OSError: as `open_to_append`.
+    """
+    with open_to_append(file) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        is_cut = size > 0 and os.pread(opened.fileno(), 1, size - 1) != b"\n"
+        opened.write("\n" * is_cut + line + "\n")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text. A line feed ends one, and nothing else (`splitlines` cuts at U+2028 and others too)."""
+    *whole, last = text.split("\n")
+    return [*whole, last] if last else whole
+
+
 def read_bytes(file: Path, largest: int = LARGEST_TEXT) -> bytes:
     """What a regular file (or a link to one) holds.
 
@@ -78,6 +96,11 @@ def printable(text: str) -> str:
     """
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape", "backslashreplace").decode()
                    for c in text)  # fmt: skip
+
+
+def one_line(text: str) -> str:
+    """As `printable`, with line breaks and tabs as escapes too: for names, which may hold anything."""
+    return printable(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
 def _regular(handle: int, file: Path) -> int:

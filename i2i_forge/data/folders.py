@@ -11,6 +11,7 @@ from i2i_forge.data.path_list import Names, Paths
 from i2i_forge.data.walking import EXTENSIONS as EXTENSIONS
 from i2i_forge.data.walking import names_below
 from i2i_forge.errors import DataError
+from i2i_forge.files import lines_of
 
 PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
 LONGEST_LIST = 10**9  # bytes
@@ -89,7 +90,7 @@ def read_list(file: str | Path, folder: str | Path) -> Paths:
         status = Path(file).stat()  # before it is opened: opening a fifo would block for ever
         if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST_LIST:
             raise ValueError("it is no file of text below 1 GB")
-        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+        lines = lines_of(Path(file).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         reason = getattr(error, "strerror", None) or reason

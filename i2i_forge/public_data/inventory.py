@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from i2i_forge.files import lines_of
+
 INVENTORY = ".forge-files.sha256"
 
 
@@ -17,7 +19,7 @@ def write_inventory(folder: Path) -> None:
 
 def damaged(folder: Path) -> list[str]:
     """The files that are gone or not as they were. Files that were added do not matter."""
-    lines = (folder / INVENTORY).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    lines = lines_of((folder / INVENTORY).read_text(encoding="utf-8", errors="surrogateescape"))
     return [name for sha256, _, name in (line.partition("  ") for line in lines) if _sha256(folder / name) != sha256]
 
 
