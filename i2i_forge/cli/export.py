@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import json_option, loaded_host, note, print_json
+from i2i_forge.cli.output import last_words
 
 
 @click.command("export")
@@ -36,7 +37,7 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
         return
     sizes = ", ".join("x".join(map(str, shape)) for shape in found.checked)
     code = f" and {found.inputs[1]} N,{found.code_dim}" if found.code_dim else ""
-    click.echo(
+    last_words(
         f"{out}: source N,3,H,W{code}; H and W multiples of {found.stride}, at least {found.smallest}\n"
         f"largest difference {found.difference:.1e}, of {sizes}"
     )
