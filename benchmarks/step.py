@@ -50,7 +50,7 @@ def main(
     click.echo(text)
     if out:
         file = out / f"step-{datetime.date.today()}-{device}.md"
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
 
 
 def measure(recipe: str, changes: list[str], steps: int, device: str) -> dict[str, Any]:

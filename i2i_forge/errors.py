@@ -8,7 +8,7 @@
     ├── PluginError         6    a plugin or a component is missing, broken, or ambiguous
     ├── DivergedError       7    a loss or a gradient is not finite
     ├── ResourceError       8    memory or disk ran out
-    └── Interrupted   130, 143   SIGINT or SIGTERM, after a clean save
+    └── Interrupted   129, 130, 143   SIGHUP, SIGINT or SIGTERM, after a clean save
 
 The number is the exit code of `forge`. A message says what is wrong (with the file or key), `fix` says what to do next;
 together they are at most six lines. A programmer's mistake is an assertion instead.

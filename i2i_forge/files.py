@@ -51,6 +51,24 @@ def open_to_append(file: Path) -> IO[str]:
         raise
 
 
+def append_line(file: Path, line: str) -> None:
+    """Add a line to a text file; what was cut off at its end before stays a line of its own.
+
+    Raises:
+        OSError: as `open_to_append`.
+    """
+    with open_to_append(file) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        is_cut = size > 0 and os.pread(opened.fileno(), 1, size - 1) != b"\n"
+        opened.write("\n" * is_cut + line + "\n")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text. A line feed ends one, and nothing else (`splitlines` cuts at U+2028 and others too)."""
+    *whole, last = text.split("\n")
+    return [*whole, last] if last else whole
+
+
 def descriptor(file: Path, largest: int | None = None) -> int:
     """A regular file, or a link to one, open to be read; what is none is refused at once, where `open` might wait.
 

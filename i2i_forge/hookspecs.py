@@ -38,7 +38,10 @@ def run_started(run: Run, step: int) -> None:
 
 @hookspec
 def step_finished(run: Run, step: int, report: Mapping[str, float]) -> None:
-    """Called after each training step with the number of steps done and the step's unweighted losses."""
+    """Called after each training step, and after its checkpoint if one is due.
+
+    It is told the number of steps done and the step's unweighted losses.
+    """
 
 
 @hookspec

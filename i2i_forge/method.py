@@ -148,7 +148,10 @@ class Method:
         }
 
     def load_optimizer_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `optimizer_state` gave."""
+        """Take back what `optimizer_state` gave. Raises ValueError when it has a role that is not trained here."""
+        known = {role for entry in self.optimizers for role in entry.roles}
+        if others := {name.partition("|")[0] for name in state} - known:
+            raise ValueError(f"no optimizer trains {', '.join(sorted(others))}")
         for entry in self.optimizers:
             for role, optimizer in entry.roles.items():
                 prefix = f"{role}|"

@@ -74,8 +74,6 @@ class Host:
             try:
                 with contextlib.redirect_stdout(sys.stderr):
                     implementation.function(**{name: arguments[name] for name in implementation.argnames})
-            except ForgeError:
-                raise  # said on purpose, to whoever waits for the run
             except (Exception, SystemExit) as error:
                 failed.append((implementation.plugin_name, error))
                 self.manager.unregister(name=implementation.plugin_name)

@@ -18,6 +18,7 @@ from i2i_forge.check_components import PluginProblem, mapping
 from i2i_forge.check_names import name_problems
 from i2i_forge.check_shape import shape_problems
 from i2i_forge.errors import PluginError, RecipeError, UsageError, suggest
+from i2i_forge.files import one_line
 from i2i_forge.inherited import left_over, replaced
 from i2i_forge.recipe_names import find_recipe
 from i2i_forge.schema import RecipeModel
@@ -80,7 +81,7 @@ class Draft:
 
 
 class Recipe(RecipeModel):
-    """An experiment, checked. `name` is its file's stem; `origins` tells where each value was written."""
+    """An experiment, checked. `name` is its file's stem in a line; `origins` tells where each value was written."""
 
     _name: str = PrivateAttr(default="recipe")
     _origins: dict[Keys, str] = PrivateAttr(default_factory=dict)
@@ -102,8 +103,8 @@ class Recipe(RecipeModel):
         return self._left_out
 
     def named(self, name: str) -> Recipe:
-        """This recipe under another name."""
-        self._name = name
+        """This recipe under another name: what cannot be printed in it, line breaks too, becomes an escape."""
+        self._name = one_line(name)
         return self
 
     def terms(self, phase: str) -> dict[str, dict[str, Term]]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +19,13 @@ from i2i_forge.build import build_trainer
 from i2i_forge.cautions import cautions, unread
 from i2i_forge.data.stream import batches, test_batch
 from i2i_forge.divergence import NotFiniteError, write_down
-from i2i_forge.errors import DivergedError, Interrupted, UsageError
+from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
 from i2i_forge.files import one_line
 from i2i_forge.hardware import hardware
 from i2i_forge.out_of_memory import memory_watched
 from i2i_forge.plugins import Host
 from i2i_forge.precision import slow_here
+from i2i_forge.progress import Progress, Shown
 from i2i_forge.recipe import Recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits, identity
@@ -36,15 +37,6 @@ from i2i_forge.streams import build_streams, image_names
 __all__ = ["Progress", "Run", "build_streams"]
 
 log = logging.getLogger("i2i_forge")
-
-
-class Progress(Protocol):
-    """Shows a run to whoever waits for it."""
-
-    def start(self, done: int, steps: int) -> None: ...
-    def step(self, done: int, entry: Mapping[str, Any] | None) -> None: ...
-    def note(self, text: str) -> None: ...
-    def stop(self) -> None: ...
 
 
 class Run:
@@ -81,7 +73,7 @@ class Run:
         self.source = source or recipe.name
         self.device = torch.device(device)
         self.leads = distributed.rank() == 0
-        self.progress = progress if self.leads else None
+        self._show = Shown(progress if self.leads else None)
         host.require_observers(recipe.run.observers)
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
         self.trainer = build_trainer(recipe, host.catalog, self.device)
@@ -93,7 +85,7 @@ class Run:
         """Take the steps that are left; returns how many are done.
 
         Raises:
-            Interrupted: after SIGINT or SIGTERM, saved.
+            Interrupted: after SIGINT, SIGTERM or SIGHUP, saved.
             DivergedError: a loss or gradient is not finite; the last checkpoint is good.
         """
         with self._held_folder(), stop_requests() as requests:
@@ -116,13 +108,24 @@ class Run:
             yield
             return
         self.folder.prepare()
-        with self.folder.locked(), logging_to(self.folder.log):
-            self.folder.remember(self.recipe, self.source, self.host, hardware(self.device))
+        with self.folder.locked() as lock, logging_to(self.folder.log):
+            self._remember()
+            if not lock.keeps_out:
+                self._note(f"the disk of {self.folder.path} knows no locks: let no second run into this folder")
             checkpoint.sweep(self.folder.checkpoints)
             if slow_here(self.device, self.recipe.precision):
                 self._note("this processor has no bfloat16 instructions: fp32 will be many times faster than bf16")
             self._warn(cautions(self.recipe, self.host.catalog))
             yield
+
+    def _remember(self) -> None:
+        self.folder.remember(self.recipe, self.source, self.host, hardware(self.device))
+
+    def _follow_folder(self) -> None:
+        """See before anything is written that the path still is the folder that is locked."""
+        if happened := self.folder.follow():
+            self._remember()
+            self._note(happened)
 
     def _resume(self) -> int:
         """Take up the newest good checkpoint, which the first rank chooses; returns its step."""
@@ -144,7 +147,7 @@ class Run:
         if self.init_from:
             self._origin = checkpoint.initialise(self.trainer, self.init_from, self._note)
             self._note(f"beginning with the weights of {', '.join(map(str, self.init_from))}")
-        where, steps, every = self.folder.path, self.recipe.steps, self.recipe.run.log_every
+        where, steps, every = one_line(str(self.folder.path)), self.recipe.steps, self.recipe.run.log_every
         self._note(f"{self.recipe.name} in {where}: {steps:,} steps on {self.device}, a line every {every:,}")
 
     def _go_on(self, found: checkpoint.Checkpoint) -> None:
@@ -161,10 +164,11 @@ class Run:
         if images != done * self._images:
             self._note(f"it had {images / done:g} images in each step; now it has {self._images}")
         finished = done >= self.recipe.steps
+        where = one_line(str(self.folder.path))
         self._note(
-            f"{self.folder.path} has taken its {done} steps already; --steps N goes on"
+            f"{where} has taken its {done} steps already; --steps N goes on"
             if finished
-            else f"resuming {self.folder.path} after step {done}"
+            else f"resuming {where} after step {done}"
         )
 
     def _loop(self, loader: Iterator[dict[str, Any]], done: int, requests: list[int]) -> int:
@@ -178,6 +182,7 @@ class Run:
             done += 1
             last = done == self.recipe.steps
             if self.leads:
+                self._follow_folder()
                 self._report(done, report)
             late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
             wishes = distributed.roll_call(stop=next(iter(requests), 0), save=late)
@@ -187,6 +192,7 @@ class Run:
             if due:
                 self.save(done)
                 saved = time.monotonic()
+            self.tell("step_finished", step=done, report=report)  # what it does may take long, or end the process
             if wishes.stop and not last:
                 where = f" on rank {wishes.asked}" if distributed.world_size() > 1 else ""
                 raise _interrupted(wishes.stop, f"{where} after step {done}; everything is saved")
@@ -214,14 +220,13 @@ class Run:
             ) from error
 
     def _report(self, done: int, report: Mapping[str, float]) -> None:
-        """What a step gave, to the records, to whoever waits, and to the plugins."""
+        """What a step gave, to the records and to whoever waits."""
         settings, entry = self.recipe.run, None
         if settings.alarm and (exploding := self._records.alarm.check(report)):
             self._note(f"alarm at step {done}: {exploding}; `run.alarm: false` turns this off")
         if done % settings.log_every == 0 or done == self.recipe.steps:
             entry = self._records.write(done, report, self.trainer.rates(done - 1))
         self._show("step", done, entry)
-        self.tell("step_finished", step=done, report=report)
 
     def save(self, done: int) -> None:
         """Write a checkpoint of the current state, of all ranks."""
@@ -241,7 +246,8 @@ class Run:
         if not self.leads:
             return
         for plugin, error in self.host.call(hook, run=self, **arguments):
-            self._note(f"plugin '{plugin}' failed in {hook} and is not called again: {type(error).__name__}: {error}")
+            why = error.message if isinstance(error, ForgeError) else error  # without its fix
+            self._note(f"plugin '{plugin}' failed in {hook} and is not called again: {type(error).__name__}: {why}")
 
     def _warn(self, texts: Sequence[str]) -> None:
         for text in texts:
@@ -250,10 +256,6 @@ class Run:
     def _note(self, text: str) -> None:
         log.info(text)
         self._show("note", text)
-
-    def _show(self, event: str, *arguments: Any) -> None:
-        if self.progress is not None:
-            getattr(self.progress, event)(*arguments)
 
 
 def _interrupted(number: int, where: str) -> Interrupted:

@@ -5,34 +5,37 @@ recipe.yaml  resolved.yaml  env.json  metrics.jsonl  log.txt  samples/  checkpoi
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import importlib.metadata
 import json
-import os
 import platform
 import shlex
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from i2i_forge.attribution import attribution, plugin_versions
-from i2i_forge.errors import CheckpointError, RecipeError, UsageError
-from i2i_forge.files import one_line, read_bytes
+from i2i_forge.errors import CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
+from i2i_forge.files import append_line, lines_of, one_line, open_to_append, read_bytes, read_text, write_whole
 from i2i_forge.outputs import refuse_to_replace
 from i2i_forge.plugins import Host
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import find_recipe
 from i2i_forge.run_identity import differences, settings_of
+from i2i_forge.run_lock import LOCK, RunLock
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RunFolder:
     """Paths and records of a run. Raises UsageError when the folder cannot be written."""
 
     def __init__(self, path: Path) -> None:
+        self._is_at(path)
+
+    def _is_at(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.samples = path / "samples"
@@ -54,35 +57,68 @@ class RunFolder:
         return folder
 
     def prepare(self) -> None:
-        """Make the folder and see that it can be written, and that nothing in it leads elsewhere."""
-        try:
-            for folder in (self.path, self.checkpoints, self.samples):
+        """Make the folder and see that it can be written, and that nothing in it leads elsewhere.
+
+        Raises:
+            UsageError: it cannot be written, or holds links or special files.
+            ResourceError: the disk is full.
+        """
+        for folder in (self.path, self.checkpoints, self.samples):
+            with self._writing(folder):
                 refuse_special(folder.iterdir() if folder.is_dir() else ())
                 folder.mkdir(parents=True, exist_ok=True)
-            with self.log.open("a"):
-                pass
-        except OSError as error:
-            raise UsageError(
-                f"the run folder {self.path} cannot be written: {error.strerror}", fix="choose another with --run"
-            ) from error
+        with self._writing(self.log):
+            open_to_append(self.log).close()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; a lock whose process is gone is taken over."""
-        with (self.path / "run.lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise UsageError(
-                    f"{self.path} is in use by another run ({file.read().strip() or 'unknown process'})",
-                    fix="wait for it, stop it, or choose another --run folder",
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
+    def locked(self) -> Iterator[RunLock]:
+        """Hold the folder for this process. Raises UsageError when another process does."""
+        self._take_lock()
+        try:
+            yield self._lock
+        finally:
+            self._lock.release()
+
+    def follow(self) -> str:
+        """Go where the locked folder is now, or make it again if it was deleted; what happened, "" for nothing.
+
+        Raises:
+            ForgeError: another folder has its name, and its own name is not known.
+        """
+        before = self.path
+        if self._lock.is_at(before):
+            return ""
+        if now := self._lock.folder():
+            self._is_at(now)
+            return f"{before} was renamed: the run goes on in {now}"
+        if (before / LOCK).exists() or not self._lock.is_deleted():
+            raise ForgeError(
+                f"{before} is not the folder any more that this run began in: it was renamed or replaced",
+                fix="give it its name back; the same command then goes on from its last checkpoint",
+            )
+        self.prepare()
+        self._lock.release()
+        self._take_lock()
+        return f"{before} was deleted, or its {LOCK}: what is missing is made again"
+
+    def _take_lock(self) -> None:
+        with self._writing(self.path / LOCK):
+            self._lock = RunLock(self.path)
+
+    @contextmanager
+    def _writing(self, file: Path) -> Iterator[None]:
+        try:
             yield
-            file.truncate(0)
+        except OSError as error:
+            what = f" ({file.name})" if file != self.path else ""
+            why = f"the run folder {self.path} cannot be written{what}: {error.strerror or error}"
+            if error.errno in FULL:
+                raise ResourceError(why, fix="free disk space, or choose another folder with --run") from error
+            raise UsageError(why, fix="choose another with --run") from error
+
+    def _write(self, file: Path, text: str) -> None:
+        with self._writing(file):
+            write_whole(file, text)
 
     def remember(self, recipe: Recipe, source: str | Path, host: Host, hardware: str) -> None:
         """Write down the recipe and the environment. Raises CheckpointError when the run is of another recipe."""
@@ -92,8 +128,8 @@ class RunFolder:
             with suppress(RecipeError):  # a recipe that a program made has no file
                 text, copy = find_recipe(source).read_text(encoding="utf-8"), self.path / "recipe.yaml"
                 refuse_to_replace([copy], lambda file: file.read_text(encoding="utf-8", errors="replace") == text)
-                _write_whole(copy, text)
-        _write_whole(
+                self._write(copy, text)
+        self._write(
             self.resolved,
             f"# {recipe.name}: everything this run is made of; it can be trained from\n{recipe.to_yaml()}",
         )
@@ -106,7 +142,7 @@ class RunFolder:
             "platform": platform.platform(),
             "hardware": hardware,
         }
-        _write_whole(self.path / "env.json", json.dumps(environment, indent=2) + "\n")
+        self._write(self.path / "env.json", json.dumps(environment, indent=2) + "\n")
 
     def recipe(self) -> Recipe:
         """The recipe of the run, under the name it was trained by."""
@@ -119,21 +155,26 @@ class RunFolder:
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        append_line(self.metrics, json.dumps(entry))
+
+    def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The whole lines of metrics.jsonl, and what they hold; what a kill has cut off is left out.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for line in lines_of(read_text(self.metrics)) if self.metrics.exists() else ():
+            with suppress(ValueError, RecursionError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                    yield line, entry
 
     def forget_after(self, step: int) -> None:
         """Drop the records of steps that a resumed run will take again."""
-        if not self.metrics.is_file():
-            return
-        kept = []
-        for line in self.metrics.read_text(errors="replace").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except (ValueError, TypeError, KeyError):
-                continue  # cut off by a kill
-        _write_whole(self.metrics, "".join(f"{line}\n" for line in kept))
+        with self._writing(self.metrics):
+            kept = [line for line, entry in self.records() if entry["step"] <= step]
+            if self.metrics.exists():
+                write_whole(self.metrics, "".join(f"{line}\n" for line in kept))
 
     def check_same(self, before: Mapping[str, Any], recipe: Recipe) -> None:
         """Raises CheckpointError when the settings of the run are not those of a recipe.
@@ -177,10 +218,3 @@ def newest_run(root: Path = Path()) -> Path:
             fix="name a run's folder, or train one: forge train munit_synthetic",
         )
     return found[-1]
-
-
-def _write_whole(file: Path, text: str) -> None:
-    """Write a file so that it is there whole or as it was."""
-    partial = file.with_name(f".{file.name}.part")
-    partial.write_text(text)
-    partial.replace(file)

@@ -7,26 +7,33 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from i2i_forge.errors import ForgeError
-from i2i_forge.files import printable
+from i2i_forge.files import open_to_append, printable
 
 log = logging.getLogger("i2i_forge")
 
 
-class _LogFile(logging.FileHandler):
+class _LogFile(logging.StreamHandler[IO[str]]):
     """A log file that costs no run: what cannot be written is missing there, and said once on stderr."""
 
     failed = False
 
+    def __init__(self, file: Path) -> None:
+        super().__init__(open_to_append(file))
+        self.file = file
+
     def handleError(self, record: logging.LogRecord) -> None:
         if not self.failed:
             self.failed = True
-            sys.stderr.write(f"{self.baseFilename} cannot be written; the run goes on without it\n")
+            with suppress(AttributeError, OSError, ValueError):  # stderr is closed, full or gone
+                sys.stderr.write(f"{self.file} cannot be written; the run goes on without it\n")
 
     def close(self) -> None:
         with suppress(OSError):
-            super().close()
+            self.stream.close()
+        super().close()
 
 
 class _OneRecord(logging.Formatter):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from i2i_forge.alarm import Alarm
@@ -32,9 +30,8 @@ class Records:
     def go_on_after(self, done: int) -> None:
         """Drop the records of steps that are taken again; the alarm knows the others."""
         self.folder.forget_after(done)
-        with suppress(FileNotFoundError):
-            for line in self.folder.metrics.read_text().splitlines():
-                self.alarm.remember({name: loss for name, loss in json.loads(line).items() if "/" in name})
+        for _, entry in self.folder.records():
+            self.alarm.remember({name: loss for name, loss in entry.items() if "/" in name})
 
     def begin(self, done: int) -> None:
         """Speed is counted from now on."""

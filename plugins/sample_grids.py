@@ -1,7 +1,8 @@
 """Sample grids while training: the same inputs and the same styles every time, so that progress can be seen.
 
-The inputs are spread over the test images; beside translations of pairs stands the truth.
-Written to samples/ROUTE-step-00000200.png at step 0, every `run.sample_every` steps, and at the end.
+The inputs are spread over the test images; beside translations of pairs stands the truth. Written to
+samples/ROUTE-step-00000200.png at step 0, every `run.sample_every` steps, and at the end. The checkpoint of a step
+comes first; a run that ended between the two draws its samples when it goes on.
 """
 
 from __future__ import annotations
@@ -17,27 +18,36 @@ from i2i_forge.images import save_png, sheet
 from i2i_forge.seeding import generator
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from i2i_forge.run import Run
 
 
 @hookimpl
 def run_started(run, step):
-    if step == 0:
+    if step == 0 or (_is_due(run, step) and not all(file.exists() for file in _files(run, step).values())):
         _write(run, step)
 
 
 @hookimpl
 def step_finished(run, step, report):
-    if step % run.recipe.run.sample_every == 0 or step == run.recipe.steps:
+    if _is_due(run, step):
         _write(run, step)
 
 
+def _is_due(run: Run, step: int) -> bool:
+    return step % run.recipe.run.sample_every == 0 or step == run.recipe.steps
+
+
+def _files(run: Run, step: int) -> dict[str, Path]:
+    return {route: run.folder.samples / f"{route}-step-{step:08d}.png" for route in run.trainer.routes}
+
+
 def _write(run: Run, step: int) -> None:
-    images, files = run.test_batch(run.recipe.run.sample_inputs), {}
+    images, files = run.test_batch(run.recipe.run.sample_inputs), _files(run, step)
     for route, (source, target) in run.trainer.routes.items():
         columns = _columns(run, images[source], images.get(target), route)
         rows = list(zip(*columns.values(), strict=True))
-        files[route] = run.folder.samples / f"{route}-step-{step:08d}.png"
         save_png(sheet(rows, list(columns)), files[route])
     run.tell("samples_written", step=step, files=files)
 

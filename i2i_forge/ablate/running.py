@@ -18,6 +18,7 @@ from i2i_forge.ablate.study import Place, run_jobs, with_classifier
 from i2i_forge.ablate.table import Table, make_table
 from i2i_forge.errors import Interrupted
 from i2i_forge.registry import Catalog
+from i2i_forge.stop_requests import stop_signals
 
 
 def run_study(
@@ -46,7 +47,7 @@ def run_study(
 
 @contextmanager
 def stopping_cleanly() -> Iterator[None]:
-    """SIGINT and SIGTERM as an exception that lets the runs save first."""
+    """SIGINT, SIGTERM and SIGHUP as an exception that lets the runs save first."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)  # a second one stops at once
@@ -55,7 +56,7 @@ def stopping_cleanly() -> Iterator[None]:
             signal_number=number, fix="run the same command again to go on",
         )  # fmt: skip
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from i2i_forge.ablate.measures import Measures
 from i2i_forge.ablate.plans import Variant
 from i2i_forge.errors import CheckpointError, ForgeError, UsageError
 from i2i_forge.evaluation.records import Record
+from i2i_forge.files import one_line, write_whole
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder, refuse_special
 from i2i_forge.run_identity import differences, settings_of
@@ -64,10 +65,10 @@ def write_recipes(variants: Sequence[Variant], out: Path) -> None:
     refuse_special(path for folder in folders if folder.is_dir() for path in folder.iterdir())
     for variant in variants:
         file = recipe_file(out, variant)
-        text = f"# row '{variant.name}' of a study; each run sets its seed\n{variant.recipe.to_yaml()}"
+        text = f"# row '{one_line(variant.name)}' of a study; each run sets its seed\n{variant.recipe.to_yaml()}"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            write_whole(file, text)
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}", fix="choose another --out") from error
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from i2i_forge.ablate.seeds import BySeed, Cell, compared
 from i2i_forge.ablate.state import State
 from i2i_forge.evaluation.comparison import column_key
 from i2i_forge.evaluation.records import Record
-from i2i_forge.files import read_text
+from i2i_forge.run_folder import RunFolder
 
 
 @dataclass
@@ -97,11 +97,9 @@ def _seconds_per_step(folders: Sequence[Path]) -> float | None:
     """The median over all that was logged."""
     speeds = []
     for folder in folders:
-        try:
-            lines = read_text(folder / "metrics.jsonl").splitlines()
-            speeds += [json.loads(line)["steps_per_second"] for line in lines]
-        except (OSError, ValueError, KeyError):  # not begun, or killed while it wrote
-            continue
+        with suppress(OSError):
+            entries = (entry for _, entry in RunFolder(folder).records())
+            speeds += [entry["steps_per_second"] for entry in entries if "steps_per_second" in entry]
     return 1 / statistics.median(speeds) if speeds else None
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from i2i_forge.checkpoint.folders import (
     EMA,
     FORMAT_VERSION,
@@ -23,6 +25,7 @@ from i2i_forge.errors import CheckpointError
 from i2i_forge.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
 from i2i_forge.tensor_files import read_json, read_tensors
 
+MODEL = "model.safetensors"
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)  # what wrong content makes readers raise
 
 
@@ -42,16 +45,12 @@ def read(folder: Path) -> Checkpoint:
                 f"checkpoint {folder.name} has format {version}, this i2i_forge reads up to {FORMAT_VERSION}",
                 fix="upgrade: pip install -U i2i-forge",
             )
-        model, optimizers = (read_tensors(_verified(folder, f"{p}.safetensors", sums)) for p in ("model", "optimizers"))
-        if bad := first_not_finite(model):
-            raise ValueError(f"{bad} is not finite")
+        model, optimizers = (_tensors(folder, file, sums) for file in (MODEL, "optimizers.safetensors"))
         ranks = itertools.takewhile(sums.__contains__, (f"rank-{rank}.safetensors" for rank in itertools.count(1)))
-        others = [read_tensors(_verified(folder, file, sums)) for file in ranks]
-        ema = read_tensors(_verified(folder, EMA, sums)) if EMA in sums else {}
-        if bad := first_not_finite(ema):
-            raise ValueError(f"{bad} in {EMA} is not finite")
+        others = [_tensors(folder, file, sums) for file in ranks]
+        ema = _tensors(folder, EMA, sums) if EMA in sums else {}
         found = Checkpoint(
-            folder, int(state["step"]), model, optimizers, state, _sha256("model.safetensors", sums), version,
+            folder, int(state["step"]), model, optimizers, state, _sha256(MODEL, sums), version,
             ema, _sha256(EMA, sums), others,
         )  # fmt: skip
         return migrated(found)
@@ -96,6 +95,14 @@ def _manifest(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
 
 def _sha256(file: str, sums: Mapping[str, Mapping[str, Any]]) -> str:
     return str(sums[file]["sha256"]) if file in sums else ""
+
+
+def _tensors(folder: Path, file: str, sums: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
+    """A file's tensors. Raises ValueError when one is not finite."""
+    tensors = read_tensors(_verified(folder, file, sums))
+    if bad := first_not_finite(tensors):
+        raise ValueError(f"{bad}{'' if file == MODEL else f' in {file}'} is not finite")
+    return tensors
 
 
 def _verified(folder: Path, file: str, sums: Mapping[str, Mapping[str, Any]]) -> bytes:

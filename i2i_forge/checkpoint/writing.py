@@ -56,7 +56,7 @@ def save(
 
     Raises:
         ResourceError: the disk is full or fails, twice; what was there before is untouched.
-        DivergedError: a weight is not finite; nothing is written.
+        DivergedError: a weight or an optimizer's tensor is not finite; nothing is written.
     """
     files = _content(step, trainer, state, other_ranks)
     final, began = folder_of(root, step), time.monotonic()
@@ -84,7 +84,7 @@ def _content(
 ) -> dict[str, bytes]:
     """The files of a checkpoint."""
     model, optimizers = _plain(trainer.state_dict()), _plain(trainer.optimizer_state())
-    if bad := first_not_finite(model):
+    if bad := first_not_finite(model) or first_not_finite(optimizers):
         raise DivergedError(
             f"{bad} is not finite after step {step}; it was not saved",
             fix="resume from the last checkpoint with a lower learning rate",

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli.output import make_tolerant, require_result
 from i2i_forge.errors import ForgeError, UsageError, suggest
 from i2i_forge.files import printable
 
@@ -83,20 +84,21 @@ def cli(ctx: click.Context, folders: tuple[Path, ...], debug: bool) -> None:
     What is in the place of an output is replaced if the same command wrote it, and otherwise refused.
 
     Exit codes: 0 ok, 1 failed, 2 usage, 3 recipe, 4 data, 5 checkpoint, 6 plugin, 7 diverged, 8 out of memory
-    or disk, 130 SIGINT and 143 SIGTERM after a clean save.
+    or disk, 129 SIGHUP, 130 SIGINT and 143 SIGTERM after a clean save.
     """
     ctx.obj = folders
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `forge` and exit with the documented code."""
+    make_tolerant()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     if "_FORGE_COMPLETE" in os.environ:  # the shell asks: how bash cuts words is our own
         importlib.import_module("i2i_forge.cli.completion")
     try:
         code = cli.main([a for a in arguments if a != "--debug"], prog_name="forge", standalone_mode=False)
-        sys.stdout.flush()
+        require_result()
         sys.exit(code if isinstance(code, int) else 0)
     except ForgeError as error:
         _complain(error, debug)
@@ -109,9 +111,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `forge show ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         _complain(error, debug)
         sys.exit(1)

@@ -121,7 +121,7 @@ def command(
     if as_json:
         print_json([record.model_dump(mode="json", exclude_none=True) for record in records])
     else:
-        _print(records, samples.model["name"])
+        _print(records, records[0].model.name)
         note(f"recorded in {out or folder}/results.jsonl; `forge report` compares runs")
 
 

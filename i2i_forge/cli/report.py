@@ -91,7 +91,7 @@ def _records(runs: Sequence[Path], metrics: Sequence[str], *, needed: bool) -> F
             f"there is no {FILE} in {', '.join(map(str, runs))}",
             fix="measure a run first: forge eval RUN --metric lpips-diversity",
         )
-    records = [(record, file.parent) for file in files for record in read(file)]
+    records = [(record, file.parent) for file in files for record in read(file, note)]
     wanted = {name.replace("-", "_") for name in metrics}
     kept = [(record, folder) for record, folder in records if not wanted or record.metric in wanted]
     if not kept and (records or needed):

@@ -9,8 +9,10 @@ import click
 
 from i2i_forge.cli.common import checked_recipe, chosen_device, device_option, loaded_host, recipe_options
 from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli.output import last_words
 from i2i_forge.cli.ranks import joined, start_ranks
 from i2i_forge.errors import ForgeError
+from i2i_forge.files import one_line
 from i2i_forge.recipe import Recipe
 
 
@@ -44,7 +46,8 @@ def command(
 ) -> None:
     """Train RECIPE, a file or the name of an installed recipe. The same command again resumes.
 
-    Samples, losses and checkpoints go to the run's folder. SIGINT and SIGTERM finish the step and save.
+    Samples, losses and checkpoints go to the run's folder. SIGINT, SIGTERM and SIGHUP finish the step
+    and save.
 
     Several GPUs share the images of a step: --gpus 4 --set data.batch=4. On several machines:
 
@@ -66,16 +69,16 @@ def command(
         from i2i_forge.distributed import rank
 
         leads = rank() == 0
-        done = _train(checked, folders, where, mine, recipe, sources)
+        done, where = _train(checked, folders, where, mine, recipe, sources)
     if leads:
-        click.echo(
-            f"{where}: {done} steps done. Pictures: {where / 'samples'}. Next: forge translate {where} IMAGES --out DIR"
-        )
+        run = one_line(str(where))
+        last_words(f"{run}: {done} steps done. Pictures: {run}/samples. Next: forge translate {run} IMAGES --out DIR")
 
 
 def _train(
     recipe: Recipe, folders: tuple[Path, ...], where: Path, device: str, source: str, init_from: tuple[str, ...]
-) -> int:
+) -> tuple[int, Path]:
+    """The steps done, and where the run is by then."""
     from i2i_forge.cli.progress import TrainingProgress
     from i2i_forge.run import Run
 
@@ -84,4 +87,4 @@ def _train(
         recipe, loaded_host(folders), where, device=chosen, source=source, init_from=init_from,
         progress=TrainingProgress(where / "samples", str(chosen)),
     )  # fmt: skip
-    return run.train()
+    return run.train(), run.folder.path

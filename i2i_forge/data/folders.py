@@ -10,7 +10,7 @@ from i2i_forge.data.path_list import Names, Paths
 from i2i_forge.data.walking import EXTENSIONS as EXTENSIONS
 from i2i_forge.data.walking import names_below
 from i2i_forge.errors import DataError
-from i2i_forge.files import read_bytes
+from i2i_forge.files import lines_of, read_bytes
 
 PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
 LONGEST_LIST = 10**9  # bytes
@@ -86,7 +86,7 @@ def read_list(file: str | Path, folder: str | Path) -> Paths:
         DataError: the list is missing, cannot be read, or names nothing.
     """
     try:
-        lines = read_bytes(Path(file), LONGEST_LIST).decode("utf-8-sig").splitlines()
+        lines = lines_of(read_bytes(Path(file), LONGEST_LIST).decode("utf-8-sig"))
     except (OSError, ValueError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         reason = getattr(error, "strerror", None) or reason

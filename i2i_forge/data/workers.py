@@ -151,8 +151,8 @@ def _parent() -> int:
 
 
 def _begin(parent: int, worker: int) -> None:
-    """A worker dies with its parent, and outlasts requests to stop: Ctrl-C and a scheduler's SIGTERM reach every
-    process, and the step is to be finished and saved. The second SIGTERM ends it."""
+    """A worker dies with its parent, and outlasts requests to stop: Ctrl-C, a terminal that is closed and a scheduler's
+    SIGTERM reach every process, and the step is to be finished and saved. The second SIGTERM ends it."""
     if parent:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
@@ -165,6 +165,7 @@ def _begin(parent: int, worker: int) -> None:
         requests.append(number)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, remember)
     sys.excepthook = _quiet_about_lost_contact
 

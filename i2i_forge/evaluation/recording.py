@@ -28,7 +28,7 @@ from i2i_forge.evaluation.records import (
     append,
 )
 from i2i_forge.evaluation.samples import list_digest
-from i2i_forge.files import write_whole
+from i2i_forge.files import one_line, write_whole
 from i2i_forge.metrics.metric import Metric, Outcome
 
 PIXELS = BackboneRecord(id="pixels", weights_sha256="", version="")
@@ -81,9 +81,9 @@ def _record(
         seeds=list(evaluation.seeds),
         per_seed=list(outcome.per_seed or [outcome.value]),
         per_input=side,
-        model=Model(**samples.model),
+        model=Model(**_one_lines(samples.model)),
         data=Data(
-            **samples.data,
+            **_one_lines(samples.data),
             list_sha256=list_digest(inputs),
             reference_list_sha256=list_digest(real) if real else "",
         ),
@@ -102,9 +102,14 @@ def _record(
         classifier=_classifier(metric),
         env=environment(evaluation.tools.device),
         timing=dict(timing),
-        warnings=list(dict.fromkeys(warnings)),
+        warnings=list(dict.fromkeys(map(one_line, warnings))),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _one_lines(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Names of folders may hold anything, a record only text."""
+    return {key: one_line(value) if isinstance(value, str) else value for key, value in facts.items()}
 
 
 def _deviations(plan: Plan) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2i_forge.errors import DataError
-from i2i_forge.files import read_bytes
+from i2i_forge.files import append_line, read_bytes
 
 FILE = "results.jsonl"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -120,19 +121,21 @@ class Record(_Strict):
 
 def append(record: Record, folder: Path) -> None:
     """Add a line to the folder's results.jsonl."""
-    with (folder / FILE).open("a", encoding="utf-8") as file:
-        file.write(record.model_dump_json(exclude_none=True) + "\n")
+    append_line(folder / FILE, record.model_dump_json(exclude_none=True))
 
 
-def read(file: Path) -> list[Record]:
+def read(file: Path, note: Callable[[str], None] = lambda text: None) -> list[Record]:
     """The records of a results.jsonl, oldest first.
+
+    Args:
+        note: is told of a line that is cut off, as a full disk or a kill leaves it; it is left out.
 
     Raises:
         DataError: a line is not a record; it is named.
     """
     try:
-        lines = read_bytes(file).decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_bytes(file).split(b"\n")
+    except OSError as error:
         raise DataError(
             f"{file} cannot be read: {error}", fix="name a results.jsonl that `forge eval` wrote"
         ) from error
@@ -142,6 +145,9 @@ def read(file: Path) -> list[Record]:
             records.append(Record.model_validate_json(line))
         except ValidationError as error:
             first = error.errors()[0]
+            if first["type"] == "json_invalid":
+                note(f"{file}:{number}: this line is cut off, and is left out") if line else None
+                continue
             where = ".".join(map(str, first["loc"])) or "the line"
             raise DataError(
                 f"{file}:{number}: this is not a record of schema 1: {where}: {first['msg']}",

@@ -102,4 +102,5 @@ def digest(image: Tensor) -> str:
 
 def list_digest(digests: dict[int, str]) -> str:
     """SHA-256 of a list of images, in the order of their numbers."""
-    return hashlib.sha256("\n".join(digests[number] for number in sorted(digests)).encode()).hexdigest()
+    listed = "\n".join(digests[number] for number in sorted(digests))
+    return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()  # of files they are names

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i2i_forge.errors import DataError
+from i2i_forge.files import one_line
 
 DEPTHS = (".", "*", "*/*")  # RUN; runs/RUN; STUDY/VARIANT/seed-0
 
@@ -59,11 +60,13 @@ def natural(path: object) -> list[tuple[int, str]]:
 
 def _place(absolute: Path, folder: Path) -> Place:
     if absolute.name.startswith("seed-"):
-        group = absolute.parent.name
-        return Place(folder, f"{group}/{absolute.name}", group)
-    return Place(folder, absolute.name)
+        group = one_line(absolute.parent.name)
+        return Place(folder, f"{group}/{one_line(absolute.name)}", group)
+    return Place(folder, one_line(absolute.name))
 
 
 def _by_path(place: Place) -> Place:
     """The place under its path, for two of one name."""
-    return replace(place, name=str(place.folder), group=str(place.folder.parent) if place.group else "")
+    return replace(
+        place, name=one_line(str(place.folder)), group=one_line(str(place.folder.parent)) if place.group else ""
+    )

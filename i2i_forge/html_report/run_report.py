@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -82,7 +83,7 @@ def read_run(place: Place, catalog: Catalog) -> RunReport:
     run = RunReport(place, folder.recipe())
     run.written = _text(run, folder.path / "recipe.yaml")
     run.environment = _mapping(_text(run, folder.path / "env.json"))
-    run.curves = _curves(_text(run, folder.metrics))
+    run.curves = _curves(folder)
     run.sheets = newest_sheets(folder.samples)
     if not run.sheets:
         run.sheets = _tried(run, "no samples", partial(make_sheets, folder.path, catalog)) or {}
@@ -119,12 +120,13 @@ def _mapping(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _curves(text: str) -> dict[str, Points]:
-    """The numbers of metrics.jsonl by name; a line that a kill has cut off is left out."""
+def _curves(folder: RunFolder) -> dict[str, Points]:
+    """The numbers of metrics.jsonl by name."""
     curves: dict[str, Points] = {}
-    for entry in map(_mapping, text.splitlines()):
-        step = entry.pop("step", None)
-        for name, value in entry.items():
-            if isinstance(step, int) and isinstance(value, int | float) and math.isfinite(value):
-                curves.setdefault(name, []).append((step, value))
+    with suppress(OSError):
+        for _, entry in folder.records():
+            step = entry.pop("step")
+            for name, value in entry.items():
+                if isinstance(value, int | float) and math.isfinite(value):
+                    curves.setdefault(name, []).append((step, value))
     return curves

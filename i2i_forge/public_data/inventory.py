@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from i2i_forge.files import open_to_read, read_text
+from i2i_forge.files import lines_of, open_to_read, read_text
 
 INVENTORY = ".forge-files.sha256"
 
@@ -19,7 +19,7 @@ def write_inventory(folder: Path) -> None:
 
 def damaged(folder: Path) -> list[str]:
     """The files that are gone or not as they were. Files that were added do not matter."""
-    lines = (line.partition("  ") for line in read_text(folder / INVENTORY).split("\n") if line)
+    lines = (line.partition("  ") for line in lines_of(read_text(folder / INVENTORY)))
     return [name for sha256, _, name in lines if _sha256(folder / name) != sha256]
 
 

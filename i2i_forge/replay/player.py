@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import torch
@@ -98,11 +97,6 @@ class Player:
 
 def logged(folder: RunFolder) -> Iterator[tuple[int, dict[str, float]]]:
     """(steps done, losses) of every whole line of metrics.jsonl."""
-    if not folder.metrics.is_file():
-        return
-    for line in folder.metrics.read_text(errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-            yield int(entry["step"]), {name: float(value) for name, value in entry.items() if name.count("/") == 2}
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue  # cut off by a kill
+    for _, entry in folder.records():
+        with suppress(ValueError, TypeError):  # a loss that is no number
+            yield entry["step"], {name: float(value) for name, value in entry.items() if name.count("/") == 2}

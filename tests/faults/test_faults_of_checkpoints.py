@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 import pickle
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,8 +15,10 @@ from hostile_tensors import HONEST, HOSTILE
 from safetensors.torch import load, save
 
 from i2i_forge import checkpoint
-from i2i_forge.errors import CheckpointError
+from i2i_forge.errors import CheckpointError, DivergedError
 from i2i_forge.foreign import read_foreign
+from i2i_forge.replay import verify
+from i2i_forge.run_folder import RunFolder
 from i2i_forge.tensor_files import read_tensors
 
 FROZEN = Path(__file__).parents[1] / "running/fixtures/format-1"
@@ -275,6 +279,27 @@ def test_35_weights_that_are_not_finite(forge_watch, straight, run):
     forged(run, model_safetensors=spoilt)
     said = goes_on(forge_watch, run, straight).err
     assert "is not finite" in said and "using step 2" in said
+
+
+def test_99_optimizer_state_that_is_not_finite(forge_watch, run):
+    """It is damage, which `forge checkpoint verify` says, and the step before is used."""
+    forged(run, optimizers_safetensors=spoilt)
+    (run / "metrics.jsonl").unlink()  # nothing is to be taken again
+    verdict = verify(RunFolder(run), pytest.fail)
+    assert verdict.damaged == ["step-00000004"] and not verdict.trusted
+    assert "in optimizers.safetensors is not finite" in verdict.checkpoints["step-00000004"]
+    falls_back(forge_watch, run)
+
+
+def test_99_it_is_not_saved(tmp_path):
+    trainer = SimpleNamespace(
+        ema=None,
+        state_dict=lambda: {"decoder.a.weight": torch.zeros(2)},
+        optimizer_state=lambda: {"decoder|a.weight|exp_avg_sq": torch.tensor([0.0, math.inf])},
+    )
+    with pytest.raises(DivergedError, match=r"decoder\|a.weight\|exp_avg_sq is not finite after step 1"):
+        checkpoint.save(tmp_path, 1, trainer, {}, keep=3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_36_all_checkpoints_are_damaged(watch, run):

@@ -1,16 +1,28 @@
-"""Disks that are full, fail, vanish, crawl, or have unusual names: 17 to 24."""
+"""Disks that are full, fail, vanish, crawl, know no locks, or have unusual names: 17 to 24, 91 to 93, 105."""
 
 import errno
+import glob
+import json
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from i2i_forge import checkpoint
 from i2i_forge.checkpoint import writing
-from i2i_forge.errors import ResourceError
+from i2i_forge.data.folders import read_list
+from i2i_forge.errors import ForgeError, ResourceError, UsageError
+from i2i_forge.evaluation import records
+from i2i_forge.files import lines_of, one_line
+from i2i_forge.plugins import Host
+from i2i_forge.public_data import inventory
+from i2i_forge.recipe import read_recipe
+from i2i_forge.run_folder import RunFolder
+from i2i_forge.run_lock import RunLock
 
 # No file may grow beyond a size: a write beyond it fails, as on a full disk.
 FULL = """
@@ -51,10 +63,11 @@ def test_17_no_room_is_seen_before_writing(tmp_path, monkeypatch):
 
 # What is appended to this file goes to a disk without room.
 FULL_FOR = """
-import builtins, io
+import builtins, io, os
 real = open
 def full(path, mode="r", *arguments, **options):
-    return real("/dev/full" if "a" in mode and str(path).endswith({file!r}) else path, mode, *arguments, **options)
+    name = os.readlink(f"/proc/self/fd/{{path}}") if isinstance(path, int) else str(path)
+    return real("/dev/full" if "a" in mode and name.endswith({file!r}) else path, mode, *arguments, **options)
 io.open = builtins.open = full
 """
 
@@ -82,6 +95,7 @@ def refusing(function, writes):
     return call
 io.open = builtins.open = refusing(open, lambda mode="r", *a, **o: set(mode) & set("wax+"))
 os.mkdir, os.rename = (refusing(f, lambda *a, **o: True) for f in (os.mkdir, os.rename))
+os.open = refusing(os.open, lambda flags, *a, **o: flags & (os.O_WRONLY | os.O_RDWR))
 """
 
 
@@ -218,3 +232,212 @@ def test_24_a_disk_that_knows_no_case(tmp_path):
     folder = checkpoint.save(tmp_path, 1, Weights(1), {}, keep=3)
     names = [file.name.lower() for file in folder.iterdir()]
     assert len(set(names)) == len(names) == 4
+
+
+def record(name):
+    """A record of a run."""
+    return records.Record.model_validate({
+        "metric": "ssim", "protocol": "one/1", "value": 0.5, "unit": "none", "direction": "up",
+        "n": {"inputs": 1, "outputs_per_input": 1}, "seeds": [0], "per_seed": [0.5], "created_utc": "2026-01-01",
+        "model": {"name": name, "weights_sha256": "ab"},
+        "data": {"name": "x", "split": "test", "list_sha256": "1", "reference_list_sha256": ""},
+        "preprocess": {"size": [8, 8], "resize": "none", "antialias": False, "quantised": True, "codec": "none"},
+        "backbone": {"id": "pixels", "weights_sha256": "", "version": ""},
+        "env": {"package": "1", "torch": "2", "torchvision": "0", "device": "cpu", "deterministic": False},
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 1])
+def test_91_a_record_after_one_that_was_cut(tmp_path, share):
+    """It costs the one that was cut, which is said; the others are read. A missing line end costs none."""
+    first, cut, last = record("first"), record("c\u2028\x85t"), record("last")
+    records.append(first, tmp_path)
+    line = cut.model_dump_json(exclude_none=True).encode()
+    with (tmp_path / records.FILE).open("ab") as file:
+        file.write(line[: int(share * len(line))])
+    records.append(last, tmp_path)
+    said = []
+    found = records.read(tmp_path / records.FILE, said.append)
+    assert found == ([first, cut, last] if share == 1 else [first, last])
+    assert said == ([] if share == 1 else [f"{tmp_path / records.FILE}:2: this line is cut off, and is left out"])
+
+
+def test_91_a_cut_last_line_of_the_losses(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.metrics.write_bytes(b'{"step": 1}\n{"step": 2, "a/b/\xe2\x80')
+    folder.record({"step": 2, "x/y/\u2028": 1.5})
+    assert [entry for _, entry in folder.records()] == [{"step": 1}, {"step": 2, "x/y/\u2028": 1.5}]
+
+
+BREAKS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # where `str.splitlines` cuts
+
+
+def test_91_only_a_line_feed_ends_a_line(tmp_path):
+    assert lines_of(f"a{BREAKS}b\n\nc") == [f"a{BREAKS}b", "", "c"] and lines_of("a\n") == ["a"] and lines_of("") == []
+    name = f"a{BREAKS}b.png"
+    (tmp_path / "list.txt").write_text(f"{name}\n2.png\n")
+    assert list(read_list(tmp_path / "list.txt", tmp_path)) == [tmp_path / name, tmp_path / "2.png"]
+    (tmp_path / name).write_bytes(b"x")
+    inventory.write_inventory(tmp_path)
+    assert inventory.damaged(tmp_path) == []
+
+
+# U+2028, U+0085, escape sequences, a line that could be a key, and bytes that are not UTF-8
+ODD = os.fsdecode("a\u2028b\x85\x1b]0;x\x07\x1b[31m\nseed: 7 # ".encode() + b"\xff\xfe")
+
+
+# Several commands one after the other, each a list in JSON.
+SEVERAL = """
+import json, sys
+from i2i_forge.cli import main
+for arguments in sys.argv[1:]:
+    try:
+        main(json.loads(arguments))
+    except SystemExit as ended:
+        assert ended.code == 0, (arguments, ended.code)
+"""
+
+
+def test_92_names_that_hold_anything(forge_watch, tmp_path):
+    """Of the recipe and of the run; trained where output is ASCII, then resumed, translated, measured and reported."""
+    run, recipe, image = tmp_path / f"run {ODD}", tmp_path / f"{ODD}.yaml", tmp_path / f"image {ODD}.png"
+    recipe.write_text("base: munit_synthetic\n")
+    for steps, environment in ((1, {"PYTHONIOENCODING": "ascii"}), (2, {})):
+        command = forge_watch.subject.command(run, steps=steps, every=1)
+        command[command.index("munit_synthetic")] = recipe
+        ended = forge_watch.end(forge_watch.start(command, environment=environment))
+        assert ended.code == 0, ended.err[-2000:]
+        assert ended.out.startswith(f"{one_line(str(run))}: {steps} steps done.") and ended.out.count("\n") == 1
+        assert not {"\x1b", "\x85", "\u2028"} & set(ended.out + ended.err)
+    assert RunFolder.open(run).recipe().name == one_line(ODD)
+    assert RunFolder.open(run).recipe().seed == 0
+    assert lines_of(RunFolder(run).resolved.read_text())[0].startswith(f"# {one_line(ODD)}: everything")
+    Image.new("RGB", (64, 64)).save(image, format="PNG")
+    process = forge_watch.start([sys.executable, "-c", SEVERAL, *map(json.dumps, (
+        ["translate", str(run), str(image), "--out", "out", "--styles", "1"],
+        ["eval", str(run), "--metric", "structure", "--inputs", "2", "--samples", "2"],
+        ["report", str(run)],
+        ["report", str(run), "--html", "page.html"],
+    ))])  # fmt: skip
+    ended = forge_watch.end(process)
+    assert (ended.code, ended.err.count("error:")) == (0, 0), ended.err[-2000:]
+    assert one_line(ODD) in ended.out
+    assert len(list((tmp_path / "out").glob(f"{glob.escape(image.stem)}*.png"))) == 1
+    (found,) = records.read(run / records.FILE, pytest.fail)
+    assert found.model.name.endswith(f"run {one_line(ODD)}")
+
+
+@pytest.fixture
+def held(tmp_path):
+    """The folder of a run that is held, and what it can be replaced by."""
+    folder = RunFolder(tmp_path / "run")
+    folder.prepare()
+    RunFolder(tmp_path / "other").prepare()
+    (tmp_path / "other/run.lock").touch()
+    with folder.locked():
+        yield folder
+
+
+@pytest.mark.parametrize("replaced", [False, "link", "folder"])
+def test_93_a_renamed_folder_is_followed(held, tmp_path, replaced):
+    assert held.follow() == ""
+    (tmp_path / "run").rename(tmp_path / "moved")
+    if replaced == "link":
+        (tmp_path / "run").symlink_to(tmp_path / "other")
+    elif replaced:
+        (tmp_path / "other").rename(tmp_path / "run")
+    assert held.follow() == f"{tmp_path / 'run'} was renamed: the run goes on in {tmp_path / 'moved'}"
+    assert held.checkpoints == tmp_path / "moved/checkpoints"
+    assert held.follow() == ""
+    with pytest.raises(UsageError, match="is in use"), RunFolder(tmp_path / "moved").locked():
+        pass
+
+
+def test_93_a_link_to_the_folder_itself_is_nothing(held, tmp_path):
+    """It was moved, and its old name leads there."""
+    (tmp_path / "run").rename(tmp_path / "moved")
+    (tmp_path / "run").symlink_to(tmp_path / "moved")
+    assert held.follow() == ""
+
+
+def test_93_a_folder_that_is_lost_is_an_error(held, tmp_path, monkeypatch):
+    """Where the system does not tell its new name."""
+    monkeypatch.setattr(RunLock, "folder", lambda self: None)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    (tmp_path / "other").rename(tmp_path / "run")
+    with pytest.raises(ForgeError, match="it was renamed or replaced") as caught:
+        held.follow()
+    assert caught.value.exit_code == 1 and str(tmp_path / "run") in caught.value.message and caught.value.fix
+
+
+def test_93_a_deleted_folder_is_made_again_and_held(held, tmp_path):
+    shutil.rmtree(tmp_path / "run")
+    assert "was deleted" in held.follow()
+    assert held.samples.is_dir()
+    with pytest.raises(UsageError, match="is in use"), RunFolder(tmp_path / "run").locked():
+        pass
+
+
+# The folder is renamed after three steps, and its name leads to another run.
+RENAMED = """
+from pathlib import Path
+from i2i_forge.run import Run
+step = Run._step
+def renaming(self, batch, done):
+    run = Path({run!r})
+    if done == 3:
+        run.rename(run.with_name("moved"))
+        run.symlink_to(run.with_name("other"))
+    return step(self, batch, done)
+Run._step = renaming
+"""
+
+
+def test_93_nothing_is_written_into_the_run_that_took_its_name(forge_watch, straight, tmp_path):
+    run, other = tmp_path / "run", RunFolder(tmp_path / "other")
+    other.prepare()
+    (other.path / "run.lock").touch()
+    ended = forge_watch.train(run, steps=8, every=2, inject=RENAMED.format(run=str(run)))
+    assert ended.code == 0 and f"goes on in {tmp_path / 'moved'}" in ended.err, ended.err[-2000:]
+    assert f"{tmp_path / 'moved'}: 8 steps done" in ended.out
+    forge_watch.same_weights(tmp_path / "moved", straight(steps=8, every=2))
+    assert len(list(RunFolder(tmp_path / "moved").records())) == 8
+    assert sorted(path.name for path in other.path.rglob("*")) == ["checkpoints", "log.txt", "run.lock", "samples"]
+
+
+NO_LOCKS = """
+import errno, fcntl, os
+def flock(*arguments):
+    raise OSError(errno.{code}, os.strerror(errno.{code}))
+fcntl.flock = flock
+"""
+
+
+def test_105_a_disk_without_locks(forge_watch, tmp_path):
+    ended = forge_watch.train(tmp_path / "run", steps=2, every=2, inject=NO_LOCKS.format(code="ENOLCK"))
+    assert ended.code == 0, ended.err[-2000:]
+    assert ended.err.count("knows no locks") == 1
+    forge_watch.keeps(tmp_path / "run", 2)
+
+
+def test_105_no_room_for_the_lock(forge_watch, tmp_path):
+    ended = forge_watch.train(tmp_path / "run", steps=2, every=2, inject=FULL.format(size=0))
+    ended.refused(8, tmp_path / "run", "run.lock", "File too large")
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "resolved.yaml", "env.json"])
+def test_105_no_room_before_the_first_step(tmp_path, monkeypatch, name):
+    folder, recipe, write = RunFolder(tmp_path), read_recipe("munit_synthetic"), Path.write_bytes
+
+    def full(self, data):
+        write(self, b"")
+        if name in self.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("i2i_forge.run_folder.attribution", lambda *_: {})
+    with pytest.raises(ResourceError, match=rf"{tmp_path} cannot be written \({name}\): No space left") as caught:
+        folder.remember(recipe, "munit_synthetic", Host([]), "here")
+    assert caught.value.exit_code == 8 and caught.value.fix
+    assert not list(tmp_path.glob(".*"))

@@ -7,6 +7,8 @@ import forks
 import pytest
 from at_step import at_step, raised
 
+from i2i_forge.stop_requests import stop_requests
+
 slow = pytest.mark.slow
 
 
@@ -50,6 +52,29 @@ def test_06_sigint_twice_stops_at_once(watch, straight, tmp_path):
     watch.keeps(run, 2)
     assert watch.train(run).code == 0
     watch.same_weights(run, straight())
+
+
+def test_89_a_terminal_that_is_closed(forge_watch, tmp_path):
+    """Its SIGHUP reaches the data workers too."""
+    run = tmp_path / "run"
+    process = forge_watch.start_training(run, steps=1000, every=1000, workers=1)
+    records = run / "metrics.jsonl"
+    forge_watch.wait_for(process, lambda: records.exists() and records.read_text().count("\n") >= 2)
+    ended = forge_watch.end(process, signal.SIGHUP, group=True)
+    ended.refused(129, "stopped by SIGHUP", "everything is saved")
+    assert forge_watch.subject.usable(run) == records.read_text().count("\n")
+
+
+def test_89_nohup_stays_nohup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_requests() as requests:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert requests == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 CLOCK = """

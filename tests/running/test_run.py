@@ -403,6 +403,25 @@ def test_sample_grids_show_the_same_inputs_and_styles_every_time(tiny, host, tmp
         assert len(pictures) == 1
 
 
+def test_a_kill_between_a_checkpoint_and_its_samples_costs_no_step(tiny, host, straight, tmp_path):
+    class Kill:
+        @hookimpl(tryfirst=True)
+        def step_finished(self, step):
+            if step == 4:
+                raise KeyboardInterrupt
+
+    def drawn():
+        return sorted(int(file.stem[-8:]) for file in (tmp_path / "samples").glob("ab-*"))
+
+    changes, killed = ("run.sample_every=4", "run.checkpoint_every=4"), load_plugins()
+    killed.manager.register(Kill(), "kill")
+    with pytest.raises(KeyboardInterrupt):
+        tiny.train(tmp_path, *changes, host=killed)
+    assert (steps_saved(tmp_path), drawn()) == ([4], [0])
+    assert tiny.train(tmp_path, *changes, host=host) == straight[1]
+    assert drawn() == [0, 4, 8, 10]
+
+
 def test_usage_errors_of_python_callers(tiny, tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="there is no run here"):
         RunFolder.open(tmp_path)

@@ -1,0 +1,76 @@
+"""The lock of a run's folder: it keeps other runs out, and tells where the folder is when it was renamed."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from i2i_forge.errors import UsageError
+from i2i_forge.files import open_to_append
+
+LOCK = "run.lock"
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what a disk says that knows none
+
+
+class RunLock:
+    """Holds a folder for this process; a lock whose process is gone is taken over.
+
+    Attributes:
+        keeps_out: False where the disk knows no locks.
+
+    Raises:
+        UsageError: another process holds the folder.
+        OSError: the file cannot be written, or is a link.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = open_to_append(folder / LOCK)
+        try:
+            self.keeps_out = self._is_taken(folder)
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            self._file.flush()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def is_at(self, folder: Path) -> bool:
+        """Whether this is the lock of the folder that has this name now."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), (folder / LOCK).lstat())
+        except OSError:
+            return False
+
+    def folder(self) -> Path | None:
+        """The folder of this lock now; None when it is deleted, or the system does not tell."""
+        found = Path(os.path.realpath(f"/proc/self/fd/{self._file.fileno()}")).parent
+        return found if self.is_at(found) else None
+
+    def is_deleted(self) -> bool:
+        """Whether its file has no name any more."""
+        return os.fstat(self._file.fileno()).st_nlink == 0
+
+    def release(self) -> None:
+        """Let other runs in."""
+        with suppress(OSError):
+            self._file.truncate(0)
+        self._file.close()
+
+    def _is_taken(self, folder: Path) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            raise UsageError(
+                f"{folder} is in use by another run ({self._file.read().strip() or 'unknown process'})",
+                fix="wait for it, stop it, or choose another --run folder",
+            ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return False
+        return True
