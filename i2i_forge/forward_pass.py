@@ -121,9 +121,11 @@ class ForwardPass:
     def input(self, name: str) -> Tensor:
         """A tensor of the batch. Raises UsageError when the batch has none of that name."""
         if name not in self._frame.batch:
+            with_data = "give the trainer a batch with that key, or a data set that provides it"
+            without = "`forge check --no-step`, and `forge train` without `reuse`, take more: no step without data"
             raise UsageError(
                 f"route '{self.route}' needs images '{name}'; the batch holds {sorted(self._frame.batch)}",
-                fix="give the trainer a batch with that key, or a data set that provides it",
+                fix=without if self._frame.device.type == "meta" else with_data,
             )
         return self._frame.batch[name]
 

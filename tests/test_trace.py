@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 import i2i_forge
 from i2i_forge.build import build_trainer, trace_recipe
+from i2i_forge.errors import UsageError
 from i2i_forge.plugins import load_plugins
 from i2i_forge.trace import Trace, trace
 
@@ -158,6 +159,14 @@ def test_a_shared_network_and_a_reverse_pass_are_traced() -> None:
     assert traced.parameters["state.pool.ab"] == 0
     # `pruned` goes by the name: the code of the way back counts as needed
     assert "code" not in traced.pruned["phase"]
+
+
+def test_further_images_of_a_batch_are_for_steps_with_data_alone() -> None:
+    phases = toy.only("1 * mse(translation, labels)")
+    with pytest.raises(UsageError, match=r"needs images 'labels'; the batch holds \['a', 'b'\]") as refused:
+        trace_recipe(toy.recipe(phases), toy.catalog())
+    assert "`forge check --no-step`, and `forge train` without `reuse`, take more" in refused.value.fix
+    assert toy.build(phases).step({**toy.images(), "labels": toy.images()["a"]}, 0)  # as it says
 
 
 def test_a_trace_takes_any_trainer_on_meta_and_leaves_no_hook() -> None:
