@@ -122,7 +122,10 @@ class ForwardPass:
         """A tensor of the batch. Raises UsageError when the batch has none of that name."""
         if name not in self._frame.batch:
             with_data = "give the trainer a batch with that key, or a data set that provides it"
-            without = "no data are read here: `forge check --no-step`, and `forge train` without `reuse`, take others"
+            without = (
+                "a step without data has only images of domains: use `forge check --no-step`; `forge train` gives "
+                "what its data set has, if no phase has `reuse`"
+            )
             raise UsageError(
                 f"route '{self.route}' needs images '{name}'; the batch holds {sorted(self._frame.batch)}",
                 fix=without if self._frame.device.type == "meta" else with_data,

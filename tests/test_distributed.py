@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import i2i_forge
 from i2i_forge import distributed
+from i2i_forge.distributed.contact import LostContactError, in_contact
 from i2i_forge.distributed.drift import fingerprint
 from i2i_forge.errors import DataError, DivergedError, ForgeError, UsageError
 
@@ -117,6 +118,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("ranks")
     mp.spawn(work, args=(str(folder),), nprocs=RANKS)
     return [torch.load(folder / f"found{rank}.pt") for rank in range(RANKS)]
+
+
+@pytest.mark.parametrize("error", [torch.AcceleratorError, torch.OutOfMemoryError])
+def test_an_error_of_ones_own_device_is_not_blamed_on_another_rank(error: type[Exception]) -> None:
+    with pytest.raises(error, match="an illegal memory access"), in_contact():
+        raise error("CUDA error: an illegal memory access was encountered")
+    with pytest.raises(LostContactError, match="another rank is gone"), in_contact():
+        raise RuntimeError("Connection closed by peer")
 
 
 def test_ranks_know_each_other(found: list[dict[str, Any]]) -> None:

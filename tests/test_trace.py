@@ -165,7 +165,7 @@ def test_further_images_of_a_batch_are_for_steps_with_data_alone() -> None:
     phases = toy.only("1 * mse(translation, labels)")
     with pytest.raises(UsageError, match=r"needs images 'labels'; the batch holds \['a', 'b'\]") as refused:
         trace_recipe(toy.recipe(phases), toy.catalog())
-    assert "without data there are no others: `forge check --no-step`, and `forge train` " in refused.value.fix
+    assert "use `forge check --no-step`; `forge train` gives what its data set has" in refused.value.fix
     assert toy.build(phases).step({**toy.images(), "labels": toy.images()["a"]}, 0)  # as it says
 
 

@@ -47,7 +47,7 @@ def in_contact() -> Iterator[None]:
     """Around everything that waits for the other ranks. Raises LostContactError when one does not answer."""
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, torch.AcceleratorError):  # of this rank's own device
         raise
     except RuntimeError as error:
         timed_out = "timed out" in str(error).lower()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -48,12 +48,22 @@ def exact() -> Iterator[None]:
     b: Any = torch.backends
     places = (b.cuda.matmul, b.cudnn.conv, b.cudnn.rnn, b.mkldnn.matmul, b.mkldnn.conv, b.mkldnn.rnn)
     before = [place.fp32_precision for place in places]
+    # The older settings of the same: torch refuses products while the two disagree, and to tell them.
+    products, convolutions = "highest", True
+    with suppress(RuntimeError):
+        products = torch.get_float32_matmul_precision()
+    with suppress(RuntimeError):
+        convolutions = b.cudnn.allow_tf32
     try:
+        torch.set_float32_matmul_precision("highest")
+        b.cudnn.allow_tf32 = False
         for place in places:
             place.fp32_precision = "ieee"
         with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             yield
     finally:
+        torch.set_float32_matmul_precision(products)
+        b.cudnn.allow_tf32 = convolutions
         for place, precision in zip(places, before, strict=True):
             place.fp32_precision = precision
 

@@ -178,6 +178,21 @@ def test_products_are_fp32_inside_and_as_they_were_after(surroundings: Callable[
 
 @pytest.mark.usefixtures("settings")
 @pytest.mark.parametrize("asked", ["highest", "high", "medium"])
+def test_the_older_settings_agree_inside_and_are_as_they_were_after(asked: str) -> None:
+    """Where they disagree with the newer ones torch refuses to tell them, and products on a GPU."""
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    torch.set_float32_matmul_precision(asked)
+    with exact():
+        assert (torch.get_float32_matmul_precision(), cuda.allow_tf32, cudnn.allow_tf32) == ("highest", False, False)
+    assert (torch.get_float32_matmul_precision(), cuda.allow_tf32, cudnn.allow_tf32) == (
+        asked,
+        asked != "highest",
+        True,
+    )
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("asked", ["highest", "high", "medium"])
 def test_the_overall_setting_can_be_read_after(asked: str) -> None:
     torch.set_float32_matmul_precision(asked)
     with exact():
