@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,10 +170,9 @@ def _written(translator: Translator, out: Path, route: str) -> Exported:
 
 def is_export(file: Path) -> bool:
     """Whether a file is what `export` writes."""
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(file) as archive:
         return any(name.endswith(f"/{ABOUT}") for name in archive.namelist())
+    return False
 
 
 def _exported(program: Program, inputs: tuple[Tensor, ...], axes: Sequence[Axes], sides: Sides) -> ExportedProgram:

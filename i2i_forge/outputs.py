@@ -36,7 +36,8 @@ def refuse_to_replace(files: Iterable[Path], is_own: Callable[[Path], bool], inp
         if os.path.realpath(file) in read:
             raise UsageError(f"{file} is one of the inputs, and would be replaced", fix="name another folder")
         head = _head(file)
-        if os.path.lexists(file) and (head is None or (head and not is_own(file))):
+        is_there = os.path.lexists(file) and not file.is_dir()  # a folder cannot be replaced by a file
+        if is_there and (head is None or (head and not is_own(file))):
             raise UsageError(
                 f"{file}: there is something already, which this command did not write",
                 fix="name another place, or remove it first",
