@@ -62,7 +62,8 @@ def write_recipes(variants: Sequence[Variant], out: Path) -> None:
                 fix="choose another folder with --out, or remove that run",
             )
     folders = [out, *(out / variant.name for variant in variants)]
-    refuse_special(path for folder in folders if folder.is_dir() for path in folder.iterdir())
+    inside = (path for folder in folders if folder.is_dir() for path in folder.iterdir())
+    refuse_special(path for path in inside if not path.is_dir())  # a run may lie elsewhere
     for variant in variants:
         file = recipe_file(out, variant)
         text = f"# row '{one_line(variant.name)}' of a study; each run sets its seed\n{variant.recipe.to_yaml()}"

@@ -41,7 +41,7 @@ def download(
         url: http or https.
         file: may hold a part already; its folder exists. It is kept when the transfer breaks off.
         size, sha256: what the whole file must have, where that is known; of SHA-256, its first digits are enough.
-        largest: bytes that it may have, where its size is not known.
+        largest: bytes that it may have; what comes is given up there.
         timeout: seconds without a byte.
 
     Raises:

@@ -10,11 +10,11 @@ import urllib.error
 import urllib.request
 from ipaddress import ip_address
 from typing import IO, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from i2i_forge.public_data.table import TABLE
 
-HOSTS = frozenset(urlsplit(entry.url).hostname for entry in TABLE)  # known to have no https
+HOSTS = frozenset(urlsplit(entry.url).hostname for entry in TABLE)  # some are asked by http
 SLOWEST, PATIENCE = 1000, 60.0  # bytes a second, over so many seconds of waiting
 
 
@@ -56,6 +56,7 @@ def is_followed(url: str, first: str) -> bool:
 
 def _is_near(host: str) -> bool:
     """Whether a name or number is that of this machine, or of one in its own network."""
+    host = unquote(host).encode("idna").decode()  # as it is read when it is connected to
     try:
         found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)  # it knows all ways to write a number
     except OSError:

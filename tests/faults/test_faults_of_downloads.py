@@ -376,6 +376,8 @@ FIRST = "https://weights.example/a.pth"
         (FIRST, "https://x.localhost./b.pth", False),
         (FIRST, "https://127.1/b.pth", False),
         (FIRST, "https://2130706433/b.pth", False),
+        (FIRST, "https://127%2e0%2e0%2e1/b.pth", False),
+        (FIRST, "https://%e2%93%9bocalhost/b.pth", False),
         (FIRST, "https://[::1]/b.pth", False),
         (FIRST, "https://10.0.0.1/b.pth", False),
         (FIRST, "https://1.1.1.1/b.pth", True),

@@ -18,6 +18,7 @@ from file_server import serving
 
 from i2i_forge import checkpoint
 from i2i_forge import run as run_module
+from i2i_forge.ablate.state import write_recipes
 from i2i_forge.checkpoint import sweep
 from i2i_forge.cli import main
 from i2i_forge.cli.plain_console import PlainConsole
@@ -119,6 +120,15 @@ def test_94_commands_refuse_before_they_write(run, theirs, capsys):
 def test_94_a_run_folder_that_is_a_link_is_the_users(run, tmp_path):
     (tmp_path / "link").symlink_to(run)
     RunFolder(tmp_path / "link").prepare()
+
+
+def test_94_the_folder_of_a_study(theirs, tmp_path):
+    (tmp_path / "study/elsewhere").parent.mkdir()
+    (tmp_path / "study/elsewhere").symlink_to(tmp_path)
+    write_recipes([], tmp_path / "study")
+    (tmp_path / "study/table.md").symlink_to(theirs)
+    with pytest.raises(UsageError, match=r"table\.md is a link"):
+        write_recipes([], tmp_path / "study")
 
 
 def test_94_a_picture_replaces_a_link_beside_it(theirs, tmp_path):
@@ -258,7 +268,7 @@ def in_time():
         raise AssertionError("it hangs")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(30)
+    signal.alarm(120)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
