@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,23 @@ class Proposal:
     Attributes:
         base: the small recipe that it changes.
         data: the section `data` without its size.
-        side: pixels of the typical image's shorter side.
     """
 
     base: str
     data: dict[str, Any]
-    side: int
+
+    @property
+    def halves(self) -> bool:
+        """Whether each image is two, side by side."""
+        usual = "side_by_side" if self.data["use"] == "paired_folders" else ""
+        return bool(self.data.get("layout", usual) == "side_by_side")
+
+    def shorter_side(self, found: Survey) -> int:
+        """Pixels of the typical image's shorter side. Raises DataError when no image can be used."""
+        sides = [min(w // (1 + self.halves), h) for part in found.parts for w, h in part.sizes.values()]
+        if not sides:
+            raise DataError("no image of the folder can be used", fix="copy them again, or convert them to PNG or JPEG")
+        return int(statistics.median_low(sides))
 
     def text(self, size: int) -> str:
         """The recipe."""
@@ -72,7 +82,7 @@ def propose(found: Survey, root: Path, method: str | None = None) -> Proposal:
     data = uses[0 if needs_pairs else -1]
     if data["use"] == "edges_of_photos" and needs_pairs:
         data = {**data, "paired": True}
-    return Proposal(base, {**data, "on_bad": "skip"} if found.damaged else data, _shorter_side(found, data))
+    return Proposal(base, {**data, "on_bad": "skip"} if found.damaged else data)
 
 
 def fitting_size(base: str, side: int, catalog: Catalog, wanted: int | None = None) -> int:
@@ -129,12 +139,3 @@ def _drawings(found: Survey, root: Path) -> list[dict[str, Any]]:
         )
     named = {"photos": train[0].name, **({"test_photos": test[0].name} if test else {})}
     return [{"use": "edges_of_photos", "root": str(root), **{k: v for k, v in named.items() if v != "."}}]
-
-
-def _shorter_side(found: Survey, data: Mapping[str, Any]) -> int:
-    layout = data.get("layout", "side_by_side" if data["use"] == "paired_folders" else "")
-    halves = layout == "side_by_side"
-    sides = [min(width // (1 + halves), height) for part in found.parts for width, height in part.sizes.values()]
-    if not sides:
-        raise DataError("no image of the folder can be used", fix="copy them again, or convert them to PNG or JPEG")
-    return int(statistics.median_low(sides))

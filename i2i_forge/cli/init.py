@@ -51,11 +51,9 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     proposed = propose(found, folder, method)
     file = out or Path(f"{_plain(folder)}_{read_recipe(proposed.base).trainer}.yaml")
     _refuse_existing(file)
-    for images, what in ((found.damaged, "cannot be used"), (found.twins, "are both in training and in test")):
-        if images:
-            warn(f"{len(images):,} images {what}: `forge data check` names them")
+    _warn_of(found, proposed)
     catalog, device = loaded_host(folders).catalog, chosen_device("auto")
-    text = proposed.text(fitting_size(proposed.base, proposed.side, catalog, size))
+    text = proposed.text(fitting_size(proposed.base, proposed.shorter_side(found), catalog, size))
     note("taking a few steps, to see how long they are ...")
     recipe = _read(text, file.stem, folder)
     seconds = seconds_per_step(recipe, catalog, device)
@@ -67,11 +65,19 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     _say_next(_quoted(file), _quoted(Path("runs") / file.stem), sized)
 
 
+def _warn_of(found: Survey, proposed: Proposal) -> None:
+    for images, what in ((found.damaged, "cannot be used"), (found.twins, "are both in training and in test")):
+        if images:
+            warn(f"{len(images):,} images {what}: `forge data check` names them")
+    if proposed.halves:
+        note("each image is a pair: its left half a, its right half b (single photographs: a folder without `train`)")
+
+
 def _head(file: Path, proposed: Proposal, found: Survey, cost: str) -> str:
     counts = ", ".join(f"{'images' if part.name == '.' else part.name} {len(part.sizes):,}" for part in found.parts)
     lines = [
         f"forge train {_quoted(file)}        {cost}",
-        f"{proposed.base} with other images: {counts}; the typical shorter side has {proposed.side} pixels.",
+        f"{proposed.base} with other images: {counts}; a typical shorter side is {proposed.shorter_side(found)}.",
         "Twice the size is about four times the work. Larger networks, for a GPU: `forge recipes`, with this `data:`.",
     ]
     return "".join(f"# {printable(line).replace(chr(10), ' ')}\n" for line in lines)

@@ -80,13 +80,15 @@ def test_the_recipe_fits_the_folder(forge, here, folders, method, data):
     commands = [line.partition("#")[0].split() for line in said.splitlines() if line.startswith("  forge ")]
     assert [line[1] for line in commands] == ["data", "train", "translate"]
     assert commands[1] == ["forge", "train", file.name] and commands[2][2] == f"runs/my_data_{method}"
+    assert commands[2][-4:] == ["--resize", "64", "--out", "translated"]
     assert f"runs/my_data_{method}/samples" in said and "sheet.png" in said
 
 
 def test_side_by_side_pairs_with_a_val_split(forge, here):
     images(here / "pairs/train", "abcd", (128, 64))
     images(here / "pairs/val", "ef", (128, 64))
-    recipe, _, _ = made(forge, "pairs")
+    recipe, _, said = made(forge, "pairs")
+    assert "its left half a, its right half b" in said
     assert (recipe.trainer, recipe.data.options) == ("pix2pix", {"root": "pairs", "size": 64})
     assert [len(source) for source in build_streams(recipe, load_plugins().catalog)[1]] == [2]
     recipe, file, _ = made(forge, "pairs", "--method", "munit")  # pairs may be taken for unpaired
