@@ -27,6 +27,7 @@ import torch
 
 import i2i_forge
 from i2i_forge.build import trace_recipe
+from i2i_forge.errors import RecipeError
 from i2i_forge.plugins import load_plugins
 from i2i_forge.trainer import Trainer
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
@@ -80,6 +81,15 @@ def compared_with(recipe: i2i_forge.Recipe) -> str | None:
 
 def _domains(recipe: i2i_forge.Recipe) -> dict[str, set[str]]:
     return {role: set(spec.built()) for role, spec in recipe.networks.items()}
+
+
+def can_recompute(recipe: str, role: str, changes: tuple[str, ...]) -> bool:
+    """Whether the networks of a role can be computed twice: those with running statistics cannot."""
+    try:
+        i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, f"run.recompute=[{role}]"]), "meta")
+    except RecipeError:
+        return False
+    return True
 
 
 @main.command()

@@ -29,10 +29,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import i2i_forge
 from i2i_forge.cli.common import chosen_device
-from i2i_forge.errors import ForgeError, RecipeError, UsageError
+from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.outputs import marked, refuse_to_replace
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
-from i2i_forge_benchmarks.methods import compared_with, images_of
+from i2i_forge_benchmarks.methods import can_recompute, compared_with, images_of
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered
 from i2i_forge_benchmarks.reference.munit_step import MunitStep
 from i2i_forge_benchmarks.speed_table import TITLE, Row, page
@@ -135,16 +135,17 @@ def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Call
     if name == PLAIN:
         networks = i2i_forge.build_trainer(checked, device).networks
         optimizers: dict[Any, torch.optim.Adam] = {}
+        published = STEPS[compared_with(checked) or recipe]
 
         def plain() -> None:
             with remembered(optimizers):
-                STEPS[compared_with(checked) or recipe](networks, images)
+                published(networks, images)
 
         return plain
     roles = list(checked.networks)
     own = (VARIANTS | ON_CUDA)[name]
     if "run.recompute=ALL" in own:  # networks with running statistics cannot be computed twice
-        roles = [role for role in roles if _can_recompute(recipe, role, changes)]
+        roles = [role for role in roles if can_recompute(recipe, role, changes)]
     own = tuple(change.replace("ALL", f"[{', '.join(roles)}]") for change in own)
     trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
     taken = iter(range(10**9))
@@ -155,14 +156,6 @@ def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Call
         torch.backends.cudnn.allow_tf32 = before
 
     return step_of_ours
-
-
-def _can_recompute(recipe: str, role: str, changes: tuple[str, ...]) -> bool:
-    try:
-        i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, f"run.recompute=[{role}]"]), "meta")
-    except RecipeError:
-        return False
-    return True
 
 
 def peak(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
