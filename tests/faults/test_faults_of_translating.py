@@ -358,7 +358,7 @@ def photos(tmp_path):
 
 def test_109_it_is_skipped_when_told_and_named(resnet, forge, photos, tmp_path):
     code, out, err = forge("translate", resnet, photos, "--out", tmp_path / "out")
-    assert (code, out) == (4, "") and "b.png" in err
+    assert (code, out) == (4, "") and "b.png" in err and "or leave such images out: --on-bad skip" in err
     shutil.rmtree(tmp_path / "out")
     code, _, err = forge("translate", resnet, photos, "--out", tmp_path / "out", "--on-bad", "skip")
     assert code == 0, err
