@@ -334,7 +334,7 @@ def test_108_the_advice_for_tensors_can_be_followed(resnet, catalog, x, advice):
 
 def test_108_a_translator_says_what_it_is(munit, resnet, catalog):
     text = repr(load(munit, catalog=catalog))
-    for word in ("munit_synthetic", "ab (random_style)", "ba (random_style)", "2 steps", "size 64"):
+    for word in ("munit_synthetic", "ab (random_style), ba (random_style)", "2 steps at size 64"):
         assert word in text
     assert "ab (deterministic)" in repr(load(resnet, catalog=catalog))
 
