@@ -124,6 +124,12 @@ class Recipe(RecipeModel):
         return to_yaml(self.to_data())
 
 
+def without_losses(recipe: Recipe) -> Recipe:
+    """Translating needs no objective, and so none of the files that losses may need; nor a compiler."""
+    phases = {name: phase.model_copy(update={"minimize": {}}) for name, phase in recipe.phases.items()}
+    return recipe.model_copy(update={"phases": phases, "run": recipe.run.model_copy(update={"compile": []})})
+
+
 def read_recipe(
     source: str | Path, *, set: Sequence[str] = (), drop: Sequence[str] = (), vocabulary: Vocabulary | None = None
 ) -> Recipe:

@@ -1,4 +1,4 @@
-"""Which sides images must have for a method's networks, found by trying black images."""
+"""Which sides images must have for a method's networks, found by trying images of zeros; and images made to fit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from i2i_forge.method import Method
 
@@ -55,6 +56,20 @@ def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> 
                 hooks.callback(module.register_forward_pre_hook(lambda m, _: called.add(m)).remove)
         compute(x)
     return [network for _, network in method.modules() if called & set(network.modules())]
+
+
+def pad(x: Tensor, sides: Sides) -> tuple[Tensor, tuple[int, int]]:
+    """N,C,H,W with its border repeated to sides that are taken, and where x begins in it; x itself where it fits."""
+    height, width = (sides.fitted(pixels) for pixels in x.shape[-2:])
+    top, left = (height - x.shape[-2]) // 2, (width - x.shape[-1]) // 2
+    edges = (left, width - x.shape[-1] - left, top, height - x.shape[-2] - top)
+    return (F.pad(x, edges, mode="replicate") if any(edges) else x), (top, left)
+
+
+def cut(y: Tensor, place: tuple[int, int], x: Tensor) -> Tensor:
+    """What a padded image became, without the border: the size of x, in [-1, 1]."""
+    (top, left), (height, width) = place, x.shape[-2:]
+    return y[..., top : top + height, left : left + width].clamp(-1, 1)
 
 
 def _tried(method: Method, compute: Callable[[Tensor], object], side: int) -> list[nn.Module] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
@@ -18,11 +18,11 @@ from i2i_forge.codes import TILE, codes_for, translated
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.pictures import Translations, checked, tensors_of
 from i2i_forge.plugins import load_plugins
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe import Recipe, without_losses
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits
-from i2i_forge.sides import Sides, sides_of
+from i2i_forge.sides import Sides, cut, pad, sides_of
 from i2i_forge.tiles import Tiling
 from i2i_forge.trainer import Trainer
 from i2i_forge.varying import Varying, unvaried
@@ -53,10 +53,9 @@ class Translator:
         self._said_small = False
 
     def __repr__(self) -> str:
-        trainer, size = self.trainer, self.recipe.data.options.get("size")
-        routes = (f"{route} ({self.latent(route) or 'deterministic'})" for route in trainer.routes)
-        trained = f"{self.step} steps" + (f" at size {size}" if size else "")
-        return f"<Translator {self.recipe.name}: {self.recipe.trainer}, routes {', '.join(routes)}, {trained}>"
+        size = self.recipe.data.options.get("size", "unknown")
+        routes = ", ".join(f"{route} ({self.latent(route) or 'deterministic'})" for route in self.trainer.routes)
+        return f"<Translator {self.recipe.name}: {self.recipe.trainer}, {routes}, {self.step} steps at size {size}>"
 
     def __call__(
         self, images: Any, route: str = "ab", *, styles: int = 1, seed: int = 0, reference: Any = None
@@ -102,7 +101,7 @@ class Translator:
             N,3,H,W (K,3,H,W) in [-1, 1], the size of x.
         """
         padded, place = self._padded(x, self.sides(route))
-        return _cut(self.trainer.translate(padded, route, generator=generator, **given), place, x)
+        return cut(self.trainer.translate(padded, route, generator=generator, **given), place, x)
 
     def translations(
         self, x: Tensor, route: str = "ab", codes: Tensor | None = None, *, batch: int | None = None
@@ -128,7 +127,7 @@ class Translator:
         parts = torch.split(codes, min(batch or fastest, fastest))
         vary = Varying(self.trainer, padded, route, latent, self._kept(padded, route, parts))
         for some in parts:
-            yield from _cut(vary(some), place, x)
+            yield from cut(vary(some), place, x)
 
     def translate_in_tiles(
         self, x: Tensor, route: str = "ab", *, tile: int = TILE, exact: bool = True,
@@ -161,7 +160,7 @@ class Translator:
                                          **{n: v[i : i + 1] if len(v) == len(x) else v for n, v in given.items()})
             for i, image in enumerate(padded)
         ]  # fmt: skip
-        return _cut(torch.cat(translated), place, x)
+        return cut(torch.cat(translated), place, x)
 
     def tiling(self, route: str) -> Tiling:
         """How images are cut into tiles; its `halo` says how far the networks reach, or that there are no tiles."""
@@ -172,10 +171,7 @@ class Translator:
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
-
-        def compute(x: Tensor) -> Tensor:
-            return self.trainer.encode(x, what, domain)
-
+        compute = partial(self.trainer.encode, what=what, domain=domain)
         return compute(self._padded(x, self._sides_of(what, domain, compute))[0])
 
     def draw(self, route: str, generator: torch.Generator) -> Tensor:
@@ -205,21 +201,12 @@ class Translator:
         return 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // (x.shape[-2] * x.shape[-1]))
 
     def _padded(self, x: Tensor, sides: Sides) -> tuple[Tensor, tuple[int, int]]:
-        """x with its border repeated to a size that the networks take, and where x begins in it."""
-        height, width = (sides.fitted(pixels) for pixels in checked(x).shape[-2:])
-        if min(x.shape[-2:]) <= sides.least - sides.stride and not self._said_small:
+        """See `sides.pad`; that the networks take no smaller images is said once."""
+        if min(checked(x).shape[-2:]) <= sides.least - sides.stride and not self._said_small:
             self._said_small = True
             _warn(f"images below {sides.least}x{sides.least} pixels are continued at their border: "
                   f"the networks of {self.recipe.name} take no smaller ones")  # fmt: skip
-        top, left = (height - x.shape[-2]) // 2, (width - x.shape[-1]) // 2
-        edges = (left, width - x.shape[-1] - left, top, height - x.shape[-2] - top)
-        return (F.pad(x, edges, mode="replicate") if any(edges) else x), (top, left)
-
-
-def _cut(y: Tensor, place: tuple[int, int], x: Tensor) -> Tensor:
-    """What a padded image became, without the border: the size of x."""
-    (top, left), (height, width) = place, x.shape[-2:]
-    return y[..., top : top + height, left : left + width].clamp(-1, 1)
+        return pad(x, sides)
 
 
 def load(
@@ -255,30 +242,14 @@ def load(
     return Translator(trainer, recipe, found.step, sha256, edited)
 
 
-def without_losses(recipe: Recipe) -> Recipe:
-    """Translating needs no objective, and so none of the files that losses may need; nor a compiler."""
-    phases = {name: phase.model_copy(update={"minimize": {}}) for name, phase in recipe.phases.items()}
-    return recipe.model_copy(update={"phases": phases, "run": recipe.run.model_copy(update={"compile": []})})
-
-
 def _warn(text: str) -> None:
     sys.stderr.write(f"warning: {text}\n")
 
 
 def translate(run: str | Path, images: Any, route: str = "ab", **options: Any) -> Translations | list[Translations]:
-    """Load a run and translate pictures with it: `i2i_forge.translate("runs/munit", "photo.jpg", styles=3)`.
-
-    Args:
-        run: as of `load`.
-        images, route, options: as of calling a `Translator`.
-    """
+    """Load a run and call its translator: `i2i_forge.translate("runs/munit", "photo.jpg", styles=3)`."""
     return load(run)(images, route, **options)
 
 
-class _Verb(ModuleType):
-    """This module, which can be called: `i2i_forge.translate` is its name and that of what it does."""
-
-    __call__ = staticmethod(translate)
-
-
-sys.modules[__name__].__class__ = _Verb
+# the name of this module is also that of a verb: it can be called
+sys.modules[__name__].__class__ = type("Verb", (ModuleType,), {"__call__": staticmethod(translate)})

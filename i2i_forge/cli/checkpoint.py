@@ -80,9 +80,9 @@ def import_command(
     from i2i_forge import checkpoint
     from i2i_forge.build import build_trainer
     from i2i_forge.foreign import by_part, read_files
+    from i2i_forge.recipe import without_losses
     from i2i_forge.run_folder import RunFolder
     from i2i_forge.run_identity import identity
-    from i2i_forge.translate import without_losses
 
     if RunFolder(target).resolved.exists():
         raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")

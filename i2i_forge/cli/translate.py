@@ -67,13 +67,16 @@ def command(
     skipped: list[str] = []
 
     def skip(error: ForgeError) -> None:
+        if on_bad == "error":
+            error.fix += "; or leave such images out: --on-bad skip"
+            raise error
         skipped.append(error.message)
         warn(f"{error.message}; it is left out")
 
     written = translate_files(
         translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
         interpolate=interpolate or 0, seed=seed, tile=tile, exact=tile_statistics == "exact", resize=resize,
-        progress=_show, skip=skip if on_bad == "skip" else None,
+        progress=_show, skip=skip,
     )  # fmt: skip
     if as_json:
         files = [str(file) for file in written[:-1]]

@@ -334,7 +334,7 @@ def test_108_the_advice_for_tensors_can_be_followed(resnet, catalog, x, advice):
 
 def test_108_a_translator_says_what_it_is(munit, resnet, catalog):
     text = repr(load(munit, catalog=catalog))
-    for word in ("munit_synthetic", "ab (random_style)", "ba (random_style)", "2 steps", "size 64"):
+    for word in ("munit_synthetic", "ab (random_style), ba (random_style)", "2 steps at size 64"):
         assert word in text
     assert "ab (deterministic)" in repr(load(resnet, catalog=catalog))
 
@@ -358,7 +358,7 @@ def photos(tmp_path):
 
 def test_109_it_is_skipped_when_told_and_named(resnet, forge, photos, tmp_path):
     code, out, err = forge("translate", resnet, photos, "--out", tmp_path / "out")
-    assert (code, out) == (4, "") and "b.png" in err
+    assert (code, out) == (4, "") and "b.png" in err and "or leave such images out: --on-bad skip" in err
     shutil.rmtree(tmp_path / "out")
     code, _, err = forge("translate", resnet, photos, "--out", tmp_path / "out", "--on-bad", "skip")
     assert code == 0, err
