@@ -201,6 +201,8 @@ class Run:
                 return self.trainer.step(batch, done)
         except NotFiniteError as error:
             images = image_names(self.streams, done, error.ranks)
+            if self.leads:
+                self._follow_folder()
             file = self.folder.path / "diverged.json"
             if self.leads:
                 write_down({**error.record, "images": images}, file)

@@ -16,7 +16,7 @@ from typing import Any
 
 from i2i_forge.attribution import attribution, plugin_versions
 from i2i_forge.errors import CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
-from i2i_forge.files import append_line, lines_of, open_to_append, read_text, write_whole
+from i2i_forge.files import append_line, lines_in, open_to_append, write_whole
 from i2i_forge.plugins import Host
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import find_recipe
@@ -154,7 +154,7 @@ class RunFolder:
         Raises:
             OSError: the file cannot be read.
         """
-        for line in lines_of(read_text(self.metrics)) if self.metrics.exists() else ():
+        for line in lines_in(self.metrics) if self.metrics.exists() else ():
             with suppress(ValueError, RecursionError):
                 entry = json.loads(line)
                 if isinstance(entry, dict) and isinstance(entry.get("step"), int):

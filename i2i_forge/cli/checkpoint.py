@@ -9,7 +9,7 @@ import click
 
 from i2i_forge.cli import checkpoint_replay, checkpoint_verify
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json
-from i2i_forge.cli.output import last_words
+from i2i_forge.cli.output import final_line
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.registry import Registry
 from i2i_forge.yaml_text import to_inline_yaml
@@ -94,7 +94,7 @@ def import_command(
     for part in reader.parts:
         if part not in parts:
             note(f"no file of '{part}' was given: its networks are freshly drawn")
-    last_words(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
+    final_line(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
 
 
 def _read_parts(files: tuple[str, ...], layout: str, formats: Registry) -> tuple[dict[str, Path], dict[str, Any]]:

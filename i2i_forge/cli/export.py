@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import json_option, loaded_host, note, print_json
-from i2i_forge.cli.output import last_words
+from i2i_forge.cli.output import final_line
 
 
 @click.command("export")
@@ -37,7 +37,7 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
         return
     sizes = ", ".join("x".join(map(str, shape)) for shape in found.checked)
     code = f" and {found.inputs[1]} N,{found.code_dim}" if found.code_dim else ""
-    last_words(
+    final_line(
         f"{out}: source N,3,H,W{code}; H and W multiples of {found.stride}, at least {found.smallest}\n"
         f"largest difference {found.difference:.1e}, of {sizes}"
     )

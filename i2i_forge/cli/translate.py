@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json
-from i2i_forge.cli.output import last_words
+from i2i_forge.cli.output import final_line
 from i2i_forge.errors import UsageError
 
 
@@ -61,7 +61,7 @@ def command(
     if as_json:
         print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1])})
     else:
-        last_words(f"{len(written) - 1} images and {written[-1]}")
+        final_line(f"{len(written) - 1} images and {written[-1]}")
 
 
 def _show(done: int, total: int) -> None:
