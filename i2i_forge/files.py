@@ -6,9 +6,11 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+LONGEST_LINE = 16 * 1024**2  # bytes
 LARGEST_TEXT = 256 * 1024**2  # bytes: what i2i_forge reads as a text at once
 LARGEST_TENSORS = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes: more tensors fit in no memory
 
@@ -61,6 +63,17 @@ def append_line(file: Path, line: str) -> None:
         size = os.fstat(opened.fileno()).st_size
         is_cut = size > 0 and os.pread(opened.fileno(), 1, size - 1) != b"\n"
         opened.write("\n" * is_cut + line + "\n")
+
+
+def lines_in(file: Path) -> Iterator[str]:
+    """The lines of a text file of any size, as `lines_of` cuts them; one that is too long comes in pieces.
+
+    Raises:
+        OSError: as `read_bytes`.
+    """
+    with open_to_read(file) as opened:
+        while line := opened.readline(LONGEST_LINE):
+            yield line.removesuffix(b"\n").decode(errors="surrogateescape")
 
 
 def lines_of(text: str) -> list[str]:

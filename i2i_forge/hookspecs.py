@@ -38,10 +38,7 @@ def run_started(run: Run, step: int) -> None:
 
 @hookspec
 def step_finished(run: Run, step: int, report: Mapping[str, float]) -> None:
-    """Called after each training step, and after its checkpoint if one is due.
-
-    It is told the number of steps done and the step's unweighted losses.
-    """
+    """Called after each training step, and its checkpoint, with the number of steps done and the unweighted losses."""
 
 
 @hookspec

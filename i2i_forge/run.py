@@ -210,6 +210,8 @@ class Run:
         except NotFiniteError as error:
             images = image_names(self.streams, done, error.ranks)
             shown = one_line(", ".join(images[:8]))
+            if self.leads:
+                self._follow_folder()
             file = self.folder.path / "diverged.json"
             if self.leads:
                 write_down({**error.record, "images": images}, file)

@@ -17,7 +17,7 @@ from typing import Any
 
 from i2i_forge.attribution import attribution, plugin_versions
 from i2i_forge.errors import CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
-from i2i_forge.files import append_line, lines_of, one_line, open_to_append, read_bytes, read_text, write_whole
+from i2i_forge.files import append_line, lines_in, one_line, open_to_append, read_bytes, write_whole
 from i2i_forge.outputs import refuse_to_replace
 from i2i_forge.plugins import Host
 from i2i_forge.recipe import Recipe, read_recipe
@@ -163,7 +163,7 @@ class RunFolder:
         Raises:
             OSError: the file cannot be read.
         """
-        for line in lines_of(read_text(self.metrics)) if self.metrics.exists() else ():
+        for line in lines_in(self.metrics) if self.metrics.exists() else ():
             with suppress(ValueError, RecursionError):
                 entry = json.loads(line)
                 if isinstance(entry, dict) and isinstance(entry.get("step"), int):

@@ -30,7 +30,7 @@ class RunLock:
     def __init__(self, folder: Path) -> None:
         self._file = open_to_append(folder / LOCK)
         try:
-            self.keeps_out = self._is_taken(folder)
+            self.keeps_out = self._take(folder)
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             self._file.flush()
@@ -60,7 +60,8 @@ class RunLock:
             self._file.truncate(0)
         self._file.close()
 
-    def _is_taken(self, folder: Path) -> bool:
+    def _take(self, folder: Path) -> bool:
+        """Lock the file; False where the disk knows no locks."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -12,7 +12,7 @@ import click
 from i2i_forge.cli import checkpoint_replay, checkpoint_verify
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.cli.output import last_words
+from i2i_forge.cli.output import final_line
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.files import write_whole
 from i2i_forge.outputs import refuse_to_fill, refuse_to_replace
@@ -112,7 +112,7 @@ def import_command(
     for part in reader.parts:
         if part not in parts:
             note(f"no file of '{part}' was given: its networks are freshly drawn")
-    last_words(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
+    final_line(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
 
 
 def _steps_of(files: Iterable[ForeignFile], reader: Format) -> int:

@@ -9,7 +9,7 @@ import click
 
 from i2i_forge.cli.common import json_option, loaded_host, note, print_json
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.cli.output import last_words
+from i2i_forge.cli.output import final_line
 
 
 @click.command("export")
@@ -40,7 +40,7 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
         return
     sizes = ", ".join("x".join(map(str, shape)) for shape in found.checked)
     code = f" and {found.inputs[1]} {found.code}" if found.code else ""
-    last_words(
+    final_line(
         f"{out}: source N,3,H,W{code}; H and W multiples of {found.stride}, at least {found.smallest}\n"
         f"largest difference {found.difference:.1e}, of {sizes}"
     )

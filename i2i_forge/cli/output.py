@@ -61,7 +61,7 @@ def require_result() -> None:
         )
 
 
-def last_words(text: str) -> None:
+def final_line(text: str) -> None:
     """A line on stdout after work whose result is files: it may get lost."""
     before = len(_lost)
     click.echo(text)
@@ -69,9 +69,11 @@ def last_words(text: str) -> None:
 
 
 def _tolerant(stream: TextIO | None, lost: list[OSError]) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper):  # closed: a file that is only read takes its number
+    if stream is None:  # closed: a file that is only read takes its number
         raw = _Raw(os.open(os.devnull, os.O_RDONLY), lost)
         return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True)
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
     kind = _Ascii if codecs.lookup(stream.encoding).name == "ascii" else io.TextIOWrapper
     return kind(
         io.BufferedWriter(_Raw(stream.fileno(), lost)), stream.encoding, "backslashreplace",

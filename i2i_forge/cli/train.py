@@ -9,7 +9,7 @@ import click
 
 from i2i_forge.cli.common import checked_recipe, chosen_device, device_option, loaded_host, recipe_options
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.cli.output import last_words
+from i2i_forge.cli.output import final_line
 from i2i_forge.cli.ranks import joined, start_ranks
 from i2i_forge.errors import ForgeError
 from i2i_forge.files import one_line
@@ -72,7 +72,7 @@ def command(
         done, where = _train(checked, folders, where, mine, recipe, sources)
     if leads:
         run = one_line(str(where))
-        last_words(f"{run}: {done} steps done. Pictures: {run}/samples. Next: forge translate {run} IMAGES --out DIR")
+        final_line(f"{run}: {done} steps done. Pictures: {run}/samples. Next: forge translate {run} IMAGES --out DIR")
 
 
 def _train(

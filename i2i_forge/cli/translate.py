@@ -8,7 +8,7 @@ import click
 
 from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json, warn
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.cli.output import last_words
+from i2i_forge.cli.output import final_line
 from i2i_forge.errors import ForgeError, UsageError
 
 
@@ -82,7 +82,7 @@ def command(
         files = [str(file) for file in written[:-1]]
         print_json({"files": files, "sheet": str(written[-1]), "skipped": skipped})
     else:
-        last_words(f"{len(written) - 1} images and {written[-1]}")
+        final_line(f"{len(written) - 1} images and {written[-1]}")
     if skipped:
         note("\n  ".join([f"images that could not be used: {len(skipped)}", *skipped]))
 

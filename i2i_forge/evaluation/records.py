@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2i_forge.errors import DataError
-from i2i_forge.files import append_line, read_bytes
+from i2i_forge.files import append_line, lines_in
 
 FILE = "results.jsonl"
+BEGINNING = '{"schema":'  # of every line
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -134,7 +135,7 @@ def read(file: Path, note: Callable[[str], None] = lambda text: None) -> list[Re
         DataError: a line is not a record; it is named.
     """
     try:
-        lines = read_bytes(file).split(b"\n")
+        lines = list(lines_in(file))
     except OSError as error:
         raise DataError(
             f"{file} cannot be read: {error}", fix="name a results.jsonl that `forge eval` wrote"
@@ -142,11 +143,11 @@ def read(file: Path, note: Callable[[str], None] = lambda text: None) -> list[Re
     records = []
     for number, line in enumerate(lines, 1):
         try:
-            records.append(Record.model_validate_json(line))
+            records.append(Record.model_validate_json(line.encode(errors="surrogateescape")))
         except ValidationError as error:
             first = error.errors()[0]
-            if first["type"] == "json_invalid":
-                note(f"{file}:{number}: this line is cut off, and is left out") if line else None
+            if first["type"] == "json_invalid" and BEGINNING.startswith(line.strip("\0")[: len(BEGINNING)]):
+                note(f"{file}:{number}: this line is cut off, and is left out")
                 continue
             where = ".".join(map(str, first["loc"])) or "the line"
             raise DataError(

@@ -4,6 +4,7 @@ import errno
 import glob
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -15,7 +16,7 @@ from PIL import Image
 from i2i_forge import checkpoint
 from i2i_forge.checkpoint import writing
 from i2i_forge.data.folders import read_list
-from i2i_forge.errors import ForgeError, ResourceError, UsageError
+from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.evaluation import records
 from i2i_forge.files import lines_of, one_line
 from i2i_forge.plugins import Host
@@ -262,6 +263,14 @@ def test_91_a_record_after_one_that_was_cut(tmp_path, share):
     assert said == ([] if share == 1 else [f"{tmp_path / records.FILE}:2: this line is cut off, and is left out"])
 
 
+def test_91_what_is_no_beginning_of_a_record_is_an_error(tmp_path):
+    (tmp_path / records.FILE).write_bytes(b"\0\0\n\x89PNG\n")
+    said = []
+    with pytest.raises(DataError, match=r"results.jsonl:2: this is not a record"):
+        records.read(tmp_path / records.FILE, said.append)
+    assert len(said) == 1
+
+
 def test_91_a_cut_last_line_of_the_losses(tmp_path):
     folder = RunFolder(tmp_path)
     folder.metrics.write_bytes(b'{"step": 1}\n{"step": 2, "a/b/\xe2\x80')
@@ -420,9 +429,14 @@ def test_105_a_disk_without_locks(forge_watch, tmp_path):
     forge_watch.keeps(tmp_path / "run", 2)
 
 
-def test_105_no_room_for_the_lock(forge_watch, tmp_path):
-    ended = forge_watch.train(tmp_path / "run", steps=2, every=2, inject=FULL.format(size=0))
-    ended.refused(8, tmp_path / "run", "run.lock", "File too large")
+def test_105_no_room_for_the_lock(tmp_path):
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(ResourceError, match=rf"{tmp_path} cannot be written \(run.lock\): File too large"):
+            RunFolder(tmp_path).locked().__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 @pytest.mark.parametrize("name", ["recipe.yaml", "resolved.yaml", "env.json"])
