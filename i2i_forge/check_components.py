@@ -18,6 +18,8 @@ class PluginProblem(str):
     """The text of a problem that lies with plugins, not with the recipe."""
 
 
+NETWORKS = ("encoders", "decoders", "discriminators")
+MOST = 2**16  # in an option of a network: wider and deeper fits no machine
 _PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
@@ -130,6 +132,8 @@ def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> 
             yield (*keys, key), f"{component.name} has no option '{key}'; {suggest(key, known, what='option')}"
         elif not _fits(known[key], value):
             yield (*keys, key), f"{component.name} wants {known[key].annotation} here, not {value!r}"
+        elif component.kind in NETWORKS and isinstance(value, int) and abs(value) > MOST:
+            yield (*keys, key), f"{value} is too large, at most {MOST:,} is taken here"
     for parameter in known.values():
         if parameter.default is None and parameter.name not in given:
             yield (*keys, parameter.name), f"this key is missing: {component.name} needs it"

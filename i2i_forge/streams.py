@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 
 from i2i_forge import distributed
-from i2i_forge.build import call
+from i2i_forge.construct import call
 from i2i_forge.data.source import Dataset, Source
 from i2i_forge.data.stream import Stream
 from i2i_forge.recipe import Recipe

@@ -16,6 +16,7 @@ from i2i_forge.data.folders import list_images
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.images import save_png, sheet
+from i2i_forge.schema import MOST_STYLES
 from i2i_forge.seeding import generator
 from i2i_forge.translate import SMALLEST, TILE, Translator
 
@@ -98,6 +99,8 @@ def _codes(
     translator: Translator, route: str, styles: int, reference: Path | None, interpolate: int, seed: int
 ) -> Tensor | None:
     """The codes to decode, K,dim; None for a deterministic method."""
+    if max(styles, interpolate) > MOST_STYLES:
+        raise UsageError(f"{max(styles, interpolate):,} styles of one input", fix=f"at most {MOST_STYLES:,} are made")
     trainer, latent = translator.trainer, translator.latent(route)
     method = type(trainer).__name__
     if latent is None:

@@ -13,9 +13,9 @@ from i2i_forge.vocabulary import module_file
 ROOT = Path(__file__).parents[1]
 RUNGS = [  # lowest first; a module imports only from rungs below its own
     "alarm compiled ema errors files hardware paths precision requiring schedules seeding stop_requests tensor_files",
-    "distributed divergence foreign_files hookspecs metrics nn out_of_memory public_data recompute registry run_log"
+    "distributed divergence foreign_files hookspecs image_sizes metrics nn out_of_memory public_data recompute registry run_log"
     " scaffold terms whole_statistics yaml_source",
-    "data foreign forward_pass images optimizers schema vocabulary weights yaml_text",
+    "construct data foreign forward_pass images optimizers schema vocabulary weights yaml_text",
     "check_components lpips method passes plugins",
     "check_names check_shape inference recipe_names",
     "trainer",

@@ -8,6 +8,7 @@ import click
 
 from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json
 from i2i_forge.errors import UsageError
+from i2i_forge.schema import MOST_STYLES
 
 
 @click.command("translate")
@@ -15,9 +16,11 @@ from i2i_forge.errors import UsageError
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where to write the PNGs.")
 @click.option("--route", default="ab", show_default=True, help="The direction.")
-@click.option("--styles", default=None, type=click.IntRange(min=1), help="Random styles for each input  [4]")
+@click.option("--styles", default=None, type=click.IntRange(1, MOST_STYLES), help="Random styles for each input  [4]")
 @click.option("--reference", metavar="IMAGE", type=click.Path(path_type=Path), help="Take the style of this image.")
-@click.option("--interpolate", type=click.IntRange(min=2), metavar="N", help="N steps from one style to another.")
+@click.option(
+    "--interpolate", type=click.IntRange(2, MOST_STYLES), metavar="N", help="N steps from one style to another."
+)
 @click.option("--seed", default=0, show_default=True, help="Of the random styles.")
 @click.option("--tile", type=click.IntRange(min=0), metavar="N",
               help="Translate in tiles of N x N pixels, with the memory of one and without seams; 0: never. Where the "
