@@ -14,7 +14,6 @@ Importing this package does not import torch; using these names does.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,7 +62,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return importlib.metadata.version("i2i-forge")
+        from importlib.metadata import version  # slow to import
+
+        return version("i2i-forge")
     if name not in _HOMES:
         raise AttributeError(f"module 'i2i_forge' has no attribute '{name}'")
     return getattr(importlib.import_module(f"i2i_forge.{_HOMES[name]}"), name)

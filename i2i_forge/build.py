@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,9 +12,11 @@ from torch import nn
 
 from i2i_forge import distributed
 from i2i_forge.compiled import compiled
+from i2i_forge.construct import call, refuse_what_cannot_be_built
 from i2i_forge.ema import Ema
-from i2i_forge.errors import ForgeError, RecipeError, suggest
+from i2i_forge.errors import RecipeError, suggest
 from i2i_forge.forward_pass import seeded
+from i2i_forge.image_sizes import size_problem
 from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.passes import BoundTerm, PhasePlan
 from i2i_forge.precision import float32_by_default
@@ -103,29 +104,33 @@ def parts_of(recipe: Recipe) -> int:
 
 @float32_by_default()
 def trace_recipe(recipe: Recipe, catalog: Catalog) -> Trace:
-    """One step of the recipe on tensors without data: shapes, dependencies and memory, nothing computed."""
+    """One step of the recipe on tensors without data: shapes, dependencies and memory, nothing computed.
+
+    Raises:
+        RecipeError: a network cannot take the images' size.
+    """
     trainer = build_trainer(recipe, catalog, "meta")
     shares = distributed.world_size() * trainer.parts
-    batches = {name: _shapes(spec.options, spec.batch // shares, trainer) for name, spec in recipe.data.streams.items()}
-    return trace(trainer, {**batches.pop("main"), **batches})
+
+    def traced(side: int | None = None) -> Trace:
+        batches = {
+            name: _shapes(side or spec.options.get("size", 256), spec.batch // shares, trainer)
+            for name, spec in recipe.data.streams.items()
+        }
+        return trace(trainer, {**batches.pop("main"), **batches})
+
+    try:
+        return traced()
+    except Exception as error:
+        if problem := size_problem(error, dict(trainer.modules()), recipe.data.options.get("size", 256), traced):
+            raise problem from error
+        raise
 
 
-def _shapes(options: Mapping[str, Any], batch: int, trainer: Trainer) -> dict[str, torch.Tensor]:
-    size = options.get("size", 256)
+def _shapes(size: int | list[int], batch: int, trainer: Trainer) -> dict[str, torch.Tensor]:
     height, width = size if isinstance(size, list) else (size, size)
     domains = {domain for route in trainer.routes.values() for domain in route}
     return {domain: torch.empty(batch, 3, height, width, device="meta") for domain in sorted(domains)}
-
-
-def call(component: Any, options: Mapping[str, Any], where: str) -> Any:
-    """Build a component with a recipe's options. Raises RecipeError that shows the component's signature."""
-    try:
-        return component(**options)
-    except ForgeError:
-        raise
-    except (TypeError, ValueError) as error:
-        signature = f"{getattr(component, '__name__', component)}{inspect.signature(component)}"
-        raise RecipeError(f"{where}: {error}", fix=f"it is built as {signature}") from error
 
 
 def _networks(
@@ -143,9 +148,11 @@ def _networks(
             if domain not in domains | {"shared"}:
                 raise RecipeError(f"networks.{role}.per: there is no domain '{domain}'", fix=suggest(domain, domains))
             component = getattr(catalog, kind).get(spec.use)
+            make = partial(call, component, spec.options, f"networks.{role}")
+            refuse_what_cannot_be_built(f"networks.{role}", make)
             drawn_on = device if device.type == "meta" else torch.device("cpu")
             with seeded(seed_of(recipe.seed, "init", role, domain), torch.device("cpu")), drawn_on:
-                networks[role][domain] = call(component, spec.options, f"networks.{role}")
+                networks[role][domain] = make()
             networks[role][domain].to(device, dtype)
             if recipe.run.channels_last:
                 networks[role][domain].to(memory_format=torch.channels_last)

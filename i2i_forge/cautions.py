@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from i2i_forge.build import call, trace_recipe
+from i2i_forge.build import trace_recipe
+from i2i_forge.construct import call
 from i2i_forge.errors import ForgeError
 from i2i_forge.passes import Node
 from i2i_forge.recipe import Recipe

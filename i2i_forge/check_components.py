@@ -18,14 +18,9 @@ class PluginProblem(str):
     """The text of a problem that lies with plugins, not with the recipe."""
 
 
-_OURS = (
-    "self",
-    "params",
-    "lr",
-    "foreach",
-    "fused",
-    "capturable",
-)  # of optimizers: set by the framework, or by its own key
+NETWORKS = ("encoders", "decoders", "discriminators")
+MOST = 2**16  # in an option of a network: wider and deeper fits no machine
+_OURS = ("self", "params", "lr", "foreach", "fused", "capturable")  # of optimizers: set by us, or by a key of its own
 _PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
@@ -138,6 +133,8 @@ def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> 
             yield (*keys, key), f"{component.name} has no option '{key}'; {suggest(key, known, what='option')}"
         elif not _fits(known[key], value):
             yield (*keys, key), f"{component.name} wants {known[key].annotation} here, not {value!r}"
+        elif component.kind in NETWORKS and isinstance(value, int) and abs(value) > MOST:
+            yield (*keys, key), f"{value} is too large, at most {MOST:,} is taken here"
     for parameter in known.values():
         if parameter.default is None and parameter.name not in given:
             yield (*keys, parameter.name), f"this key is missing: {component.name} needs it"

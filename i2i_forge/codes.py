@@ -10,6 +10,7 @@ from torch import Tensor
 
 from i2i_forge.errors import UsageError
 from i2i_forge.pictures import tensor_of
+from i2i_forge.schema import MOST_STYLES
 from i2i_forge.seeding import generator
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def codes_for(
     Raises:
         UsageError: the method has no codes, or cannot take them from a reference.
     """
-    if styles < 1:
-        raise UsageError(f"styles is {styles}", fix="ask for at least one")
+    if not 1 <= styles <= MOST_STYLES or interpolate > MOST_STYLES:
+        raise UsageError(f"styles: {max(styles, interpolate):,} of one input", fix=f"ask for 1 to {MOST_STYLES:,}")
     trainer, latent = translator.trainer, translator.latent(route)
     method = type(trainer).__name__
     if latent is None:

@@ -34,24 +34,26 @@ class Trunk:
     Attributes:
         model: torchvision's name of it, and the manifest's name of its weights.
         taps: the layers of its `features` that are compared.
+        least: pixels of a side that they need.
         linear_sha256: version -> SHA-256 of the package's file of linear weights.
     """
 
     model: str
     taps: tuple[int, ...]
+    least: int
     linear_sha256: Mapping[str, str]
 
 
 TRUNKS = {
-    "alex": Trunk("alexnet", (1, 4, 7, 9, 11), {
+    "alex": Trunk("alexnet", (1, 4, 7, 9, 11), 31, {
         "0.0": "18720f55913d0af89042f13faa7e536a6ce1444a0914e6db9461355ece1e8cd5",
         "0.1": "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
     }),
-    "vgg": Trunk("vgg16", (3, 8, 15, 22, 29), {
+    "vgg": Trunk("vgg16", (3, 8, 15, 22, 29), 16, {
         "0.0": "b9e4236260c3dd988fc79d2a48d645d885afcbb21f9fd595e6744cf7419b582c",
         "0.1": "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
     }),
-    "squeeze": Trunk("squeezenet1_1", (1, 4, 7, 9, 10, 11, 12), {
+    "squeeze": Trunk("squeezenet1_1", (1, 4, 7, 9, 10, 11, 12), 17, {
         "0.0": "c27abd3a0145541baa50990817df58d3759c3f8154949f42af3b59b4e042d0bf",
         "0.1": "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
     }),
@@ -77,7 +79,7 @@ class LpipsNetwork(nn.Module):
 
     def __init__(self, net: str, version: str, trunk: Mapping[str, Tensor], *, is_calibrated: bool = True) -> None:
         super().__init__()
-        self.taps = TRUNKS[net].taps
+        self.taps, self.least = TRUNKS[net].taps, TRUNKS[net].least
         self.trunk = _empty_trunk(net)
         needed = {name: trunk.get(f"features.{name}", torch.empty(0)).clone() for name in self.trunk.state_dict()}
         self.trunk.load_state_dict(needed, assign=True)
@@ -99,7 +101,13 @@ class LpipsNetwork(nn.Module):
         )
 
     def embed(self, x: Tensor) -> Tensor:
-        """N,3,H,W in [-1, 1] -> N,D, whose squared distances are those of the images."""
+        """N,3,H,W in [-1, 1] -> N,D, whose squared distances are those of the images; DataError for too small ones."""
+        height, width = x.shape[2:]
+        if min(height, width) < self.least:
+            raise DataError(
+                f"images of {height}x{width} are too small for {self.info.id}",
+                fix=f"it takes images of {self.least}x{self.least} and larger",
+            )
         parts: list[Tensor] = []
         x = (full(x) - self.get_buffer("shift")) / self.get_buffer("scale")
         if x.device.type == "cpu":

@@ -44,7 +44,10 @@ class RoleOptimizer:
         self.names = list(parameters)
         self.parameters = list(parameters.values())
         self.lr, self.schedule = lr, schedule
-        self.torch = _rule(rule, options)(self.parameters, lr=lr, **_fast(rule, options, self.parameters))
+        try:
+            self.torch = _rule(rule, options)(self.parameters, lr=lr, **_fast(rule, options, self.parameters))
+        except (TypeError, ValueError, LookupError, RuntimeError) as error:
+            raise RecipeError(f"optimizers: {rule}: {error}", fix="change that option of the optimizer") from error
 
     def step(self, step: int) -> None:
         """One update with the gradients that are there, at the learning rate of this step."""
@@ -106,10 +109,13 @@ class OptimizerEntry:
 def _rule(name: str, options: Mapping[str, Any]) -> Callable[..., torch.optim.Optimizer]:
     if name not in RULES:
         raise RecipeError(f"optimizers: there is no rule '{name}'", fix=suggest(name, RULES))
-    known = set(inspect.signature(RULES[name]).parameters) - {"params", "lr", "foreach", "fused", "capturable"}
-    for option in options:
+    signature = inspect.signature(RULES[name]).parameters
+    known = set(signature) - {"params", "lr", "foreach", "fused", "capturable"}
+    for option, value in options.items():
         if option not in known:
             raise RecipeError(f"optimizers: {name} has no option '{option}'", fix=suggest(option, known))
+        if isinstance(signature[option].default, bool) and not isinstance(value, bool):
+            raise RecipeError(f"optimizers: {name}: {option} is {value!r:.60}", fix="write true or false")
     return RULES[name]
 
 

@@ -1,4 +1,4 @@
-"""Memory that ran out during a step, said so that it helps."""
+"""Memory that ran out, said so that it helps."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ def memory_watched(device: torch.device, step: int) -> Iterator[None]:
     """Around a step. Raises ResourceError, with what was asked for and in use if torch says so."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        text = str(error)
-        on_cpu = "DefaultCPUAllocator" in text  # which raises a plain RuntimeError
-        if not (on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)):
+    except (MemoryError, RuntimeError) as error:
+        if (sizes := ran_out(error)) is None:
             raise
         raise ResourceError(
-            f"out of memory on {device} at step {step}{_sizes(text)}; nothing of the step was saved",
+            f"out of memory on {device} at step {step}{sizes}; nothing of the step was saved",
             fix="set run.micro_batch, name roles in run.recompute, use --precision bf16, or lower data.size; the same "
             "command goes on from the last checkpoint",
         ) from error
 
 
-def _sizes(text: str) -> str:
+def ran_out(error: BaseException) -> str | None:
+    """What was asked for and in use, as far as it is known, if memory ran out; None for any other error."""
+    text = str(error)
+    on_cpu = "DefaultCPUAllocator" in text  # which raises a plain RuntimeError
+    if not (on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)):
+        return None
     asked = re.search(rf"[Tt]ried to allocate (?:{SIZE}|(\d+) bytes)", text)
     used = re.search(rf"{SIZE} memory in use|{SIZE} is allocated by PyTorch", text)
     parts = [f"it asked for {asked[1] or f'{int(asked[2]) / 2**30:.2f} GiB'}"] if asked else []

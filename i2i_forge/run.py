@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from i2i_forge import checkpoint, distributed
-from i2i_forge.build import build_trainer
+from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.cautions import cautions, unread
 from i2i_forge.data.stream import batches, test_batch
 from i2i_forge.divergence import NotFiniteError, write_down
 from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
 from i2i_forge.files import one_line
 from i2i_forge.hardware import hardware
+from i2i_forge.image_sizes import sizes_watched
 from i2i_forge.out_of_memory import memory_watched
 from i2i_forge.plugins import Host
 from i2i_forge.precision import slow_here
@@ -205,7 +206,8 @@ class Run:
 
     def _step(self, batch: Mapping[str, Any], done: int) -> dict[str, float]:
         try:
-            with memory_watched(self.device, done):
+            sizes = sizes_watched(trace_recipe, self.recipe, self.host.catalog)
+            with sizes, memory_watched(self.device, done):
                 return self.trainer.step(batch, done)
         except NotFiniteError as error:
             images = image_names(self.streams, done, error.ranks)

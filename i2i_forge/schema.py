@@ -8,10 +8,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Count = Annotated[int, Field(strict=True, ge=1)]
+MOST = 10**12  # of what is counted: above it, clocks and indices overflow
+MOST_SHOWN = 1000  # images, or styles, in one picture
+MOST_STYLES = 10_000  # of one input
+MOST_SECONDS = 10**8  # three years: above it, timers overflow
+Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
+Shown = Annotated[int, Field(strict=True, ge=1, le=MOST_SHOWN)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 RULES = ("adam", "adamw", "rmsprop", "sgd")  # of optimizers; the classes are in optimizers.py
 Positive = Annotated[Number, Field(gt=0)]
+Seconds = Annotated[Number, Field(gt=0, le=MOST_SECONDS)]
 
 
 def _no_fp16(value: Any) -> Any:
@@ -40,9 +46,9 @@ class _Component(BaseModel):
 class Data(_Component):
     """A stream of images. A nested mapping that has `use` is another, independent stream, by name."""
 
-    batch: Count = 1  # images per step and domain, of all ranks together
-    workers: Annotated[int, Field(strict=True, ge=0)] = 2  # processes that prepare images; 0: none
-    timeout: Positive = 300.0  # seconds without a batch after which such a process counts as hanging
+    batch: Annotated[int, Field(strict=True, ge=1, le=2**16)] = 1  # images per step and domain, of all ranks together
+    workers: Annotated[int, Field(strict=True, ge=0, le=1024)] = 2  # processes that prepare images; 0: none
+    timeout: Seconds = 300.0  # seconds without a batch after which such a process counts as hanging
 
     @property
     def options(self) -> dict[str, Any]:
@@ -99,12 +105,12 @@ class RunSettings(_Section):
 
     log_every: Count = 50
     sample_every: Count = 1000
-    sample_inputs: Count = 6
-    sample_styles: Count = 4
+    sample_inputs: Shown = 6
+    sample_styles: Shown = 4
     checkpoint_every: Count = 1000
     checkpoint_minutes: Positive = 10.0  # at the latest, whatever checkpoint_every says
     keep: Count = 3
-    rank_timeout: Positive = 600.0  # seconds that a rank waits for the others before it gives up
+    rank_timeout: Seconds = 600.0  # seconds that a rank waits for the others before it gives up
     rank_check_every: Count = 100  # the ranks compare their parameters, and before each checkpoint
     alarm: Annotated[bool, Field(strict=True)] = True  # a note when a loss explodes
     micro_batch: Count | None = None  # images computed at once, the others of the batch after them: less memory

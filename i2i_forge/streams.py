@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from i2i_forge import distributed
-from i2i_forge.build import call
+from i2i_forge.construct import call
 from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.data.stream import Stream
 from i2i_forge.recipe import Recipe

@@ -24,6 +24,7 @@ from i2i_forge.trainer import Trainer
 from i2i_forge.whole_statistics import WITHOUT, Core, Statistics
 
 PATCH = 128  # pixels, a side of the patches of a sample: many small ones tell more of an image than a few large ones
+LEAST = 64  # pixels of a tile's side: of smaller tiles nearly all work is their halos
 PROBE = 512  # pixels, the longer side of the image that shows how far the networks reach
 
 
@@ -91,8 +92,11 @@ class Tiling:
             1,3,H,W in [-1, 1].
 
         Raises:
-            UsageError: the networks reach too far for tiles, or what is given has more than one row or has places.
+            UsageError: the networks reach too far for tiles, or what is given has more than one row or has places, or
+                tiles are smaller than LEAST.
         """
+        if tile < LEAST:
+            raise UsageError(f"tiles of {tile} pixels are too small", fix=f"give at least {LEAST}, or 0 for no tiles")
         for name, value in given.items():
             if value.dim() != 2 or len(value) != 1:
                 raise UsageError(f"'{name}' has the shape {tuple(value.shape)}: a tile takes one code", fix=WITHOUT)

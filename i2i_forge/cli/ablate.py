@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = FilePath()
 COUNT = click.IntRange(min=1)
+FEW = click.IntRange(1, 1000)
 
 
 @click.command("ablate")
@@ -34,7 +35,7 @@ COUNT = click.IntRange(min=1)
 @click.option("--grid", "grids", multiple=True, metavar="KEY=V,V...",
               help="Variants with these values; PHASE.TERM.weight is a weight. Several: their product.")  # fmt: skip
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all variants.")
-@click.option("--seeds", type=COUNT, help="Train each with this many seeds  [1]")
+@click.option("--seeds", type=FEW, help="Train each with this many seeds  [1]")
 @click.option("--steps", type=COUNT, help="Steps of each run.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Measure this  [lpips-diversity]")
 @click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How, as for forge eval.")
@@ -42,7 +43,7 @@ COUNT = click.IntRange(min=1)
 @click.option("--inputs", type=COUNT, help="Inputs, in place of the protocol's number.")
 @click.option("--samples", type=COUNT, help="Translations of each, in place of the protocol's number.")
 @click.option("--classifier", metavar="DIR", type=FOLDER, help="Of the modes, for the metrics that need one.")
-@click.option("--jobs", default=1, show_default=True, type=COUNT, help="Runs at once.")
+@click.option("--jobs", default=1, show_default=True, type=FEW, help="Runs at once.")
 @click.option("--launcher", default="local", show_default=True, type=click.Choice(["local", "slurm"]),
               help="Here, or as a job array of Slurm (needs i2i-forge[slurm]).")  # fmt: skip
 @click.option("--slurm", "settings", multiple=True, metavar="KEY=VALUE",

@@ -33,8 +33,8 @@ def command() -> None:
 @click.option("--network", default="small", show_default=True, type=click.Choice(["small", "inception_v3"]),
               help="A small network, or torchvision's Inception-v3.")  # fmt: skip
 @click.option("--from-scratch", is_flag=True, help="Inception-v3 without the weights of ImageNet.")
-@click.option("--steps", type=click.IntRange(min=1), help="At most so many  [400; inception_v3: 2000]")
-@click.option("--size", type=int, help="Images are resized to SIZE x SIZE  [64; inception_v3: 299]")
+@click.option("--steps", type=click.IntRange(1, 10**9), help="At most so many  [400; inception_v3: 2000]")
+@click.option("--size", type=click.IntRange(1, 4096), help="Images are resized to SIZE x SIZE  [64; inception_v3: 299]")
 @click.option("--seed", default=0, show_default=True, help="Another seed is another classifier.")
 @device_option
 @json_option

@@ -78,10 +78,11 @@ def chosen_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()  # "meta" holds no values
+    except (RuntimeError, AssertionError, ImportError) as error:
+        cause = str(error).partition("\n")[0]
         raise UsageError(
-            f"--device {name}: {str(error).splitlines()[0]}", fix="use --device cpu, or a device of this machine"
+            f"--device {name}: {cause:.200}", fix="use --device cpu, or a device of this machine"
         ) from None
     return device
 

@@ -24,7 +24,7 @@ from i2i_forge.cli.file_path import FilePath
               help="Whether images of one name are pairs; by default if all have a partner of their size.")  # fmt: skip
 @click.option("--on-bad", default="error", show_default=True, type=click.Choice(["error", "skip"]),
               help="What to do with damaged images.")  # fmt: skip
-@click.option("--shard-size", default=256, show_default=True, metavar="MB", type=click.IntRange(min=1),
+@click.option("--shard-size", default=256, show_default=True, metavar="MB", type=click.IntRange(1, 10**6),
               help="About how large a shard is.")  # fmt: skip
 @json_option
 def command(

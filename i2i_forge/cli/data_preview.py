@@ -17,7 +17,7 @@ MARK = "forge data preview"  # in the PNG file, which a later preview may replac
 @click.command("preview")
 @recipe_options
 @click.option("--out", required=True, metavar="FILE.png", type=FilePath(), help="The picture to write.")
-@click.option("--count", default=12, show_default=True, type=click.IntRange(min=1), help="How many examples.")
+@click.option("--count", default=12, show_default=True, type=click.IntRange(1, 1000), help="How many examples.")
 @click.option("--stream", default="main", show_default=True, help="Another of the recipe's streams of images.")
 @click.pass_obj
 def command(

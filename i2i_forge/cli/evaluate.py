@@ -45,8 +45,12 @@ FOLDER = FilePath(exists=True, file_okay=False)
 @click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How; --list shows which.",
               shell_complete=completing.protocols)  # fmt: skip
 @click.option("--inputs", type=click.IntRange(min=1), help="Inputs, in place of the protocol's number.")
-@click.option("--samples", type=click.IntRange(min=1), help="Translations of each, in place of the protocol's number.")
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Measure with this many seeds.")
+@click.option(
+    "--samples", type=click.IntRange(1, 10**4), help="Translations of each, in place of the protocol's number."
+)
+@click.option(
+    "--seeds", default=1, show_default=True, type=click.IntRange(1, 1000), help="Measure with this many seeds."
+)
 @click.option("--route", default="ab", show_default=True, help="The direction.")
 @click.option(
     "--images",
@@ -75,7 +79,7 @@ FOLDER = FilePath(exists=True, file_okay=False)
 )
 @click.option("--force", is_flag=True, help="Use a classifier below 90 % accuracy.")
 @click.option("--matrix", is_flag=True, help="lpips-diversity: also store the distances of all pairs.")
-@click.option("--batch", default=32, show_default=True, type=click.IntRange(min=1), help="Images at once.")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1, 2**16), help="Images at once.")
 @click.option(
     "--out",
     metavar="DIR",

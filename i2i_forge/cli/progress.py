@@ -97,7 +97,7 @@ class TrainingProgress:
             if "/" in name:
                 means.setdefault(name.rpartition("/")[0], []).append(value)
         losses = "  ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in means.items())
-        clock = time.strftime("%H:%M:%S", time.gmtime(left))
+        clock = time.strftime("%H:%M:%S", time.gmtime(left % 86400))
         days = f"{int(left // 86400)}d " if left >= 86400 else ""
         speed = f"{entry['images_per_second']:.3g} images/s"
         return f"step {entry['step']}/{self._steps}  {speed}  left {days}{clock}  {losses}"

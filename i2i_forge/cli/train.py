@@ -29,7 +29,7 @@ from i2i_forge.recipe import Recipe
     help="Begin with the weights of a run, a checkpoint, or another program's files. PART=FILE says what a file holds: "
     "G_A=horse2zebra.pth.",
 )
-@click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Processes on this machine, one for each GPU.")
+@click.option("--gpus", type=click.IntRange(1, 1024), metavar="N", help="Processes on this machine, one for each GPU.")
 @device_option
 @click.pass_obj
 def command(

@@ -10,6 +10,7 @@ from i2i_forge.cli.common import chosen_device, device_option, json_option, load
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.errors import ForgeError, UsageError
+from i2i_forge.schema import MOST_STYLES
 
 
 @click.command("translate")
@@ -17,9 +18,11 @@ from i2i_forge.errors import ForgeError, UsageError
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=FilePath())
 @click.option("--out", required=True, metavar="DIR", type=FilePath(), help="Where to write the PNGs.")
 @click.option("--route", default="ab", show_default=True, help="The direction.")
-@click.option("--styles", default=None, type=click.IntRange(min=1), help="Random styles for each input  [4]")
+@click.option("--styles", default=None, type=click.IntRange(1, MOST_STYLES), help="Random styles for each input  [4]")
 @click.option("--reference", metavar="IMAGE", type=FilePath(), help="Take the style of this image.")
-@click.option("--interpolate", type=click.IntRange(min=2), metavar="N", help="N steps from one style to another.")
+@click.option(
+    "--interpolate", type=click.IntRange(2, MOST_STYLES), metavar="N", help="N steps from one style to another."
+)
 @click.option("--seed", default=0, show_default=True, help="Of the random styles.")
 @click.option("--resize", type=click.IntRange(min=1), metavar="N",
               help="Resize every image first, its shorter side to N pixels, as training does.")  # fmt: skip

@@ -14,7 +14,8 @@ from torch.utils.data import default_collate
 from i2i_forge.data.source import OrderedSource, Source
 from i2i_forge.data.transforms import image_functions
 from i2i_forge.data.workers import WorkerLost, prepared
-from i2i_forge.errors import DataError, ForgeError
+from i2i_forge.errors import DataError, ForgeError, ResourceError
+from i2i_forge.out_of_memory import ran_out
 from i2i_forge.precision import float32_by_default
 from i2i_forge.seeding import generator
 
@@ -175,6 +176,13 @@ class _Steps:
             return {**self.streams["main"].batch(step, begin), **others}
         except ForgeError as error:
             return error
+        except (MemoryError, RuntimeError) as error:
+            if (sizes := ran_out(error)) is None:
+                raise
+            return ResourceError(
+                f"out of memory while the images of step {step + 1} were prepared{sizes}",
+                fix="lower data.size, data.batch or data.workers; the same command goes on from the last checkpoint",
+            )
 
 
 def _stacked(examples: list[dict[str, Tensor]], source: Source, indices: list[int]) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from i2i_forge.errors import DataError
 
+LONGEST = 2**16  # pixels of a side
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -41,7 +43,7 @@ class Transform:
         test_crop: whether test images are cropped to `size`; otherwise they keep their aspect.
 
     Raises:
-        DataError: `size` or `resize` is not a positive whole number, or `resize` is smaller than `size`.
+        DataError: `size` or `resize` is not a whole number from 1 to 65536, or `resize` is smaller than `size`.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Transform:
         height, width = (size, size) if isinstance(size, int) else _pair(size)
         resize = min(height, width) if resize is None else resize
         for name, value in (("size", height), ("size", width), ("resize", resize)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise DataError(f"{name}: {value!r} is not a number of pixels", fix="give a whole number above 0")
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LONGEST:
+                raise DataError(
+                    f"{name}: {value!r} is not a number of pixels", fix=f"give a whole number from 1 to {LONGEST}"
+                )
         if resize < min(height, width):
             raise DataError(
                 f"resize: {resize} is smaller than the crop, size: {size}",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.build import call
+from i2i_forge.construct import call
 from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.errors import DataError
 from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest

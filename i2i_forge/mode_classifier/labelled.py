@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2i_forge.build import call
+from i2i_forge.construct import call
 from i2i_forge.data import check_images, decode, list_images
 from i2i_forge.data.source import LabelledSource
 from i2i_forge.errors import DataError, UsageError

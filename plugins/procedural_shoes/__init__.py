@@ -38,14 +38,14 @@ class ProceduralShoes:
     A drawing holds nothing about the mode. The same (seed, split, index) is the same shoe at every size.
 
     Args:
-        size: side of the square images in pixels, from 64.
+        size: side of the square images in pixels, from 64 to 8192.
         paired: each drawing with its own rendering; otherwise the two domains are of different shoes.
         count: training examples of each domain.
         test_count: test examples of each domain.
         seed: another seed is another data set.
 
     Raises:
-        DataError: the size is below 64, or a count below 1.
+        DataError: the size is out of range, or a count is.
     """
 
     MODES: tuple[str, ...] = materials.MODES
@@ -54,11 +54,13 @@ class ProceduralShoes:
     def __init__(
         self, size: int = 64, paired: bool = False, count: int = 10_000, test_count: int = 100, seed: int = 0
     ) -> None:
-        if size < 64:
-            raise DataError(f"procedural_shoes: size is {size}", fix="use a size of at least 64")
+        if not 64 <= size <= 8192:
+            raise DataError(f"procedural_shoes: size is {size}", fix="use a size of at least 64 and at most 8192")
         for name, value in (("count", count), ("test_count", test_count)):
-            if value < 1:
-                raise DataError(f"procedural_shoes: {name} is {value}", fix=f"use a {name} of at least 1")
+            if not 1 <= value <= 10**8:
+                raise DataError(
+                    f"procedural_shoes: {name} is {value}", fix=f"use a {name} of at least 1 and at most {10**8}"
+                )
         self.size = size
         self.paired = paired
         self.count = count

@@ -77,6 +77,23 @@ def test_89_nohup_stays_nohup():
         signal.signal(signal.SIGHUP, before)
 
 
+IMPORTING = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+"""
+
+
+def test_06_sigint_while_modules_are_imported(forge_watch):
+    ended = forge_watch.call("recipes", inject=IMPORTING)
+    assert (ended.code, ended.out, ended.err) == (130, "", "stopped\n")
+
+
 CLOCK = """
 import time
 

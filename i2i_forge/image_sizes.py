@@ -1,0 +1,93 @@
+"""Why networks do not take images of a size, and the next size that they take."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from torch import nn
+
+from i2i_forge.errors import ForgeError, RecipeError
+
+LARGEST = 4096  # pixels: networks that do not run at this size fail for another reason
+
+
+@contextmanager
+def sizes_watched(without_data: Callable[..., object], *arguments: Any) -> Iterator[None]:
+    """Around a step; when it fails and the same without data does so too, what is wrong with sizes is said instead.
+
+    Args:
+        without_data: takes the step on tensors without data.
+        arguments: for it.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        try:
+            without_data(*arguments)
+        except ForgeError as problem:
+            raise problem from error
+        except Exception as unknown:
+            raise error from unknown
+        raise
+
+
+def size_problem(
+    error: Exception, networks: Mapping[str, nn.Module], size: int | list[int], run: Callable[[int], object]
+) -> RecipeError | None:
+    """What an error on images of a size means for the recipe; None if it is no error of shapes within a network.
+
+    Args:
+        error: of torch or of a network.
+        networks: by name, as "decoder.a".
+        size: of the images, as the recipe has it.
+        run: does the same on images of another side, and raises what it raises.
+    """
+    wrong_shape = isinstance(error, RuntimeError | ValueError | ArithmeticError)
+    if not wrong_shape or isinstance(error, NotImplementedError):
+        return None
+    role = _failing(error, networks).partition(".")[0]
+    where, cause = f"networks.{role}" if role else "the networks", str(error).partition("\n")[0]
+    stride = math.lcm(*(getattr(network, "stride", 1) for network in networks.values()))
+    height, width = size if isinstance(size, list) else (size, size)
+    if (side := _next_side(min(height, width), stride, run)) is not None:
+        multiples = f"sides are multiples of {stride}; " if stride > 1 else ""
+        return RecipeError(
+            f"data.size: {where} cannot take images of {height}x{width}: {cause}",
+            fix=f"{multiples}the next that works is --set data.size={side}",
+        )
+    return (
+        RecipeError(f"{where}: {cause}", fix="change the options of networks that do not fit each other or the images")
+        if role
+        else None
+    )
+
+
+def _failing(error: Exception, networks: Mapping[str, nn.Module]) -> str:
+    """The innermost network within which an error was raised; empty for none."""
+    names = {id(network): name for name, network in networks.items()}
+    selves = [id(frame.f_locals.get("self")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return next((names[one] for one in reversed(selves) if one in names), "")
+
+
+def _next_side(side: int, stride: int, run: Callable[[int], object]) -> int | None:
+    """The shortest side from this one that works, found as if all longer ones did; None when none does."""
+    fails, works = side // stride, math.ceil(side / stride)
+    while not _works(works * stride, run):
+        fails, works = works, 2 * works
+        if works * stride > LARGEST:
+            return None
+    while works - fails > 1:
+        middle = (fails + works) // 2
+        fails, works = (fails, middle) if _works(middle * stride, run) else (middle, works)
+    return works * stride
+
+
+def _works(side: int, run: Callable[[int], object]) -> bool:
+    with suppress(Exception):  # layers of torch raise errors of several kinds
+        run(side)
+        return True
+    return False
