@@ -30,7 +30,7 @@ for part in (checkpoint_verify, checkpoint_replay):
 @click.argument("run", type=click.Path(path_type=Path))
 @json_option
 def inspect(run: Path, as_json: bool) -> None:
-    """What RUN's newest checkpoint holds."""
+    """Print what RUN's newest checkpoint holds."""
     from i2i_forge import checkpoint
     from i2i_forge.run_folder import RunFolder
 
@@ -70,7 +70,7 @@ def import_command(
 ) -> None:
     """Make a run from another program's checkpoint FILEs; widths and depths are read from them.
 
-    What a FILE holds is seen from its content and its name; PART=FILE says it: G_A=horse2zebra.pth.
+    What a FILE holds is found from its content and its name. Where these do not tell, say it: G_A=horse2zebra.pth.
     """
     from i2i_forge import checkpoint
     from i2i_forge.build import build_trainer

@@ -15,8 +15,8 @@ ACROSS = 4  # examples in a row
 @click.command("preview")
 @recipe_options
 @click.option("--out", required=True, metavar="FILE.png", type=click.Path(path_type=Path), help="The picture to write.")
-@click.option("--count", default=12, show_default=True, type=click.IntRange(min=1), help="How many examples.")
-@click.option("--stream", default="main", show_default=True, help="Another of the recipe's streams of images.")
+@click.option("--count", default=12, show_default=True, type=click.IntRange(min=1), help="How many examples to show.")
+@click.option("--stream", default="main", show_default=True, help="Which of the recipe's streams to show.")
 @click.pass_obj
 def command(
     folders: tuple[Path, ...],
@@ -27,7 +27,7 @@ def command(
     count: int,
     stream: str,
 ) -> None:
-    """A picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
+    """Make a picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
     from i2i_forge.images import save_png, sheet
     from i2i_forge.run import build_streams
 
