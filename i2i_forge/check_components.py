@@ -18,14 +18,7 @@ class PluginProblem(str):
     """The text of a problem that lies with plugins, not with the recipe."""
 
 
-_OURS = (
-    "self",
-    "params",
-    "lr",
-    "foreach",
-    "fused",
-    "capturable",
-)  # of optimizers: set by the framework, or by its own key
+_OURS = ("self", "params", "lr", "foreach", "fused", "capturable")  # set by the framework, or by its own key
 _PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 

@@ -25,7 +25,7 @@ from i2i_forge.plugins import Host
 from i2i_forge.precision import slow_here
 from i2i_forge.recipe import Recipe
 from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_identity import edits, identity
+from i2i_forge.run_identity import edits, identity, remembered
 from i2i_forge.run_log import logging_to
 from i2i_forge.run_records import Records
 from i2i_forge.stop_requests import stop_requests
@@ -152,7 +152,7 @@ class Run:
                 fix="leave out --init-from to resume it, or choose another --run folder",
             )
         if edits(found.state, self.recipe):  # resolved.yaml, which was compared already, may have been edited
-            self.folder.check_same(found.state.get("settings", {}), self.recipe)
+            self.folder.check_same(remembered(found.state), self.recipe)
         checkpoint.restore(found, self.trainer)
         done, images = found.step, found.state.get("images", found.step * self._images)
         if images != done * self._images:

@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from i2i_forge.files import printable
 from i2i_forge.recipe import Recipe
 
 FREE = ("steps", "run")  # may differ between a run and its resumption: they change no number
 FREE_DATA = ("workers", "timeout", "root")
-SHOWN = 3  # differences in one message
+SHOWN, LONGEST = 3, 100  # differences in one message, and characters of a value
 
 
 def settings_of(recipe: Recipe, *, defaults: bool = True) -> dict[str, Any]:
@@ -43,8 +44,8 @@ def identity(recipe: Recipe) -> dict[str, Any]:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, then: str = "there", here: str = "here") -> str:
     """What differs between two runs' settings: "seed: 0 there, 3 here". Empty when nothing does."""
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
-    shown = [f"{key}: {before.get(key)} {then}, {now.get(key)} {here}" for key in changed[:SHOWN]]
-    return "; ".join([*shown, *([f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else [])])
+    shown = [f"{key}: {_shown(before.get(key))} {then}, {_shown(now.get(key))} {here}" for key in changed[:SHOWN]]
+    return "; ".join([*map(printable, shown), *([f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else [])])
 
 
 def edits(state: Mapping[str, Any], recipe: Recipe) -> str:
@@ -54,8 +55,18 @@ def edits(state: Mapping[str, Any], recipe: Recipe) -> str:
     """
     if state.get("recipe_sha256") in (None, fingerprint(recipe)):
         return ""
-    changed = differences(state.get("settings", {}), settings_of(recipe), then="when it was trained", here="now")
+    changed = differences(remembered(state), settings_of(recipe), then="when it was trained", here="now")
     return changed or "what differs is not known"
+
+
+def remembered(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings in a checkpoint's state, which may be a stranger's."""
+    settings = state.get("settings")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _shown(value: Any) -> str:
+    return " ".join(str(value).split())[:LONGEST]
 
 
 def _plain(value: Any) -> Any:

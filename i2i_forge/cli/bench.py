@@ -12,21 +12,15 @@ from i2i_forge.cli.common import device_option
 
 @click.command("bench")
 @click.argument("recipes", nargs=-1)
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all recipes.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all of them.")
 @click.option(
-    "--batch",
-    "sizes",
-    multiple=True,
-    type=click.IntRange(min=1),
-    help="How many images a step has; repeat it for more tables.",
+    "--batch", "sizes", multiple=True, type=click.IntRange(min=1), help="Images in a step; repeat it for more tables."
 )
 @click.option("--row", "rows", multiple=True,
               help='Measure only this row ("bf16, recompute") and the plain step; repeat it for more.')  # fmt: skip
-@click.option(
-    "--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="How many steps of each row to time."
-)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Steps of each row, in turn.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Also write speed-DATE-DEVICE.md to this folder.")  # fmt: skip
+              help="Also write speed-DATE-DEVICE.md there.")  # fmt: skip
 @device_option
 def command(
     recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rows: tuple[str, ...], rounds: int,

@@ -111,17 +111,15 @@ def import_command(
 
 def _steps_of(files: Iterable[ForeignFile], reader: Format) -> int:
     """How many steps the weights were trained for, as far as the files tell; the fewest where they differ."""
-    steps = {}
+    tell = getattr(reader, "trained", lambda content, name: (0, ""))
+    steps: dict[Path, int] = {}
     for file in files:
-        steps[file.path], remark = (
-            reader.trained(file.content, file.path.name) if hasattr(reader, "trained") else (0, "")
-        )
+        steps[file.path], remark = tell(file.content, file.path.name)
         if remark:
             note(f"{file.path} is of {remark}, which is no number of steps: the run begins at step 0")
     if len(set(steps.values())) > 1:
-        note(
-            "the files are of different steps, the fewest count: " + ", ".join(f"{f}: {n:,}" for f, n in steps.items())
-        )
+        shown = ", ".join(f"{file}: {count:,}" for file, count in steps.items())
+        note(f"the files are of different steps, the fewest count: {shown}")
     if step := min(steps.values()):
         note(f"the weights are of step {step:,}, where training goes on")
     return step
