@@ -25,7 +25,7 @@ from i2i_forge.plugins import Host
 from i2i_forge.precision import slow_here
 from i2i_forge.recipe import Recipe
 from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_identity import edits, identity, remembered
+from i2i_forge.run_identity import edits, identity
 from i2i_forge.run_log import logging_to
 from i2i_forge.run_records import Records
 from i2i_forge.stop_requests import stop_requests
@@ -151,8 +151,8 @@ class Run:
                 f"{self.folder.path} is a run already, and did not begin with {', '.join(map(str, self.init_from))}",
                 fix="leave out --init-from to resume it, or choose another --run folder",
             )
-        if edits(found.state, self.recipe):  # resolved.yaml, which was compared already, may have been edited
-            self.folder.check_same(remembered(found.state), self.recipe)
+        if changed := edits(found.state, self.recipe):  # resolved.yaml was compared, and may have been edited before
+            self.folder.refuse(changed)
         checkpoint.restore(found, self.trainer)
         done, images = found.step, found.state.get("images", found.step * self._images)
         if images != done * self._images:

@@ -10,20 +10,27 @@ from typing import Any
 from i2i_forge.files import printable
 from i2i_forge.recipe import Recipe
 
-FREE = ("steps", "run")  # may differ between a run and its resumption: they change no number
-FREE_DATA = ("workers", "timeout", "root")
+FREE, FREE_DATA = ("steps", "run"), ("workers", "timeout")  # sections, and keys of `data`, that change no number
+PLACE = "root"  # of `data`: may differ when a run is resumed, as its images may have moved
 SHOWN, LONGEST = 3, 100  # differences in one message, and characters of a value
 
 
-def settings_of(recipe: Recipe, *, defaults: bool = True) -> dict[str, Any]:
-    """The settings that make the numbers, by dotted key; `defaults` says whether those are in it that are as always."""
+def settings_of(recipe: Recipe, *, defaults: bool = True, places: bool = False) -> dict[str, Any]:
+    """The settings that make the numbers, by dotted key.
+
+    Args:
+        recipe: whose they are.
+        defaults: whether those are in it that are as by default.
+        places: whether the folders of images are in it: other images would make other numbers.
+    """
     flat: dict[str, Any] = {}
+    free = FREE_DATA if places else (*FREE_DATA, PLACE)
 
     def walk(value: Any, keys: tuple[str, ...]) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 walk(inner, (*keys, key))
-        elif keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in FREE_DATA):
+        elif keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in free):
             flat[".".join(keys)] = value
 
     walk(recipe.model_dump(mode="json", exclude_defaults=not defaults), ())
@@ -55,14 +62,10 @@ def edits(state: Mapping[str, Any], recipe: Recipe) -> str:
     """
     if state.get("recipe_sha256") in (None, fingerprint(recipe)):
         return ""
-    changed = differences(remembered(state), settings_of(recipe), then="when it was trained", here="now")
-    return changed or "what differs is not known"
-
-
-def remembered(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings in a checkpoint's state, which may be a stranger's."""
-    settings = state.get("settings")
-    return settings if isinstance(settings, dict) else {}
+    before, unknown = state.get("settings"), "what differs is not known"
+    if not isinstance(before, dict):  # a stranger's
+        return unknown
+    return differences(before, settings_of(recipe), then="when it was trained", here="now") or unknown
 
 
 def _shown(value: Any) -> str:
