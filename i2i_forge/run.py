@@ -158,8 +158,8 @@ class Run:
                 f"{self.folder.path} is a run already, and did not begin with {', '.join(map(str, self.init_from))}",
                 fix="leave out --init-from to resume it, or choose another --run folder",
             )
-        if edits(found.state, self.recipe):  # resolved.yaml, which was compared already, may have been edited
-            self.folder.check_same(found.state.get("settings", {}), self.recipe)
+        if changed := edits(found.state, self.recipe):  # resolved.yaml was compared, and may have been edited before
+            self.folder.refuse(changed)
         checkpoint.restore(found, self.trainer)
         done, images = found.step, found.state.get("images", found.step * self._images)
         if images != done * self._images:

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from i2i_forge.attribution import attribution, plugin_versions
 from i2i_forge.errors import CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
@@ -123,7 +123,8 @@ class RunFolder:
     def remember(self, recipe: Recipe, source: str | Path, host: Host, hardware: str) -> None:
         """Write down the recipe and the environment. Raises CheckpointError when the run is of another recipe."""
         if self.resolved.is_file():
-            self.check_same(settings_of(self.recipe()), recipe)
+            if changed := differences(settings_of(self.recipe()), settings_of(recipe)):
+                self.refuse(changed)
         else:
             with suppress(RecipeError):  # a recipe that a program made has no file
                 text, copy = find_recipe(source).read_text(encoding="utf-8"), self.path / "recipe.yaml"
@@ -176,20 +177,14 @@ class RunFolder:
             if self.metrics.exists():
                 write_whole(self.metrics, "".join(f"{line}\n" for line in kept))
 
-    def check_same(self, before: Mapping[str, Any], recipe: Recipe) -> None:
-        """Raises CheckpointError when the settings of the run are not those of a recipe.
-
-        Args:
-            before: the run's, as `settings_of` gives them.
-            recipe: what it is to go on with.
-        """
-        if changed := differences(before, settings_of(recipe)):
-            run = shlex.quote(str(self.path))
-            raise CheckpointError(
-                f"{self.path} holds a run of another recipe: {changed}",
-                fix="give the settings of that run, or begin a new run with its weights: "
-                f"add `--init-from {run} --run {run}-2` to this command",
-            )
+    def refuse(self, changed: str) -> NoReturn:
+        """Raise the CheckpointError of a run that is of another recipe; `changed` says what differs."""
+        run = shlex.quote(str(self.path))
+        raise CheckpointError(
+            f"{self.path} holds a run of another recipe: {changed}",
+            fix="give the settings of that run, or begin a new run with its weights: "
+            f"add `--init-from {run} --run {run}-2` to this command",
+        )
 
 
 def refuse_special(paths: Iterable[Path]) -> None:

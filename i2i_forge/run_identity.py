@@ -7,22 +7,30 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from i2i_forge.files import printable
 from i2i_forge.recipe import Recipe
 
-FREE = ("steps", "run")  # may differ between a run and its resumption: they change no number
-FREE_DATA = ("workers", "timeout", "root")
-SHOWN = 3  # differences in one message
+FREE, FREE_DATA = ("steps", "run"), ("workers", "timeout")  # sections, and keys of `data`, that change no number
+PLACE = "root"  # of `data`: may differ when a run is resumed, as its images may have moved
+SHOWN, LONGEST = 3, 100  # differences in one message, and characters of a value
 
 
-def settings_of(recipe: Recipe, *, defaults: bool = True) -> dict[str, Any]:
-    """The settings that make the numbers, by dotted key; `defaults` says whether those are in it that are as always."""
+def settings_of(recipe: Recipe, *, defaults: bool = True, places: bool = False) -> dict[str, Any]:
+    """The settings that make the numbers, by dotted key.
+
+    Args:
+        recipe: whose they are.
+        defaults: whether those are in it that are as by default.
+        places: whether the folders of images are in it: other images would make other numbers.
+    """
     flat: dict[str, Any] = {}
+    free = FREE_DATA if places else (*FREE_DATA, PLACE)
 
     def walk(value: Any, keys: tuple[str, ...]) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 walk(inner, (*keys, key))
-        elif keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in FREE_DATA):
+        elif keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in free):
             flat[".".join(keys)] = value
 
     walk(recipe.model_dump(mode="json", exclude_defaults=not defaults), ())
@@ -43,8 +51,8 @@ def identity(recipe: Recipe) -> dict[str, Any]:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, then: str = "there", here: str = "here") -> str:
     """What differs between two runs' settings: "seed: 0 there, 3 here". Empty when nothing does."""
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
-    shown = [f"{key}: {before.get(key)} {then}, {now.get(key)} {here}" for key in changed[:SHOWN]]
-    return "; ".join([*shown, *([f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else [])])
+    shown = [f"{key}: {_shown(before.get(key))} {then}, {_shown(now.get(key))} {here}" for key in changed[:SHOWN]]
+    return "; ".join([*map(printable, shown), *([f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else [])])
 
 
 def edits(state: Mapping[str, Any], recipe: Recipe) -> str:
@@ -54,8 +62,14 @@ def edits(state: Mapping[str, Any], recipe: Recipe) -> str:
     """
     if state.get("recipe_sha256") in (None, fingerprint(recipe)):
         return ""
-    changed = differences(state.get("settings", {}), settings_of(recipe), then="when it was trained", here="now")
-    return changed or "what differs is not known"
+    before, unknown = state.get("settings"), "what differs is not known"
+    if not isinstance(before, dict):  # a stranger's
+        return unknown
+    return differences(before, settings_of(recipe), then="when it was trained", here="now") or unknown
+
+
+def _shown(value: Any) -> str:
+    return " ".join(str(value).split())[:LONGEST]
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ FEW = 2048  # images: as many as there are features; with fewer no covariance ma
 
 
 class Fid(Metric):
-    """The Frechet distance between normal distributions with the features' means and covariances.
+    """FID: the Frechet distance between normal distributions with the features' means and covariances.
 
     Memory does not grow with the number of images. Covariances are divided by N - 1.
     """

@@ -13,7 +13,7 @@ PER_SPLIT = 100  # images; with fewer there is one split only
 
 
 class InceptionScore(Metric):
-    """exp(E KL(p(y|x) || p(y))) of each of ten splits, their mean, and their deviation (`std`).
+    """The Inception score exp(E KL(p(y|x) || p(y))): the mean over ten splits, with their deviation (`std`).
 
     A translation's split is its input's number modulo ten, not a random one, so that any number of ranks and any order
     of images give the same. Logits are without the bias, as the authors' code had them. For most target domains

@@ -18,7 +18,7 @@ BLOCK = 1024  # rows of a kernel matrix at a time
 
 
 class Kid(TwoSamples):
-    """The squared maximum mean discrepancy under k(x, y) = (x.y / D + 1)^3, unbiased, so it may be below 0.
+    """KID: the squared MMD under the kernel (x.y / D + 1)^3. It is unbiased, so it may be below 0.
 
     By default the estimate from all images up to 10,000, with the jackknife's standard error, which leaves out an input
     with all its translations, or a real image; where the distance is 0 it is about a third too large. The usual

@@ -32,8 +32,9 @@ class LpipsDiversity(Metric):
     """The mean LPIPS between translations of one input, mean over inputs.
 
     Components: `real`, the same of the real images over all their pairs; `ratio` to it; `collapsed_rate`, the share of
-    inputs below 1 % of it; `min` and `max` over inputs. The option `matrix` of a protocol with all pairs adds each
-    input's distances as an array, `input_<number>`.
+    inputs whose translations are nearly equal: their distance is below 1 % of `real`; `min` and `max` over inputs.
+
+    The option `matrix` of a protocol with all pairs adds each input's distances as an array, `input_<number>`.
 
     Raises:
         DataError: the images are not of one size; weights are missing.

@@ -19,7 +19,7 @@ ALPHA = 0.05
 
 
 class Ndb(TwoSamples):
-    """The number of statistically different bins, where bins are clusters of the real images' features.
+    """NDB: how many clusters of the real images' features hold a different share of the translations.
 
     In each bin the shares of translations and of real images are compared by a two-sided z-test. If both come from one
     distribution, about `expected` bins differ all the same; it is not exact, because the bins were fitted to the real

@@ -75,7 +75,7 @@ class Paired(Metric):
 
 
 class Psnr(Paired):
-    """Peak signal-to-noise ratio of the 8-bit images, in dB; its mean over images, not that of their mean error."""
+    """Peak signal-to-noise ratio of the 8-bit images in dB, computed for each image and averaged over images."""
 
     direction = "up"
 

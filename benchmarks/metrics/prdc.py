@@ -20,7 +20,9 @@ distances = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 class Prdc(TwoSamples):
-    """Four shares of images that lie in balls around others, each reaching to the k-th nearest of its own side.
+    """Precision, recall, density and coverage: how many images of one side lie near images of the other.
+
+    The ball of an image reaches to the k-th nearest image of its own side.
 
     precision: of translations in a ball of a real image. recall: of real images in a ball of a translation.
     density: balls of real images that a translation lies in, divided by k; it may be above 1.

@@ -31,6 +31,7 @@ def remarks(table: Table) -> list[str]:
     spread = "mean ± standard deviation over seeds; " if seeds > 1 else ""
     return [
         f"{spread}below it the difference to '{table.baseline}', with a 95 % interval over inputs if it can be paired",
+        "seconds per step: the median of what the runs logged; other work on the machine makes them longer",
         *(f"{metric}: {how}" for metric, how in table.headings.items()),
         *(f"{row.name}, seed {seed}: {_failed(why)}" for row in table.rows for seed, why in row.failed.items()),
         *table.notes,
@@ -63,10 +64,10 @@ def _row(row: TableRow, metrics: Sequence[str]) -> list[str]:
     numbers = [_cell(row.cells[metric]) if metric in row.cells else "" for metric in metrics]
     if not row.seeds:
         numbers = ["failed"] * len(numbers)
-    calls = f"{row.network_calls}" + (f"\n{_saved(row.calls_saved, 'd')}" if row.calls_saved else "")
+    calls = f"{row.network_calls}" + (f"\n{-row.calls_saved:+d}" if row.calls_saved else "")
     seconds = f"{row.seconds_per_step:.3f}" if row.seconds_per_step else ""
     if row.seconds_saved:
-        seconds += f"\n{_saved(row.seconds_saved, '.3f')}"
+        seconds += f"\n{-row.seconds_saved:+.3f}"
     return [row.name, runs, *numbers, calls, seconds]
 
 
@@ -77,10 +78,6 @@ def _cell(cell: Cell) -> str:
     if cell.interval is not None:
         text += f" ({cell.interval[0]:+.4f} to {cell.interval[1]:+.4f})"
     return text
-
-
-def _saved(value: float, form: str) -> str:
-    return f"{value:{form}} saved" if value > 0 else f"{-value:{form}} more"
 
 
 def _failed(why: str) -> str:

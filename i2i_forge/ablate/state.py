@@ -56,7 +56,8 @@ def write_recipes(variants: Sequence[Variant], out: Path) -> None:
         folder = run_folder(out, variant)
         if not RunFolder(folder).resolved.is_file():
             continue
-        if changed := differences(settings_of(RunFolder(folder).recipe()), settings_of(variant.recipe)):
+        before, now = (settings_of(recipe, places=True) for recipe in (RunFolder(folder).recipe(), variant.recipe))
+        if changed := differences(before, now):  # a run that is done is not resumed, and would not see other images
             raise CheckpointError(
                 f"{folder} is a run of another recipe than '{variant.name}' is now: {changed}",
                 fix="choose another folder with --out, or remove that run",

@@ -31,27 +31,27 @@ FEW = click.IntRange(1, 1000)
 @click.command("ablate")
 @click.argument("recipe", metavar="RECIPE|STUDY")
 @click.option("--drop", "drops", multiple=True, metavar="PHASE.TERM[+...]",
-              help="A variant without this term, or without several joined by +.")  # fmt: skip
+              help="Add a variant without this term, or without several that are joined by +.")  # fmt: skip
 @click.option("--grid", "grids", multiple=True, metavar="KEY=V,V...",
-              help="Variants with these values; PHASE.TERM.weight is a weight. Several: their product.")  # fmt: skip
+              help="Add a variant for each value; PHASE.TERM.weight is a weight. Several are combined.")  # fmt: skip
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all variants.")
-@click.option("--seeds", type=FEW, help="Train each with this many seeds  [1]")
-@click.option("--steps", type=COUNT, help="Steps of each run.")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Measure this  [lpips-diversity]")
-@click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How, as for forge eval.")
-@click.option("--backbone", "backbones", multiple=True, metavar="[METRIC=]NAME", help="As for forge eval.")
-@click.option("--inputs", type=COUNT, help="Inputs, in place of the protocol's number.")
-@click.option("--samples", type=COUNT, help="Translations of each, in place of the protocol's number.")
-@click.option("--classifier", metavar="DIR", type=FOLDER, help="Of the modes, for the metrics that need one.")
-@click.option("--jobs", default=1, show_default=True, type=FEW, help="Runs at once.")
+@click.option("--seeds", type=FEW, help="How many times to train each variant, with a seed each  [1]")
+@click.option("--steps", type=COUNT, help="How many steps each run takes.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A metric to measure  [lpips-diversity]")
+@click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="A protocol, as for forge eval.")
+@click.option("--backbone", "backbones", multiple=True, metavar="[METRIC=]NAME", help="A network, as for forge eval.")
+@click.option("--inputs", type=COUNT, help="How many inputs to measure, in place of the protocol's number.")
+@click.option("--samples", type=COUNT, help="How many translations of each input, likewise.")
+@click.option("--classifier", metavar="DIR", type=FOLDER, help="A classifier of modes, which some metrics need.")
+@click.option("--jobs", default=1, show_default=True, type=FEW, help="How many runs to train at once.")
 @click.option("--launcher", default="local", show_default=True, type=click.Choice(["local", "slurm"]),
-              help="Here, or as a job array of Slurm (needs i2i-forge[slurm]).")  # fmt: skip
+              help="Run on this machine, or as a job array of Slurm (needs i2i-forge[slurm]).")  # fmt: skip
 @click.option("--slurm", "settings", multiple=True, metavar="KEY=VALUE",
-              help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600.")  # fmt: skip
-@click.option("--out", metavar="DIR", type=FOLDER, help="The study's folder  [studies/NAME]")
+              help="A setting for submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600.")  # fmt: skip
+@click.option("--out", metavar="DIR", type=FOLDER, help="The folder of the study  [studies/NAME]")
 @click.option("--dry-run", is_flag=True, help="Say what would run and what it saves, and do nothing.")
 @click.option("--format", "form", default="text", show_default=True, type=click.Choice(["text", "json", "shell"]),
-              help="Of --dry-run; shell: a line for each run, for any scheduler.")  # fmt: skip
+              help="What --dry-run prints; `shell` prints a command line for each run, for any scheduler.")  # fmt: skip
 @device_option
 @click.pass_obj
 def command(

@@ -35,7 +35,7 @@ for part in (checkpoint_verify, checkpoint_replay):
 @click.argument("run", type=FilePath())
 @json_option
 def inspect(run: Path, as_json: bool) -> None:
-    """What RUN's newest checkpoint holds."""
+    """Print what RUN's newest checkpoint holds."""
     from i2i_forge import checkpoint
     from i2i_forge.run_folder import RunFolder
 
@@ -75,7 +75,7 @@ def import_command(
 ) -> None:
     """Make a run from another program's checkpoint FILEs; widths and depths are read from them.
 
-    What a FILE holds is seen from its content and its name; PART=FILE says it: G_A=horse2zebra.pth.
+    What a FILE holds is found from its content and its name. Where these do not tell, say it: G_A=horse2zebra.pth.
     """
     from i2i_forge import checkpoint
     from i2i_forge.build import build_trainer
@@ -117,17 +117,15 @@ def import_command(
 
 def _steps_of(files: Iterable[ForeignFile], reader: Format) -> int:
     """How many steps the weights were trained for, as far as the files tell; the fewest where they differ."""
-    steps = {}
+    tell = getattr(reader, "trained", lambda content, name: (0, ""))
+    steps: dict[Path, int] = {}
     for file in files:
-        steps[file.path], remark = (
-            reader.trained(file.content, file.path.name) if hasattr(reader, "trained") else (0, "")
-        )
+        steps[file.path], remark = tell(file.content, file.path.name)
         if remark:
             note(f"{file.path} is of {remark}, which is no number of steps: the run begins at step 0")
     if len(set(steps.values())) > 1:
-        note(
-            "the files are of different steps, the fewest count: " + ", ".join(f"{f}: {n:,}" for f, n in steps.items())
-        )
+        shown = ", ".join(f"{file}: {count:,}" for file, count in steps.items())
+        note(f"the files are of different steps, the fewest count: {shown}")
     if step := min(steps.values()):
         note(f"the weights are of step {step:,}, where training goes on")
     return step

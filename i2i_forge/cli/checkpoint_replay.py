@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("replay")
 @click.argument("run", type=FilePath())
-@click.option("--step", required=True, type=click.IntRange(min=0), metavar="K", help="The step after K done steps.")
+@click.option("--step", required=True, type=click.IntRange(min=0), metavar="K", help="Take the step after K others.")
 @device_option
 @json_option
 @click.pass_obj

@@ -31,11 +31,11 @@ def command() -> None:
 @click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="An option of a data set: size=128.")
 @click.option("--network", default="small", show_default=True, type=click.Choice(["small", "inception_v3"]),
-              help="A small network, or torchvision's Inception-v3.")  # fmt: skip
-@click.option("--from-scratch", is_flag=True, help="Inception-v3 without the weights of ImageNet.")
-@click.option("--steps", type=click.IntRange(1, 10**9), help="At most so many  [400; inception_v3: 2000]")
+              help="The network to train: a small one, or torchvision's Inception-v3.")  # fmt: skip
+@click.option("--from-scratch", is_flag=True, help="Train Inception-v3 without the weights of ImageNet.")
+@click.option("--steps", type=click.IntRange(1, 10**9), help="How many steps at most  [400; inception_v3: 2000]")
 @click.option("--size", type=click.IntRange(1, 4096), help="Images are resized to SIZE x SIZE  [64; inception_v3: 299]")
-@click.option("--seed", default=0, show_default=True, help="Another seed is another classifier.")
+@click.option("--seed", default=0, show_default=True, help="The seed of the training.")
 @device_option
 @json_option
 @click.pass_obj

@@ -24,22 +24,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def recipe_options(command: F) -> F:
     """RECIPE, --set and --drop."""
-    command = click.option("--drop", multiple=True, metavar="PHASE.TERM", help="Leave a term out.",
+    command = click.option("--drop", multiple=True, metavar="PHASE.TERM", help="Leave this term of the objective out.",
                            shell_complete=completing.terms)(command)  # fmt: skip
     command = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
-                           help="Change a value: data.size=64. `~` removes it.",
+                           help="Change a value of the recipe: data.size=64. The value `~` removes the key.",
                            shell_complete=completing.changes)(command)  # fmt: skip
     return click.argument("recipe", metavar="RECIPE", shell_complete=completing.recipes)(command)
 
 
 def json_option(command: F) -> F:
     """--json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
 
 
 def device_option(command: F) -> F:
     """--device."""
-    return click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")(command)
+    return click.option("--device", default="auto", show_default=True, help="The device: cpu, cuda, cuda:1 ...")(
+        command
+    )
 
 
 def checked_recipe(recipe: str, changes: Sequence[str], drop: Sequence[str], folders: Sequence[Path]) -> Recipe:

@@ -17,7 +17,7 @@ from i2i_forge.public_data import TABLE, fetch, find
 @click.command("get")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--out", default="datasets", show_default=True, metavar="DIR", type=FilePath(),
-              help="The folder that gets one folder for each NAME.")  # fmt: skip
+              help="The folder to download to; each NAME gets a folder in it.")  # fmt: skip
 @json_option
 def command(names: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Download public data sets; without a NAME, list them.

@@ -15,13 +15,13 @@ from i2i_forge.cli.file_path import FilePath
 @click.argument("folder", metavar="FOLDER", type=FilePath())
 @click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
 @click.option("--layout", default="auto", show_default=True, type=click.Choice(["auto", "two_folders", "side_by_side"]),
-              help="As of the data set unpaired_folders.")  # fmt: skip
-@click.option("--a", default="", metavar="DIR", help="Training images of a, below FOLDER, if not in trainA or train.")
-@click.option("--b", default="", metavar="DIR", help="Training images of b.")
-@click.option("--test-a", default="", metavar="DIR", help="Test images of a.")
-@click.option("--test-b", default="", metavar="DIR", help="Test images of b.")
+              help="How FOLDER is laid out, as for the data set unpaired_folders.")  # fmt: skip
+@click.option("--a", default="", metavar="DIR", help="The folder of training images of domain a  [trainA or train]")
+@click.option("--b", default="", metavar="DIR", help="The folder of training images of domain b.")
+@click.option("--test-a", default="", metavar="DIR", help="The folder of test images of domain a.")
+@click.option("--test-b", default="", metavar="DIR", help="The folder of test images of domain b.")
 @click.option("--pairs/--no-pairs", default=None,
-              help="Whether images of one name are pairs; by default if all have a partner of their size.")  # fmt: skip
+              help="Whether images of one name are pairs; by default if each has a partner of its size.")  # fmt: skip
 @click.option("--on-bad", default="error", show_default=True, type=click.Choice(["error", "skip"]),
               help="What to do with damaged images.")  # fmt: skip
 @click.option("--shard-size", default=256, show_default=True, metavar="MB", type=click.IntRange(1, 10**6),

@@ -17,8 +17,8 @@ MARK = "forge data preview"  # in the PNG file, which a later preview may replac
 @click.command("preview")
 @recipe_options
 @click.option("--out", required=True, metavar="FILE.png", type=FilePath(), help="The picture to write.")
-@click.option("--count", default=12, show_default=True, type=click.IntRange(1, 1000), help="How many examples.")
-@click.option("--stream", default="main", show_default=True, help="Another of the recipe's streams of images.")
+@click.option("--count", default=12, show_default=True, type=click.IntRange(1, 1000), help="How many examples to show.")
+@click.option("--stream", default="main", show_default=True, help="Which of the recipe's streams to show.")
 @click.pass_obj
 def command(
     folders: tuple[Path, ...],
@@ -29,7 +29,7 @@ def command(
     count: int,
     stream: str,
 ) -> None:
-    """A picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
+    """Make a picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
     from i2i_forge.images import save_png, sheet
     from i2i_forge.outputs import marked, refuse_to_replace
     from i2i_forge.run import build_streams

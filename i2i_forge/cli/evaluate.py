@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 from collections.abc import Sequence
@@ -40,18 +41,15 @@ FOLDER = FilePath(exists=True, file_okay=False)
 
 @click.command("eval")
 @click.argument("run", metavar="[RUN]", required=False, type=FilePath())
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Measure this; several are measured together.",
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A metric to measure; repeat it for more.",
               shell_complete=completing.metrics)  # fmt: skip
-@click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME", help="How; --list shows which.",
+@click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME",
+              help="How to measure; --list shows the protocols.",
               shell_complete=completing.protocols)  # fmt: skip
-@click.option("--inputs", type=click.IntRange(min=1), help="Inputs, in place of the protocol's number.")
-@click.option(
-    "--samples", type=click.IntRange(1, 10**4), help="Translations of each, in place of the protocol's number."
-)
-@click.option(
-    "--seeds", default=1, show_default=True, type=click.IntRange(1, 1000), help="Measure with this many seeds."
-)
-@click.option("--route", default="ab", show_default=True, help="The direction.")
+@click.option("--inputs", type=click.IntRange(min=1), help="How many inputs, in place of the protocol's number.")
+@click.option("--samples", type=click.IntRange(1, 10**4), help="How many translations of each input, likewise.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many seeds to use.")
+@click.option("--route", default="ab", show_default=True, help="The direction: ab is from domain a to b.")
 @click.option(
     "--images",
     metavar="DIR",
@@ -64,29 +62,30 @@ FOLDER = FilePath(exists=True, file_okay=False)
 @click.option(
     "--draws",
     type=click.Choice(["by-name", "none"]),
-    help="With --images: by-name takes files of one sub-folder, and files whose names differ in a number at their end, "
-    "for translations of one input; none takes each file for an input of its own, and is the default if --truths and "
+    help="With --images: `by-name` takes the files of a sub-folder, and files whose names differ in a number at their end, "
+    "for translations of one input. `none` takes each file for an input of its own; it is the default if --truths and "
     "--sources (without them, --real) have all these names.",
 )
-@click.option("--data", multiple=True, metavar="KEY=VALUE", help="Another option of the run's data set.")
-@click.option("--classifier", metavar="DIR", type=FOLDER, help="Of the modes; `forge classifier train` makes one.")
+@click.option("--data", multiple=True, metavar="KEY=VALUE", help="Change an option of the run's data set: size=128.")
+@click.option("--classifier", metavar="DIR", type=FOLDER, help="A classifier of modes, which some metrics need.")
 @click.option(
     "--backbone",
     "backbones",
     multiple=True,
     metavar="[METRIC=]NAME",
-    help="random: untrained weights, for trying things out. classifier: its features, for fid and kid.",
+    help="The network whose features are compared: `random` has untrained weights, for trying things out; `classifier` "
+    "is that of --classifier, for fid and kid.",
 )
-@click.option("--force", is_flag=True, help="Use a classifier below 90 % accuracy.")
-@click.option("--matrix", is_flag=True, help="lpips-diversity: also store the distances of all pairs.")
-@click.option("--batch", default=32, show_default=True, type=click.IntRange(1, 2**16), help="Images at once.")
+@click.option("--force", is_flag=True, help="Use the classifier even if its accuracy is below 90 %.")
+@click.option("--matrix", is_flag=True, help="Also store the distances of all pairs (of lpips-diversity).")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1, 2**16), help="How many images at once.")
 @click.option(
     "--out",
     metavar="DIR",
     type=FilePath(),
-    help="Where results.jsonl is  [the run's folder; with --images the current one]",
+    help="The folder of results.jsonl  [the run's folder; with --images the current one]",
 )
-@click.option("--list", "list_them", is_flag=True, help="List metrics and protocols.")
+@click.option("--list", "list_them", is_flag=True, help="List the metrics and protocols, and stop.")
 @device_option
 @json_option
 @click.pass_obj
@@ -94,7 +93,10 @@ def command(
     folders: tuple[Path, ...], /, run: Path | None, metrics: tuple[str, ...], images: Path | None, out: Path | None,
     list_them: bool, device: str, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Measure RUN (by default the newest one) on its test images: diversity, quality, modes kept, content kept.
+    """Measure RUN (by default the newest run below this folder) on its test images.
+
+    Metrics say how diverse its translations are, how real they look, how many modes they show, and how well they keep
+    their inputs' content.
 
     \b
     forge eval --metric lpips-diversity
@@ -127,6 +129,7 @@ def command(
     else:
         _print(records, records[0].model.name)
         note(f"recorded in {out or folder}/results.jsonl; `forge report` compares runs")
+        note("`forge eval --list` says what the details of a metric are")
 
 
 def _measured(
@@ -201,7 +204,7 @@ def _print(records: Sequence[Record], name: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("metric", "protocol", "value", "95 % interval", "beside it", "inputs x outputs", "network",
+    table = Table("metric", "protocol", "value", "95 % interval", "details", "inputs x outputs", "network",
                   title=name, title_justify="left")  # fmt: skip
     for record in records:
         arrow = "higher is better" if record.direction == "up" else "lower is better"
@@ -217,7 +220,7 @@ def _print(records: Sequence[Record], name: str) -> None:
 
 
 def value_text(record: Record) -> str:
-    """The value, the corrected one beside it, and what must not be overlooked."""
+    """The value, the corrected one, and what must not be overlooked."""
     unit = f" {record.unit}" if record.unit != "none" else ""
     corrected = f"\n{record.bias_corrected:.4f} bias-corrected" if record.bias_corrected is not None else ""
     return f"{record.value:.4f}{unit}{corrected}" + ("" if record.backbone.is_calibrated else "\n(random weights)")
@@ -241,14 +244,16 @@ def _list(catalog: Catalog, as_json: bool) -> None:
     from rich.text import Text
 
     for entry in entries:
-        summary = (entry.component.__doc__ or "").partition("\n")[0]
-        console().print(Text(entry.name, "bold"), summary, soft_wrap=True)
+        summary, *more = inspect.cleandoc(entry.component.__doc__ or "").split("\n\n")
+        details = [" ".join(text.split()) for text in more if text.startswith("Components:")]
+        console().print(f"[bold]{entry.name}[/bold]", Text("\n  ".join([summary, *details])), soft_wrap=True)
         table = Table(show_header=False, box=None, padding=(0, 1, 0, 2))
         for protocol in entry.component.protocols:
             counts = f"{protocol.inputs or 'all'} x {protocol.draws}"
             table.add_row(protocol.name, counts, protocol.about)
         console().print(table)
     click.echo("A metric's first protocol is its default; the numbers are inputs x translations of each.")
+    click.echo("Components are what the column `details` of a measurement shows.")
 
 
 class _Progress:

@@ -15,7 +15,7 @@ from i2i_forge.cli.output import final_line
 @click.command("export")
 @click.argument("run", type=FilePath())
 @click.option("--out", required=True, metavar="FILE.pt2", type=FilePath(), help="The file to write.")
-@click.option("--route", default="ab", show_default=True, help="The direction.")
+@click.option("--route", default="ab", show_default=True, help="The direction: ab is from domain a to b.")
 @json_option
 @click.pass_obj
 def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json: bool) -> None:

@@ -28,9 +28,9 @@ def command() -> None:
 
 @command.command("new")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), default="loss", show_default=True, help="What it brings.")
+@click.option("--kind", type=click.Choice(KINDS), default="loss", show_default=True, help="The kind of its component.")
 @click.option("--out", default=".", show_default=True, metavar="DIR", type=FilePath(),
-              help="The folder in which the package's folder is made.")  # fmt: skip
+              help="The folder to make the package's folder in.")  # fmt: skip
 def new(name: str, kind: str, out: Path) -> None:
     """Write an installable package with a small working component and its tests.
 
@@ -54,7 +54,7 @@ def new(name: str, kind: str, out: Path) -> None:
 
 @command.command("check")
 @click.argument("target", metavar="NAME|FILE|PACKAGE")
-@click.option("--verbose", "-v", is_flag=True, help="List the promises that are kept, too.")
+@click.option("--verbose", "-v", is_flag=True, help="Also list the promises that are kept.")
 @json_option
 @click.pass_obj
 def check(folders: tuple[Path, ...] | None, target: str, verbose: bool, as_json: bool) -> None:

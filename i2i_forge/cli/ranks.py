@@ -24,7 +24,7 @@ def start_ranks(count: int, device: str) -> NoReturn:
     if not device.startswith("cpu") and torch.cuda.device_count() < count:
         raise UsageError(
             f"--gpus {count}: this machine has {torch.cuda.device_count()}",
-            fix="ask for as many as there are; --device cpu trains in that many processes without one",
+            fix="ask for at most that many, or train without a GPU in as many processes: add --device cpu",
         )
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", "-m", "--", "i2i_forge"]
     sys.stdout.flush()

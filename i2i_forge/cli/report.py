@@ -24,7 +24,9 @@ HERE = (Path(),)
 
 @click.command("report")
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=FilePath())
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this one.")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", help="Compare only this metric; repeat it for more."
+)
 @click.option("--baseline", metavar="NAME", help="Show how the others differ from this row.")
 @click.option("--html", metavar="FILE.html", type=FilePath(), help="Write a page about the runs.")
 @json_option
@@ -33,12 +35,12 @@ def command(
     folders: tuple[Path, ...], /, runs: tuple[Path, ...], metrics: tuple[str, ...], baseline: str | None,
     html: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Compare what `forge eval` recorded of RUNs: folders, results.jsonl files, or folders that hold runs; by default
-    all that are near.
+    """Compare what `forge eval` recorded of RUNs: folders of runs, folders that hold runs, or results.jsonl files. By
+    default these are all runs below the current folder.
 
     Only numbers made in the same way stand side by side: same protocol, counts, network, reference images.
-    Differences to --baseline come with 95 % intervals over the same inputs and noise; where these differ, there is
-    none.
+    Differences to --baseline come with 95 % intervals over the same inputs and noise; without the same inputs and
+    noise there is no interval.
 
     --html writes one file that opens anywhere: the objective of each run, its samples, losses and environment, what a
     step computes, and the numbers as far as there are any.
@@ -106,7 +108,7 @@ def _baseline(wanted: str | None, labels: dict[Any, str]) -> Any:
     found = [row for row, label in labels.items() if wanted in (label, row[0])]
     if len(found) != 1:
         raise UsageError(
-            f"--baseline {wanted}: {len(found)} rows are called so",
+            f"--baseline {wanted}: {len(found)} rows have that name",
             fix=f"one of: {', '.join(labels.values()) or 'none'}",
         )
     return found[0]

@@ -16,7 +16,7 @@ from i2i_forge.recipe_schema import TITLE, recipe_schema
 
 
 @click.command("schema")
-@click.option("--out", metavar="FILE", type=FilePath(dir_okay=False), help="Write it here.")
+@click.option("--out", metavar="FILE", type=FilePath(dir_okay=False), help="The file to write it to.")
 @click.pass_obj
 def command(folders: tuple[Path, ...] | None, out: Path | None) -> None:
     """Print the JSON Schema of recipes: editors then complete and check them while you type.

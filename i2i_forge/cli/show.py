@@ -14,7 +14,7 @@ from i2i_forge.yaml_text import to_inline_yaml
 
 @click.command("show")
 @recipe_options
-@click.option("--graph", is_flag=True, help="Each term, the tensors it needs, and what is pruned.")
+@click.option("--graph", is_flag=True, help="Print each term with the tensors it needs, and what is not computed.")
 @json_option
 @click.pass_obj
 def command(

@@ -19,8 +19,8 @@ from i2i_forge.recipe import Recipe
 @click.command("train")
 @recipe_options
 @click.option("--run", "folder", metavar="DIR", type=FilePath(), help="The run's folder  [runs/NAME]")
-@click.option("--steps", type=click.IntRange(min=1), help="How many steps in all.")
-@click.option("--precision", metavar="[fp32|bf16]", help="Number format of the networks.")
+@click.option("--steps", type=click.IntRange(min=1), help="How many steps in all, those before a resumption too.")
+@click.option("--precision", metavar="[fp32|bf16]", help="The number format that the networks compute in.")
 @click.option(
     "--init-from",
     "sources",
@@ -29,7 +29,7 @@ from i2i_forge.recipe import Recipe
     help="Begin with the weights of a run, a checkpoint, or another program's files. PART=FILE says what a file holds: "
     "G_A=horse2zebra.pth.",
 )
-@click.option("--gpus", type=click.IntRange(1, 1024), metavar="N", help="Processes on this machine, one for each GPU.")
+@click.option("--gpus", type=click.IntRange(1, 1024), metavar="N", help="Train on N GPUs of this machine.")
 @device_option
 @click.pass_obj
 def command(
@@ -48,6 +48,9 @@ def command(
 
     Samples, losses and checkpoints go to the run's folder. SIGINT, SIGTERM and SIGHUP finish the step
     and save.
+
+    A run is resumed with the settings that it began with. Its steps, the settings under `run`, and data.workers,
+    data.timeout and data.root may change; to change others, begin a new run with its weights: --init-from RUN.
 
     Several GPUs share the images of a step: --gpus 4 --set data.batch=4. On several machines:
 

@@ -16,22 +16,23 @@ from i2i_forge.schema import MOST_STYLES
 @click.command("translate")
 @click.argument("run", type=FilePath())
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=FilePath())
-@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="Where to write the PNGs.")
-@click.option("--route", default="ab", show_default=True, help="The direction.")
-@click.option("--styles", default=None, type=click.IntRange(1, MOST_STYLES), help="Random styles for each input  [4]")
+@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write to.")
+@click.option("--route", default="ab", show_default=True, help="The direction: ab is from domain a to b.")
+@click.option("--styles", default=None, type=click.IntRange(1, MOST_STYLES), metavar="N",
+              help="How many random styles each input gets  [4]")  # fmt: skip
 @click.option("--reference", metavar="IMAGE", type=FilePath(), help="Take the style of this image.")
-@click.option(
-    "--interpolate", type=click.IntRange(2, MOST_STYLES), metavar="N", help="N steps from one style to another."
-)
-@click.option("--seed", default=0, show_default=True, help="Of the random styles.")
+@click.option("--interpolate", type=click.IntRange(2, MOST_STYLES), metavar="N", help="Use N styles between two.")
+@click.option("--seed", default=0, show_default=True, help="The seed of the random styles.")
 @click.option("--resize", type=click.IntRange(min=1), metavar="N",
               help="Resize every image first, its shorter side to N pixels, as training does.")  # fmt: skip
 @click.option("--tile", type=click.IntRange(min=0), metavar="N",
-              help="Translate in tiles of N x N pixels, with the memory of one and without seams; 0: never. Where the "
-                   "networks allow it, images of more than 8.4 million pixels are.  [1024]")  # fmt: skip
+              help="Translate in tiles of N x N pixels, without seams and with the memory that one tile needs; 0 turns "
+                   "this off. By default images of more than 8.4 million pixels are translated in tiles of 1024, where "
+                   "the networks allow it.")  # fmt: skip
 @click.option("--tile-statistics", default="exact", show_default=True, type=click.Choice(["exact", "sample"]),
-              help="exact: what there would be without tiles, at several times the work; sample: norms are fitted to a "
-                   "sample of the image, at the work of one translation, in slightly other tones.")  # fmt: skip
+              help="What the networks' norms see in tiles. `exact` is the whole image: the result is that without tiles, "
+                   "at several times the work. `sample` is a part of it: the work of one translation, and "
+                   "slightly other tones.")  # fmt: skip
 @click.option("--on-bad", default="error", show_default=True, type=click.Choice(["error", "skip"]),
               help="What to do with damaged images.")  # fmt: skip
 @device_option

@@ -57,7 +57,9 @@ def test_every_run_is_trained_measured_and_compared(straight):
     assert low <= cell["difference"] <= high
     assert full["cells"]["structure"]["difference"] is None
     page = (folder / "table.md").read_text()
-    assert "| no-generator.style | 1 |" in page and "2 saved" in page and "structure: higher is better, edges/1" in page
+    assert (
+        "| no-generator.style | 1 |" in page and "16<br>-2 |" in page and "structure: higher is better, edges/1" in page
+    )
 
 
 @pytest.mark.parametrize("commands", range(4))

@@ -125,6 +125,7 @@ def test_the_list_has_every_metric_and_protocol(forge):
     assert code == 0
     for text in ("munit-2018/1", "cis", "fid-clean", "100 x 38", "all x 1"):
         assert text in out
+    assert "`collapsed_rate`, the share of inputs whose translations are nearly equal" in " ".join(out.split())
     listed = json.loads(forge("eval", "--list", "--json")[1])
     assert {"metric", "protocol", "inputs", "outputs", "about"} == set(listed[0])
 

@@ -8,7 +8,7 @@ import sys
 import click
 import pytest
 
-from i2i_forge.cli import COMMANDS, main
+from i2i_forge.cli import COMMANDS, cli, main
 from i2i_forge.recipe import read_recipe
 
 TELL_TORCH = "import atexit, sys; atexit.register(lambda: sys.stderr.write('TORCH' * ('torch' in sys.modules)))\n"
@@ -256,6 +256,28 @@ def test_help_is_complete_and_lines_are_short(forge):
     for code in ("2 usage", "3 recipe", "4 data", "5 checkpoint", "6", "130 SIGINT"):
         assert code in out
     assert max(map(len, out.splitlines())) <= 100
+
+
+def commands(group, path="forge"):
+    """Every command with its path."""
+    for name in group.list_commands(None):
+        command = group.get_command(click.Context(group), name)
+        yield f"{path} {name}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), list(commands(cli)), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_help_is_in_whole_sentences(path, command):
+    """A text says what it is by itself: it does not go on from the option's name, as in "Of the modes."."""
+    assert command.help and command.help[0].isupper()
+    options = [option for option in command.params if isinstance(option, click.Option) and option.name != "help"]
+    for option in options:
+        first, *rest = option.help.split()
+        assert first[0].isupper() and rest and option.help.endswith((".", "]", "...")), (path, option.opts, option.help)
+        assert first not in {"Of", "As", "How,", "How;", "Here,", "Inputs,"}, (path, option.opts, option.help)
 
 
 def test_a_reader_that_stops_causes_no_message():

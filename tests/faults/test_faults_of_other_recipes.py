@@ -30,7 +30,7 @@ from i2i_forge.recipe_names import shipped_recipes
 from i2i_forge.replay.player import Player
 from i2i_forge.run import Run
 from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_identity import fingerprint
+from i2i_forge.run_identity import differences, edits, fingerprint, settings_of
 from i2i_forge.translate import load
 
 NARROW = tuple(f"networks.{role}.width=4" for role in ("encoder", "decoder", "discriminator"))
@@ -143,7 +143,9 @@ def edit(run):
 
 def test_85_an_edited_run_is_not_resumed(host, run):
     edit(run)
-    with pytest.raises(CheckpointError, match=r"networks\.decoder\.dropout_at_test: True there, False here") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"networks\.decoder\.dropout_at_test: True when it was trained, False now"
+    ) as caught:
         train(host, run, run / "resolved.yaml", "steps=2")
     assert f"add `--init-from {run} --run {run}-2` to this command" in caught.value.fix
 
@@ -152,6 +154,23 @@ def test_85_what_changes_no_number_may_be_edited(host, run):
     file = run / "resolved.yaml"
     file.write_text(file.read_text().replace("workers: 0", "timeout: 7.0") + "\nprecision: fp32\n")
     assert train(host, run, file, "steps=2", "data.workers=0") == 2
+
+
+def test_85_images_may_have_moved_when_a_run_resumes_but_not_in_a_study():
+    """A study's run that is done would not see the others."""
+    one, other = (read_recipe("pix2pix_facades", set=[f"data.root={root}"]) for root in ("here", "there"))
+    assert differences(settings_of(one), settings_of(other)) == "" and fingerprint(one) == fingerprint(other)
+    places = [settings_of(recipe, places=True) for recipe in (one, other)]
+    assert differences(*places) == "data.root: here there, there here"
+
+
+def test_85_settings_in_a_checkpoint_may_be_a_strangers():
+    recipe = read_recipe("pix2pix_synthetic")
+    assert edits({"recipe_sha256": "0", "settings": 3}, recipe) == "what differs is not known"
+    text = edits(
+        {"recipe_sha256": "0", "settings": {**settings_of(recipe), "trainer": "\x1b[2J\n" + "x" * 9999}}, recipe
+    )
+    assert "\n" not in text and "\x1b" not in text and len(text) < 300
 
 
 def test_85_a_recipe_has_one_fingerprint_however_it_is_written():
