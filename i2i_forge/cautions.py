@@ -1,4 +1,4 @@
-"""What a recipe says, is no mistake by itself, and can hardly be meant: each is said in a line before a run."""
+"""Warnings before a run: settings that are allowed, and are probably a mistake."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from i2i_forge.build import trace_recipe
 from i2i_forge.construct import call
-from i2i_forge.errors import ForgeError
 from i2i_forge.passes import Node
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
@@ -19,26 +18,26 @@ from i2i_forge.trace import Trace
 
 
 def cautions(recipe: Recipe, catalog: Catalog, traced: Trace | None = None) -> list[str]:
-    """A line for each.
+    """The warnings, a line each.
 
     Args:
         recipe: a recipe that can be built.
         catalog: where its components come from.
         traced: the trace of a step, if it is known.
     """
-    data_sets = dict(_data_sets(recipe, catalog))
-    named = {stream: getattr(made, "domains", ()) for stream, made in data_sets.items()}
-    found = [*_without_rate(recipe), *_unused_domains(recipe, catalog, named)]
-    if unpaired := {stream for stream, made in data_sets.items() if getattr(made, "paired", None) is False}:
+    found = [*_without_rate(recipe)]
+    if unpaired := {stream for stream, paired in _told(recipe, catalog, "paired").items() if paired is False}:
         traced = traced or _tried(recipe, catalog)
         found += _without_pairs(recipe, catalog, unpaired, traced) if traced else ()
     return found
 
 
-def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any]) -> list[str]:
-    """A line for each stream of a batch with images that nothing reads."""
-    streams = {name: value for name, value in batch.items() if isinstance(value, Mapping)}
-    given = {"main": batch.keys() - streams.keys(), **streams}
+def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any] | None = None) -> list[str]:
+    """A warning for each stream with images that nothing reads; without a batch, as far as data sets tell it."""
+    given = _told(recipe, catalog, "domains")
+    if batch is not None:
+        streams = {name: value for name, value in batch.items() if isinstance(value, Mapping)}
+        given = {"main": batch.keys() - streams.keys(), **streams}
     found = list(_unused_domains(recipe, catalog, given))
     return found if found and _tried(recipe, catalog) else []  # the trace had no others
 
@@ -62,11 +61,13 @@ def _unused_domains(recipe: Recipe, catalog: Catalog, given: Mapping[str, Any]) 
             )
 
 
-def _data_sets(recipe: Recipe, catalog: Catalog) -> Iterator[tuple[str, Any]]:
-    """By stream; without those that cannot be built, which is said where they are needed."""
+def _told(recipe: Recipe, catalog: Catalog, attribute: str) -> dict[str, Any]:
+    """What each stream's data set says of itself; one that cannot be built is refused where it is needed."""
+    found = {}
     for name, spec in recipe.data.streams.items():
-        with suppress(ForgeError):
-            yield name, call(catalog.datasets.get(spec.use), spec.options, "data")
+        with suppress(Exception):
+            found[name] = getattr(call(catalog.datasets.get(spec.use), spec.options, "data"), attribute)
+    return found
 
 
 def _without_rate(recipe: Recipe) -> Iterator[str]:
@@ -103,7 +104,7 @@ def _without_pairs(recipe: Recipe, catalog: Catalog, unpaired: set[str], traced:
             of = " and ".join(", ".join(sorted(domains)) for domains in seen)
             yield (
                 f"phases.{phase}.minimize.{name}: '{term}' compares images of {of} place by place, and the data gives "
-                f"no pairs of them: use paired data, or leave the term out (--drop {phase}.{name})"
+                f"no pairs of them: use pairs (as of paired_folders), or leave the term out (--drop {phase}.{name})"
             )
 
 

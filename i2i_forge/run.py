@@ -116,7 +116,8 @@ class Run:
             checkpoint.sweep(self.folder.checkpoints)
             if slow_here(self.device, self.recipe.precision):
                 self._note("this processor has no bfloat16 instructions: fp32 will be many times faster than bf16")
-            self._warn(cautions(self.recipe, self.host.catalog))
+            for text in cautions(self.recipe, self.host.catalog):
+                self._note(f"warning: {text}")
             yield
 
     def _remember(self) -> None:
@@ -177,8 +178,8 @@ class Run:
         saved = time.monotonic()
         self._records.begin(done)
         for number, batch in enumerate(loader):
-            if self.leads and number == 0:
-                self._warn(unread(self.recipe, self.host.catalog, batch))
+            for text in unread(self.recipe, self.host.catalog, batch) if self.leads and number == 0 else ():
+                self._note(f"warning: {text}")
             report = self._step(batch, done)
             done += 1
             last = done == self.recipe.steps
@@ -252,10 +253,6 @@ class Run:
         for plugin, error in self.host.call(hook, run=self, **arguments):
             why = error.message if isinstance(error, ForgeError) else error  # without its fix
             self._note(f"plugin '{plugin}' failed in {hook} and is not called again: {type(error).__name__}: {why}")
-
-    def _warn(self, texts: Sequence[str]) -> None:
-        for text in texts:
-            self._note(f"warning: {text}")
 
     def _note(self, text: str) -> None:
         log.info(text)

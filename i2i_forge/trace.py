@@ -135,9 +135,8 @@ class _Calls:
 
 def _own_methods(kind: type) -> set[str]:
     """The public methods of a network's class beside `forward`, without those that every module has."""
-    found = {name for base in kind.__mro__ if base not in nn.Module.__mro__ for name, value in vars(base).items()
-             if isfunction(value) and not name.startswith("_")}  # fmt: skip
-    return found - set(dir(nn.Module))
+    names = set(dir(kind)) - set(dir(nn.Module))
+    return {name for name in names if not name.startswith("_") and isfunction(getattr(kind, name))}
 
 
 def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:

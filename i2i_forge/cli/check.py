@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Report every mistake in RECIPE, each with file:line:column; then take one step on tensors without data.
 
-    What is no mistake and can hardly be meant is a warning.
+    Warnings name settings that are allowed and are probably a mistake.
     """
     checked = checked_recipe(recipe, changes, drop, folders)
     facts = {} if no_step else _facts(checked, folders)
@@ -50,7 +50,7 @@ def command(
 def _facts(recipe: Recipe, folders: tuple[Path, ...]) -> dict[str, Any]:
     """Parameters, network calls, shapes, memory and warnings of one step, from a step without data."""
     from i2i_forge.build import trace_recipe
-    from i2i_forge.cautions import cautions
+    from i2i_forge.cautions import cautions, unread
 
     catalog = loaded_host(folders).catalog
     traced = trace_recipe(recipe, catalog)
@@ -62,6 +62,6 @@ def _facts(recipe: Recipe, folders: tuple[Path, ...]) -> dict[str, Any]:
         "network_calls": traced.network_calls,
         "bytes": memory,
         "bytes_of_activations": traced.bytes_activations,
-        "warnings": cautions(recipe, catalog, traced),
+        "warnings": [*cautions(recipe, catalog, traced), *unread(recipe, catalog)],
         "shapes": {name: shapes[name] for name in ("source", "content", "translation") if name in shapes},
     }

@@ -30,8 +30,8 @@ from i2i_forge.schema import MOST_STYLES
                    "this off. By default images of more than 8.4 million pixels are translated in tiles of 1024, where "
                    "the networks allow it.")  # fmt: skip
 @click.option("--tile-statistics", default="exact", show_default=True, type=click.Choice(["exact", "sample"]),
-              help="What the networks' norms see in tiles. `exact` is the whole image: the result is that without tiles, "
-                   "at several times the work. `sample` is a part of it: the work of one translation, and "
+              help="What the networks' norms see in tiles. `exact` is the whole image: the result is that without "
+                   "tiles, at several times the work. `sample` is a part of it: the work of one translation, and "
                    "slightly other tones.")  # fmt: skip
 @click.option("--on-bad", default="error", show_default=True, type=click.Choice(["error", "skip"]),
               help="What to do with damaged images.")  # fmt: skip

@@ -141,7 +141,7 @@ def bfloat16(subject: Subject) -> Iterator[str]:
 
 
 def channels_last(subject: Subject) -> Iterator[str]:
-    """The memory format channels_last changes nothing but rounding, of one image's gradients neither."""
+    """The memory format channels_last changes nothing but rounding, in outputs and in the gradients for one image."""
     network, given = double(subject)
     expected, derived = outputs(network, given), _gradients(network, given, lambda x: x)
     network, last = network.to(memory_format=torch.channels_last), [mapped(_last, value) for value in given]

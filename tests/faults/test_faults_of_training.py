@@ -12,7 +12,7 @@ from shrink import shrunk
 
 import i2i_forge
 from i2i_forge.build import build_trainer, trace_recipe
-from i2i_forge.cautions import cautions
+from i2i_forge.cautions import cautions, unread
 from i2i_forge.cli import main
 from i2i_forge.data import stream
 from i2i_forge.forward_pass import ForwardPass, tensor
@@ -151,7 +151,7 @@ UNPAIRED = {
 @pytest.mark.parametrize(("name", "changes", "says"), UNPAIRED.values(), ids=UNPAIRED)
 def test_80_a_comparison_of_images_that_are_no_pairs(catalog, name, changes, says):
     (found,) = warned(catalog, name, *changes)
-    assert f"{COMPARED % says}: use paired data, or leave the term out (--drop " in found
+    assert f"{COMPARED % says}: use pairs (as of paired_folders), or leave the term out (--drop " in found
 
 
 KNOWN = {  # what a data set says before any file is read -> its options
@@ -224,8 +224,8 @@ def test_80_train_says_it(host, listening, tmp_path):
 
 def test_80_domains_that_no_route_passes(host, catalog, listening, tmp_path):
     says = "data: images of c, d are loaded and never used: the routes of munit pass a, b alone"
-    assert warned(catalog, "munit_synthetic", "data.use=told_photos") == [says]
-    assert warned(catalog, "munit_synthetic", "data.use=photos") == []
+    told, untold = (read_recipe("munit_synthetic", set=[f"data.use={name}"]) for name in ("told_photos", "photos"))
+    assert unread(told, catalog) == [says] and unread(untold, catalog) == []
     assert tiny_run(host, tmp_path, listening, "munit_synthetic", "steps=1", "data.use=photos", "data.names=abcd") == [
         f"warning: {says}"
     ]
