@@ -30,8 +30,9 @@ KINDS = {
 
 @click.command("init")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--method", metavar="NAME", help="That of a small recipe: forge recipes synthetic  [by the folder]")
-@click.option("--size", type=click.IntRange(min=1), help="Side of the images that are trained on  [up to 64]")
+@click.option("--method", metavar="NAME",
+              help="A method that has a small recipe: see `forge recipes synthetic`  [by the folder]")  # fmt: skip
+@click.option("--size", type=click.IntRange(min=1), help="Side of the training images in pixels  [at most 64]")
 @click.option("--out", metavar="FILE.yaml", type=click.Path(path_type=Path),
               help="The recipe to write  [DIR_METHOD.yaml, here]")  # fmt: skip
 @click.pass_obj
