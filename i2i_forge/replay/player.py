@@ -12,7 +12,7 @@ from i2i_forge import checkpoint, distributed
 from i2i_forge.build import build_trainer
 from i2i_forge.checkpoint import Checkpoint
 from i2i_forge.data.stream import batches
-from i2i_forge.errors import CheckpointError
+from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits
@@ -40,7 +40,10 @@ class Player:
 
         Raises:
             CheckpointError: checkpoints that could serve are damaged or of other networks.
+            UsageError: the run has fewer steps.
         """
+        if step > self.recipe.steps:
+            raise UsageError(f"step {step} is beyond the run's {self.recipe.steps:,}", fix="name one of its steps")
         found = self._nearest(step, warn)
         begun = found.step if found else 0
         if found:

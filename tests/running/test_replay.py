@@ -11,7 +11,7 @@ from small_runs import small_recipe
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
-from i2i_forge.errors import CheckpointError
+from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.replay import Player, logged, verify, watched_step
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.streams import build_streams
@@ -61,6 +61,11 @@ def test_any_step_can_be_gone_to(tiny, trained, step, begun):
         assert player.take_steps(step, step + 1) == dict(logged(folder))[step + 1]
     else:
         assert checkpoint.digest(player.trainer) == trained[1]
+
+
+def test_a_step_beyond_the_end_is_refused(tiny, trained):
+    with pytest.raises(UsageError, match="beyond the run's 5"):
+        Player(RunFolder.open(trained[0]), tiny.host.catalog).go_to(10**30, pytest.fail)
 
 
 def test_a_damaged_checkpoint_on_the_way_is_passed_over(tiny, trained, copy):
