@@ -63,8 +63,8 @@ FOLDER = FilePath(exists=True, file_okay=False)
     "--draws",
     type=click.Choice(["by-name", "none"]),
     help="With --images: `by-name` takes the files of a sub-folder, and files whose names differ in a number at their "
-    "end, for translations of one input. `none` takes each file for an input of its own; it is the default if --truths and "
-    "--sources (without them, --real) have all these names.",
+    "end, for translations of one input. `none` takes each file for an input of its own; it is the default if --truths "
+    "and --sources (without them, --real) have all these names.",
 )
 @click.option("--data", multiple=True, metavar="KEY=VALUE", help="Change an option of the run's data set: size=128.")
 @click.option("--classifier", metavar="DIR", type=FOLDER, help="A classifier of modes, which some metrics need.")
