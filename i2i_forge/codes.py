@@ -35,7 +35,7 @@ def codes_for(
         UsageError: the method has no codes, or cannot take them from a reference.
     """
     if not 1 <= styles <= MOST_STYLES or interpolate > MOST_STYLES:
-        raise UsageError(f"styles: {max(styles, interpolate):,} of one input", fix=f"ask for 1 to {MOST_STYLES:,}")
+        raise UsageError(f"{max(styles, interpolate):,} styles of one input", fix=f"ask for 1 to {MOST_STYLES:,}")
     trainer, latent = translator.trainer, translator.latent(route)
     method = type(trainer).__name__
     if latent is None:

@@ -295,7 +295,7 @@ def test_108_route_and_reference_are_those_of_the_command(munit, catalog, forge,
     translator, expected = load(munit, catalog=catalog), pixels(decode(tmp_path / "out/shoe-00.png"))
     for given in (reference, to_tensor(decode(reference))[None]):
         assert [pixels(y) for y in translator(file, "ba", reference=given)] == [expected]
-    with pytest.raises(UsageError, match="styles is 0"):
+    with pytest.raises(UsageError, match="0 styles"):
         translator(file, styles=0)
 
 
