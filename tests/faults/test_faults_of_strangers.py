@@ -191,7 +191,8 @@ def test_95_names_of_images(run, tmp_path, monkeypatch):
         raise NotFiniteError(done, "generator", [["loss x"]], [{"x": float("nan")}])
 
     monkeypatch.setattr(trained.trainer, "step", diverge)
-    with pytest.raises(DivergedError, match=r"images of this step: a\\ntouch owned") as caught:
+    refused = pytest.raises(DivergedError, match=r"images of this step: a\\ntouch owned")
+    with trained.folder.locked(), refused as caught:
         trained._step({}, 1)
     is_clean(str(caught.value))
 
