@@ -24,8 +24,8 @@ from i2i_forge.run_lock import LOCK, RunLock
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
 FREE = ("steps", "run")  # may differ between a run and its resumption: they change no number
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FREE_DATA = ("workers", "timeout", "root")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that takes no more
 
 
 class RunFolder:
@@ -79,7 +79,7 @@ class RunFolder:
             ForgeError: another folder has its name, and its own name is not known.
         """
         before = self.path
-        if self._lock.is_at(before):
+        if self._lock.is_at(before) or not self._lock.can_tell:
             return ""
         if now := self._lock.folder():
             self._is_at(now)
