@@ -13,6 +13,7 @@ from i2i_forge.ablate.measures import Measures
 from i2i_forge.ablate.plans import Asked, Plan, Variant
 from i2i_forge.ablate.state import State, recipe_file, state_of
 from i2i_forge.errors import ForgeError
+from i2i_forge.files import lines_of
 from i2i_forge.registry import Catalog
 
 
@@ -89,7 +90,7 @@ def run_jobs(
 def last_words(log: Path) -> str:
     """What a log ends with: its last error, or else its last line."""
     try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in lines_of(log.read_text(encoding="utf-8", errors="replace")) if line.strip()]
     except OSError:
         return "nothing was printed"
     errors = [line for line in lines if line.startswith("error:")]
