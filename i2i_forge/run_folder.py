@@ -26,7 +26,7 @@ from i2i_forge.run_identity import differences, settings_of
 from i2i_forge.run_lock import LOCK, RunLock
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that takes no more
 
 
 class RunFolder:
@@ -86,7 +86,7 @@ class RunFolder:
             ForgeError: another folder has its name, and its own name is not known.
         """
         before = self.path
-        if self._lock.is_at(before):
+        if self._lock.is_at(before) or not self._lock.can_tell:
             return ""
         if now := self._lock.folder():
             self._is_at(now)

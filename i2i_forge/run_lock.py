@@ -21,6 +21,7 @@ class RunLock:
 
     Attributes:
         keeps_out: False where the disk knows no locks.
+        can_tell: False where the disk numbers a file anew whenever it is asked: then `is_at` means nothing.
 
     Raises:
         UsageError: another process holds the folder.
@@ -34,6 +35,7 @@ class RunLock:
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             self._file.flush()
+            self.can_tell = self.is_at(folder)
         except BaseException:
             self._file.close()
             raise
@@ -58,7 +60,8 @@ class RunLock:
         """Let other runs in."""
         with suppress(OSError):
             self._file.truncate(0)
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
     def _take(self, folder: Path) -> bool:
         """Lock the file; False where the disk knows no locks."""

@@ -44,7 +44,7 @@ class SlurmLauncher:
             try:
                 yield queued[ended], ended.result()
             except (submitit.core.utils.FailedJobError, submitit.core.utils.UncompletedJobError) as error:
-                with queued[ended].log.open("a") as log:
+                with queued[ended].log.open("a", encoding="utf-8") as log:
                     log.write(f"error: the scheduler's job failed: {str(error).splitlines()[0]}\n")
                 yield queued[ended], 1
 

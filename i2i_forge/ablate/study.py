@@ -13,7 +13,7 @@ from i2i_forge.ablate.measures import Measures
 from i2i_forge.ablate.plans import Asked, Plan, Variant
 from i2i_forge.ablate.state import State, recipe_file, state_of
 from i2i_forge.errors import ForgeError
-from i2i_forge.files import read_text
+from i2i_forge.files import lines_of, read_text
 from i2i_forge.registry import Catalog
 
 
@@ -57,7 +57,7 @@ def with_classifier(plan: Plan, place: Place, launch: Launcher, note: Callable[[
         command = classifier_command(plan.classifier, folder, place.device)
         ((_, code),) = launch([place.job("classifier", [command], log)])
         if code:
-            raise ForgeError(f"the classifier could not be trained: {final_line(log)}", fix=f"see {log}")
+            raise ForgeError(f"the classifier could not be trained: {last_words(log)}", fix=f"see {log}")
     return replace(plan.asked, classifier=folder)
 
 
@@ -78,7 +78,7 @@ def run_jobs(
     with closing(launch(list(jobs))) as ended:
         for done, (job, code) in enumerate(ended, 1):
             if code:
-                failed[job.name] = f"exit code {code}: {final_line(job.log)}"
+                failed[job.name] = f"exit code {code}: {last_words(job.log)}"
             note(f"[{done}/{len(jobs)}] {job.name}: {failed.get(job.name, 'done')}")
     for index, state in enumerate(states):
         if any(state is tried for tried in jobs.values()):
@@ -87,10 +87,10 @@ def run_jobs(
     return states
 
 
-def final_line(log: Path) -> str:
+def last_words(log: Path) -> str:
     """What a log ends with: its last error, or else its last line."""
     try:
-        lines = [line.strip() for line in read_text(log).splitlines() if line.strip()]
+        lines = [line.strip() for line in lines_of(read_text(log)) if line.strip()]
     except OSError:
         return "nothing was printed"
     errors = [line for line in lines if line.startswith("error:")]

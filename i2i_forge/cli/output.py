@@ -15,7 +15,7 @@ from i2i_forge.errors import ResourceError
 
 
 class _Raw(io.FileIO):
-    """A file whose writes never fail; `lost` is given the reasons of those that would have."""
+    """A file whose writes never fail; `lost` is given the reason of the first that would have."""
 
     def __init__(self, file: int, lost: list[OSError]) -> None:
         super().__init__(file, "w", closefd=False)
@@ -27,7 +27,8 @@ class _Raw(io.FileIO):
             if written is None:  # a pipe that does not block is full
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         except OSError as error:
-            self.lost.append(error)
+            if not self.lost:
+                self.lost.append(error.with_traceback(None))
             return len(data)
         return written
 
@@ -38,7 +39,7 @@ class _Ascii(io.TextIOWrapper):
     buffer = None  # type: ignore[assignment]
 
 
-_lost: list[OSError] = []  # of stdout
+_lost: list[OSError] = []  # of stdout: one at most
 
 
 def make_tolerant() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from i2i_forge.ablate.launchers import Job, LocalLauncher, threads_each
 from i2i_forge.ablate.slurm import SlurmLauncher
-from i2i_forge.ablate.study import final_line
+from i2i_forge.ablate.study import last_words
 from i2i_forge.errors import UsageError
 
 OK, BAD = ("recipes",), ("recipes", "--nonsense")
@@ -16,7 +16,7 @@ OK, BAD = ("recipes",), ("recipes", "--nonsense")
 def test_a_job_ends_at_its_first_failure(tmp_path):
     job = Job("a", (OK, BAD, OK), tmp_path / "logs/a.log", threads=1)
     assert job() == 2
-    assert final_line(job.log).startswith("Error: No such option") or "nonsense" in final_line(job.log)
+    assert last_words(job.log).startswith("Error: No such option") or "nonsense" in last_words(job.log)
     assert job.log.read_text().count("munit_synthetic ") == 1
 
 
@@ -45,13 +45,13 @@ def test_threads_are_divided(monkeypatch):
     assert 1 <= threads_each(1) <= (os.cpu_count() or 1)
 
 
-def test_final_line(tmp_path):
+def test_last_words(tmp_path):
     log = tmp_path / "log"
-    assert final_line(log) == "nothing was printed"
+    assert last_words(log) == "nothing was printed"
     log.write_text("step 1\nerror: out of memory\nfix: use less\n")
-    assert final_line(log) == "error: out of memory"
+    assert last_words(log) == "error: out of memory"
     log.write_text("step 1\nKilled\n\n")
-    assert final_line(log) == "Killed"
+    assert last_words(log) == "Killed"
 
 
 def test_without_submitit_the_error_has_the_command(tmp_path, monkeypatch):

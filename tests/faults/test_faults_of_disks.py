@@ -295,6 +295,7 @@ def test_91_only_a_line_feed_ends_a_line(tmp_path):
 ODD = os.fsdecode("a\u2028b\x85\x1b]0;x\x07\x1b[31m\nseed: 7 # ".encode() + b"\xff\xfe")
 
 
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # output and files, if nothing says otherwise
 # Several commands one after the other, each a list in JSON.
 SEVERAL = """
 import json, sys
@@ -310,14 +311,16 @@ for arguments in sys.argv[1:]:
 def test_92_names_that_hold_anything(forge_watch, tmp_path):
     """Of the recipe and of the run; trained where output is ASCII, then resumed, translated, measured and reported."""
     run, recipe, image = tmp_path / f"run {ODD}", tmp_path / f"{ODD}.yaml", tmp_path / f"image {ODD}.png"
-    recipe.write_text("base: munit_synthetic\n")
-    for steps, environment in ((1, {"PYTHONIOENCODING": "ascii"}), (2, {})):
+    recipe.write_text("# für 鞋\nbase: munit_synthetic\n", encoding="utf-8")
+    for steps, environment in ((1, ASCII), (2, {})):
         command = forge_watch.subject.command(run, steps=steps, every=1)
         command[command.index("munit_synthetic")] = recipe
         ended = forge_watch.end(forge_watch.start(command, environment=environment))
         assert ended.code == 0, ended.err[-2000:]
-        assert ended.out.startswith(f"{one_line(str(run))}: {steps} steps done.") and ended.out.count("\n") == 1
+        assert f": {steps} steps done." in ended.out and ended.out.count("\n") == 1 and ended.out.isascii()
         assert not {"\x1b", "\x85", "\u2028"} & set(ended.out + ended.err)
+    assert ended.out.startswith(f"{one_line(str(run))}: ")
+    assert (run / "recipe.yaml").read_bytes() == recipe.read_bytes()
     assert RunFolder.open(run).recipe().name == one_line(ODD)
     assert RunFolder.open(run).recipe().seed == 0
     assert lines_of(RunFolder(run).resolved.read_text())[0].startswith(f"# {one_line(ODD)}: everything")
