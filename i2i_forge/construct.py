@@ -32,7 +32,8 @@ def call(component: Any, options: Mapping[str, Any], where: str) -> Any:
         if (sizes := ran_out(error)) is not None:
             raise ResourceError(f"{where}: out of memory{sizes}", fix="lower its numbers") from error
         signature = f"{getattr(component, '__name__', component)}{inspect.signature(component)}"
-        raise RecipeError(f"{where}: {error}", fix=f"it is built as {signature}") from error
+        cause = str(error).partition("\n")[0] or type(error).__name__
+        raise RecipeError(f"{where}: {cause}", fix=f"it is built as {signature}") from error
 
 
 def refuse_what_cannot_be_built(where: str, build: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from i2i_forge.errors import ForgeError, RecipeError
+from i2i_forge.errors import ForgeError, RecipeError, UsageError
 
 LARGEST = 4096  # pixels: networks that do not run at this size fail for another reason
 
@@ -25,7 +25,7 @@ def sizes_watched(without_data: Callable[..., object], *arguments: Any) -> Itera
     """
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, UsageError) as error:
         try:
             without_data(*arguments)
         except ForgeError as problem:
@@ -46,12 +46,12 @@ def size_problem(
         size: of the images, as the recipe has it.
         run: does the same on images of another side, and raises what it raises.
     """
-    wrong_shape = isinstance(error, RuntimeError | ValueError | ArithmeticError)
-    if not wrong_shape or isinstance(error, NotImplementedError):
-        return None
+    if not isinstance(error, RuntimeError | ValueError | ArithmeticError | UsageError) or "meta" in str(error):
+        return None  # the other: what needs values has none on the device "meta"
     role = _failing(error, networks).partition(".")[0]
     where, cause = f"networks.{role}" if role else "the networks", str(error).partition("\n")[0]
-    stride = math.lcm(*(getattr(network, "stride", 1) for network in networks.values()))
+    strides = (getattr(network, "stride", 1) for network in networks.values())
+    stride = math.lcm(*(stride for stride in strides if isinstance(stride, int)))
     height, width = size if isinstance(size, list) else (size, size)
     if (side := _next_side(min(height, width), stride, run)) is not None:
         multiples = f"sides are multiples of {stride}; " if stride > 1 else ""
@@ -59,11 +59,9 @@ def size_problem(
             f"data.size: {where} cannot take images of {height}x{width}: {cause}",
             fix=f"{multiples}the next that works is --set data.size={side}",
         )
-    return (
-        RecipeError(f"{where}: {cause}", fix="change the options of networks that do not fit each other or the images")
-        if role
-        else None
-    )
+    if not role or isinstance(error, UsageError):  # which says itself what to do
+        return None
+    return RecipeError(f"{where}: {cause}", fix="change what does not fit in the networks' options, or data.size")
 
 
 def _failing(error: Exception, networks: Mapping[str, nn.Module]) -> str:

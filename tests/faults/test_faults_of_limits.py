@@ -10,6 +10,7 @@ from i2i_forge.cli.translate import command as translate
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.data.transforms import Transform
 from i2i_forge.errors import DataError, RecipeError, ResourceError, UsageError
+from i2i_forge.image_sizes import size_problem
 from i2i_forge.lpips import random_lpips
 from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
@@ -120,6 +121,7 @@ def test_103_images_of_absurd_sides(size):
     [
         ("munit_synthetic", "data.size=66", ["66x66", "multiples of 4", "data.size=68"]),
         ("pix2pix_synthetic", "data.size=100", ["networks.encoder", "100x100", "multiples of 64", "data.size=128"]),
+        ("augmented_cyclegan_synthetic", "data.size=20", ["networks.discriminator", "at least 49", "data.size=50"]),
         ("munit_synthetic", "networks.style_encoder.downsamples=7",
          ["networks.style_encoder", "64x64", "data.size=128"]),
     ],
@@ -171,3 +173,8 @@ def test_101_more_styles_are_refused_from_python_as_well(tmp_path):
 def test_101_tiles_smaller_than_their_halos_are_refused(catalog):
     with pytest.raises(UsageError, match="tiles of 1 pixels are too small"):
         Tiling(build(catalog), "ab", 4).translate(torch.zeros(1, 3, 64, 64), 1, random_style=torch.zeros(1, 8))
+
+
+def test_104_what_needs_values_is_not_blamed_on_sizes():
+    error = RuntimeError("Tensor.item() cannot be called on meta tensors")
+    assert size_problem(error, {"decoder": torch.nn.Conv2d(3, 3, 3)}, 64, lambda side: None) is None
