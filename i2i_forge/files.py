@@ -66,13 +66,15 @@ def append_line(file: Path, line: str) -> None:
 
 
 def lines_in(file: Path) -> Iterator[str]:
-    """The lines of a text file of any size, as `lines_of` cuts them; one that is too long comes in pieces.
+    """The lines of a text file of any size, as `lines_of` cuts them.
 
     Raises:
-        OSError: as `read_bytes`.
+        OSError: as `descriptor`, or a line is longer than LONGEST_LINE, as of a file that is one hole.
     """
     with open_to_read(file) as opened:
         while line := opened.readline(LONGEST_LINE):
+            if len(line) == LONGEST_LINE:
+                raise OSError(errno.EFBIG, f"a line of it has {LONGEST_LINE:,} bytes or more", str(file))
             yield line.removesuffix(b"\n").decode(errors="surrogateescape")
 
 

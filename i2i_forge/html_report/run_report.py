@@ -6,7 +6,6 @@ import json
 import math
 import statistics
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -83,7 +82,7 @@ def read_run(place: Place, catalog: Catalog) -> RunReport:
     run = RunReport(place, folder.recipe())
     run.written = _text(run, folder.path / "recipe.yaml")
     run.environment = _mapping(_text(run, folder.path / "env.json"))
-    run.curves = _curves(folder)
+    run.curves = _curves(run, folder)
     run.sheets = newest_sheets(folder.samples)
     if not run.sheets:
         run.sheets = _tried(run, "no samples", partial(make_sheets, folder.path, catalog)) or {}
@@ -120,13 +119,15 @@ def _mapping(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _curves(folder: RunFolder) -> dict[str, Points]:
-    """The numbers of metrics.jsonl by name."""
+def _curves(run: RunReport, folder: RunFolder) -> dict[str, Points]:
+    """The numbers of metrics.jsonl by name; of a file that cannot be read a note."""
     curves: dict[str, Points] = {}
-    with suppress(OSError):
+    try:
         for _, entry in folder.records():
             step = entry.pop("step")
             for name, value in entry.items():
                 if isinstance(value, int | float) and math.isfinite(value):
                     curves.setdefault(name, []).append((step, value))
+    except OSError as error:
+        run.notes.append(f"{folder.metrics.name} cannot be read: {error.strerror}")
     return curves

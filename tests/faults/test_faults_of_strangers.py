@@ -234,7 +234,7 @@ def test_95_names_and_warnings_of_records(tmp_path, capsys):
 def test_95_errors_notes_and_tables(capsys):
     code, err = forge(capsys, "checkpoint", "inspect", f"nowhere{ESCAPE}")
     assert code == 5 and r"nowhere\x1b]0;owned\x07" in is_clean(err)
-    TrainingProgress().note(f"x{ESCAPE}")
+    TrainingProgress(Path("samples"), "cpu").note(f"x{ESCAPE}")
     assert r"x\x1b]" in is_clean(capsys.readouterr().err)
     shown = io.StringIO()
     PlainConsole(file=shown, force_terminal=True, width=80).print(f"[red]x[/green]{ESCAPE}", style="bold")
