@@ -13,7 +13,6 @@ from i2i_forge.errors import DataError
 from i2i_forge.files import append_line, lines_in
 
 FILE = "results.jsonl"
-BEGINNING = '{"schema":'  # of every line
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -146,7 +145,7 @@ def read(file: Path, note: Callable[[str], None] = lambda text: None) -> list[Re
             records.append(Record.model_validate_json(line.encode(errors="surrogateescape")))
         except ValidationError as error:
             first = error.errors()[0]
-            if first["type"] == "json_invalid" and BEGINNING.startswith(line.strip("\0")[: len(BEGINNING)]):
+            if first["type"] == "json_invalid" and line.strip("\0")[:1] in ("", "{"):
                 note(f"{file}:{number}: this line is cut off, and is left out")
                 continue
             where = ".".join(map(str, first["loc"])) or "the line"

@@ -263,6 +263,15 @@ def test_91_a_record_after_one_that_was_cut(tmp_path, share):
     assert said == ([] if share == 1 else [f"{tmp_path / records.FILE}:2: this line is cut off, and is left out"])
 
 
+@pytest.mark.parametrize("cut", [b'{"metric": "x", "val', b'{"metric": "x", "val{"schema":1}', b'{"sch\0\0\0\0'])
+def test_91_whatever_began_as_a_record_is_left_out(tmp_path, cut):
+    (tmp_path / records.FILE).write_bytes(cut)
+    records.append(record("last"), tmp_path)
+    said = []
+    assert records.read(tmp_path / records.FILE, said.append) == [record("last")]
+    assert len(said) == 1
+
+
 def test_91_what_is_no_beginning_of_a_record_is_an_error(tmp_path):
     (tmp_path / records.FILE).write_bytes(b"\0\0\n\x89PNG\n")
     said = []
