@@ -4,6 +4,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from i2i_forge import cautions
 from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.cli.common import chosen_device
 from i2i_forge.cli.translate import command as translate
@@ -85,6 +86,15 @@ def test_101_a_network_without_end_is_found_before_it_is_built(catalog):
 def test_103_numbers_that_torch_refuses_are_mistakes_in_the_recipe(catalog, change, words):
     with pytest.raises(RecipeError, match=words):
         build(catalog, change)
+
+
+@pytest.mark.parametrize("changes", [(), ("run.micro_batch=1",)])
+def test_103_a_batch_beyond_this_machines_memory_is_told_before_the_first_step(catalog, monkeypatch, changes):
+    monkeypatch.setattr(cautions, "memory", lambda: 2**36)
+    told = cautions.cautions(read_recipe("pix2pix_synthetic", set=["data.batch=65536", *changes]), catalog)
+    assert [text.partition(", and this")[0] for text in told] == (
+        [] if changes else ["data.batch: a step of 65,536 images keeps about 109 GiB of activations"]
+    )
 
 
 class TooLarge:
