@@ -34,8 +34,9 @@ def cautions(recipe: Recipe, catalog: Catalog, traced: Trace | None = None) -> l
 
 def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any] | None = None) -> list[str]:
     """A warning for each stream with images that nothing reads; without a batch, as far as data sets tell it."""
-    given = _told(recipe, catalog, "domains")
-    if batch is not None:
+    if batch is None:
+        given = _told(recipe, catalog, "domains")
+    else:
         streams = {name: value for name, value in batch.items() if isinstance(value, Mapping)}
         given = {"main": batch.keys() - streams.keys(), **streams}
     found = list(_unused_domains(recipe, catalog, given))
