@@ -130,6 +130,8 @@ def test_103_images_of_absurd_sides(size):
     ("recipe", "change", "words"),
     [
         ("munit_synthetic", "data.size=66", ["66x66", "multiples of 4", "data.size=68"]),
+        ("munit_synthetic", "data.size=0", ["0x0", "data.size=64"]),
+        ("munit_synthetic", "data.size=-5", ["-5x-5", "data.size=64"]),
         ("pix2pix_synthetic", "data.size=100", ["networks.encoder", "100x100", "multiples of 64", "data.size=128"]),
         ("augmented_cyclegan_synthetic", "data.size=20", ["networks.discriminator", "at least 49", "data.size=50"]),
         ("munit_synthetic", "networks.style_encoder.downsamples=7",
