@@ -1,6 +1,6 @@
 # make demo   train MUNIT on drawn shoes, translate, and say where the pictures are
 # make test   the tests; make lint, make types: what CI checks beside them
-# make faults 75 faults, injected; the score goes to benchmarks/results
+# make faults the list of faults, injected; the score goes to benchmarks/results
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready

@@ -1,4 +1,4 @@
-"""How many of the 75 faults are survived: by i2i_forge, and by two plain trainers for comparison.
+"""How many of the listed faults are survived: by i2i_forge, and by two plain trainers for comparison.
 
     python -m i2i_forge_benchmarks.faults --out benchmarks/results
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from i2i_forge.build import trace_recipe
 from i2i_forge.construct import call
+from i2i_forge.hardware import memory
 from i2i_forge.passes import Node
 from i2i_forge.recipe import Recipe
 from i2i_forge.registry import Catalog
@@ -26,16 +27,16 @@ def cautions(recipe: Recipe, catalog: Catalog, traced: Trace | None = None) -> l
         traced: the trace of a step, if it is known.
     """
     found = [*_without_rate(recipe)]
-    if unpaired := {stream for stream, paired in _told(recipe, catalog, "paired").items() if paired is False}:
-        traced = traced or _tried(recipe, catalog)
-        found += _without_pairs(recipe, catalog, unpaired, traced) if traced else ()
+    if traced := traced or _tried(recipe, catalog):
+        found += [*_beyond_memory(recipe, traced), *_without_pairs(recipe, catalog, traced)]
     return found
 
 
 def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any] | None = None) -> list[str]:
     """A warning for each stream with images that nothing reads; without a batch, as far as data sets tell it."""
-    given = _told(recipe, catalog, "domains")
-    if batch is not None:
+    if batch is None:
+        given = _told(recipe, catalog, "domains")
+    else:
         streams = {name: value for name, value in batch.items() if isinstance(value, Mapping)}
         given = {"main": batch.keys() - streams.keys(), **streams}
     found = list(_unused_domains(recipe, catalog, given))
@@ -88,8 +89,18 @@ def _without_rate(recipe: Recipe) -> Iterator[str]:
         yield f"every learning rate is 0 from step {first} of {recipe.steps} on, nothing is learnt: change {change}"
 
 
-def _without_pairs(recipe: Recipe, catalog: Catalog, unpaired: set[str], traced: Trace) -> Iterator[str]:
+def _beyond_memory(recipe: Recipe, traced: Trace) -> Iterator[str]:
+    if traced.bytes_activations > memory():
+        kept, there = (f"{size / 2**30:,.0f} GiB" for size in (traced.bytes_activations, memory()))
+        yield (
+            f"data.batch: a step of {recipe.data.batch:,} images keeps about {kept} of activations, and this machine "
+            f"has {there} of memory: lower data.batch or data.size, or set run.micro_batch"
+        )
+
+
+def _without_pairs(recipe: Recipe, catalog: Catalog, traced: Trace) -> Iterator[str]:
     """Terms that compare images, or features, of different domains place by place, on data without pairs."""
+    unpaired = {stream for stream, paired in _told(recipe, catalog, "paired").items() if paired is False}
     routes, said = catalog.trainers.get(recipe.trainer).routes, set()
     for key in traced.terms:
         phase, name, route = key.split("/")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from i2i_forge.errors import suggest
+from i2i_forge.registry import NETWORKS
 from i2i_forge.schema import Data, Network
 from i2i_forge.vocabulary import Component, Parameter, Vocabulary, module_file
 from i2i_forge.yaml_source import Path as Keys
@@ -18,7 +19,6 @@ class PluginProblem(str):
     """The text of a problem that lies with plugins, not with the recipe."""
 
 
-NETWORKS = ("encoders", "decoders", "discriminators")
 MOST = 2**16  # in an option of a network: wider and deeper fits no machine
 _OURS = ("self", "params", "lr", "foreach", "fused", "capturable")  # of optimizers: set by us, or by a key of its own
 _PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}

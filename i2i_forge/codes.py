@@ -46,14 +46,13 @@ def codes_for(
                 fix="leave out --styles, --reference and --interpolate",
             )
         return None
-    encodes, target = trainer.latents[latent], trainer.routes[route][1]
-    if reference is not None and encodes is None:
-        raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
+    guide = None
+    if reference is not None:
+        if (encodes := trainer.latents[latent]) is None:
+            raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
+        guide = translator.encode(tensor_of(reference), encodes, trainer.routes[route][1])
     draws = (generator(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
     random = torch.cat([translator.draw(route, draw) for draw in draws])
-    guide = None
-    if reference is not None and encodes is not None:
-        guide = translator.encode(tensor_of(reference), encodes, target)
     if interpolate:
         first, last = random[:1], guide if guide is not None else random[1:2]
         return torch.cat([torch.lerp(first, last, i / max(interpolate - 1, 1)) for i in range(interpolate)])

@@ -1,10 +1,10 @@
-"""Why networks do not take images of a size, and the next size that they take."""
+"""Which sides of images networks take, found by trying; and why they do not take those of a recipe."""
 
 from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -12,7 +12,36 @@ from torch import nn
 
 from i2i_forge.errors import ForgeError, RecipeError, UsageError
 
-LARGEST = 4096  # pixels: networks that do not run at this size fail for another reason
+LARGEST = 2048  # pixels: networks that do not run at this size fail for another reason
+
+
+def common_stride(networks: Iterable[nn.Module]) -> int:
+    """What the sides of images for all these networks are multiples of, by their attributes `stride`."""
+    strides = (getattr(network, "stride", 1) for network in networks)
+    return math.lcm(*(stride for stride in strides if isinstance(stride, int)))
+
+
+def shortest_side(run: Callable[[int], object], stride: int, least: int = 1) -> int | None:
+    """The shortest multiple of `stride`, from `least` on, that works, found as if all above it did.
+
+    Args:
+        run: does something with images of a side, and raises what it raises.
+        stride: pixels.
+        least: pixels; the shortest multiple is tried even where it is beyond LARGEST.
+
+    Returns:
+        Pixels; None when none of those that were tried works.
+    """
+    first = math.ceil(least / stride)
+    fails, works = first - 1, first
+    while not _works(works * stride, run):
+        fails, works = works, 2 * works - first + 1
+        if works * stride > LARGEST:
+            return None
+    while works - fails > 1:
+        middle = (fails + works) // 2
+        fails, works = (fails, middle) if _works(middle * stride, run) else (middle, works)
+    return works * stride
 
 
 @contextmanager
@@ -50,10 +79,9 @@ def size_problem(
         return None  # the other: what needs values has none on the device "meta"
     role = _failing(error, networks).partition(".")[0]
     where, cause = f"networks.{role}" if role else "the networks", str(error).partition("\n")[0]
-    strides = (getattr(network, "stride", 1) for network in networks.values())
-    stride = math.lcm(*(stride for stride in strides if isinstance(stride, int)))
+    stride = common_stride(networks.values())
     height, width = size if isinstance(size, list) else (size, size)
-    if (side := _next_side(min(height, width), stride, run)) is not None:
+    if (side := shortest_side(run, stride, min(height, width))) is not None:
         multiples = f"sides are multiples of {stride}; " if stride > 1 else ""
         return RecipeError(
             f"data.size: {where} cannot take images of {height}x{width}: {cause}",
@@ -69,19 +97,6 @@ def _failing(error: Exception, networks: Mapping[str, nn.Module]) -> str:
     names = {id(network): name for name, network in networks.items()}
     selves = [id(frame.f_locals.get("self")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     return next((names[one] for one in reversed(selves) if one in names), "")
-
-
-def _next_side(side: int, stride: int, run: Callable[[int], object]) -> int | None:
-    """The shortest side from this one that works, found as if all longer ones did; None when none does."""
-    fails, works = side // stride, math.ceil(side / stride)
-    while not _works(works * stride, run):
-        fails, works = works, 2 * works
-        if works * stride > LARGEST:
-            return None
-    while works - fails > 1:
-        middle = (fails + works) // 2
-        fails, works = (fails, middle) if _works(middle * stride, run) else (middle, works)
-    return works * stride
 
 
 def _works(side: int, run: Callable[[int], object]) -> bool:

@@ -117,7 +117,7 @@ def checked(x: Tensor, *, alone: bool = False) -> Tensor:
     if x.ndim != 4 - alone or x.shape[-3] != 3:
         fitting = "3,H,W" if alone else "N,3,H,W"
         raise UsageError(f"images are {fitting}, these are {tuple(x.shape)}", fix=_advice(x.shape, alone))
-    if not x.is_floating_point() or (x.abs() > REACH).any():
+    if not x.is_floating_point() or not (x.abs() <= REACH).all():  # not NaN either
         raise UsageError("the values of images are from -1 to 1, these are not", fix="if 0 to 255: x / 127.5 - 1")
     return x
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from i2i_forge.errors import PluginError, suggest
 
-KINDS = ("encoders", "decoders", "discriminators", "losses", "trainers", "datasets", "metrics", "formats")
+NETWORKS = ("encoders", "decoders", "discriminators")
+KINDS = (*NETWORKS, "losses", "trainers", "datasets", "metrics", "formats")
 
 
 @dataclass(frozen=True)

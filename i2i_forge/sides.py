@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_forge.image_sizes import common_stride, shortest_side
 from i2i_forge.method import Method
-
-LARGEST = 1024  # pixels: what does not run at this size fails for another reason than size
 
 
 class Sides(NamedTuple):
@@ -34,17 +33,15 @@ def sides_of(method: Method, compute: Callable[[Tensor], object]) -> Sides:
         method: whose networks run.
         compute: of 1,3,H,W, e.g. `trainer.translate`; the networks that it does not run do not count.
     """
-    first = side = _stride([network for _, network in method.modules()])
-    while (used := _tried(method, compute, side)) is None:
-        if side > LARGEST:
-            return Sides(first, first)
-        side *= 2
-    stride = _stride(used)
-    fails, runs = (side // 2 if side > first else 0) // stride, side // stride
-    while runs - fails > 1:
-        middle = (fails + runs) // 2
-        fails, runs = (middle, runs) if _tried(method, compute, middle * stride) is None else (fails, middle)
-    return Sides(stride, runs * stride)
+
+    def run(side: int) -> list[nn.Module]:
+        return used_for(method, compute, torch.zeros(1, 3, side, side))
+
+    stride = common_stride(network for _, network in method.modules())
+    if (side := shortest_side(run, stride)) is None:
+        return Sides(stride, stride)
+    used = common_stride(run(side))
+    return Sides(used, shortest_side(run, used, side - stride + 1) or side)
 
 
 def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> list[nn.Module]:
@@ -70,14 +67,3 @@ def cut(y: Tensor, place: tuple[int, int], x: Tensor) -> Tensor:
     """What a padded image became, without the border: the size of x, in [-1, 1]."""
     (top, left), (height, width) = place, x.shape[-2:]
     return y[..., top : top + height, left : left + width].clamp(-1, 1)
-
-
-def _tried(method: Method, compute: Callable[[Tensor], object], side: int) -> list[nn.Module] | None:
-    """The networks that ran; None when they do not take images of this side."""
-    with suppress(Exception):  # each layer of torch has a kind of its own: ValueError, RuntimeError ...
-        return used_for(method, compute, torch.zeros(1, 3, side, side))
-    return None
-
-
-def _stride(networks: Sequence[nn.Module]) -> int:
-    return math.lcm(*(getattr(network, "stride", 1) for network in networks))

@@ -13,11 +13,11 @@ import torch
 from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.data.survey import Part, Survey
 from i2i_forge.errors import DataError, ForgeError, UsageError, suggest
+from i2i_forge.image_sizes import common_stride
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import named_recipes
 from i2i_forge.registry import Catalog
 from i2i_forge.streams import build_streams
-from i2i_forge.translate import Translator
 from i2i_forge.yaml_text import to_inline_yaml
 
 SMALL = "_synthetic"  # how the names of recipes end that a processor can train
@@ -93,7 +93,7 @@ def fitting_size(base: str, side: int, catalog: Catalog, wanted: int | None = No
     """
     recipe = read_recipe(base)
     own: int = recipe.data.options["size"]
-    multiple = Translator(build_trainer(recipe, catalog, "meta"), recipe, 0).sides("ab").stride
+    multiple = common_stride(network for _, network in build_trainer(recipe, catalog, "meta").modules())
     size = wanted or min(own, side) // multiple * multiple
     try:
         trace_recipe(read_recipe(base, set=[f"data.size={size}"]), catalog)

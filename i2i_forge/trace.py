@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from inspect import isfunction
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from i2i_forge.errors import RecipeError
 from i2i_forge.forward_pass import ForwardPass
+from i2i_forge.network_calls import Calls
 from i2i_forge.nn.colour import WrongChannels
 from i2i_forge.passes import BoundTerm, Node, PhasePlan, StepPasses
 from i2i_forge.terms import parse_weight
@@ -95,50 +95,6 @@ class _Recorder:
             raise WrongChannels(layer.in_channels, arguments[0].shape[1])
 
 
-class _Calls:
-    """Counts the calls of a network, of any of its layers by itself, and of its methods that run layers.
-
-    Args:
-        network: whose calls count; what it calls itself meanwhile does not.
-        called: is told of each.
-        hooks: takes away what is put on the network.
-    """
-
-    def __init__(self, network: nn.Module, called: Callable[[], None], hooks: ExitStack) -> None:
-        self.called, self.depth, self.runs = called, 0, False
-        for module in network.modules():
-            hooks.callback(module.register_forward_pre_hook(self._enter).remove)
-            hooks.callback(module.register_forward_hook(self._leave, always_call=True).remove)
-        for name in _own_methods(type(network)) - vars(network).keys():
-            setattr(network, name, partial(self._method, getattr(network, name)))
-            hooks.callback(delattr, network, name)
-
-    def _enter(self, module: nn.Module, given: Any) -> None:
-        if not self.depth:
-            self.called()
-        self.depth, self.runs = self.depth + 1, True
-
-    def _leave(self, module: nn.Module, given: Any, output: Any) -> None:
-        self.depth -= 1
-
-    def _method(self, method: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        if self.depth:
-            return method(*args, **options)
-        self.depth, self.runs = 1, False
-        try:
-            return method(*args, **options)
-        finally:
-            self.depth = 0
-            if self.runs:
-                self.called()
-
-
-def _own_methods(kind: type) -> set[str]:
-    """The public methods of a network's class beside `forward`, without those that every module has."""
-    names = set(dir(kind)) - set(dir(nn.Module))
-    return {name for name in names if not name.startswith("_") and isfunction(getattr(kind, name))}
-
-
 def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
     """Trace one step of a trainer that lives on the device "meta", with every term, whatever its schedule.
 
@@ -152,7 +108,7 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
     with ExitStack() as hooks:
         for name, network in trainer.modules():
             if not name.startswith("state."):  # no network
-                _Calls(network, partial(recorder.called, name), hooks)
+                Calls(network, partial(recorder.called, name), hooks)
             for layer in network.modules():
                 if isinstance(layer, nn.Conv2d):
                     hooks.callback(layer.register_forward_pre_hook(partial(recorder.convolving, name)).remove)

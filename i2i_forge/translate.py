@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,11 +45,10 @@ class Translator:
 
     def __init__(self, trainer: Trainer, recipe: Recipe, step: int, weights_sha256: str = "", edited: str = "") -> None:
         self.trainer, self.recipe, self.step, self.weights_sha256 = trainer, recipe, step, weights_sha256
-        self.edited = edited
+        self.edited, self._said_small = edited, False
         self._shared: dict[str, list[str]] = {}  # route -> tensors that no code changes
         self._tilings: dict[str, Tiling] = {}
         self._sides: dict[tuple[str, str], Sides] = {}
-        self._said_small = False
 
     def __repr__(self) -> str:
         size = self.recipe.data.options.get("size", "unknown")
@@ -123,7 +121,7 @@ class Translator:
             yield self.translate(x, route)[0]
             return
         padded, place = self._padded(x, self.sides(route))
-        fastest = self._codes_at_once(padded)
+        fastest = 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // padded[0, 0].numel())
         parts = torch.split(codes, min(batch or fastest, fastest))
         vary = Varying(self.trainer, padded, route, latent, self._kept(padded, route, parts))
         for some in parts:
@@ -155,12 +153,12 @@ class Translator:
         probe = {self.trainer.routes[route][0]: padded[:, :, :CODE_SIDE, :CODE_SIDE]} if self.latent(route) else {}
         for name in (name for name in self.trainer.latents_of(route) if name not in given):
             given[name] = self.trainer.infer(name, probe, route, generator=generator)
-        translated = [
+        tiled = [
             self.tiling(route).translate(image[None], tile, exact=exact,
                                          **{n: v[i : i + 1] if len(v) == len(x) else v for n, v in given.items()})
             for i, image in enumerate(padded)
         ]  # fmt: skip
-        return cut(torch.cat(translated), place, x)
+        return cut(torch.cat(tiled), place, x)
 
     def tiling(self, route: str) -> Tiling:
         """How images are cut into tiles; its `halo` says how far the networks reach, or that there are no tiles."""
@@ -171,8 +169,8 @@ class Translator:
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
-        compute = partial(self.trainer.encode, what=what, domain=domain)
-        return compute(self._padded(x, self._sides_of(what, domain, compute))[0])
+        sides = self._sides_of(what, domain, lambda x: self.trainer.encode(x, what, domain))
+        return self.trainer.encode(self._padded(x, sides)[0], what, domain)
 
     def draw(self, route: str, generator: torch.Generator) -> Tensor:
         """A random code of a route that has codes, 1,dim; where codes have places, those of an image of 64x64."""
@@ -196,9 +194,6 @@ class Translator:
             given = {str(self.latent(route)): parts[0]}
             self._shared[route] = unvaried(self.trainer, {self.trainer.routes[route][0]: x}, route, given)
         return self._shared[route]
-
-    def _codes_at_once(self, x: Tensor) -> int:
-        return 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // (x.shape[-2] * x.shape[-1]))
 
     def _padded(self, x: Tensor, sides: Sides) -> tuple[Tensor, tuple[int, int]]:
         """See `sides.pad`; that the networks take no smaller images is said once."""

@@ -13,8 +13,8 @@ from i2i_forge.vocabulary import module_file
 
 ROOT = Path(__file__).parents[1]
 RUNGS = [  # lowest first; a module imports only from rungs below its own
-    "alarm compiled ema errors files hardware paths precision progress requiring schedules seeding stop_requests"
-    " tensor_files",
+    "alarm compiled ema errors files hardware network_calls paths precision progress requiring schedules seeding"
+    " stop_requests tensor_files",
     "distributed divergence foreign_files hookspecs image_sizes metrics nn out_of_memory outputs public_data recompute"
     " registry run_lock run_log scaffold terms whole_statistics yaml_source",
     "construct data foreign forward_pass images optimizers schema vocabulary weights yaml_text",

@@ -13,12 +13,12 @@ from i2i_forge.recipe_schema.methods import domains, kinds_of_roles, method_sche
 from i2i_forge.recipe_schema.optimizers import optimizer_schema
 from i2i_forge.recipe_schema.options import NAME, Schema
 from i2i_forge.recipe_schema.sections import section_schema
+from i2i_forge.registry import NETWORKS
 from i2i_forge.schema import RecipeModel
 from i2i_forge.vocabulary import Vocabulary
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "i2i_forge recipe"
-NETWORKS = ("encoders", "decoders", "discriminators")
 BASE: Schema = {"type": "string", "description": "The recipe that this one changes: its file or its name."}
 
 

@@ -14,6 +14,7 @@ from i2i_forge import checkpoint
 from i2i_forge.build import trace_recipe
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe import Recipe
+from i2i_forge.registry import NETWORKS
 from i2i_forge.seeding import generator
 from i2i_forge.testing.recipes import Method, equal_state
 from i2i_forge.testing.result import described
@@ -21,7 +22,6 @@ from i2i_forge.testing.values import images, leaves, shapes
 from i2i_forge.trainer import Trainer
 from i2i_forge.translate import Translator
 
-NETWORKS = {"encoders", "decoders", "discriminators"}
 ODD = (61, 97)  # height and width that no stride divides
 
 
@@ -42,7 +42,7 @@ def words(method: Method) -> Iterator[str]:
             yield f"route '{route}' has no tensor 'translation', which is what `forge translate` asks for"
     for role, kind in trainer.roles.items():
         if kind not in NETWORKS:
-            yield f"role '{role}' is of the kind '{kind}', which is none of {', '.join(sorted(NETWORKS))}"
+            yield f"role '{role}' is of the kind '{kind}', which is none of {', '.join(NETWORKS)}"
     for role in set(trainer.optional_roles) - set(trainer.roles):
         yield f"the optional role '{role}' is none of its roles"
     for name in [name for pair in trainer.latents.items() for name in pair if name and name not in known]:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from i2i_forge import cautions
 from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.cli.common import chosen_device
 from i2i_forge.cli.translate import command as translate
@@ -87,6 +88,15 @@ def test_103_numbers_that_torch_refuses_are_mistakes_in_the_recipe(catalog, chan
         build(catalog, change)
 
 
+@pytest.mark.parametrize("changes", [(), ("run.micro_batch=1",)])
+def test_103_a_batch_beyond_this_machines_memory_is_told_before_the_first_step(catalog, monkeypatch, changes):
+    monkeypatch.setattr(cautions, "memory", lambda: 2**36)
+    told = cautions.cautions(read_recipe("pix2pix_synthetic", set=["data.batch=65536", *changes]), catalog)
+    assert [text.partition(", and this")[0] for text in told] == (
+        [] if changes else ["data.batch: a step of 65,536 images keeps about 109 GiB of activations"]
+    )
+
+
 class TooLarge:
     """A source whose example does not fit into memory."""
 
@@ -120,6 +130,8 @@ def test_103_images_of_absurd_sides(size):
     ("recipe", "change", "words"),
     [
         ("munit_synthetic", "data.size=66", ["66x66", "multiples of 4", "data.size=68"]),
+        ("munit_synthetic", "data.size=0", ["0x0", "data.size=64"]),
+        ("munit_synthetic", "data.size=-5", ["-5x-5", "data.size=64"]),
         ("pix2pix_synthetic", "data.size=100", ["networks.encoder", "100x100", "multiples of 64", "data.size=128"]),
         ("augmented_cyclegan_synthetic", "data.size=20", ["networks.discriminator", "at least 49", "data.size=50"]),
         ("munit_synthetic", "networks.style_encoder.downsamples=7",
