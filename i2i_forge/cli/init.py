@@ -40,7 +40,7 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     """Look at the images in DIR, write a small recipe for them, say how long it trains here and what to do next.
 
     Images are pairs if they have equal names in trainA and trainB, or lie side by side in train. They are unpaired in
-    trainA and trainB with other names, or in any two folders. Of photographs alone drawings are made.
+    trainA and trainB with other names, or in any two folders. From photographs alone, drawings are made of them.
     """
     from i2i_forge.data.survey import survey
     from i2i_forge.small_recipe import fitting_size, propose, seconds_per_step

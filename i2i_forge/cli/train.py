@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import checked_recipe, chosen_device, device_option, loaded_host, recipe_options
+from i2i_forge.cli.common import checked_recipe, chosen_device, device_option, loaded_host, note, recipe_options
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.cli.ranks import joined, start_ranks
@@ -72,6 +72,8 @@ def command(
         from i2i_forge.distributed import rank
 
         leads = rank() == 0
+        for text in checked.left_out if leads else ():
+            note(f"left out of the base: {text}")
         done, where = _train(checked, folders, where, mine, recipe, sources)
     if leads:
         run = one_line(str(where))

@@ -12,6 +12,7 @@ from i2i_forge.hookspecs import hookimpl
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run_folder import RunFolder
+from i2i_forge.run_identity import identity
 
 
 def steps_saved(folder):
@@ -49,7 +50,8 @@ def test_what_a_run_leaves(tiny, straight):
     assert "saved step 10" in (folder / "log.txt").read_text()
     assert (folder / "run.lock").read_text() == ""
     state = json.loads((folder / "checkpoints/step-00000010/state.json").read_text())
-    assert state == {"format": 1, "images": 20, "ranks": 1, "step": 10}
+    recipe = identity(RunFolder(folder).recipe())
+    assert state == {"format": 1, "images": 20, "ranks": 1, "step": 10, **recipe}
 
 
 def test_records(straight):
