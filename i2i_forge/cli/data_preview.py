@@ -48,8 +48,7 @@ def command(
     cells = [*examples, *empty]
     rows = [[cell for example in cells[at : at + across] for cell in example] for at in range(0, len(cells), across)]
     picture = sheet(rows, list(images) * across)
-    save_png(picture, out)
-    save_png(sheet(rows, list(images) * across), out, MARK)
+    save_png(picture, out, MARK)
     click.echo(f"{out}")
     size = "x".join(map(str, reversed(examples[0][0].shape[1:])))
     pairs = " of a pair" if len(streams[stream].sources) == 1 else ""
