@@ -221,7 +221,7 @@ class Run:
             raise DivergedError(
                 f"{error.message}\nimages of this step: {shown}{' ...' if len(images) > 8 else ''}",
                 fix=f"see it again with `forge checkpoint replay {shlex.quote(str(self.folder.path))} --step {done}`, "
-                f"diverged.json there has the numbers; a new --run with a lower rate or weight may --init-from this one",
+                "diverged.json there has the numbers; a new --run with a lower rate or weight may --init-from this one",
             ) from error
 
     def _report(self, done: int, report: Mapping[str, float]) -> None:

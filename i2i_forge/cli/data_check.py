@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import click
 
 from i2i_forge.cli.checking_packs import MANIFEST, check_pack
 from i2i_forge.cli.common import console, json_option, note, print_json, say, warn
+from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import DataError
 
@@ -26,7 +25,7 @@ def command(folder: Path, as_json: bool) -> None:
     if (folder / MANIFEST).is_file():
         check_pack(folder, as_json)
         return
-    found = survey(folder, Progress())
+    found = survey(folder, Counted())
     damaged = found.damaged
     if as_json:
         print_json(_facts(found))
@@ -98,20 +97,3 @@ def _print(found: Any, folder: Path) -> None:
 
 def _x(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-class Progress:
-    """On a terminal a line that is rewritten; otherwise one every ten seconds."""
-
-    def __init__(self) -> None:
-        self.live, self.said = sys.stderr.isatty(), time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Images that are decoded, of how many."""
-        now = time.monotonic()
-        if now - self.said >= (0.2 if self.live else 10) or (self.live and done == total):
-            self.said = now
-            if self.live:
-                click.echo(f"\r{done:,}/{total:,} images{' ' if done < total else chr(10)}", err=True, nl=False)
-            else:
-                note(f"{done:,}/{total:,} images")

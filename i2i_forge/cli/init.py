@@ -12,7 +12,7 @@ import click
 
 from i2i_forge.cli.checking_packs import MANIFEST
 from i2i_forge.cli.common import chosen_device, loaded_host, note, warn
-from i2i_forge.cli.data_check import Progress
+from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.progress import about
 from i2i_forge.errors import DataError, RecipeError, UsageError
 from i2i_forge.files import printable
@@ -48,7 +48,7 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     if (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is a pack", fix="write what `forge data check` says into `data:` of a recipe")
     _refuse_existing(out)
-    found = survey(folder, Progress())
+    found = survey(folder, Counted())
     proposed = propose(found, folder, method)
     file = out or Path(f"{_plain(folder)}_{read_recipe(proposed.base).trainer}.yaml")
     _refuse_existing(file)
