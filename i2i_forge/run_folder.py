@@ -5,7 +5,6 @@ recipe.yaml  resolved.yaml  env.json  metrics.jsonl  log.txt  samples/  checkpoi
 
 from __future__ import annotations
 
-import errno
 import importlib.metadata
 import json
 import platform
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from i2i_forge.attribution import attribution, plugin_versions
-from i2i_forge.errors import CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
+from i2i_forge.errors import FULL, CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
 from i2i_forge.files import append_line, lines_in, one_line, open_to_append, read_bytes, write_whole
 from i2i_forge.outputs import refuse_to_replace
 from i2i_forge.plugins import Host
@@ -26,7 +25,6 @@ from i2i_forge.run_identity import differences, settings_of
 from i2i_forge.run_lock import LOCK, RunLock
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that takes no more
 
 
 class RunFolder:

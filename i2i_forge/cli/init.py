@@ -14,7 +14,7 @@ from i2i_forge.cli.checking_packs import MANIFEST
 from i2i_forge.cli.common import chosen_device, loaded_host, note, warn
 from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.progress import about
-from i2i_forge.errors import DataError, RecipeError, UsageError
+from i2i_forge.errors import DataError, RecipeError, UsageError, disk_error
 from i2i_forge.files import printable
 from i2i_forge.recipe import Recipe, read_recipe
 
@@ -116,7 +116,7 @@ def _write(file: Path, text: str) -> None:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)
     except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}", fix="name another file with --out") from error
+        raise disk_error(file, error, refused="name another file with --out") from error
 
 
 def _plain(folder: Path) -> str:
