@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
-from i2i_forge.cli.common import console, print_json
+from i2i_forge.cli.common import console, print_json, say
 from i2i_forge.cli.counted import Counted
 
 MANIFEST = "pack.json"  # as i2i_forge.data.packs has it, which imports numpy
@@ -44,11 +42,11 @@ def show_pack(folder: Path, manifest: Any, as_json: bool) -> None:
         table.add_row(role, part.folder, f"{part.count:,}")
     console().print(table)
     size = sum(shard.bytes for shard in manifest.shards) / 1e9
-    click.echo(f"{manifest.entries:,} images in {len(manifest.shards):,} shards of together {size:.3g} GB: {folder}")
-    click.echo("in a recipe:")
+    say(f"{manifest.entries:,} images in {len(manifest.shards):,} shards of together {size:.3g} GB: {folder}")
+    say("in a recipe:")
     for use, meaning in uses:
         shown = {key: str(value).lower() if isinstance(value, bool) else value for key, value in use.items()}
-        click.echo(f"  data: {{{', '.join(f'{key}: {value}' for key, value in shown.items())}}}    {meaning}")
+        say(f"  data: {{{', '.join(f'{key}: {value}' for key, value in shown.items())}}}    {meaning}")
 
 
 def _uses(folder: Path, manifest: Any) -> list[tuple[dict[str, Any], str]]:

@@ -79,20 +79,18 @@ def _print(found: Any, folder: Path) -> None:
         warn(f"images that are both in training and in test: {len(found.twins):,}, for example {first}")
         note("fix: remove one of each two: a test with training images says nothing about new ones (--json names all)")
     if found.compared:
-        click.echo(f"to find what training and test share, the pixels of {found.compared:,} images were compared")
+        say(f"to find what training and test share, the pixels of {found.compared:,} images were compared")
     for name in found.untested:
         others = " or ".join(name.replace("train", other) for other in ("test", "val"))
-        click.echo(f"{name} has no test set beside it, so its images would be tested on: put others in {others}")
+        say(f"{name} has no test set beside it, so its images would be tested on: put others in {others}")
     if not found.uses:
-        click.echo(
-            "in a recipe: no layout it knows; it reads folders trainA, trainB (testA, testB), or pairs side by side"
-        )
-        click.echo("  in train (test), or any folders that `a`, `b`, `test_a` and `test_b` name")
+        say("in a recipe: no layout it knows; it reads folders trainA, trainB (testA, testB), or pairs side by side")
+        say("  in train (test), or any folders that `a`, `b`, `test_a` and `test_b` name")
         return
-    click.echo("in a recipe:")
+    say("in a recipe:")
     for use in found.uses:
         options = ", ".join(f"{key}: {value}" for key, value in use.items())
-        click.echo(f"  data: {{{options}}}    {'pairs' if use['use'] == 'paired_folders' else 'unpaired'}")
+        say(f"  data: {{{options}}}    {'pairs' if use['use'] == 'paired_folders' else 'unpaired'}")
 
 
 def _x(size: tuple[int, int]) -> str:

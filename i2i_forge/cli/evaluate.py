@@ -18,6 +18,7 @@ from i2i_forge.cli.common import (
     json_option,
     loaded_host,
     note,
+    note_loaded,
     print_json,
     say,
 )
@@ -25,6 +26,7 @@ from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.files import one_line
 from i2i_forge.yaml_source import parse_options
 
 if TYPE_CHECKING:
@@ -171,7 +173,7 @@ def _samples(
 
         given = {name: options[name] for name in ("real", "sources", "truths", "draws")}
         found = FolderSamples(images, device, **given)
-        note(f"{images}: {found.data['grouping']} (--draws)")
+        note(f"{one_line(str(images))}: {found.data['grouping']} (--draws)")
         return found, Path()
     from i2i_forge.evaluation.run_samples import RunSamples
     from i2i_forge.run_folder import newest_run
@@ -179,7 +181,7 @@ def _samples(
 
     run = run or newest_run()
     translator = load(run, device, catalog)
-    note(f"{run}: {translator.recipe.name} after {translator.step} steps")
+    note_loaded(run, translator)
     return RunSamples(translator, catalog, options["route"], device, name=_name(run), data=options["data"]), run
 
 

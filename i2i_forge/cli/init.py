@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from i2i_forge.cli.checking_packs import MANIFEST
-from i2i_forge.cli.common import chosen_device, loaded_host, note, warn
+from i2i_forge.cli.common import chosen_device, loaded_host, note, say, warn
 from i2i_forge.cli.counted import Counted
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.progress import about
 from i2i_forge.errors import DataError, RecipeError, UsageError, disk_error
-from i2i_forge.files import printable
+from i2i_forge.files import one_line
 from i2i_forge.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ KINDS = {
 
 
 @click.command("init")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=FilePath())
 @click.option("--method", metavar="NAME",
               help="A method that has a small recipe: see `forge recipes synthetic`  [by the folder]")  # fmt: skip
 @click.option("--size", type=click.IntRange(min=1), help="Side of the training images in pixels  [at most 64]")
-@click.option("--out", metavar="FILE.yaml", type=click.Path(path_type=Path),
+@click.option("--out", metavar="FILE.yaml", type=FilePath(),
               help="The recipe to write  [DIR_METHOD.yaml, here]")  # fmt: skip
 @click.pass_obj
 def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: int | None, out: Path | None) -> None:
@@ -60,7 +61,7 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     seconds = seconds_per_step(recipe, catalog, device)
     cost = f"{about(seconds * recipe.steps)} on {device}"
     _write(file, f"{_head(file, proposed, found, f'{cost}, at {seconds:.2g} s a step')}{text}")
-    click.echo(f"{file}: {recipe.steps:,} steps of {recipe.trainer} with {KINDS[recipe.data.use]} take {cost}")
+    say(f"{file}: {recipe.steps:,} steps of {recipe.trainer} with {KINDS[recipe.data.use]} take {cost}")
     inputs = [_quoted(folder / part.name) for part in found.parts if part.name in ("testA", "valA")]
     sized = f"{next(iter(inputs), 'IMAGES')} --resize {recipe.data.options['size']}"
     _say_next(_quoted(file), _quoted(Path("runs") / file.stem), sized)
@@ -81,7 +82,7 @@ def _head(file: Path, proposed: Proposal, found: Survey, cost: str) -> str:
         f"{proposed.base} with other images: {counts}; a typical shorter side is {proposed.shorter_side(found)}.",
         "Twice the size is about four times the work. Larger networks, for a GPU: `forge recipes`, with this `data:`.",
     ]
-    return "".join(f"# {printable(line).replace(chr(10), ' ')}\n" for line in lines)
+    return "".join(f"# {one_line(line)}\n" for line in lines)
 
 
 def _say_next(file: str, run: str, inputs: str) -> None:
@@ -92,7 +93,7 @@ def _say_next(file: str, run: str, inputs: str) -> None:
     }
     width = max(map(len, rows))
     for line, meaning in rows.items():
-        click.echo(f"  {line:<{width}}   # {meaning}")
+        say(f"  {line:<{width}}   # {meaning}")
 
 
 def _read(text: str, name: str, folder: Path) -> Recipe:
@@ -102,7 +103,7 @@ def _read(text: str, name: str, folder: Path) -> Recipe:
         try:
             return read_recipe(draft)
         except RecipeError:  # control characters
-            cause = f"{printable(str(folder))}: a recipe cannot hold this name, or that of a folder in it"
+            cause = f"{one_line(str(folder))}: a recipe cannot hold this name, or that of a folder in it"
             raise DataError(cause, fix="rename it, or give a link to it") from None
 
 
