@@ -42,6 +42,8 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
 
     Images are pairs if they have equal names in trainA and trainB, or lie side by side in train. They are unpaired in
     trainA and trainB with other names, or in any two folders. Of photographs alone drawings are made.
+
+    A recipe is for editing: one that is there already is never replaced.
     """
     from i2i_forge.data.survey import survey
     from i2i_forge.small_recipe import fitting_size, propose, seconds_per_step
