@@ -166,13 +166,8 @@ class Run:
         done, images = found.step, found.state.get("images", found.step * self._images)
         if images != done * self._images:
             self._note(f"it had {images / done:g} images in each step; now it has {self._images}")
-        finished = done >= self.recipe.steps
-        where = one_line(str(self.folder.path))
-        self._note(
-            f"{where} has taken its {done} steps already; --steps N goes on"
-            if finished
-            else f"resuming {where} after step {done}"
-        )
+        where, finished = one_line(str(self.folder.path)), f"has taken its {done} steps already; --steps N goes on"
+        self._note(f"{where} {finished}" if done >= self.recipe.steps else f"resuming {where} after step {done}")
 
     def _loop(self, loader: Iterator[dict[str, Any]], done: int, requests: list[int]) -> int:
         settings = self.recipe.run
