@@ -88,7 +88,8 @@ def bench(
         for own in [(*changes, f"data.batch={size}") for size in sizes] or [changes]:
             title = " ".join((recipe, *own[len(changes) :]))
             click.echo(f"{title} ...", err=True)
-            title += "" if recipe in CALLS else f" (beside {compared_with(i2i_forge.load_recipe(recipe)) or 'itself'})"
+            if recipe not in CALLS:
+                title += f" (beside {compared_with(i2i_forge.load_recipe(recipe, set=own)) or 'itself'})"
             try:
                 tables[title] = measure(recipe, own, tuple(dict.fromkeys(rows or known)), rounds, device)
             except (ForgeError, ValueError, torch.OutOfMemoryError) as error:  # BicycleGAN halves its batch

@@ -17,9 +17,12 @@ together they are at most six lines. A programmer's mistake is an assertion inst
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+from pathlib import Path
 
 MAX_LISTED = 12  # names in one message
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a disk that takes no more, or fails
 
 
 class ForgeError(Exception):
@@ -89,6 +92,17 @@ class Interrupted(ForgeError):
     def __init__(self, message: str, *, signal_number: int, fix: str = "") -> None:
         super().__init__(message, fix=fix)
         self.exit_code = 128 + signal_number
+
+
+def disk_error(
+    path: Path, error: OSError, *, refused: str = "name another folder", full: str = "free disk space"
+) -> ForgeError:
+    """What to raise when a file or a folder cannot be written; `refused` and `full` are what to do then.
+
+    A ResourceError where the disk is full or fails, which Pillow says without a number; otherwise a UsageError.
+    """
+    kind, fix = (ResourceError, full) if error.errno in (None, *FULL) else (UsageError, refused)
+    return kind(f"{path} cannot be written: {error.strerror or error}", fix=fix)
 
 
 def suggest(name: str, known: Iterable[str], *, what: str = "such thing") -> str:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from i2i_forge.errors import ResourceError, UsageError
+from i2i_forge.errors import disk_error
 
 GAP = 4
 INK = (60, 60, 60)
@@ -45,9 +45,7 @@ def save_png(image: Tensor | Image.Image, file: Path, made_by: str = "") -> None
     except OSError as error:
         if partial.is_file():
             partial.unlink()
-        refused = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError)
-        kind, fix = (UsageError, "name another folder") if refused else (ResourceError, "free disk space")
-        raise kind(f"{file} cannot be written: {error.strerror or error}", fix=fix) from error
+        raise disk_error(file, error) from error
 
 
 def sheet(rows: Sequence[Sequence[Tensor | None]], labels: Sequence[str], cell: int | None = None) -> Image.Image:

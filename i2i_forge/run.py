@@ -74,7 +74,8 @@ class Run:
         self.source = source or recipe.name
         self.device = torch.device(device)
         self.leads = distributed.rank() == 0
-        self._show = Shown(progress if self.leads else None)
+        self.progress = progress if self.leads else None
+        self._show = Shown(self.progress)
         host.require_observers(recipe.run.observers)
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
         self.trainer = build_trainer(recipe, host.catalog, self.device)
@@ -165,13 +166,8 @@ class Run:
         done, images = found.step, found.state.get("images", found.step * self._images)
         if images != done * self._images:
             self._note(f"it had {images / done:g} images in each step; now it has {self._images}")
-        finished = done >= self.recipe.steps
-        where = one_line(str(self.folder.path))
-        self._note(
-            f"{where} has taken its {done} steps already; --steps N goes on"
-            if finished
-            else f"resuming {where} after step {done}"
-        )
+        where, finished = one_line(str(self.folder.path)), f"has taken its {done} steps already; --steps N goes on"
+        self._note(f"{where} {finished}" if done >= self.recipe.steps else f"resuming {where} after step {done}")
 
     def _loop(self, loader: Iterator[dict[str, Any]], done: int, requests: list[int]) -> int:
         settings = self.recipe.run
@@ -201,6 +197,7 @@ class Run:
         if done < self.recipe.steps:  # a stop was asked for, and no images came
             if distributed.world_size() > 1:  # the others are in the midst of the next step
                 raise _interrupted(requests[0], " while waiting for images; the last checkpoint counts")
+            self._follow_folder()
             self.save(done)
             raise _interrupted(requests[0], f" while waiting for images after step {done}; everything is saved")
         return done
@@ -215,13 +212,11 @@ class Run:
             shown = one_line(", ".join(images[:8]))
             if self.leads:
                 self._follow_folder()
-            file = self.folder.path / "diverged.json"
-            if self.leads:
-                write_down({**error.record, "images": images}, file)
+                write_down({**error.record, "images": images}, self.folder.path / "diverged.json")
             raise DivergedError(
                 f"{error.message}\nimages of this step: {shown}{' ...' if len(images) > 8 else ''}",
                 fix=f"see it again with `forge checkpoint replay {shlex.quote(str(self.folder.path))} --step {done}`, "
-                f"{file.name} there has the numbers; a new --run with a lower rate or weight may --init-from this one",
+                "diverged.json there has the numbers; a new --run with a lower rate or weight may --init-from this one",
             ) from error
 
     def _report(self, done: int, report: Mapping[str, float]) -> None:

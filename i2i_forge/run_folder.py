@@ -5,7 +5,6 @@ recipe.yaml  resolved.yaml  env.json  metrics.jsonl  log.txt  samples/  checkpoi
 
 from __future__ import annotations
 
-import errno
 import importlib.metadata
 import json
 import platform
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from i2i_forge.attribution import attribution, plugin_versions
-from i2i_forge.errors import CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
-from i2i_forge.files import append_line, lines_in, one_line, open_to_append, read_bytes, write_whole
+from i2i_forge.errors import FULL, CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
+from i2i_forge.files import append_line, lines_in, one_line, open_to_append, read_bytes, read_text, write_whole
 from i2i_forge.outputs import refuse_to_replace
 from i2i_forge.plugins import Host
 from i2i_forge.recipe import Recipe, read_recipe
@@ -26,7 +25,6 @@ from i2i_forge.run_identity import differences, settings_of
 from i2i_forge.run_lock import LOCK, RunLock
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that takes no more
 
 
 class RunFolder:
@@ -127,8 +125,8 @@ class RunFolder:
                 self.refuse(changed)
         else:
             with suppress(RecipeError):  # a recipe that a program made has no file
-                text, copy = find_recipe(source).read_text(encoding="utf-8"), self.path / "recipe.yaml"
-                refuse_to_replace([copy], lambda file: file.read_text(encoding="utf-8", errors="replace") == text)
+                text, copy = read_text(find_recipe(source)), self.path / "recipe.yaml"
+                refuse_to_replace([copy], lambda file: read_text(file) == text)
                 self._write(copy, text)
         self._write(
             self.resolved,
@@ -159,7 +157,7 @@ class RunFolder:
         append_line(self.metrics, json.dumps(entry))
 
     def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The whole lines of metrics.jsonl, and what they hold; what a kill has cut off is left out.
+        """The whole lines of metrics.jsonl, and their numbers; what a kill has cut off is left out.
 
         Raises:
             OSError: the file cannot be read.
@@ -168,7 +166,7 @@ class RunFolder:
             with suppress(ValueError, RecursionError):
                 entry = json.loads(line)
                 if isinstance(entry, dict) and isinstance(entry.get("step"), int):
-                    yield line, entry
+                    yield line, {name: value for name, value in entry.items() if isinstance(value, int | float)}
 
     def forget_after(self, step: int) -> None:
         """Drop the records of steps that a resumed run will take again."""

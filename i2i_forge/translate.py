@@ -15,6 +15,7 @@ from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
 from i2i_forge.codes import TILE, codes_for, translated
 from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.files import printable
 from i2i_forge.pictures import Translations, checked, tensors_of
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import Recipe, without_losses
@@ -238,7 +239,7 @@ def load(
 
 
 def _warn(text: str) -> None:
-    sys.stderr.write(f"warning: {text}\n")
+    sys.stderr.write(printable(f"warning: {text}\n"))
 
 
 def translate(run: str | Path, images: Any, route: str = "ab", **options: Any) -> Translations | list[Translations]:

@@ -1,6 +1,9 @@
 """The tree of errors, their exit codes, and the words they are said in."""
 
+import errno
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +56,15 @@ def test_a_long_list_is_cut_and_says_how_much_is_missing():
     assert text.startswith("did you mean 'name7'? There is: name0, ")
     assert text.endswith(f" and {100 - MAX_LISTED} more")
     assert len(text) < 300
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.ENOSPC, 8), (errno.EDQUOT, 8), (errno.EFBIG, 8), (errno.EIO, 8), (None, 8), (errno.EACCES, 2),
+     (errno.ENOENT, 2), (errno.ENOTDIR, 2), (errno.EROFS, 2), (errno.ENAMETOOLONG, 2)],
+)  # fmt: skip
+def test_a_full_or_failing_disk_is_told_from_a_place_that_is_refused(number, code):
+    error = OSError(number, os.strerror(number)) if number else OSError("encoder error -2")
+    raised = errors.disk_error(Path("x.png"), error)
+    assert raised.exit_code == code
+    assert str(raised).startswith(f"x.png cannot be written: {error.strerror or 'encoder error -2'}\nfix: ")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from i2i_forge.files import open_to_append
+
 
 @dataclass(frozen=True)
 class Job:
@@ -30,7 +32,7 @@ class Job:
         threads = {f"{of}_NUM_THREADS": str(self.threads) for of in ("OMP", "MKL")} if self.threads else {}
         self.log.parent.mkdir(parents=True, exist_ok=True)
         for command in self.commands:
-            with self.log.open("ab") as log:
+            with open_to_append(self.log) as log:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "i2i_forge", *command], stdin=subprocess.DEVNULL, stdout=log,
                     stderr=subprocess.STDOUT, env={**os.environ, **threads},

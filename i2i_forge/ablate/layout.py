@@ -9,7 +9,7 @@ from pathlib import Path
 
 from i2i_forge.ablate.seeds import Cell
 from i2i_forge.ablate.table import Table, TableRow
-from i2i_forge.errors import ResourceError
+from i2i_forge.errors import disk_error
 from i2i_forge.files import write_whole
 
 REAL = "real images"
@@ -55,7 +55,7 @@ def write_table(table: Table, out: Path) -> None:
         write_whole(out / "table.md", text)
         write_whole(out / "table.json", json.dumps(asdict(table), indent=2) + "\n")
     except OSError as error:
-        raise ResourceError(f"{out} cannot be written: {error.strerror}", fix="free disk space") from error
+        raise disk_error(out, error) from error
 
 
 def _row(row: TableRow, metrics: Sequence[str]) -> list[str]:

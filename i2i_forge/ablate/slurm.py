@@ -9,6 +9,7 @@ from typing import Any
 
 from i2i_forge.ablate.launchers import Ended, Job
 from i2i_forge.errors import UsageError
+from i2i_forge.files import open_to_append
 
 DAY = 24 * 60  # minutes
 
@@ -44,7 +45,7 @@ class SlurmLauncher:
             try:
                 yield queued[ended], ended.result()
             except (submitit.core.utils.FailedJobError, submitit.core.utils.UncompletedJobError) as error:
-                with queued[ended].log.open("a", encoding="utf-8") as log:
+                with open_to_append(queued[ended].log) as log:
                     log.write(f"error: the scheduler's job failed: {str(error).splitlines()[0]}\n")
                 yield queued[ended], 1
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from i2i_forge.ablate.commands import run_folder
 from i2i_forge.ablate.measures import Measures
 from i2i_forge.ablate.plans import Variant
-from i2i_forge.errors import CheckpointError, ForgeError, UsageError
+from i2i_forge.errors import CheckpointError, ForgeError, disk_error
 from i2i_forge.evaluation.records import Record
 from i2i_forge.files import one_line, write_whole
 from i2i_forge.registry import Catalog
@@ -72,7 +72,7 @@ def write_recipes(variants: Sequence[Variant], out: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, text)
         except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}", fix="choose another --out") from error
+            raise disk_error(file, error, refused="choose another --out") from error
 
 
 def recipe_file(out: Path, variant: Variant) -> Path:

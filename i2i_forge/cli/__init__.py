@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -104,7 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(error, debug)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        error.show(text := io.StringIO())
+        click.echo(printable(text.getvalue()), err=True, nl=False)
         if isinstance(error, click.NoSuchOption) and error.option_name == "--plugins":
             click.echo("It goes before the command: forge --plugins DIR check ...", err=True)
         sys.exit(error.exit_code)
@@ -121,12 +123,10 @@ def _complain(error: Exception, debug: bool) -> None:
         import traceback
 
         click.echo(printable("".join(traceback.format_exception(error))), err=True)
-    if isinstance(error, ForgeError):
-        click.echo(printable(f"error: {error}"), err=True)
-        return
-    notes: list[Any] = getattr(error, "__notes__", [])
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    click.echo(printable(f"error: {type(error).__name__}: {first}"), err=True)
-    for note in notes[:3]:
-        click.echo(printable(f"  {note}"), err=True)
-    click.echo("fix: `forge --debug ...` shows the traceback, for a report to the plugin or i2i_forge", err=True)
+    text = f"error: {error}"
+    if not isinstance(error, ForgeError):
+        notes: list[Any] = getattr(error, "__notes__", [])
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        fix = "fix: `forge --debug ...` shows the traceback, for a report to the plugin or i2i_forge"
+        text = "\n".join([f"error: {type(error).__name__}: {first}", *(f"  {note}" for note in notes[:3]), fix])
+    click.echo(printable(text), err=True)

@@ -153,8 +153,8 @@ def _preview(
         shown.add_row(fact["name"], "\n".join(changes), str(fact["network_calls"]), *words)
     console().print(shown)
     measured = ", ".join(f"{metric} {protocol.name}" for metric, protocol in measures.protocols.items())
-    click.echo(f"{len(variants)} runs ({plan.seeds} of each), {variants[0].recipe.steps:,} steps each, in {out}")
-    click.echo(f"measured: {measured}")
+    say(f"{len(variants)} runs ({plan.seeds} of each), {variants[0].recipe.steps:,} steps each, in {out}")
+    say(f"measured: {measured}")
 
 
 def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:

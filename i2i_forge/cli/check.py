@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, print_json, recipe_options, warn
+from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, print_json, recipe_options, say, warn
 from i2i_forge.recipe import Recipe
 
 
@@ -33,16 +33,16 @@ def command(
     if as_json:
         print_json({"recipe": checked.name, "ok": True, **facts})
         return
-    click.echo(f"{checked.name}: no mistakes")
+    say(f"{checked.name}: no mistakes")
     for text in checked.left_out:
-        click.echo(f"  left out of the base: {text}")
+        say(f"  left out of the base: {text}")
     if facts:
         memory, activations = (facts[key] / 2**30 for key in ("bytes", "bytes_of_activations"))
-        click.echo(f"  parameters: {facts['parameters']:,}")
-        click.echo(f"  network calls per step: {facts['network_calls']}")
-        click.echo(f"  memory of a step: about {memory:.2f} GiB, {activations:.2f} of it activations")
+        say(f"  parameters: {facts['parameters']:,}")
+        say(f"  network calls per step: {facts['network_calls']}")
+        say(f"  memory of a step: about {memory:.2f} GiB, {activations:.2f} of it activations")
         for name, shape in facts["shapes"].items():
-            click.echo(f"  shape of {name}: {shape}")
+            say(f"  shape of {name}: {shape}")
         for text in facts["warnings"]:
             warn(text)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import click
-
-from i2i_forge.cli.common import console, note, print_json
+from i2i_forge.cli.common import console, print_json, say
+from i2i_forge.cli.counted import Counted
 
 MANIFEST = "pack.json"  # as i2i_forge.data.packs has it, which imports numpy
 
@@ -19,7 +16,7 @@ def check_pack(folder: Path, as_json: bool) -> None:
     from i2i_forge.data.packs import Pack
 
     pack = Pack(folder)
-    pack.verify(PackProgress("GB", 1e9))
+    pack.verify(Counted("GB", 1e9))
     show_pack(folder, pack.manifest, as_json)
 
 
@@ -45,11 +42,11 @@ def show_pack(folder: Path, manifest: Any, as_json: bool) -> None:
         table.add_row(role, part.folder, f"{part.count:,}")
     console().print(table)
     size = sum(shard.bytes for shard in manifest.shards) / 1e9
-    click.echo(f"{manifest.entries:,} images in {len(manifest.shards):,} shards of together {size:.3g} GB: {folder}")
-    click.echo("in a recipe:")
+    say(f"{manifest.entries:,} images in {len(manifest.shards):,} shards of together {size:.3g} GB: {folder}")
+    say("in a recipe:")
     for use, meaning in uses:
         shown = {key: str(value).lower() if isinstance(value, bool) else value for key, value in use.items()}
-        click.echo(f"  data: {{{', '.join(f'{key}: {value}' for key, value in shown.items())}}}    {meaning}")
+        say(f"  data: {{{', '.join(f'{key}: {value}' for key, value in shown.items())}}}    {meaning}")
 
 
 def _uses(folder: Path, manifest: Any) -> list[tuple[dict[str, Any], str]]:
@@ -57,24 +54,3 @@ def _uses(folder: Path, manifest: Any) -> list[tuple[dict[str, Any], str]]:
     if manifest.pairs or manifest.layout == "side_by_side":
         return [(plain, "pairs"), ({**plain, "paired": False}, "unpaired")]
     return [(plain, "unpaired")]
-
-
-class PackProgress:
-    """On a terminal a line that is rewritten; otherwise one every ten seconds."""
-
-    def __init__(self, unit: str, scale: float) -> None:
-        self.unit, self.scale = unit, scale
-        self.live, self.said = sys.stderr.isatty(), time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        """How much is done, of how much."""
-        now = time.monotonic()
-        if now - self.said < (0.2 if self.live else 10) and not (self.live and done == total):
-            return
-        self.said = now
-        digits = 0 if self.scale == 1 else 1
-        text = f"{done / self.scale:,.{digits}f}/{total / self.scale:,.{digits}f} {self.unit}"
-        if self.live:
-            click.echo(f"\r{text}{' ' if done < total else chr(10)}", err=True, nl=False)
-        else:
-            note(text)

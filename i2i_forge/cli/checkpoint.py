@@ -13,7 +13,7 @@ from i2i_forge.cli import checkpoint_replay, checkpoint_verify
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
-from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.errors import CheckpointError, UsageError, disk_error
 from i2i_forge.files import write_whole
 from i2i_forge.outputs import refuse_to_fill, refuse_to_replace
 from i2i_forge.yaml_text import to_inline_yaml
@@ -165,6 +165,6 @@ def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None
         out.mkdir(parents=True, exist_ok=True)
         for file, written in contents.items():
             write_whole(file, written)
-            click.echo(f"{file}")
+            say(f"{file}")
     except OSError as error:
-        raise UsageError(f"--out {out} cannot be written: {error.strerror}", fix="name another folder") from error
+        raise disk_error(out, error) from error

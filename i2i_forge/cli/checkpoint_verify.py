@@ -12,6 +12,7 @@ from i2i_forge.cli.common import chosen_device, device_option, json_option, load
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import CheckpointError
+from i2i_forge.files import one_line
 
 if TYPE_CHECKING:
     from i2i_forge.replay import Comparison, Verdict
@@ -49,7 +50,7 @@ def command(folders: tuple[Path, ...], run: Path, device: str, as_json: bool) ->
     else:
         for name, state in verdict.checkpoints.items():
             say(f"{name}: {state}")
-        say(f"{run}: {text}")
+        say(f"{one_line(str(run))}: {text}")
     if not verdict.trusted:
         raise CheckpointError(f"{run}: {text}", fix=_fix(verdict))
 

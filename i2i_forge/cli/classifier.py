@@ -15,6 +15,7 @@ from i2i_forge.cli.common import (
     loaded_host,
     note,
     print_json,
+    say,
 )
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.outputs import refuse_to_fill
@@ -65,7 +66,7 @@ def train(
         print_json(classifier.card)
         return
     _print(classifier.card)
-    click.echo(f"{out}")
+    say(f"{out}")
 
 
 @command.command("show")

@@ -11,13 +11,15 @@ import click
 
 from i2i_forge.cli import completing
 from i2i_forge.errors import UsageError
-from i2i_forge.files import printable
+from i2i_forge.files import one_line, printable
 from i2i_forge.plugins import Host, Plugin, find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
+
+    from i2i_forge.translate import Translator
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +104,11 @@ def warn(text: str) -> None:
 def note(text: str) -> None:
     """A line of progress on stderr."""
     say(text, err=True)
+
+
+def note_loaded(run: Path, translator: Translator) -> None:
+    """Say which run is used."""
+    note(f"{one_line(str(run))}: {translator.recipe.name} after {translator.step} steps")
 
 
 def print_json(data: Any) -> None:

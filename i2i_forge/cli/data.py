@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.cli import data_check, data_get, data_pack, data_preview
-from i2i_forge.cli.common import loaded_host, note
+from i2i_forge.cli.common import loaded_host, note, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import DataError
 from i2i_forge.outputs import refuse_to_fill
@@ -37,4 +37,4 @@ def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str,
         raise DataError(f"data set '{dataset}' reads files, it does not make any", fix="make procedural_shoes")
     refuse_to_fill(out)
     made.write(out, lambda done, total: note(f"{done}/{total} images") if done % 500 == 0 or done == total else None)
-    click.echo(f"{out}")
+    say(f"{out}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import click
 
 from i2i_forge.cli.checking_packs import MANIFEST, check_pack
 from i2i_forge.cli.common import console, json_option, note, print_json, say, warn
+from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import DataError
 
@@ -26,7 +25,7 @@ def command(folder: Path, as_json: bool) -> None:
     if (folder / MANIFEST).is_file():
         check_pack(folder, as_json)
         return
-    found = survey(folder, Progress())
+    found = survey(folder, Counted())
     damaged = found.damaged
     if as_json:
         print_json(_facts(found))
@@ -80,38 +79,19 @@ def _print(found: Any, folder: Path) -> None:
         warn(f"images that are both in training and in test: {len(found.twins):,}, for example {first}")
         note("fix: remove one of each two: a test with training images says nothing about new ones (--json names all)")
     if found.compared:
-        click.echo(f"to find what training and test share, the pixels of {found.compared:,} images were compared")
+        say(f"to find what training and test share, the pixels of {found.compared:,} images were compared")
     for name in found.untested:
         others = " or ".join(name.replace("train", other) for other in ("test", "val"))
-        click.echo(f"{name} has no test set beside it, so its images would be tested on: put others in {others}")
+        say(f"{name} has no test set beside it, so its images would be tested on: put others in {others}")
     if not found.uses:
-        click.echo(
-            "in a recipe: no layout it knows; it reads folders trainA, trainB (testA, testB), or pairs side by side"
-        )
-        click.echo("  in train (test), or any folders that `a`, `b`, `test_a` and `test_b` name")
+        say("in a recipe: no layout it knows; it reads folders trainA, trainB (testA, testB), or pairs side by side")
+        say("  in train (test), or any folders that `a`, `b`, `test_a` and `test_b` name")
         return
-    click.echo("in a recipe:")
+    say("in a recipe:")
     for use in found.uses:
         options = ", ".join(f"{key}: {value}" for key, value in use.items())
-        click.echo(f"  data: {{{options}}}    {'pairs' if use['use'] == 'paired_folders' else 'unpaired'}")
+        say(f"  data: {{{options}}}    {'pairs' if use['use'] == 'paired_folders' else 'unpaired'}")
 
 
 def _x(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-class Progress:
-    """On a terminal a line that is rewritten; otherwise one every ten seconds."""
-
-    def __init__(self) -> None:
-        self.live, self.said = sys.stderr.isatty(), time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Images that are decoded, of how many."""
-        now = time.monotonic()
-        if now - self.said >= (0.2 if self.live else 10) or (self.live and done == total):
-            self.said = now
-            if self.live:
-                click.echo(f"\r{done:,}/{total:,} images{' ' if done < total else chr(10)}", err=True, nl=False)
-            else:
-                note(f"{done:,}/{total:,} images")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import console, json_option, note, print_json
+from i2i_forge.cli.common import console, json_option, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.public_data import TABLE, fetch, find
 
@@ -37,7 +37,7 @@ def command(names: tuple[str, ...], out: Path, as_json: bool) -> None:
         if not fetched.is_new:
             note(f"{fetched.folder} is there already; nothing was done")
         if not as_json:
-            click.echo(f"{fetched.folder}")
+            say(f"{fetched.folder}")
     if as_json:
         print_json(records)
 

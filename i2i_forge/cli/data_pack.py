@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.checking_packs import PackProgress, show_pack
+from i2i_forge.cli.checking_packs import show_pack
 from i2i_forge.cli.common import json_option
+from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
 
 
@@ -52,5 +53,5 @@ def command(
         folder, layout=layout, a=a, b=b, test_a=test_a, test_b=test_b, pairs=pairs,
         on_bad="skip" if on_bad == "skip" else "error",
     )  # fmt: skip
-    manifest = pack(plan, out, shard_bytes=shard_size * 1_000_000, progress=PackProgress("images", 1))
+    manifest = pack(plan, out, shard_bytes=shard_size * 1_000_000, progress=Counted())
     show_pack(out, manifest, as_json)

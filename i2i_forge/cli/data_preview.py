@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import checked_recipe, loaded_host, note, recipe_options
+from i2i_forge.cli.common import checked_recipe, loaded_host, note, recipe_options, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import UsageError, suggest
 
@@ -48,9 +48,8 @@ def command(
     cells = [*examples, *empty]
     rows = [[cell for example in cells[at : at + across] for cell in example] for at in range(0, len(cells), across)]
     picture = sheet(rows, list(images) * across)
-    save_png(picture, out)
-    save_png(sheet(rows, list(images) * across), out, MARK)
-    click.echo(f"{out}")
+    save_png(picture, out, MARK)
+    say(f"{out}")
     size = "x".join(map(str, reversed(examples[0][0].shape[1:])))
     pairs = " of a pair" if len(streams[stream].sources) == 1 else ""
     note(f"{picture.width}x{picture.height} pixels; {len(examples)} examples as the networks see them, {size}, "

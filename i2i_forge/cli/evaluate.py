@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +18,15 @@ from i2i_forge.cli.common import (
     json_option,
     loaded_host,
     note,
+    note_loaded,
     print_json,
     say,
 )
+from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.files import one_line
 from i2i_forge.yaml_source import parse_options
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ def _measured(
         if all(plan.backbone or "random" not in plan.metric.backbones for plan in plans):
             raise
         raise DataError(error.message, fix=f"{error.fix}; or `--backbone random` to try") from error
-    began, progress = time.monotonic(), _Progress(quiet=evaluation.share[0] > 0)
+    began, progress = time.monotonic(), Counted(quiet=evaluation.share[0] > 0)
     outcomes = evaluation.run(progress)
     timing = {"seconds": round(time.monotonic() - began, 3), "images": float(progress.done)}
     return write_records(evaluation, outcomes, folder, timing) if outcomes else []
@@ -171,7 +173,7 @@ def _samples(
 
         given = {name: options[name] for name in ("real", "sources", "truths", "draws")}
         found = FolderSamples(images, device, **given)
-        note(f"{images}: {found.data['grouping']} (--draws)")
+        note(f"{one_line(str(images))}: {found.data['grouping']} (--draws)")
         return found, Path()
     from i2i_forge.evaluation.run_samples import RunSamples
     from i2i_forge.run_folder import newest_run
@@ -179,7 +181,7 @@ def _samples(
 
     run = run or newest_run()
     translator = load(run, device, catalog)
-    note(f"{run}: {translator.recipe.name} after {translator.step} steps")
+    note_loaded(run, translator)
     return RunSamples(translator, catalog, options["route"], device, name=_name(run), data=options["data"]), run
 
 
@@ -254,21 +256,3 @@ def _list(catalog: Catalog, as_json: bool) -> None:
         console().print(table)
     click.echo("A metric's first protocol is its default; the numbers are inputs x translations of each.")
     click.echo("Components are what the column `details` of a measurement shows.")
-
-
-class _Progress:
-    """On a terminal a line that is rewritten; otherwise one every ten seconds."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.live, self.quiet, self.said, self.done = sys.stderr.isatty(), quiet, time.monotonic(), 0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Images that were seen, of how many."""
-        self.done, now = done, time.monotonic()
-        if self.quiet or (now - self.said < (0.2 if self.live else 10) and not (self.live and done == total)):
-            return
-        self.said = now
-        if self.live:
-            click.echo(f"\r{done:,}/{total:,} images{' ' if done < total else chr(10)}", err=True, nl=False)
-        else:
-            note(f"{done:,}/{total:,} images")

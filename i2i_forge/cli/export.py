@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import json_option, loaded_host, note, print_json
+from i2i_forge.cli.common import json_option, loaded_host, note_loaded, print_json
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 
@@ -33,7 +33,7 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
 
     refuse_to_replace([out], is_export)
     translator = load(run, "cpu", loaded_host(folders).catalog)
-    note(f"{run}: {translator.recipe.name} after {translator.step} steps")
+    note_loaded(run, translator)
     found = export(translator, out, route)
     if as_json:
         print_json({"file": str(out), **asdict(found)})

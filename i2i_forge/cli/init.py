@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from i2i_forge.cli.checking_packs import MANIFEST
-from i2i_forge.cli.common import chosen_device, loaded_host, note, warn
-from i2i_forge.cli.data_check import Progress
+from i2i_forge.cli.common import chosen_device, loaded_host, note, say, warn
+from i2i_forge.cli.counted import Counted
+from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.progress import about
-from i2i_forge.errors import DataError, RecipeError, UsageError
-from i2i_forge.files import printable
+from i2i_forge.errors import DataError, RecipeError, UsageError, disk_error
+from i2i_forge.files import one_line
 from i2i_forge.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ KINDS = {
 
 
 @click.command("init")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=FilePath())
 @click.option("--method", metavar="NAME",
               help="A method that has a small recipe: see `forge recipes synthetic`  [by the folder]")  # fmt: skip
 @click.option("--size", type=click.IntRange(min=1), help="Side of the training images in pixels  [at most 64]")
-@click.option("--out", metavar="FILE.yaml", type=click.Path(path_type=Path),
+@click.option("--out", metavar="FILE.yaml", type=FilePath(),
               help="The recipe to write  [DIR_METHOD.yaml, here]")  # fmt: skip
 @click.pass_obj
 def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: int | None, out: Path | None) -> None:
@@ -41,6 +42,8 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
 
     Images are pairs if they have equal names in trainA and trainB, or lie side by side in train. They are unpaired in
     trainA and trainB with other names, or in any two folders. From photographs alone, drawings are made of them.
+
+    A recipe is for editing: one that is there already is never replaced.
     """
     from i2i_forge.data.survey import survey
     from i2i_forge.small_recipe import fitting_size, propose, seconds_per_step
@@ -48,7 +51,7 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     if (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is a pack", fix="write what `forge data check` says into `data:` of a recipe")
     _refuse_existing(out)
-    found = survey(folder, Progress())
+    found = survey(folder, Counted())
     proposed = propose(found, folder, method)
     file = out or Path(f"{_plain(folder)}_{read_recipe(proposed.base).trainer}.yaml")
     _refuse_existing(file)
@@ -60,7 +63,7 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     seconds = seconds_per_step(recipe, catalog, device)
     cost = f"{about(seconds * recipe.steps)} on {device}"
     _write(file, f"{_head(file, proposed, found, f'{cost}, at {seconds:.2g} s a step')}{text}")
-    click.echo(f"{file}: {recipe.steps:,} steps of {recipe.trainer} with {KINDS[recipe.data.use]} take {cost}")
+    say(f"{file}: {recipe.steps:,} steps of {recipe.trainer} with {KINDS[recipe.data.use]} take {cost}")
     inputs = [_quoted(folder / part.name) for part in found.parts if part.name in ("testA", "valA")]
     sized = f"{next(iter(inputs), 'IMAGES')} --resize {recipe.data.options['size']}"
     _say_next(_quoted(file), _quoted(Path("runs") / file.stem), sized)
@@ -81,7 +84,7 @@ def _head(file: Path, proposed: Proposal, found: Survey, cost: str) -> str:
         f"{proposed.base} with other images: {counts}; a typical shorter side is {proposed.shorter_side(found)}.",
         "Twice the size is about four times the work. Larger networks, for a GPU: `forge recipes`, with this `data:`.",
     ]
-    return "".join(f"# {printable(line).replace(chr(10), ' ')}\n" for line in lines)
+    return "".join(f"# {one_line(line)}\n" for line in lines)
 
 
 def _say_next(file: str, run: str, inputs: str) -> None:
@@ -92,7 +95,7 @@ def _say_next(file: str, run: str, inputs: str) -> None:
     }
     width = max(map(len, rows))
     for line, meaning in rows.items():
-        click.echo(f"  {line:<{width}}   # {meaning}")
+        say(f"  {line:<{width}}   # {meaning}")
 
 
 def _read(text: str, name: str, folder: Path) -> Recipe:
@@ -102,7 +105,7 @@ def _read(text: str, name: str, folder: Path) -> Recipe:
         try:
             return read_recipe(draft)
         except RecipeError:  # control characters
-            cause = f"{printable(str(folder))}: a recipe cannot hold this name, or that of a folder in it"
+            cause = f"{one_line(str(folder))}: a recipe cannot hold this name, or that of a folder in it"
             raise DataError(cause, fix="rename it, or give a link to it") from None
 
 
@@ -116,7 +119,7 @@ def _write(file: Path, text: str) -> None:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)
     except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}", fix="name another file with --out") from error
+        raise disk_error(file, error, refused="name another file with --out") from error
 
 
 def _plain(folder: Path) -> str:

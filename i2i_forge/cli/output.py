@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import click
 
 from i2i_forge.errors import ResourceError
+from i2i_forge.files import printable
 
 
 class _Raw(io.FileIO):
@@ -65,7 +66,7 @@ def require_result() -> None:
 def final_line(text: str) -> None:
     """A line on stdout after work whose result is files: it may get lost."""
     before = len(_lost)
-    click.echo(text)
+    click.echo(printable(text))
     del _lost[before:]
 
 

@@ -48,7 +48,7 @@ def new(name: str, kind: str, out: Path) -> None:
             )
     for file in write_package(names, kind, out / names.package):
         note(f"wrote {file}")
-    click.echo(f"{out / names.package}")
+    say(f"{out / names.package}")
     note(f"next: cd {out / names.package} && pip install -e '.[test]' && pytest")
 
 

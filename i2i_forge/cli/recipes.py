@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, note, print_json, warn
+from i2i_forge.cli.common import console, json_option, note, print_json, say, warn
 from i2i_forge.errors import RecipeError, UsageError, suggest
 from i2i_forge.files import read_text
 from i2i_forge.recipe import read_recipe
@@ -36,7 +36,7 @@ def command(word: str, in_full: bool, as_json: bool) -> None:
         return
     for row in _rows(found):
         data = "no files" if row["needs"].startswith("no files") else row["data"].replace("_", " ")
-        click.echo(f"{row['name']:<41} {row['method']:<18} {data}")
+        say(f"{row['name']:<41} {row['method']:<18} {data}")
     note("`forge recipes NAME` tells all about one of them")
 
 

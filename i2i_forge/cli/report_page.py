@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
-from i2i_forge.cli.common import note, warn
+from i2i_forge.cli.common import note, say, warn
 from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.html_report.find import find_runs
 from i2i_forge.html_report.metric_table import MetricTable
@@ -21,7 +19,7 @@ def write_report(html: Path, runs: Sequence[Path], catalog: Catalog, numbers: Me
     shown = _read(runs, catalog)
     title = shown[0].place.name if len(shown) == 1 else runs[0].resolve().name if len(runs) == 1 else "Comparison"
     write_page(page(shown, numbers, title, command), html)
-    click.echo(f"{html}")
+    say(f"{html}")
 
 
 def _read(runs: Sequence[Path], catalog: Catalog) -> list[RunReport]:

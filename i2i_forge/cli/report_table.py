@@ -37,7 +37,7 @@ def row_labels(found: Found, names: Mapping[Path, str]) -> dict[Key, str]:
         more = [f"step {step}" if step is not None and any(o[2] != step for o in twins) else "",
                 str(route) if any(o[3] != route for o in twins) else "",
                 str(data) if any(o[4] != data for o in twins) else "",
-               f"edited {str(edited)[:6]}" if edited else ""]  # fmt: skip
+                f"edited {str(edited)[:6]}" if edited else ""]  # fmt: skip
         if twins and not any(more):
             more = [str(weights)[:6]]
         labels[key] = " ".join([name, *filter(None, more)])

@@ -9,7 +9,8 @@ import click
 
 from i2i_forge.cli.common import complain_about, note
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.errors import UsageError
+from i2i_forge.errors import disk_error
+from i2i_forge.files import write_whole
 from i2i_forge.outputs import marked, refuse_to_replace
 from i2i_forge.plugins import find_plugins
 from i2i_forge.recipe_schema import TITLE, recipe_schema
@@ -48,7 +49,7 @@ def command(folders: tuple[Path, ...] | None, out: Path | None) -> None:
         click.echo(text)
         return
     try:
-        out.write_text(text + "\n", encoding="utf-8")
+        write_whole(out, text + "\n")
     except OSError as error:
-        raise UsageError(f"{out}: cannot be written: {error.strerror}", fix="choose another --out") from None
+        raise disk_error(out, error, refused="choose another --out") from None
     note(f"begin a recipe beside {out} with the line:\n# yaml-language-server: $schema={out.name}")

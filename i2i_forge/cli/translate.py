@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import chosen_device, device_option, json_option, loaded_host, note, print_json, warn
+from i2i_forge.cli.common import (
+    chosen_device,
+    device_option,
+    json_option,
+    loaded_host,
+    note,
+    note_loaded,
+    print_json,
+    warn,
+)
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.errors import ForgeError, UsageError
@@ -66,7 +75,7 @@ def command(
     from i2i_forge.translate_files import translate_files
 
     translator = load(run, chosen_device(device), loaded_host(folders).catalog)
-    note(f"{run}: {translator.recipe.name} after {translator.step} steps")
+    note_loaded(run, translator)
     default = 4 if translator.latent(route) else 1
     skipped: list[str] = []
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from i2i_forge.cli.common import console, json_option, note, print_json
+from i2i_forge.cli.common import console, json_option, note, print_json, say
 from i2i_forge.cli.data_get import Progress
 from i2i_forge.errors import DataError
 from i2i_forge.weights import MANIFEST, fetch, find, inspect, path_of
@@ -38,7 +38,7 @@ def get(names: tuple[str, ...], as_json: bool) -> None:
             record = fetch(entry, progress=Progress(entry.name))
         rows[entry.name] = {"path": str(found.path), "new": found.status != "ok", **record}
         if not as_json:
-            click.echo(f"{found.path}")
+            say(f"{found.path}")
     if as_json:
         print_json(rows)
 
@@ -77,7 +77,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
         print_json({name: {**asdict(found), "path": str(found.path)} for name, found in checked.items()})
     else:
         for name, found in checked.items():
-            click.echo(f"{name}: {found.problem or f'ok, {found.path} has SHA-256 {found.sha256}'}")
+            say(f"{name}: {found.problem or f'ok, {found.path} has SHA-256 {found.sha256}'}")
         if not checked:
             note("no weights are there")
     if bad := [name for name, found in checked.items() if found.status != "ok"]:

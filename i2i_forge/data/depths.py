@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2i_forge.files import one_line
+
 log = logging.getLogger("i2i_forge")
 ACCEPTED = "make it 8-bit grey or RGB, 16-bit grey, or float32 grey in [0, 1]"
 BITS, PHOTOMETRIC, SAMPLES, EXTRA, FORMAT = 258, 262, 277, 338, 339  # tags of TIFF
@@ -83,8 +85,8 @@ def from_16_bit(image: Image.Image, name: object) -> Image.Image:
     values = np.asarray(image).astype(np.int32)
     if not _told[0] and (said := narrow(values, 65535)):
         _told[0] = 1
-        log.warning("%s: 16-bit grey from %d to %d: %s; stretch it, all files alike", name, values.min(), values.max(),
-                    said)  # fmt: skip
+        log.warning("%s: 16-bit grey from %d to %d: %s; stretch it, all files alike", one_line(str(name)),
+                    values.min(), values.max(), said)  # fmt: skip
     grey = (values + 128) // 257
     if isinstance(transparent := image.info.get("transparency"), int):
         grey[values == transparent] = 255

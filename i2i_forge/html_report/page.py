@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from i2i_forge.errors import ResourceError, UsageError
+from i2i_forge.errors import disk_error
 from i2i_forge.files import write_whole
 from i2i_forge.html_report.comparison import differences, overview
 from i2i_forge.html_report.curves import compared_curves
@@ -63,9 +63,7 @@ def write_page(text: str, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, text.encode("utf-8", "replace"))
     except OSError as error:
-        refused = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError)
-        kind, fix = (UsageError, "name another file") if refused else (ResourceError, "free disk space")
-        raise kind(f"{file} cannot be written: {error.strerror or error}", fix=fix) from error
+        raise disk_error(file, error, refused="name another file") from error
 
 
 def _header(runs: Sequence[RunReport], title: str) -> Html:

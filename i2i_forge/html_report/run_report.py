@@ -126,7 +126,7 @@ def _curves(run: RunReport, folder: RunFolder) -> dict[str, Points]:
         for _, entry in folder.records():
             step = entry.pop("step")
             for name, value in entry.items():
-                if isinstance(value, int | float) and math.isfinite(value):
+                if math.isfinite(value):
                     curves.setdefault(name, []).append((step, value))
     except OSError as error:
         run.notes.append(f"{folder.metrics.name} cannot be read: {error.strerror}")

@@ -14,15 +14,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
+from i2i_forge import errors
+from i2i_forge.errors import DataError, ResourceError, UsageError
 from i2i_forge.public_data.remote import AGAIN, Remote, broken, continues, described, note_of, recall, remember, request
 
 CHUNK = 1 << 18
 LARGEST = 1 << 36  # bytes
 Progress = Callable[[int, int | None], None]  # bytes there, bytes in all or None
+disk_error = partial(errors.disk_error, full=f"free disk space; {AGAIN}")
 
 
 def download(
@@ -94,13 +97,6 @@ def forget(file: Path) -> None:
     """Remove a download and what is remembered of it."""
     file.unlink(missing_ok=True)
     note_of(file).unlink(missing_ok=True)
-
-
-def disk_error(file: Path, error: OSError) -> ForgeError:
-    """What to raise when a file or a folder cannot be written."""
-    refused = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError)
-    kind, fix = (UsageError, "name another folder") if refused else (ResourceError, f"free disk space; {AGAIN}")
-    return kind(f"{file} cannot be written: {error.strerror or error}", fix=fix)
 
 
 def _receive(

@@ -8,7 +8,7 @@ import importlib.resources
 from pathlib import Path
 from string import Template
 
-from i2i_forge.errors import UsageError
+from i2i_forge.errors import UsageError, disk_error
 from i2i_forge.scaffold.names import Names
 
 KINDS = ("loss", "encoder", "decoder", "discriminator", "trainer", "dataset", "metric")
@@ -38,9 +38,7 @@ def write_package(names: Names, kind: str, folder: Path) -> list[Path]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(
-            f"{folder} cannot be written: {error.strerror}", fix="choose a folder with --out DIR"
-        ) from error
+        raise disk_error(folder, error, refused="choose a folder with --out DIR") from error
     return [folder / name for name in files]
 
 

@@ -231,6 +231,16 @@ def test_95_names_and_warnings_of_records(tmp_path, capsys):
     assert r"x\x1b]0;owned\x07" in out and "[/y]" in out and ":fire:" in out and r"beware x\x1b]" in out
 
 
+def test_95_arguments_that_no_command_takes(capsys):
+    code, err = forge(capsys, "recipes", "munit", f"x{ESCAPE}")
+    assert code == 2 and r"unexpected extra argument (x\x1b]0;owned" in is_clean(err)
+
+
+def test_95_a_record_of_losses_holds_numbers(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "g/gan/ab": 0.5, "g/x/ab": "0.5", "images": [1]}\n')
+    assert [entry for _, entry in RunFolder(tmp_path).records()] == [{"step": 1, "g/gan/ab": 0.5}]
+
+
 def test_95_errors_notes_and_tables(capsys):
     code, err = forge(capsys, "checkpoint", "inspect", f"nowhere{ESCAPE}")
     assert code == 5 and r"nowhere\x1b]0;owned\x07" in is_clean(err)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -17,7 +16,7 @@ from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, Sea
 from i2i_forge.data.packs.plan import Numbers, Part, Plan
 from i2i_forge.data.packs.shards import ShardWriter
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
-from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
+from i2i_forge.errors import FULL, DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.files import open_to_read
 from i2i_forge.outputs import refuse_to_fill
 from i2i_forge.paths import sync
@@ -182,8 +181,7 @@ def _need_room(folder: Path, plan: Plan) -> None:
 
 
 def _disk_error(out: Path, error: OSError) -> ForgeError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if full:
+    if error.errno in FULL:
         return ResourceError(
             f"{out} cannot be written: {error.strerror}; nothing is left of it",
             fix="free disk space, or choose another --out, and run the same command again",
