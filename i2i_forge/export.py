@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as symbolic
 
-from i2i_forge.errors import ForgeError, UsageError
+from i2i_forge.errors import ForgeError, UsageError, disk_error
 from i2i_forge.forward_pass import ForwardPass
 from i2i_forge.passes import StepPasses
 from i2i_forge.seeding import generator
@@ -161,7 +161,7 @@ def _written(translator: Translator, out: Path, route: str) -> Exported:
             )
         partial.replace(out)
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror or error}", fix="name another file") from error
+        raise disk_error(out, error, refused="name another file") from error
     finally:
         if partial.is_file():
             partial.unlink()

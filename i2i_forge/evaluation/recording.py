@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from i2i_forge.errors import ResourceError, UsageError
+from i2i_forge.errors import disk_error
 from i2i_forge.evaluation.evaluate import Evaluation
 from i2i_forge.evaluation.plans import Plan
 from i2i_forge.evaluation.records import (
@@ -51,9 +51,7 @@ def write_records(
                 records.append(_record(evaluation, plan, metric, outcome, _side(outcome, folder), timing))
                 append(records[-1], folder)
     except OSError as error:
-        refused = isinstance(error, FileExistsError | NotADirectoryError | PermissionError)
-        kind, fix = (UsageError, "name another with --out") if refused else (ResourceError, "free disk space")
-        raise kind(f"{folder} cannot be written: {error.strerror or error}", fix=fix) from error
+        raise disk_error(folder, error, refused="name another with --out") from error
     return records
 
 
