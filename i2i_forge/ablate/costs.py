@@ -52,7 +52,7 @@ def costs_of(variants: Sequence[Variant], catalog: Catalog) -> dict[str, Cost]:
     for name, recipe in {variant.name: variant.recipe for variant in variants}.items():
         try:
             costs[name] = cost_of(recipe, catalog)
-        except (RuntimeError, ValueError) as error:  # torch's, of shapes
+        except (RecipeError, RuntimeError, ValueError) as error:  # the last two are torch's, of shapes
             first = str(error).splitlines()[0]
             raise RecipeError(
                 f"row '{name}' does not fit together: {first}", fix="leave it out, or change its sizes"

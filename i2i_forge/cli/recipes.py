@@ -36,7 +36,8 @@ def command(word: str, in_full: bool, as_json: bool) -> None:
         return
     for row in _rows(found):
         data = "no files" if row["needs"].startswith("no files") else row["data"].replace("_", " ")
-        say(f"{row['name']:<41} {row['method']:<18} {data}")
+        owner = "" if row["package"] == "i2i-forge" else f" ({row['package']})"
+        say(f"{row['name']:<41} {row['method']:<18} {data}{owner}")
     note("`forge recipes NAME` tells all about one of them")
 
 

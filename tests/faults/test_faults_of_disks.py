@@ -453,15 +453,16 @@ def test_105_no_room_for_the_lock(tmp_path):
 
 @pytest.mark.parametrize("name", ["recipe.yaml", "resolved.yaml", "env.json"])
 def test_105_no_room_before_the_first_step(tmp_path, monkeypatch, name):
-    folder, recipe, write = RunFolder(tmp_path), read_recipe("munit_synthetic"), Path.write_bytes
+    folder, recipe, really_open = RunFolder(tmp_path), read_recipe("munit_synthetic"), Path.open
 
-    def full(self, data):
-        write(self, b"")
-        if name in self.name:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(self, data)
+    def full(self, *arguments, **options):
+        opened = really_open(self, *arguments, **options)
+        if name not in self.name or not opened.writable():
+            return opened
+        opened.close()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "open", full)
     monkeypatch.setattr("i2i_forge.run_folder.attribution", lambda *_: {})
     with pytest.raises(ResourceError, match=rf"{tmp_path} cannot be written \({name}\): No space left") as caught:
         folder.remember(recipe, "munit_synthetic", Host([]), "here")
