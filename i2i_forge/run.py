@@ -7,7 +7,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from i2i_forge.image_sizes import sizes_watched
 from i2i_forge.out_of_memory import memory_watched
 from i2i_forge.plugins import Host
 from i2i_forge.precision import slow_here
-from i2i_forge.progress import Progress, Shown
+from i2i_forge.progress import Progress, Shown, seconds_per_step
 from i2i_forge.recipe import Recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits, identity
@@ -38,6 +38,8 @@ from i2i_forge.streams import build_streams, image_names
 __all__ = ["Progress", "Run", "build_streams"]
 
 log = logging.getLogger("i2i_forge")
+
+WORTH_TIMING = 100  # steps, of which the few that are taken to time them are a small part
 
 
 class Run:
@@ -174,8 +176,8 @@ class Run:
         saved = time.monotonic()
         self._records.begin(done)
         for number, batch in enumerate(loader):
-            for text in unread(self.recipe, self.host.catalog, batch) if self.leads and number == 0 else ():
-                self._note(f"warning: {text}")
+            if number == 0 and self.leads:
+                self._look_ahead(batch, done)
             report = self._step(batch, done)
             done += 1
             last = done == self.recipe.steps
@@ -201,6 +203,18 @@ class Run:
             self.save(done)
             raise _interrupted(requests[0], f" while waiting for images after step {done}; everything is saved")
         return done
+
+    def _look_ahead(self, batch: Mapping[str, Any], done: int) -> None:
+        """Say what the first batch shows: images that nothing reads, and how long the steps take."""
+        for text in unread(self.recipe, self.host.catalog, batch):
+            self._note(f"warning: {text}")
+        if self.recipe.steps - done < WORTH_TIMING or distributed.world_size() > 1 or self.recipe.run.compile:
+            return  # then the first steps themselves tell
+        self._show("note", "taking a few steps, to see how long they are ...")
+        with suppress(Exception):  # the first step will say it
+            other = build_trainer(self.recipe, self.host.catalog, self.device)
+            self._show("foresee", done, seconds_per_step(other, batch))
+        self._records.begin(done)  # their clock begins here
 
     def _step(self, batch: Mapping[str, Any], done: int) -> dict[str, float]:
         try:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import statistics
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.data.survey import Part, Survey
 from i2i_forge.errors import DataError, ForgeError, UsageError, suggest
 from i2i_forge.image_sizes import common_stride
-from i2i_forge.recipe import Recipe, read_recipe
+from i2i_forge.recipe import read_recipe
 from i2i_forge.recipe_names import named_recipes
 from i2i_forge.registry import Catalog
-from i2i_forge.streams import build_streams
 from i2i_forge.yaml_text import to_inline_yaml
 
 SMALL = "_synthetic"  # how the names of recipes end that a processor can train
@@ -105,18 +101,6 @@ def fitting_size(base: str, side: int, catalog: Catalog, wanted: int | None = No
             f"--size {wanted}: the networks of {base} cannot take it", fix=f"give a multiple of {multiple}: {nearest}"
         ) from None
     return size
-
-
-def seconds_per_step(recipe: Recipe, catalog: Catalog, device: torch.device) -> float:
-    """The median of the steps that fit into two seconds, and of two at least; one before them warms up."""
-    streams, _ = build_streams(recipe, catalog)
-    trainer, batch = build_trainer(recipe, catalog, device), streams["main"].batch(0)
-    seconds: list[float] = []
-    while len(seconds) < 3 or sum(seconds[1:]) < 2:
-        began = time.monotonic()
-        trainer.step(batch, len(seconds))  # its losses are numbers: the device is done
-        seconds.append(time.monotonic() - began)
-    return statistics.median(seconds[1:])
 
 
 def _small_recipe(method: str) -> str:

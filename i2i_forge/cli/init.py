@@ -45,8 +45,11 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
 
     A recipe is for editing: one that is there already is never replaced.
     """
+    from i2i_forge.build import build_trainer
     from i2i_forge.data.survey import survey
-    from i2i_forge.small_recipe import fitting_size, propose, seconds_per_step
+    from i2i_forge.progress import seconds_per_step
+    from i2i_forge.small_recipe import fitting_size, propose
+    from i2i_forge.streams import build_streams
 
     if (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is a pack", fix="write what `forge data check` says into `data:` of a recipe")
@@ -60,7 +63,8 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     text = proposed.text(fitting_size(proposed.base, proposed.shorter_side(found), catalog, size))
     note("taking a few steps, to see how long they are ...")
     recipe = _read(text, file.stem, folder)
-    seconds = seconds_per_step(recipe, catalog, device)
+    streams, _ = build_streams(recipe, catalog)
+    seconds = seconds_per_step(build_trainer(recipe, catalog, device), streams["main"].batch(0))
     cost = f"{about(seconds * recipe.steps)} on {device}"
     _write(file, f"{_head(file, proposed, found, f'{cost}, at {seconds:.2g} s a step')}{text}")
     say(f"{file}: {recipe.steps:,} steps of {recipe.trainer} with {KINDS[recipe.data.use]} take {cost}")

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from i2i_forge.cli.common import note
 from i2i_forge.cli.plain_console import PlainConsole
+from i2i_forge.progress import SLOW
 
-SLOW = 10.0  # seconds of a first step, of which warming up is a small part
 LONG = 3 * 3600.0  # seconds that nobody waits for at a processor without being told
 UNITS = {"year": 365 * 86400, "day": 86400, "hour": 3600, "minute": 60, "second": 1}
 
@@ -59,8 +59,18 @@ class TrainingProgress:
                 self._bar.console.print(self._line(entry))
         elif entry:
             note(self._line(entry))
-        if not self._forecast and done < self._steps:
-            self._foresee(done, is_shown=entry is not None)
+        if done < self._steps and (done == self._first + 1 or not self._forecast):
+            self._time(done, is_shown=entry is not None)
+
+    def foresee(self, done: int, seconds_per_step: float) -> None:
+        """Say how long the steps that are left take, once."""
+        self._forecast, self._since = True, time.monotonic()
+        left = seconds_per_step * (self._steps - done)
+        self.note(f"{self._steps - done:,} steps of {seconds_per_step:.2g} s take {about(left)} on {self.device}; "
+                  f"pictures meanwhile: {self.samples}")  # fmt: skip
+        if left > LONG and self.device == "cpu":
+            self.note("less work: the recipe with small networks that `forge init DIR` writes for the images in DIR, a "
+                      "smaller data.size, fewer --steps")  # fmt: skip
 
     def note(self, text: str) -> None:
         """Anything else."""
@@ -74,21 +84,14 @@ class TrainingProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def _foresee(self, done: int, *, is_shown: bool) -> None:
+    def _time(self, done: int, *, is_shown: bool) -> None:
         """That it works, after the first step; and from the second, or a slow first one, how long the rest takes."""
         now = time.monotonic()
         seconds, self._since = now - self._since, now
-        if done == self._first + 1:
-            if not is_shown:
-                self.note(f"step {done}/{self._steps}  {seconds:.1f} s for the first")
-            if seconds < SLOW:
-                return
-        self._forecast, left = True, seconds * (self._steps - done)
-        self.note(f"at the speed of step {done} the steps that are left take {about(left)} on {self.device}; pictures "
-                  f"meanwhile: {self.samples}")  # fmt: skip
-        if left > LONG and self.device == "cpu":
-            self.note("less work: the recipe with small networks that `forge init DIR` writes for the images in DIR, a "
-                      "smaller data.size, fewer --steps")  # fmt: skip
+        if done == self._first + 1 and not is_shown:
+            self.note(f"step {done}/{self._steps}  {seconds:.1f} s for the first")
+        if not self._forecast and (done > self._first + 1 or seconds >= SLOW):
+            self.foresee(done, seconds)
 
     def _line(self, entry: Mapping[str, Any]) -> str:
         left = (self._steps - entry["step"]) / max(entry["steps_per_second"], 1e-9)

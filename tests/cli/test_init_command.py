@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i_forge import small_recipe
+from i2i_forge import progress
 from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run import build_streams
@@ -28,7 +28,7 @@ def images(folder, names, *sizes):
 def here(tmp_path, monkeypatch):
     """The working directory, where steps take half a second."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(small_recipe, "seconds_per_step", lambda *_: 0.5)
+    monkeypatch.setattr(progress, "seconds_per_step", lambda *_: 0.5)
     return tmp_path
 
 
@@ -195,7 +195,7 @@ def test_from_a_folder_to_a_trained_run(forge, tmp_path, monkeypatch):
     assert code == 0, err
     code, out, err = forge(*lines[1], "--steps", 4, *small)
     assert code == 0, err
-    assert "step 1/4  " in err and "at the speed of step 2" in err
+    assert "step 1/4  " in err and "\n2 steps of " in err
     records = [json.loads(line)["step"] for line in Path("runs/mine_pix2pix/metrics.jsonl").read_text().splitlines()]
     assert records == [4]  # what is shown early is not recorded
     code, _, err = forge(*lines[2])

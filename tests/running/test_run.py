@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from i2i_forge import checkpoint
+from i2i_forge import progress as progress_module
+from i2i_forge import run as run_module
 from i2i_forge.errors import CheckpointError, DivergedError, UsageError
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.plugins import load_plugins
@@ -347,6 +349,22 @@ def test_progress_is_told_everything_in_order(tiny, tmp_path):
     tiny.run(tmp_path, "steps=4", "run.log_every=2", progress=Spy()).train()
     note = f"resuming {tmp_path} after step 2"
     assert seen == [("note", note), ("start", 2, 4), ("step", 3, None), ("step", 4), ("stop",)]
+
+
+def test_the_duration_is_told_before_the_first_step_and_changes_none(tiny, straight, tmp_path, monkeypatch):
+    told = []
+
+    class Listener:
+        def __getattr__(self, event):
+            return lambda *arguments: told.append((event, *arguments))
+
+    monkeypatch.setattr(run_module, "WORTH_TIMING", 1)
+    monkeypatch.setattr(progress_module, "ENOUGH", 0.01)
+    tiny.run(tmp_path, progress=Listener()).train()
+    events = [event for event, *_ in told]
+    foreseen = told[events.index("foresee")]
+    assert events.index("foresee") < events.index("step") and foreseen[1] == 0 and foreseen[2] > 0
+    assert tiny.digest(tmp_path) == straight[1]
 
 
 def test_logging_is_as_before_afterwards(tiny, tmp_path):
