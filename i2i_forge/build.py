@@ -57,7 +57,6 @@ def build_trainer(
         networks, _phases(recipe, method, catalog), _optimizers(recipe, networks), _states(recipe, method, device),
         seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
     )  # fmt: skip
-    trainer.formats = catalog.formats
     if any(phase.minimize for phase in recipe.phases.values()):  # it is to take steps
         trainer.parts = parts_of(recipe)
     if recipe.ema:

@@ -13,9 +13,20 @@ from torch import Tensor
 
 from i2i_forge.errors import CheckpointError, UsageError, suggest
 from i2i_forge.foreign_files import read_foreign
+from i2i_forge.method import Method
 from i2i_forge.registry import Registry
 
-__all__ = ["ForeignFile", "Format", "KeyedFormat", "by_part", "part_of", "read_files", "read_foreign", "state_dict"]
+__all__ = [
+    "ForeignFile",
+    "Format",
+    "KeyedFormat",
+    "by_part",
+    "load_foreign",
+    "part_of",
+    "read_files",
+    "read_foreign",
+    "state_dict",
+]
 
 
 class Format(Protocol):
@@ -214,3 +225,27 @@ def by_part(files: Sequence[ForeignFile], layout: str, formats: Registry) -> dic
             )
         parts[part] = file
     return parts
+
+
+def load_foreign(method: Method, files: Mapping[str, str | Path], layout: str, formats: Registry) -> None:
+    """Take the weights of another program's checkpoint.
+
+    Args:
+        method: a trainer, whose networks get them.
+        files: part -> file, e.g. {"gen": ..., "dis": ...}; parts may be left out.
+        layout: of the files, one of `formats`.
+        formats: the catalog's.
+
+    Raises:
+        CheckpointError: a file cannot be read, or does not fit these networks.
+        UsageError: the layout has no such part.
+    """
+    reader: Format = formats.get(layout)()
+    for part in files:
+        if part not in reader.parts:
+            raise UsageError(f"{layout} has no part '{part}'", fix=suggest(part, reader.parts))
+    contents = {part: read_foreign(file) for part, file in files.items()}
+    for part, content in contents.items():
+        part_of(content, files[part], layout, formats)
+    own = method.state_dict()
+    method.load_state_dict(own | reader.load(contents, own))

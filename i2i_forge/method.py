@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.errors import UsageError, suggest
-from i2i_forge.foreign import Format, part_of, read_foreign
 from i2i_forge.forward_pass import ForwardPass
 from i2i_forge.optimizers import OptimizerEntry
-from i2i_forge.registry import Registry
 from i2i_forge.requiring import requiring
 
 Networks = dict[str, dict[str, nn.Module]]  # role -> domain, or "shared" -> network
@@ -51,7 +47,6 @@ class Method:
     ) -> None:
         self.networks, self.optimizers, self.device, self.dtype = networks, optimizers, device, dtype
         self.states = states or {}  # name -> route -> module
-        self.formats: Registry | None = None  # set by build_trainer
         self._trainable = {  # without what a plugin froze for good
             role: [p for network in domains.values() for p in network.parameters() if p.requires_grad]
             for role, domains in networks.items()
@@ -111,32 +106,6 @@ class Method:
         for key, module in self.modules():
             own = {name: state[f"{key}.{name}"] for name in module.state_dict()}
             module.load_state_dict(own)
-
-    def load_foreign(self, files: Mapping[str, str | Path], format: str) -> None:
-        """Take the weights of another program's checkpoint.
-
-        Args:
-            files: part -> file, e.g. {"gen": ..., "dis": ...}; parts may be left out.
-            format: the layout, one of the catalog's formats.
-
-        Raises:
-            CheckpointError: a file cannot be read, or does not fit these networks.
-        """
-        reader = self.format(format)
-        for part in files:
-            if part not in reader.parts:
-                raise UsageError(f"{format} has no part '{part}'", fix=suggest(part, reader.parts))
-        contents = {part: read_foreign(file) for part, file in files.items()}
-        for part, content in contents.items():
-            part_of(content, files[part], format, self.formats or Registry("formats"))
-        own = self.state_dict()
-        self.load_state_dict(own | reader.load(contents, own))
-
-    def format(self, name: str) -> Format:
-        """A checkpoint layout by name."""
-        if self.formats is None:
-            raise UsageError("this trainer was made without a catalog", fix="use i2i_forge.build_trainer")
-        return self.formats.get(name)()  # type: ignore[no-any-return]
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """The optimizers' memory, by "role|parameter|quantity"."""

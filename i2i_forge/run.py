@@ -150,7 +150,7 @@ class Run:
 
     def _begin(self) -> None:
         if self.init_from:
-            self._origin = checkpoint.initialise(self.trainer, self.init_from, self._note)
+            self._origin = checkpoint.initialise(self.trainer, self.init_from, self.host.catalog.formats, self._note)
             self._note(f"beginning with the weights of {', '.join(map(str, self.init_from))}")
         where, steps, every = one_line(str(self.folder.path)), self.recipe.steps, self.recipe.run.log_every
         self._note(f"{self.recipe.name} in {where}: {steps:,} steps on {self.device}, a line every {every:,}")

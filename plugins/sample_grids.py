@@ -20,7 +20,7 @@ from i2i_forge.seeding import generator
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from i2i_forge.run import Run
+    from i2i_forge.hookspecs import RunView
 
 
 @hookimpl
@@ -35,15 +35,15 @@ def step_finished(run, step, report):
         _write(run, step)
 
 
-def _is_due(run: Run, step: int) -> bool:
+def _is_due(run: RunView, step: int) -> bool:
     return step % run.recipe.run.sample_every == 0 or step == run.recipe.steps
 
 
-def _files(run: Run, step: int) -> dict[str, Path]:
+def _files(run: RunView, step: int) -> dict[str, Path]:
     return {route: run.folder.samples / f"{route}-step-{step:08d}.png" for route in run.trainer.routes}
 
 
-def _write(run: Run, step: int) -> None:
+def _write(run: RunView, step: int) -> None:
     images, files = run.test_batch(run.recipe.run.sample_inputs), _files(run, step)
     for route, (source, target) in run.trainer.routes.items():
         columns = _columns(run, images[source], images.get(target), route)
@@ -53,7 +53,7 @@ def _write(run: Run, step: int) -> None:
 
 
 def _columns(
-    run: Run, x: torch.Tensor, references: torch.Tensor | None, route: str
+    run: RunView, x: torch.Tensor, references: torch.Tensor | None, route: str
 ) -> dict[str, list[torch.Tensor | None]]:
     """Input, reconstruction, random styles, a reference and its style, as far as the method has them.
 

@@ -18,10 +18,10 @@ from i2i_forge.hookspecs import hookimpl
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-    from i2i_forge.run import Run
+    from i2i_forge.hookspecs import RunView
 
 NAME = "tensorboard"
-_writers: dict[Run, SummaryWriter] = {}  # of the runs that are watched now
+_writers: dict[RunView, SummaryWriter] = {}  # of the runs that are watched now
 
 
 @hookimpl(tryfirst=True)  # before the first samples are drawn

@@ -20,10 +20,10 @@ from i2i_forge.hookspecs import hookimpl
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from i2i_forge.run import Run
+    from i2i_forge.hookspecs import RunView
 
 NAME = "wandb"
-_watched: dict[Run, Any] = {}  # run -> its wandb.Run
+_watched: dict[RunView, Any] = {}  # run -> its wandb.Run
 
 
 @hookimpl(tryfirst=True)  # before the first samples are drawn

@@ -17,7 +17,9 @@ from i2i_forge.registry import Registry
 from i2i_forge.trainer import Trainer
 
 
-def initialise(trainer: Trainer, sources: Sequence[str | Path], warn: Callable[[str], None]) -> dict[str, Any]:
+def initialise(
+    trainer: Trainer, sources: Sequence[str | Path], formats: Registry, warn: Callable[[str], None]
+) -> dict[str, Any]:
     """Give a fresh trainer the weights of a checkpoint, those of its last step, and nothing else of it.
 
     Networks that the source lacks stay as they were drawn; those that the trainer lacks are ignored.
@@ -25,6 +27,7 @@ def initialise(trainer: Trainer, sources: Sequence[str | Path], warn: Callable[[
     Args:
         trainer: fresh from `build_trainer`.
         sources: a run's folder, one of its checkpoints, or another program's files, each as FILE or PART=FILE.
+        formats: the catalog's, of other programs' files.
         warn: is told of damaged checkpoints and of networks without weights.
 
     Returns:
@@ -35,7 +38,7 @@ def initialise(trainer: Trainer, sources: Sequence[str | Path], warn: Callable[[
         UsageError: two files are of one part of a checkpoint.
     """
     own = {name: value for name, value in trainer.state_dict().items() if not name.startswith(STATE)}
-    found, origin = _weights(trainer, sources, own, warn)
+    found, origin = _weights(formats, sources, own, warn)
     names = [name for name, _ in trainer.modules() if not name.startswith(STATE)]
     given = [name for name in names if any(key.startswith(f"{name}.") for key in found)]
     if not given:
@@ -59,7 +62,7 @@ def initialise(trainer: Trainer, sources: Sequence[str | Path], warn: Callable[[
 
 
 def _weights(
-    trainer: Trainer, sources: Sequence[str | Path], own: dict[str, Tensor], warn: Callable[[str], None]
+    formats: Registry, sources: Sequence[str | Path], own: dict[str, Tensor], warn: Callable[[str], None]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors under our names, and what identifies them."""
     if any(Path(source).is_dir() for source in sources):
@@ -67,7 +70,7 @@ def _weights(
             raise UsageError(f"{_listed(sources)}: one run is enough", fix="give one folder, or files")
         checkpoint = _ours(Path(sources[0]), warn)
         return checkpoint.model, {"sha256": checkpoint.model_sha256}
-    return _foreign(sources, trainer.formats or Registry("formats"), own)
+    return _foreign(sources, formats, own)
 
 
 def _foreign(

@@ -79,7 +79,7 @@ def import_command(
     """
     from i2i_forge import checkpoint
     from i2i_forge.build import build_trainer
-    from i2i_forge.foreign import by_part, read_files
+    from i2i_forge.foreign import by_part, load_foreign, read_files
     from i2i_forge.recipe import without_losses
     from i2i_forge.run_folder import RunFolder
     from i2i_forge.run_identity import identity
@@ -97,7 +97,7 @@ def import_command(
     )
     recipe = checked_recipe(source, changes, (), folders)
     trainer = build_trainer(without_losses(recipe), host.catalog)
-    trainer.load_foreign({part: file.path for part, file in parts.items()}, layout)
+    load_foreign(trainer, {part: file.path for part, file in parts.items()}, layout, host.catalog.formats)
     folder = RunFolder(target)
     folder.prepare()
     with folder.locked():
@@ -154,8 +154,8 @@ def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None
 
     from i2i_forge.translate import load
 
-    translator = load(run, "cpu", loaded_host(folders).catalog)
-    writer = translator.trainer.format(layout)
+    catalog = loaded_host(folders).catalog
+    translator, writer = load(run, "cpu", catalog), catalog.formats.get(layout)()
     contents: dict[Path, bytes] = {}
     for part, content in writer.save(translator.trainer.state_dict()).items():
         torch.save(content, buffer := io.BytesIO())

@@ -16,6 +16,7 @@ from formulas import assert_statistics, close, drawn, images, weights
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.foreign import load_foreign
 from i2i_forge.plugins import load_plugins
 
 GOLDEN = json.loads((Path(__file__).parent / "augmented_cyclegan_golden.json").read_text())
@@ -71,7 +72,7 @@ def load(case: str, folder: Path) -> i2i_forge.Trainer:
     trainer = build(f"{SHIPPED}_noise" if case == NOISE else SHIPPED, *settings(case))
     empty = load_plugins().catalog.formats.get(FORMAT)().save(trainer.state_dict())["checkpoint"]
     torch.save({network: filled(named, PHASES[network]) for network, named in empty.items()}, folder / "latest")
-    trainer.load_foreign({"checkpoint": folder / "latest"}, FORMAT)
+    load_foreign(trainer, {"checkpoint": folder / "latest"}, FORMAT, load_plugins().catalog.formats)
     return trainer
 
 

@@ -12,6 +12,8 @@ from formulas import assert_statistics, close, drawn, images, weights
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.foreign import load_foreign
+from i2i_forge.plugins import load_plugins
 
 GOLDEN = json.loads((Path(__file__).parent / "bicyclegan_golden.json").read_text())
 SHAPE = [2, 3, 256, 256]
@@ -56,7 +58,7 @@ def load(case: str, folder: Path) -> i2i_forge.Trainer:
     sets = [each for each in SMALL if case != "use_same_D" or "vae_discriminator" not in each]
     recipe = i2i_forge.load_recipe("bicyclegan_edges2shoes", set=[*sets, *CHANGES[case]])
     trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
-    trainer.load_foreign(files(case, folder), "junyanz-bicyclegan")
+    load_foreign(trainer, files(case, folder), "junyanz-bicyclegan", load_plugins().catalog.formats)
     return trainer
 
 

@@ -14,6 +14,8 @@ from formulas import assert_statistics, close, images, weights
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.foreign import load_foreign
+from i2i_forge.plugins import load_plugins
 
 GOLDEN = json.loads((Path(__file__).parent / "cyclegan_golden.json").read_text())
 TINY = [
@@ -44,7 +46,7 @@ def load(pool: int, folder: Path) -> i2i_forge.Trainer:
     files = {part: folder / f"latest_net_{part}.pth" for part in PHASES}
     for part, file in files.items():
         torch.save(weights(GOLDEN["shapes"][part[0]], PHASES[part], rounded=True), file)
-    trainer.load_foreign(files, "junyanz-cyclegan")
+    load_foreign(trainer, files, "junyanz-cyclegan", load_plugins().catalog.formats)
     return trainer
 
 

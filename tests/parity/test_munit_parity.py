@@ -12,6 +12,8 @@ from formulas import assert_statistics, close, drawn, images, weights
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.foreign import load_foreign
+from i2i_forge.plugins import load_plugins
 
 GOLDEN = json.loads((Path(__file__).parent / "munit_golden.json").read_text())
 CASES = ("munit", "munit_nocycle")
@@ -48,7 +50,12 @@ def load(case: str, folder: Path, switches: tuple[str, ...] = ()) -> i2i_forge.T
     gen, dis = GOLDEN["shapes"]["gen_a"], GOLDEN["shapes"]["dis_a"]
     torch.save({"a": weights(gen, 0.0), "b": weights(gen, 0.5)}, folder / "gen_00000000.pt")
     torch.save({"a": weights(dis, 1.0), "b": weights(dis, 1.5)}, folder / "dis_00000000.pt")
-    trainer.load_foreign({"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"}, "nvlabs-munit")
+    load_foreign(
+        trainer,
+        {"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"},
+        "nvlabs-munit",
+        load_plugins().catalog.formats,
+    )
     return trainer
 
 

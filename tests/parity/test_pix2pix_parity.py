@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.foreign import load_foreign
+from i2i_forge.plugins import load_plugins
 
 GOLDEN = json.loads((Path(__file__).parent / "pix2pix_golden.json").read_text())
 CASE = GOLDEN["case"]
@@ -57,7 +59,12 @@ def load(folder: Path, *sets: str) -> i2i_forge.Trainer:
         torch.save(weights(GOLDEN["names"][part], phase), folder / f"latest_net_{part}.pth")
     recipe = i2i_forge.load_recipe("pix2pix_facades", set=[*SETS, *sets])
     trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
-    trainer.load_foreign({part: folder / f"latest_net_{part}.pth" for part in ("G", "D")}, "junyanz-pix2pix")
+    load_foreign(
+        trainer,
+        {part: folder / f"latest_net_{part}.pth" for part in ("G", "D")},
+        "junyanz-pix2pix",
+        load_plugins().catalog.formats,
+    )
     return trainer
 
 

@@ -12,6 +12,8 @@ from formulas import assert_statistics, close, drawn, images, weights
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.foreign import load_foreign
+from i2i_forge.plugins import load_plugins
 
 GOLDEN = json.loads((Path(__file__).parent / "unit_golden.json").read_text())
 UNIT = GOLDEN["unit"]
@@ -37,7 +39,12 @@ def load(folder: Path) -> i2i_forge.Trainer:
     gen, dis = GOLDEN["shapes"]["gen_a"], GOLDEN["shapes"]["dis_a"]
     torch.save({"a": weights(gen, 0.0), "b": weights(gen, 0.5)}, folder / "gen_00000000.pt")
     torch.save({"a": weights(dis, 1.0), "b": weights(dis, 1.5)}, folder / "dis_00000000.pt")
-    trainer.load_foreign({"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"}, "nvlabs-unit")
+    load_foreign(
+        trainer,
+        {"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"},
+        "nvlabs-unit",
+        load_plugins().catalog.formats,
+    )
     return trainer
 
 

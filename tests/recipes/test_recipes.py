@@ -12,6 +12,7 @@ from shrink import shrunk
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer, trace_recipe
+from i2i_forge.foreign import load_foreign
 from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
 from i2i_forge.recipe_names import shipped_recipes
@@ -133,11 +134,11 @@ def test_it_is_exported_and_comes_back(name, host, shoes, tmp_path):
         for seed in (1, 2)
     )
     for layout in layouts_of(read_recipe(name).trainer, host):
-        files = {}
-        for part, content in trained.format(layout).save(trained.state_dict()).items():
-            files[part] = tmp_path / trained.format(layout).file.format(part=part, step=2)
+        files, writer = {}, host.catalog.formats.get(layout)()
+        for part, content in writer.save(trained.state_dict()).items():
+            files[part] = tmp_path / writer.file.format(part=part, step=2)
             torch.save(content, files[part])
-        fresh.load_foreign(files, layout)
+        load_foreign(fresh, files, layout, host.catalog.formats)
         loaded = fresh.state_dict()
         for key, value in trained.state_dict().items():
             assert torch.equal(value, loaded[key]), key

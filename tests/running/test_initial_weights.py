@@ -25,9 +25,9 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def exported(trainer, folder):
+def exported(trainer, folder, formats):
     """gen.pt and dis.pt in the published layout."""
-    parts = trainer.format("nvlabs-munit").save(trainer.state_dict())
+    parts = formats.get("nvlabs-munit")().save(trainer.state_dict())
     for part, content in parts.items():
         torch.save(content, folder / f"{part}_00000001.pt")
     return [folder / f"{part}_00000001.pt" for part in parts]
@@ -36,7 +36,7 @@ def exported(trainer, folder):
 @pytest.mark.parametrize("within", ["", "checkpoints/step-00000001"], ids=["run", "checkpoint"])
 def test_the_weights_of_a_run_and_nothing_else(tiny, source, within):
     trainer = tiny.trainer("seed=5")
-    origin = initialise(trainer, [source[0] / within], pytest.fail)
+    origin = initialise(trainer, [source[0] / within], tiny.host.catalog.formats, pytest.fail)
     assert same(weights(trainer), source[1])
     assert trainer.optimizer_state() == {}
     found = checkpoint.newest(source[0] / "checkpoints", pytest.fail)
@@ -44,18 +44,18 @@ def test_the_weights_of_a_run_and_nothing_else(tiny, source, within):
 
 
 def test_files_of_another_program(tiny, source, tmp_path):
-    files = exported(tiny.trainer("seed=5"), tmp_path)
+    files = exported(tiny.trainer("seed=5"), tmp_path, tiny.host.catalog.formats)
     trainer, wanted = tiny.trainer("seed=6"), weights(tiny.trainer("seed=5"))
-    origin = initialise(trainer, files, pytest.fail)
+    origin = initialise(trainer, files, tiny.host.catalog.formats, pytest.fail)
     assert same(weights(trainer), wanted)
     assert origin == {"from": [str(file) for file in files], "format": "nvlabs-munit"}
 
 
 def test_networks_that_the_source_lacks_are_drawn_and_named(tiny, tmp_path):
-    generator, _ = exported(tiny.trainer("seed=5"), tmp_path)
+    generator, _ = exported(tiny.trainer("seed=5"), tmp_path, tiny.host.catalog.formats)
     trainer, fresh = tiny.trainer("seed=6"), weights(tiny.trainer("seed=6"))
     said = []
-    initialise(trainer, [generator], said.append)
+    initialise(trainer, [generator], tiny.host.catalog.formats, said.append)
     assert len(said) == 1 and said[0].endswith("holds no discriminator.a, discriminator.b: freshly drawn")
     drawn = {name for name, value in weights(trainer).items() if torch.equal(value, fresh[name])}
     assert {name for name in fresh if name.startswith("discriminator.")} <= drawn
@@ -68,7 +68,7 @@ def test_a_damaged_checkpoint_is_passed_over(tiny, source, tmp_path):
     checkpoint.save(tmp_path / "checkpoints", 2, tiny.trainer("seed=6"), {}, keep=3)
     (tmp_path / "checkpoints/step-00000002/state.json").unlink()
     other, said = tiny.trainer("seed=7"), []
-    initialise(other, [tmp_path], said.append)
+    initialise(other, [tmp_path], tiny.host.catalog.formats, said.append)
     assert same(weights(other), weights(trainer)) and "using step 1" in said[0]
 
 
@@ -84,10 +84,10 @@ def test_what_does_not_fit_is_refused(tiny, source, tmp_path):
         ([tmp_path / "nowhere"], "there is no such file"),
         ([tmp_path / "other.safetensors"], "not a checkpoint of any known program"),
         ([tmp_path / "page.pt"], "looks like HTML"),
-        (exported(tiny.trainer(), tmp_path), "has shape"),
+        (exported(tiny.trainer(), tmp_path, tiny.host.catalog.formats), "has shape"),
     ):
         with pytest.raises(CheckpointError) as caught:
-            initialise(trainer, sources, pytest.fail)
+            initialise(trainer, sources, tiny.host.catalog.formats, pytest.fail)
         assert words in caught.value.message, caught.value.message
         assert caught.value.fix and len(str(caught.value).splitlines()) <= 6
     assert same(weights(trainer), before)
