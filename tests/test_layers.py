@@ -7,31 +7,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from import_graph import arrows, imported
 
 from i2i_forge.plugins import find_plugins, read_vocabulary
 from i2i_forge.vocabulary import module_file
 
 ROOT = Path(__file__).parents[1]
-RUNGS = [  # lowest first; a module imports only from rungs below its own
-    "alarm compiled ema errors files hardware network_calls paths precision progress requiring schedules seeding"
-    " stop_requests tensor_files",
-    "distributed divergence foreign_files hookspecs image_sizes metrics nn out_of_memory outputs public_data recompute"
-    " registry run_lock run_log scaffold terms whole_statistics yaml_source",
-    "construct data forward_pass images optimizers schema vocabulary weights yaml_text",
-    "check_components method passes plugins",
-    "check_names check_shape foreign inference inherited pictures recipe_names sides",
-    "lpips trainer",
-    "checkpoint recipe tiles trace varying",
-    "attribution build recipe_schema run_identity",
-    "api cautions codes run_folder streams",
-    "mode_classifier run_records translate",
-    "export run small_recipe translate_files",
-    "evaluation html_report replay",
-    "ablate testing",
-    "cli",
-]
-LADDER = [set(names.split()) for names in RUNGS]
-RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
+ROOMS = [
+    "system", "catalog", "recipe", "nn", "data", "engine", "run", "translate", "measure", "study", "testing", "cli"
+]  # fmt: skip
+SIDE_BY_SIDE = {"nn", "data"}
 PLUGIN_MAY_IMPORT = {
     "__future__", "abc", "collections", "colorsys", "csv", "dataclasses", "functools", "importlib", "itertools", "math",
     "os", "pathlib", "re", "secrets", "typing", "i2i_forge", "PIL", "kornia", "numpy", "torch", "torchvision", "wandb",
@@ -43,41 +28,17 @@ def modules() -> list[tuple[str, Path]]:
     return [(f.relative_to(ROOT / "i2i_forge").parts[0].removesuffix(".py"), f) for f in files if "__" not in f.stem]
 
 
-def imported(file: Path, *, at_run_time: bool = True) -> set[str]:
-    """The modules a file imports, those for type checking only left out."""
-    tree = ast.parse(file.read_text())
-    typing_only = {
-        inner for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }  # fmt: skip
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if node in typing_only and at_run_time:
-            continue
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-@pytest.mark.parametrize(("home", "file"), modules(), ids=lambda value: getattr(value, "name", None))
-def test_imports_go_down_only(home: str, file: Path) -> None:
-    for name in imported(file):
-        parts = name.split(".")
-        if parts[0] != "i2i_forge" or len(parts) < 2 or parts[1] not in RUNG or parts[1] == home:
-            continue
-        assert RUNG[parts[1]] < RUNG[home], f"{file.name} imports {name}, which is not below it"
-
-
-def test_every_module_has_its_rung() -> None:
-    assert {home for home, _ in modules()} == set(RUNG)
+def test_a_room_imports_from_rooms_above_it_only() -> None:
+    for home, others in arrows().items():
+        for other, line in others.items():
+            if home in ROOMS and other in ROOMS:
+                assert ROOMS.index(other) < ROOMS.index(home) and {home, other} != SIDE_BY_SIDE, line
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda f: f.name)
 def test_plugins_import_the_framework_and_never_each_other(file: Path) -> None:
     own = "i2i_forge_plugins." + file.relative_to(ROOT / "plugins").parts[0]
-    for name in imported(file, at_run_time=False):
+    for name in imported(file):
         assert name.partition(".")[0] in PLUGIN_MAY_IMPORT or name.startswith(own), f"{file.name} imports {name}"
 
 
@@ -121,7 +82,7 @@ def test_all_methods_are_there() -> None:
 def test_a_method_is_one_short_file_that_imports_no_other(file: Path) -> None:
     assert len(file.read_text().splitlines()) < 150
     assert file.parent == ROOT / "plugins"
-    assert not [name for name in imported(file, at_run_time=False) if name.startswith("i2i_forge_plugins")]
+    assert not [name for name in imported(file) if name.startswith("i2i_forge_plugins")]
 
 
 @pytest.mark.parametrize("file", [f for _, f in modules()], ids=lambda f: f.name)
