@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from i2i_forge.lpips import TRUNKS, LpipsNetwork, lpips_backbone
 from i2i_forge.metrics import Batch, Tools, exact
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
 

@@ -16,7 +16,7 @@ from i2i_forge.images import save_png, sheet
 from i2i_forge.plugins import load_plugins
 from i2i_forge.run import build_streams
 from i2i_forge.run_folder import RunFolder
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 from i2i_forge.translate import Translator, load
 from i2i_forge_benchmarks.curves import draw
 from i2i_forge_benchmarks.machine import processor

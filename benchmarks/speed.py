@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import i2i_forge
 from i2i_forge.cli.common import chosen_device
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.outputs import marked, refuse_to_replace
+from i2i_forge.system.outputs import marked, refuse_to_replace
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 from i2i_forge_benchmarks.methods import can_recompute, compared_with, images_of
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from i2i_forge import distributed
 from i2i_forge.compiled import compiled
 from i2i_forge.construct import call, refuse_what_cannot_be_built
 from i2i_forge.ema import Ema
@@ -19,11 +18,12 @@ from i2i_forge.forward_pass import seeded
 from i2i_forge.image_sizes import size_problem
 from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.passes import BoundTerm, PhasePlan
-from i2i_forge.precision import float32_by_default
 from i2i_forge.recipe import Recipe
 from i2i_forge.recompute import recompute
 from i2i_forge.registry import Catalog
-from i2i_forge.seeding import seed_of
+from i2i_forge.system import distributed
+from i2i_forge.system.precision import float32_by_default
+from i2i_forge.system.seeding import seed_of
 from i2i_forge.terms import Term, parse_weight
 from i2i_forge.trace import Trace, refuse_stale_reuse, trace, with_takes
 from i2i_forge.trainer import Networks, Trainer

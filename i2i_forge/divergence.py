@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.errors import DivergedError
-from i2i_forge.files import write_whole
+from i2i_forge.system.files import write_whole
 
 
 class NotFiniteError(DivergedError):

@@ -29,8 +29,8 @@ from torch.fx.experimental import _config as symbolic
 from i2i_forge.errors import ForgeError, UsageError, disk_error
 from i2i_forge.forward_pass import ForwardPass
 from i2i_forge.passes import StepPasses
-from i2i_forge.seeding import generator
 from i2i_forge.sides import Sides, used_for
+from i2i_forge.system.seeding import generator
 from i2i_forge.trainer import Trainer
 from i2i_forge.translate import Translator
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
-from i2i_forge.tensor_files import looks_like_tensors, read_tensors
+from i2i_forge.system.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
+from i2i_forge.system.tensor_files import looks_like_tensors, read_tensors
 
 TORCH = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]")  # its files now, and those before 1.6
 KINDS = (  # how a file begins -> what it is; a file that is none of torch's

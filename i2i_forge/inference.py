@@ -13,7 +13,7 @@ from i2i_forge.errors import UsageError, suggest
 from i2i_forge.method import Method, Networks
 from i2i_forge.optimizers import OptimizerEntry
 from i2i_forge.passes import PhasePlan, StepPasses
-from i2i_forge.precision import autocast, float32_by_default, full
+from i2i_forge.system.precision import autocast, float32_by_default, full
 
 
 class Inference(Method):

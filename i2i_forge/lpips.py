@@ -20,9 +20,9 @@ from i2i_forge import weights
 from i2i_forge.errors import DataError
 from i2i_forge.foreign import read_foreign
 from i2i_forge.metrics import BackboneInfo, Tools
-from i2i_forge.paths import weights_file
-from i2i_forge.precision import autocast, full
-from i2i_forge.seeding import generator
+from i2i_forge.system.paths import weights_file
+from i2i_forge.system.precision import autocast, full
+from i2i_forge.system.seeding import generator
 
 EPS = 1e-10  # of the package; others differ
 

@@ -26,8 +26,8 @@ from packaging.utils import canonicalize_name
 
 from i2i_forge import hookspecs
 from i2i_forge.errors import ForgeError, PluginError, suggest
-from i2i_forge.files import read_bytes
 from i2i_forge.registry import Catalog
+from i2i_forge.system.files import read_bytes
 from i2i_forge.vocabulary import Component, Vocabulary, module_file, read_plugin
 
 GROUP = "i2i_forge"

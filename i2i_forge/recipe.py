@@ -18,10 +18,10 @@ from i2i_forge.check_components import PluginProblem, mapping
 from i2i_forge.check_names import name_problems
 from i2i_forge.check_shape import shape_problems
 from i2i_forge.errors import PluginError, RecipeError, UsageError, suggest
-from i2i_forge.files import one_line
 from i2i_forge.inherited import left_over, replaced
 from i2i_forge.recipe_names import find_recipe
 from i2i_forge.schema import RecipeModel
+from i2i_forge.system.files import one_line
 from i2i_forge.terms import Term, parse_term
 from i2i_forge.vocabulary import Vocabulary
 from i2i_forge.yaml_source import Path as Keys

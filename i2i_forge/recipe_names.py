@@ -18,8 +18,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from i2i_forge.errors import RecipeError, suggest
-from i2i_forge.files import read_text
 from i2i_forge.plugins import GROUP, HOST
+from i2i_forge.system.files import read_text
 from i2i_forge.vocabulary import module_file
 
 

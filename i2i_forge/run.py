@@ -14,26 +14,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge import checkpoint, distributed
+from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.cautions import cautions, unread
 from i2i_forge.data.stream import batches, test_batch
 from i2i_forge.divergence import NotFiniteError, write_down
 from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
-from i2i_forge.files import one_line
-from i2i_forge.hardware import hardware
 from i2i_forge.image_sizes import sizes_watched
-from i2i_forge.out_of_memory import memory_watched
 from i2i_forge.plugins import Host
-from i2i_forge.precision import slow_here
 from i2i_forge.progress import Progress, Shown, seconds_per_step
 from i2i_forge.recipe import Recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits, identity
 from i2i_forge.run_log import logging_to
 from i2i_forge.run_records import Records
-from i2i_forge.stop_requests import stop_requests
 from i2i_forge.streams import build_streams, image_names
+from i2i_forge.system import distributed
+from i2i_forge.system.files import one_line
+from i2i_forge.system.hardware import hardware
+from i2i_forge.system.out_of_memory import memory_watched
+from i2i_forge.system.precision import slow_here
+from i2i_forge.system.stop_requests import stop_requests
 
 __all__ = ["Progress", "Run", "build_streams"]
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from i2i_forge.errors import UsageError
-from i2i_forge.files import open_to_append
+from i2i_forge.system.files import open_to_append
 
 LOCK = "run.lock"
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what a disk says that knows none

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from i2i_forge.errors import ForgeError
-from i2i_forge.files import open_to_append, printable
+from i2i_forge.system.files import open_to_append, printable
 
 log = logging.getLogger("i2i_forge")
 

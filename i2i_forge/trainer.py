@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge import distributed
 from i2i_forge.divergence import NotFiniteError
 from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.forward_pass import seeded
@@ -18,9 +17,10 @@ from i2i_forge.inference import Inference
 from i2i_forge.method import Networks
 from i2i_forge.optimizers import RoleOptimizer
 from i2i_forge.passes import Given, PhasePlan, StepPasses
-from i2i_forge.precision import autocast, float32_by_default, full
 from i2i_forge.recompute import remembering
-from i2i_forge.seeding import seed_of
+from i2i_forge.system import distributed
+from i2i_forge.system.precision import autocast, float32_by_default, full
+from i2i_forge.system.seeding import seed_of
 
 __all__ = ["Networks", "Trainer"]
 

@@ -16,7 +16,7 @@ from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import DataError
 from i2i_forge.images import save_png, sheet
-from i2i_forge.outputs import marked, refuse_to_replace
+from i2i_forge.system.outputs import marked, refuse_to_replace
 from i2i_forge.translate import Translator
 
 ON_SHEET = 24  # rows: a sheet is for looking at

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.files import read_bytes
 from i2i_forge.registry import KINDS
+from i2i_forge.system.files import read_bytes
 
 
 @dataclass(frozen=True)

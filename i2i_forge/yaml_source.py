@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import yaml
 
 from i2i_forge.errors import RecipeError, UsageError
-from i2i_forge.files import read_text
+from i2i_forge.system.files import read_text
 
 MAX_BYTES, MAX_DEPTH, MAX_ALIASES, MAX_NODES = 1_000_000, 32, 64, 10_000
 MAX_KEY, MAX_TEXT, MAX_DIGITS = 100, 4096, 400  # characters

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.hookspecs import hookimpl
-from i2i_forge.precision import autocast, full
+from i2i_forge.system.precision import autocast, full
 
 Discriminator = Callable[[Tensor], Tensor | Sequence[Tensor]]
 

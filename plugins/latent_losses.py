@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from i2i_forge.distributed import share
 from i2i_forge.errors import RecipeError
 from i2i_forge.hookspecs import hookimpl
+from i2i_forge.system.distributed import share
 
 
 def kl(mean: Tensor, logvar: Tensor, reduction: Literal["sum", "mean"] = "sum") -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from i2i_forge.errors import RecipeError
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.images import save_png, sheet
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 
 if TYPE_CHECKING:
     from pathlib import Path

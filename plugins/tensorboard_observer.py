@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from i2i_forge.distributed import rank
 from i2i_forge.hookspecs import hookimpl
+from i2i_forge.system.distributed import rank
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -13,9 +13,9 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from i2i_forge.distributed import rank
-from i2i_forge.files import read_text, write_whole
 from i2i_forge.hookspecs import hookimpl
+from i2i_forge.system.distributed import rank
+from i2i_forge.system.files import read_text, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

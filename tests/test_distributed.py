@@ -14,10 +14,10 @@ import toy
 from torch import Tensor, nn
 
 import i2i_forge
-from i2i_forge import distributed
-from i2i_forge.distributed.contact import LostContactError, in_contact
-from i2i_forge.distributed.drift import fingerprint
 from i2i_forge.errors import DataError, DivergedError, ForgeError, UsageError
+from i2i_forge.system import distributed
+from i2i_forge.system.distributed.contact import LostContactError, in_contact
+from i2i_forge.system.distributed.drift import fingerprint
 
 TINY = [
     "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from i2i_forge.errors import ForgeError, RecipeError, UsageError
 from i2i_forge.forward_pass import ForwardPass, frozen, seeded, tensor
 from i2i_forge.passes import StepPasses
-from i2i_forge.seeding import generator, seed_of
+from i2i_forge.system.seeding import generator, seed_of
 
 
 def passes(trainer: Any, *, step: int = 0, given: Any = None, phase: str = "phase") -> dict[str, Any]:

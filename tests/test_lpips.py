@@ -10,7 +10,7 @@ from torch import Tensor
 from i2i_forge.errors import DataError
 from i2i_forge.lpips import TRUNKS, LpipsNetwork, lpips_backbone, random_lpips, read_lpips
 from i2i_forge.metrics import Batch, Tools
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.lpips_speed import package_of
 
 VERSIONS = ("0.0", "0.1")

@@ -106,7 +106,7 @@ def test_a_recipe_says_how_many_are_computed_at_once():
 
 
 def test_a_batch_that_ranks_cannot_share(monkeypatch):
-    monkeypatch.setattr("i2i_forge.distributed.world_size", lambda: 4)
+    monkeypatch.setattr("i2i_forge.system.distributed.world_size", lambda: 4)
     with pytest.raises(RecipeError, match=r"data\.batch: 6 images cannot be shared equally by 4 ranks") as caught:
         i2i_forge.build_trainer(recipe("data.batch=6"), "meta")
     assert "--set data.batch=8" in caught.value.fix

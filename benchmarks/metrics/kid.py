@@ -11,7 +11,7 @@ from torch import Tensor
 
 from i2i_forge.hookspecs import hookimpl
 from i2i_forge.metrics import Outcome, Protocol
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.metrics.two_samples import I2I_TEST, TwoSamples
 
 BLOCK = 1024  # rows of a kernel matrix at a time

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.files import open_to_append
+from i2i_forge.system.files import open_to_append
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from i2i_forge.ablate.seeds import Cell
 from i2i_forge.ablate.table import Table, TableRow
 from i2i_forge.errors import disk_error
-from i2i_forge.files import write_whole
+from i2i_forge.system.files import write_whole
 
 REAL = "real images"
 

@@ -18,7 +18,7 @@ from i2i_forge.ablate.study import Place, run_jobs, with_classifier
 from i2i_forge.ablate.table import Table, make_table
 from i2i_forge.errors import Interrupted
 from i2i_forge.registry import Catalog
-from i2i_forge.stop_requests import stop_signals
+from i2i_forge.system.stop_requests import stop_signals
 
 
 def run_study(

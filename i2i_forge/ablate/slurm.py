@@ -9,7 +9,7 @@ from typing import Any
 
 from i2i_forge.ablate.launchers import Ended, Job
 from i2i_forge.errors import UsageError
-from i2i_forge.files import open_to_append
+from i2i_forge.system.files import open_to_append
 
 DAY = 24 * 60  # minutes
 

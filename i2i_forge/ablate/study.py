@@ -13,8 +13,8 @@ from i2i_forge.ablate.measures import Measures
 from i2i_forge.ablate.plans import Asked, Plan, Variant
 from i2i_forge.ablate.state import State, recipe_file, state_of
 from i2i_forge.errors import ForgeError
-from i2i_forge.files import lines_of, read_text
 from i2i_forge.registry import Catalog
+from i2i_forge.system.files import lines_of, read_text
 
 
 @dataclass(frozen=True)

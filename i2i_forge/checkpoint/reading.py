@@ -22,8 +22,8 @@ from i2i_forge.checkpoint.folders import (
 )
 from i2i_forge.checkpoint.migrations import migrated
 from i2i_forge.errors import CheckpointError
-from i2i_forge.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
-from i2i_forge.tensor_files import read_json, read_tensors
+from i2i_forge.system.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
+from i2i_forge.system.tensor_files import read_json, read_tensors
 
 MODEL = "model.safetensors"
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)  # what wrong content makes readers raise

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
-from i2i_forge import distributed
 from i2i_forge.checkpoint.folders import Checkpoint
 from i2i_forge.errors import CheckpointError
-from i2i_forge.files import one_line
+from i2i_forge.system import distributed
+from i2i_forge.system.files import one_line
 from i2i_forge.trainer import Trainer
 
 STATE = "state."  # what a run remembers, not weights; a pool's size changes as it is used

@@ -29,7 +29,7 @@ from i2i_forge.checkpoint.folders import (
     sweep,
 )
 from i2i_forge.errors import DivergedError, ResourceError
-from i2i_forge.paths import sync
+from i2i_forge.system.paths import sync
 from i2i_forge.trainer import Trainer
 
 log = logging.getLogger("i2i_forge")

@@ -15,7 +15,7 @@ import click
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import make_tolerant, require_result
 from i2i_forge.errors import ForgeError, UsageError, suggest
-from i2i_forge.files import printable
+from i2i_forge.system.files import printable
 
 COMMANDS = {  # name -> (module, one line of help); the modules are imported when the command runs
     "init": ("init", "Write a small recipe for a folder of images, and say how long it takes."),

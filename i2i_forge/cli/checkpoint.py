@@ -14,8 +14,8 @@ from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note,
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.errors import CheckpointError, UsageError, disk_error
-from i2i_forge.files import write_whole
-from i2i_forge.outputs import refuse_to_fill, refuse_to_replace
+from i2i_forge.system.files import write_whole
+from i2i_forge.system.outputs import refuse_to_fill, refuse_to_replace
 from i2i_forge.yaml_text import to_inline_yaml
 
 if TYPE_CHECKING:

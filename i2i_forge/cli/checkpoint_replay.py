@@ -40,9 +40,9 @@ def command(folders: tuple[Path, ...], run: Path, step: int, device: str, as_jso
     checkpoint at or before it. Where something is not finite, the first such tensor and its layer are named. Nothing
     in RUN is changed.
     """
-    from i2i_forge.distributed import rank
     from i2i_forge.replay import Player, logged, watched_step
     from i2i_forge.run_folder import RunFolder
+    from i2i_forge.system.distributed import rank
 
     folder = RunFolder.open(run)
     with joined(device, folder.recipe().run.rank_timeout) as mine:

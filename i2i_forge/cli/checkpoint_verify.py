@@ -12,7 +12,7 @@ from i2i_forge.cli.common import chosen_device, device_option, json_option, load
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import CheckpointError
-from i2i_forge.files import one_line
+from i2i_forge.system.files import one_line
 
 if TYPE_CHECKING:
     from i2i_forge.replay import Comparison, Verdict
@@ -31,9 +31,9 @@ def command(folders: tuple[Path, ...], run: Path, device: str, as_json: bool) ->
     packages of the run, within a tolerance elsewhere. A run of several processes needs as many: torchrun
     --nproc-per-node N -m i2i_forge checkpoint verify RUN
     """
-    from i2i_forge.distributed import rank
     from i2i_forge.replay import Player, verify
     from i2i_forge.run_folder import RunFolder
+    from i2i_forge.system.distributed import rank
 
     folder = RunFolder.open(run)
     with joined(device, folder.recipe().run.rank_timeout) as mine:

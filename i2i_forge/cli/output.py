@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 from i2i_forge.errors import ResourceError
-from i2i_forge.files import printable
+from i2i_forge.system.files import printable
 
 
 class _Raw(io.FileIO):

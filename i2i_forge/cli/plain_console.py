@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from i2i_forge.files import printable
+from i2i_forge.system.files import printable
 
 
 class PlainConsole(Console):

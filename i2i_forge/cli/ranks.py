@@ -46,7 +46,7 @@ def joined(device: str, timeout: float) -> Iterator[str]:
     """
     if "WORLD_SIZE" in os.environ:  # what is wrong between ranks is said once, by us, without frames of C++
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from i2i_forge import distributed
+    from i2i_forge.system import distributed
 
     try:
         with distributed.joined(device, timeout) as mine:

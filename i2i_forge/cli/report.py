@@ -12,7 +12,7 @@ import click
 from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.outputs import refuse_to_replace
+from i2i_forge.system.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
     from i2i_forge.cli.report_table import Found

@@ -12,8 +12,8 @@ from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.cli.ranks import joined, start_ranks
 from i2i_forge.errors import ForgeError
-from i2i_forge.files import one_line
 from i2i_forge.recipe import Recipe
+from i2i_forge.system.files import one_line
 
 
 @click.command("train")
@@ -69,7 +69,7 @@ def command(
     where = folder or Path("runs") / checked.name
 
     with joined(device, checked.run.rank_timeout) as mine:
-        from i2i_forge.distributed import rank
+        from i2i_forge.system.distributed import rank
 
         leads = rank() == 0
         for text in checked.left_out if leads else ():

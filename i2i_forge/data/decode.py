@@ -30,7 +30,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from i2i_forge.data import depths
 from i2i_forge.errors import DataError, ForgeError
-from i2i_forge.files import one_line
+from i2i_forge.system.files import one_line
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")  # never EPS and the like, which start other programs
 MAX_PIXELS = 64 * 1024 * 1024

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_forge.files import one_line
+from i2i_forge.system.files import one_line
 
 log = logging.getLogger("i2i_forge")
 ACCEPTED = "make it 8-bit grey or RGB, 16-bit grey, or float32 grey in [0, 1]"

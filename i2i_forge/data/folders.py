@@ -10,7 +10,7 @@ from i2i_forge.data.path_list import Names, Paths
 from i2i_forge.data.walking import EXTENSIONS as EXTENSIONS
 from i2i_forge.data.walking import names_below
 from i2i_forge.errors import DataError
-from i2i_forge.files import lines_of, read_bytes
+from i2i_forge.system.files import lines_of, read_bytes
 
 PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
 LONGEST_LIST = 10**9  # bytes

@@ -23,7 +23,7 @@ import PIL
 from numpy.typing import NDArray
 
 from i2i_forge.data.path_list import Names, Paths
-from i2i_forge.paths import cache_dir
+from i2i_forge.system.paths import cache_dir
 
 log = logging.getLogger("i2i_forge")
 VERSION = f"2, Pillow {PIL.__version__}"  # another Pillow may refuse other files

@@ -28,8 +28,8 @@ from i2i_forge.evaluation.records import (
     append,
 )
 from i2i_forge.evaluation.samples import list_digest
-from i2i_forge.files import one_line, write_whole
 from i2i_forge.metrics.metric import Metric, Outcome
+from i2i_forge.system.files import one_line, write_whole
 
 PIXELS = BackboneRecord(id="pixels", weights_sha256="", version="")
 

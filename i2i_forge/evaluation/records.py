@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2i_forge.errors import DataError
-from i2i_forge.files import append_line, lines_in
+from i2i_forge.system.files import append_line, lines_in
 
 FILE = "results.jsonl"
 Finite = Annotated[float, Field(allow_inf_nan=False)]

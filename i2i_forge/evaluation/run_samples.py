@@ -15,7 +15,7 @@ from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
 from i2i_forge.metrics.batch import Batch, exact
 from i2i_forge.registry import Catalog
 from i2i_forge.run_identity import fingerprint
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 from i2i_forge.translate import Translator
 
 

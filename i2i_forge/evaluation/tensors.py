@@ -14,8 +14,8 @@ from i2i_forge.evaluation.plans import choose, choose_backbones, plan
 from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
 from i2i_forge.metrics import Batch, Classifier, Outcome, Tools
 from i2i_forge.plugins import load_plugins
-from i2i_forge.precision import float32_by_default
 from i2i_forge.registry import Catalog
+from i2i_forge.system.precision import float32_by_default
 
 
 class Options(TypedDict, total=False):

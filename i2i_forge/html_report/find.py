@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i2i_forge.errors import DataError
-from i2i_forge.files import one_line
+from i2i_forge.system.files import one_line
 
 DEPTHS = (".", "*", "*/*")  # RUN; runs/RUN; STUDY/VARIANT/seed-0
 

@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 
 from i2i_forge.errors import disk_error
-from i2i_forge.files import write_whole
 from i2i_forge.html_report.comparison import differences, overview
 from i2i_forge.html_report.curves import compared_curves
 from i2i_forge.html_report.gallery import gallery
@@ -18,7 +17,8 @@ from i2i_forge.html_report.markup import Html, escaped, section, tag
 from i2i_forge.html_report.metric_table import MetricTable, measurements
 from i2i_forge.html_report.run_report import RunReport
 from i2i_forge.html_report.run_section import run_section
-from i2i_forge.outputs import marked
+from i2i_forge.system.files import write_whole
+from i2i_forge.system.outputs import marked
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # whatever is in a run, nothing is fetched
 FEW = 6  # runs up to which their pictures keep their size

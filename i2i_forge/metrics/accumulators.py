@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor
 
-from i2i_forge.seeding import seed_of
+from i2i_forge.system.seeding import seed_of
 
 
 class Accumulator(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 
 REPLICATES = 2000
 

@@ -15,8 +15,8 @@ from i2i_forge.forward_pass import seeded
 from i2i_forge.images import to_uint8
 from i2i_forge.metrics import BackboneInfo, Classifier, exact
 from i2i_forge.mode_classifier.networks import Network, SmallNetwork, resized
-from i2i_forge.precision import float32_by_default
-from i2i_forge.seeding import seed_of
+from i2i_forge.system.precision import float32_by_default
+from i2i_forge.system.seeding import seed_of
 
 CARD_FORMAT = 1
 FLOOR = 0.9  # of the accuracy, below which modes say little

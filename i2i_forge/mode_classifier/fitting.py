@@ -15,7 +15,7 @@ from i2i_forge.errors import DivergedError, UsageError, suggest
 from i2i_forge.metrics import exact
 from i2i_forge.mode_classifier.networks import SMALLEST, Network
 from i2i_forge.mode_classifier.pixels import Pixels
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 
 CHECKS = 20  # how often the validation images are looked at
 PATIENCE = 5  # checks without improvement after which training stops

@@ -17,10 +17,10 @@ from i2i_forge.construct import call
 from i2i_forge.data import check_images, decode, list_images
 from i2i_forge.data.source import LabelledSource
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.files import read_bytes
 from i2i_forge.images import to_uint8
 from i2i_forge.registry import Registry
-from i2i_forge.seeding import generator
+from i2i_forge.system.files import read_bytes
+from i2i_forge.system.seeding import generator
 
 SHARE = 0.15  # of each mode's images that is set aside
 

@@ -18,8 +18,8 @@ from i2i_forge.mode_classifier.fitting import Report, Settings, fit, logits_of
 from i2i_forge.mode_classifier.labelled import Labelled, LabelledData
 from i2i_forge.mode_classifier.networks import InceptionNetwork, Network, make_network
 from i2i_forge.mode_classifier.pixels import Pixels
-from i2i_forge.precision import float32_by_default
-from i2i_forge.seeding import seed_of
+from i2i_forge.system.precision import float32_by_default
+from i2i_forge.system.seeding import seed_of
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "safetensors")
 

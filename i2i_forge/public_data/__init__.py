@@ -3,9 +3,9 @@
 Nothing here imports torch.
 """
 
-from i2i_forge.public_data.archive import Limits, extract
-from i2i_forge.public_data.download import download
 from i2i_forge.public_data.fetch import RECORD, Fetched, fetch
 from i2i_forge.public_data.table import TABLE, PublicData, find
+from i2i_forge.system.fetch.archive import Limits, extract
+from i2i_forge.system.fetch.download import download
 
 __all__ = ["RECORD", "TABLE", "Fetched", "Limits", "PublicData", "download", "extract", "fetch", "find"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from i2i_forge.files import lines_of, open_to_read, read_text
+from i2i_forge.system.files import lines_of, open_to_read, read_text
 
 INVENTORY = ".forge-files.sha256"
 

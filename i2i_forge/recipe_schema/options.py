@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.files import read_bytes
+from i2i_forge.system.files import read_bytes
 from i2i_forge.vocabulary import Component, Parameter, module_file
 
 Schema = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from i2i_forge import checkpoint, distributed
+from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
 from i2i_forge.checkpoint import Checkpoint
 from i2i_forge.data.stream import batches
@@ -17,6 +17,7 @@ from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits
 from i2i_forge.streams import build_streams
+from i2i_forge.system import distributed
 
 
 class Player:

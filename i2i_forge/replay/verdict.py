@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from i2i_forge import checkpoint
 from i2i_forge.checkpoint import FORMAT_VERSION, Checkpoint
 from i2i_forge.errors import CheckpointError, DivergedError
-from i2i_forge.files import read_bytes
-from i2i_forge.hardware import hardware
 from i2i_forge.replay.player import Player, logged
 from i2i_forge.run_folder import RunFolder
+from i2i_forge.system.files import read_bytes
+from i2i_forge.system.hardware import hardware
 
 FURTHEST = 100  # steps from a checkpoint to the next logged one that are taken again
 # Relative, for each step taken again on other hardware or with other packages. Measured between one and two threads:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 from i2i_forge.testing.result import Check, described
 from i2i_forge.testing.subject import Subject
 from i2i_forge.testing.values import differ

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.forward_pass import seeded
-from i2i_forge.precision import autocast
+from i2i_forge.system.precision import autocast
 from i2i_forge.testing.guesses import HINT, loss_inputs, required
 from i2i_forge.testing.result import Check, described
 from i2i_forge.testing.subject import Subject

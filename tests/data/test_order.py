@@ -1,7 +1,7 @@
 import torch
 
 from i2i_forge.data.stream import Stream
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 
 
 class Endless:

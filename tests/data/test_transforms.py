@@ -5,7 +5,7 @@ from PIL import Image
 
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 from i2i_forge.errors import DataError
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 
 
 def image(height, width):

@@ -11,7 +11,7 @@ from i2i_forge.data.remote_shards import expand
 from i2i_forge.data.remote_shards.order import ShardOrder
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.errors import DataError
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 
 # ---- what comes out --------------------------------------------------------------------------------------------------
 

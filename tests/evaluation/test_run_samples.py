@@ -98,7 +98,7 @@ def test_what_was_read_is_remembered(munit):
 
 def test_a_rank_draws_what_a_single_process_draws(munit, monkeypatch):
     alone = images(munit, [2, 2])
-    monkeypatch.setattr("i2i_forge.distributed.rank", lambda: 1)
-    monkeypatch.setattr("i2i_forge.distributed.world_size", lambda: 2)
+    monkeypatch.setattr("i2i_forge.system.distributed.rank", lambda: 1)
+    monkeypatch.setattr("i2i_forge.system.distributed.world_size", lambda: 2)
     for key, image in images(munit, [2, 2], share=(1, 2)).items():
         assert torch.allclose(image, alone[key], atol=1e-6)

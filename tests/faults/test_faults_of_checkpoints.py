@@ -19,7 +19,7 @@ from i2i_forge.errors import CheckpointError, DivergedError
 from i2i_forge.foreign import read_foreign
 from i2i_forge.replay import verify
 from i2i_forge.run_folder import RunFolder
-from i2i_forge.tensor_files import read_tensors
+from i2i_forge.system.tensor_files import read_tensors
 
 FROZEN = Path(__file__).parents[1] / "running/fixtures/format-1"
 

@@ -18,12 +18,12 @@ from i2i_forge.checkpoint import writing
 from i2i_forge.data.folders import read_list
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.evaluation import records
-from i2i_forge.files import lines_of, one_line
 from i2i_forge.plugins import Host
 from i2i_forge.public_data import inventory
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_lock import RunLock
+from i2i_forge.system.files import lines_of, one_line
 
 # No file may grow beyond a size: a write beyond it fails, as on a full disk.
 FULL = """

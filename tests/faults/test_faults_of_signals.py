@@ -7,7 +7,7 @@ import forks
 import pytest
 from at_step import at_step, raised
 
-from i2i_forge.stop_requests import stop_requests
+from i2i_forge.system.stop_requests import stop_requests
 
 slow = pytest.mark.slow
 

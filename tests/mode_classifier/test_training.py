@@ -18,7 +18,7 @@ from i2i_forge.mode_classifier.fitting import _batches, augmented
 from i2i_forge.mode_classifier.networks import InceptionNetwork, SmallNetwork, resized
 from i2i_forge.mode_classifier.pixels import Pixels
 from i2i_forge.plugins import load_plugins
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 
 
 def test_modes_are_learned_and_the_card_says_so(data, classifier):

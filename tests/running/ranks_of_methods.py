@@ -10,10 +10,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from i2i_forge import build_trainer, checkpoint, distributed
+from i2i_forge import build_trainer, checkpoint
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.streams import build_streams
+from i2i_forge.system import distributed
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 

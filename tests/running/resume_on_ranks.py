@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from small_runs import STOPS, WORKERS, resumed, straight
 
-from i2i_forge import distributed
 from i2i_forge.plugins import load_plugins
+from i2i_forge.system import distributed
 
 
 def main(folder, name):

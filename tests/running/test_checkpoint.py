@@ -14,7 +14,7 @@ import pytest
 import torch
 from small_runs import small_recipe
 
-from i2i_forge import checkpoint, distributed
+from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
 from i2i_forge.checkpoint import writing
 from i2i_forge.checkpoint.migrations import MIGRATIONS
@@ -22,6 +22,7 @@ from i2i_forge.errors import CheckpointError, DivergedError, ResourceError
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run import Run
 from i2i_forge.run_folder import RunFolder
+from i2i_forge.system import distributed
 
 FILES = ("MANIFEST.json", "model.safetensors", "optimizers.safetensors", "state.json")
 

@@ -30,13 +30,13 @@ def test_a_run_with_averages_translates_with_them(tiny, host, tmp_path):
 
 
 def test_ranks_that_cannot_share_the_batch_translate_all_the_same(straight, host, monkeypatch):
-    monkeypatch.setattr("i2i_forge.distributed.world_size", lambda: 3)
+    monkeypatch.setattr("i2i_forge.system.distributed.world_size", lambda: 3)
     assert load(straight[0], catalog=host.catalog).trainer.parts == 1
 
 
 def test_a_run_in_parts_on_several_ranks_is_loaded_by_one(tiny, host, tmp_path, monkeypatch):
     with monkeypatch.context() as ranks:
-        ranks.setattr("i2i_forge.distributed.world_size", lambda: 3)
+        ranks.setattr("i2i_forge.system.distributed.world_size", lambda: 3)
         trainer = tiny.trainer("data.batch=18", "run.micro_batch=4")
     assert trainer.parts == 2  # of the six images of a rank; one process has no five equal parts of eighteen
     run = tiny.run(tmp_path, "data.batch=18", "run.micro_batch=9")

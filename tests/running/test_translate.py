@@ -18,7 +18,7 @@ from i2i_forge.images import to_uint8
 from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run import Run
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 from i2i_forge.translate import load
 from i2i_forge.translate_files import find_inputs, translate_files
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.errors import DataError
-from i2i_forge.files import descriptor
+from i2i_forge.system.files import descriptor
 
 MOST = 64  # open at once
 

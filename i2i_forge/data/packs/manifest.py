@@ -11,8 +11,8 @@ from typing import Any
 
 from i2i_forge.data.packs.table import VERSION
 from i2i_forge.errors import DataError
-from i2i_forge.files import read_bytes
-from i2i_forge.tensor_files import read_json
+from i2i_forge.system.files import read_bytes
+from i2i_forge.system.tensor_files import read_json
 
 MANIFEST = "pack.json"
 INDEX = "index.bin"

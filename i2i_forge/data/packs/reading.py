@@ -14,7 +14,7 @@ from i2i_forge.data.packs.files import OpenFiles
 from i2i_forge.data.packs.manifest import AGAIN, INDEX, MANIFEST, PartOf, Shard, read_manifest
 from i2i_forge.data.packs.table import Table
 from i2i_forge.errors import DataError
-from i2i_forge.files import open_to_read
+from i2i_forge.system.files import open_to_read
 
 PIECE = 1 << 22
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from i2i_forge.errors import DataError
-from i2i_forge.files import LARGEST_TENSORS, open_to_read
+from i2i_forge.system.files import LARGEST_TENSORS, open_to_read
 
 MAGIC, VERSION = b"i2i-pack", 1
 HEADER = struct.Struct("<8sIIQQ32s")

@@ -17,9 +17,9 @@ from i2i_forge.data.packs.plan import Numbers, Part, Plan
 from i2i_forge.data.packs.shards import ShardWriter
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import FULL, DataError, ForgeError, ResourceError, UsageError
-from i2i_forge.files import open_to_read
-from i2i_forge.outputs import refuse_to_fill
-from i2i_forge.paths import sync
+from i2i_forge.system.files import open_to_read
+from i2i_forge.system.outputs import refuse_to_fill
+from i2i_forge.system.paths import sync
 
 SHARD_BYTES = 256_000_000
 Names = list[bytes]

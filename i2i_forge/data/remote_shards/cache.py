@@ -13,7 +13,7 @@ from pathlib import Path
 from i2i_forge.data.remote_shards.fetching import fetch
 from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.errors import DataError, ResourceError
-from i2i_forge.public_data.download import disk_error, forget
+from i2i_forge.system.fetch.download import disk_error, forget
 
 OPENING = 5  # times that a shard is fetched before it is given up, because other processes remove it
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from i2i_forge.data.remote_shards.patterns import WEB, scheme
 from i2i_forge.errors import DataError, ForgeError, UsageError
-from i2i_forge.public_data.download import disk_error, download, forget, offline
-from i2i_forge.public_data.remote import note_of
+from i2i_forge.system.fetch.download import disk_error, download, forget, offline
+from i2i_forge.system.fetch.remote import note_of
 
 log = logging.getLogger("i2i_forge")
 

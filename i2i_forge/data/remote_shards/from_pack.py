@@ -15,7 +15,7 @@ from i2i_forge.data.remote_shards.fetching import fetch, is_missing
 from i2i_forge.data.remote_shards.listing import Listing
 from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.errors import DataError
-from i2i_forge.public_data.download import forget, offline
+from i2i_forge.system.fetch.download import forget, offline
 
 NOT_PACKED = "if `forge data pack` did not make these shards, set data.packed: false"
 

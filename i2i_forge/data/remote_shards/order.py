@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from i2i_forge.data.lazy import Lazy
-from i2i_forge.seeding import generator
+from i2i_forge.system.seeding import generator
 
 KEPT = 3  # groups whose order is remembered
 

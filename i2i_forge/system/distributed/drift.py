@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from i2i_forge.distributed.contact import world_size
-from i2i_forge.distributed.roll_call import everyone
 from i2i_forge.errors import ForgeError
+from i2i_forge.system.distributed.contact import world_size
+from i2i_forge.system.distributed.roll_call import everyone
 
 WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of an element
 MIXER = 0x9E3779B97F4A7C15 - 2**64  # 2^64 by the golden ratio: its multiples are spread evenly over 64 bits

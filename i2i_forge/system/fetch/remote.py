@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from i2i_forge.errors import DataError
-from i2i_forge.files import one_line, read_bytes, write_whole
-from i2i_forge.public_data.web import ask
+from i2i_forge.system.fetch.web import ask
+from i2i_forge.system.files import one_line, read_bytes, write_whole
 
 AGAIN = "run the same command again: it goes on where it stopped"
 

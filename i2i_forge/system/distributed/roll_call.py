@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from i2i_forge.distributed.contact import LostContactError, RankError, in_contact, rank, world_size
 from i2i_forge.errors import ForgeError
+from i2i_forge.system.distributed.contact import LostContactError, RankError, in_contact, rank, world_size
 
 T = TypeVar("T")
 

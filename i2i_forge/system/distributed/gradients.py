@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from i2i_forge.distributed.contact import in_contact, rank, world_size
-from i2i_forge.distributed.roll_call import roll_call
+from i2i_forge.system.distributed.contact import in_contact, rank, world_size
+from i2i_forge.system.distributed.roll_call import roll_call
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> list[int]:

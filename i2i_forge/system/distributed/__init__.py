@@ -5,12 +5,12 @@ objects, and one flat sum of the gradients. Each begins with a roll call, so tha
 the others at the next one, whichever that is.
 """
 
-from i2i_forge.distributed.contact import RankError, rank, world_size
-from i2i_forge.distributed.drift import check_in_step
-from i2i_forge.distributed.gradients import average_gradients
-from i2i_forge.distributed.group import joined, launched
-from i2i_forge.distributed.roll_call import Wishes, everyone, roll_call, together
-from i2i_forge.distributed.shares import part, share
+from i2i_forge.system.distributed.contact import RankError, rank, world_size
+from i2i_forge.system.distributed.drift import check_in_step
+from i2i_forge.system.distributed.gradients import average_gradients
+from i2i_forge.system.distributed.group import joined, launched
+from i2i_forge.system.distributed.roll_call import Wishes, everyone, roll_call, together
+from i2i_forge.system.distributed.shares import part, share
 
 __all__ = [
     "RankError",

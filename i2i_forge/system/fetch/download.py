@@ -20,7 +20,17 @@ from typing import Any
 
 from i2i_forge import errors
 from i2i_forge.errors import DataError, ResourceError, UsageError
-from i2i_forge.public_data.remote import AGAIN, Remote, broken, continues, described, note_of, recall, remember, request
+from i2i_forge.system.fetch.remote import (
+    AGAIN,
+    Remote,
+    broken,
+    continues,
+    described,
+    note_of,
+    recall,
+    remember,
+    request,
+)
 
 CHUNK = 1 << 18
 LARGEST = 1 << 36  # bytes

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from i2i_forge.distributed.contact import rank, world_size
+from i2i_forge.system.distributed.contact import rank, world_size
 
 _part: ContextVar[tuple[int, int]] = ContextVar("part", default=(0, 1))
 

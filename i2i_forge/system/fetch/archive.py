@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2i_forge.errors import DataError, ResourceError
-from i2i_forge.public_data.members import Budget, Member, members
+from i2i_forge.system.fetch.members import Budget, Member, members
 
 IMAGES = ("bmp", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp")  # those that i2i_forge.data reads
 TEXTS = ("csv", "json", "md", "txt")
