@@ -27,9 +27,9 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data import ImageSource, Transform, list_images
 from i2i_forge.data.stream import Stream
-from i2i_forge.plugins import load_plugins
 from i2i_forge_benchmarks.machine import provenance
 
 IN_A_FOLDER = 1000

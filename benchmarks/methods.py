@@ -27,8 +27,8 @@ import torch
 
 import i2i_forge
 from i2i_forge.build import trace_recipe
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import RecipeError
-from i2i_forge.plugins import load_plugins
 from i2i_forge.trainer import Trainer
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 from i2i_forge_benchmarks.method_pages import write_page

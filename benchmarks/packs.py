@@ -24,11 +24,11 @@ import click
 import numpy as np
 from PIL import Image
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data import decode, list_images
 from i2i_forge.data.packs import MANIFEST, Manifest, Pack, PartOf, Seal, Shard, pack, plan_pack
 from i2i_forge.data.packs.manifest import INDEX, write_manifest
 from i2i_forge.data.packs.table import ALONE, ROW, write_table
-from i2i_forge.plugins import load_plugins
 from i2i_forge_benchmarks.machine import memory, provenance
 
 DISTINCT, SIDE, READ, LENGTH = 50, 128, 4000, 4096

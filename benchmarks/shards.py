@@ -23,9 +23,9 @@ import click
 import numpy as np
 from PIL import Image
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.data.stream import Stream, batches
-from i2i_forge.plugins import load_plugins
 from i2i_forge_benchmarks.machine import provenance
 
 IMAGES, SHARDS, MIX, BATCH = 800, 16, 2, 4

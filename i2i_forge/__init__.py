@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from i2i_forge.api import build_trainer, load_recipe
+    from i2i_forge.catalog.hookspecs import hookimpl
+    from i2i_forge.catalog.registry import Catalog
     from i2i_forge.errors import ForgeError
     from i2i_forge.evaluation.tensors import measure
     from i2i_forge.forward_pass import ForwardPass, tensor
-    from i2i_forge.hookspecs import hookimpl
     from i2i_forge.recipe import Recipe
-    from i2i_forge.registry import Catalog
     from i2i_forge.trainer import Trainer
     from i2i_forge.translate import Translator, load, translate
 
@@ -44,14 +44,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Catalog": "registry",
+    "Catalog": "catalog.registry",
     "ForgeError": "errors",
     "ForwardPass": "forward_pass",
     "Recipe": "recipe",
     "Trainer": "trainer",
     "Translator": "translate",
     "build_trainer": "api",
-    "hookimpl": "hookspecs",
+    "hookimpl": "catalog.hookspecs",
     "load": "translate",
     "load_recipe": "api",
     "measure": "evaluation.tensors",

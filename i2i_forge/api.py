@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.recipe import Recipe, read_recipe
-from i2i_forge.registry import Catalog
 
 if TYPE_CHECKING:
     from i2i_forge.trainer import Trainer

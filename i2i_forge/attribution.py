@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from i2i_forge.plugins import Host
+from i2i_forge.catalog.loading import Host
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.recipe import Recipe
-from i2i_forge.registry import Catalog
 
 
 def plugin_versions(host: Host) -> dict[str, str]:

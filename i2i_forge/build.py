@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from i2i_forge.catalog.construct import call, refuse_what_cannot_be_built
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.compiled import compiled
-from i2i_forge.construct import call, refuse_what_cannot_be_built
 from i2i_forge.ema import Ema
 from i2i_forge.errors import RecipeError, suggest
 from i2i_forge.forward_pass import seeded
@@ -20,7 +21,6 @@ from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.passes import BoundTerm, PhasePlan
 from i2i_forge.recipe import Recipe
 from i2i_forge.recompute import recompute
-from i2i_forge.registry import Catalog
 from i2i_forge.system import distributed
 from i2i_forge.system.precision import float32_by_default
 from i2i_forge.system.seeding import seed_of

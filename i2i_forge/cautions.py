@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Any
 
 from i2i_forge.build import trace_recipe
-from i2i_forge.construct import call
+from i2i_forge.catalog.construct import call
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.passes import Node
 from i2i_forge.recipe import Recipe
-from i2i_forge.registry import Catalog
 from i2i_forge.system.hardware import memory
 from i2i_forge.terms import parse_weight
 from i2i_forge.trace import Trace

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
+from i2i_forge.catalog.registry import NETWORKS
+from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary, module_file
 from i2i_forge.errors import suggest
-from i2i_forge.registry import NETWORKS
 from i2i_forge.schema import Data, Network
-from i2i_forge.vocabulary import Component, Parameter, Vocabulary, module_file
 from i2i_forge.yaml_source import Path as Keys
 
 Problem = tuple[Keys, str]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.check_components import Problem, component_problems, mapping, one, option_problems, streams, unknown
 from i2i_forge.errors import suggest
 from i2i_forge.schema import RULES
 from i2i_forge.terms import TermSyntaxError, parse_term, parse_weight
-from i2i_forge.vocabulary import Component, Vocabulary
 from i2i_forge.yaml_source import Path as Keys
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
+from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.check_components import PluginProblem, mapping
 from i2i_forge.check_names import name_problems
 from i2i_forge.check_shape import shape_problems
@@ -23,7 +24,6 @@ from i2i_forge.recipe_names import find_recipe
 from i2i_forge.schema import RecipeModel
 from i2i_forge.system.files import one_line
 from i2i_forge.terms import Term, parse_term
-from i2i_forge.vocabulary import Vocabulary
 from i2i_forge.yaml_source import Path as Keys
 from i2i_forge.yaml_source import parse_scalar, read_yaml
 from i2i_forge.yaml_text import to_yaml

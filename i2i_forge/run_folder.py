@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from i2i_forge.attribution import attribution, plugin_versions
+from i2i_forge.catalog.loading import Host
 from i2i_forge.errors import FULL, CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
-from i2i_forge.plugins import Host
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.recipe_names import find_recipe
 from i2i_forge.run_identity import differences, settings_of

@@ -6,11 +6,11 @@ import copy
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
-from i2i_forge.construct import call
+from i2i_forge.catalog.construct import call
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.data.stream import Stream
 from i2i_forge.recipe import Recipe
-from i2i_forge.registry import Catalog
 from i2i_forge.system import distributed
 
 log = logging.getLogger("i2i_forge")

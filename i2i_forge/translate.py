@@ -13,12 +13,12 @@ from torch import Tensor
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
+from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.codes import TILE, codes_for, translated
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.pictures import Translations, checked, tensors_of
-from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import Recipe, without_losses
-from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits
 from i2i_forge.sides import Sides, cut, pad, sides_of

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import UsageError
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.nn import AffineInstanceNorm, initialize
 
 SMALLEST = 49  # four halvings, rounded up, leave the four pixels that the last convolution takes

@@ -20,8 +20,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.forward_pass import DomainNetworks, ForwardPass, tensor
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.trainer import Trainer
 
 

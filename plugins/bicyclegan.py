@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, cat
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import RecipeError
 from i2i_forge.forward_pass import ForwardPass, frozen, tensor
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.trainer import Trainer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from i2i_forge.hookspecs import hookimpl
+from i2i_forge.catalog.hookspecs import hookimpl
 
 
 def l1(input: Tensor, target: Tensor) -> Tensor:

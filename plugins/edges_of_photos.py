@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.data import ImageSource, Source, Transform, check_images, list_images, tolerant
 from i2i_forge.errors import DataError, suggest
-from i2i_forge.hookspecs import hookimpl
 
 THRESHOLDS = {"canny": (0.2, 0.5), "sobel": (0.4, 2.0)}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import RecipeError
-from i2i_forge.hookspecs import hookimpl
 
 
 def feature_matching(discriminator: nn.Module, translation: Tensor, target: Tensor) -> Tensor:

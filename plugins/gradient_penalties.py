@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from i2i_forge.hookspecs import hookimpl
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.system.precision import autocast, full
 
 Discriminator = Callable[[Tensor], Tensor | Sequence[Tensor]]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.data import (
     A_NAMES,
     B_NAMES,
@@ -28,7 +29,6 @@ from i2i_forge.data import (
     tolerant,
 )
 from i2i_forge.errors import DataError, suggest
-from i2i_forge.hookspecs import hookimpl
 
 
 class UnpairedFolders:

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import RecipeError
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.system.distributed import share
 
 

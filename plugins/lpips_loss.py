@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from i2i_forge.hookspecs import hookimpl
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.lpips import read_lpips
 
 

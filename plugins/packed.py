@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
 from i2i_forge.data.packs import Pack, PartImages, PartPairs
 from i2i_forge.errors import DataError, suggest
-from i2i_forge.hookspecs import hookimpl
 
 
 class PackedImages:

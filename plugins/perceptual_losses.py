@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import DataError
 from i2i_forge.foreign import read_foreign
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.nn import InstanceNorm
 from i2i_forge.system.paths import weights_file
 from i2i_forge.weights import find, how_to_get

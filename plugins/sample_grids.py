@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import RecipeError
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.images import save_png, sheet
 from i2i_forge.system.seeding import generator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from i2i_forge.hookspecs import RunView
+    from i2i_forge.catalog.hookspecs import RunView
 
 
 @hookimpl

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from i2i_forge.hookspecs import hookimpl
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.nn import ConvBlock, initialize
 
 

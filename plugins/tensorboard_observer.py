@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from i2i_forge.hookspecs import hookimpl
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.system.distributed import rank
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-    from i2i_forge.hookspecs import RunView
+    from i2i_forge.catalog.hookspecs import RunView
 
 NAME = "tensorboard"
 _writers: dict[RunView, SummaryWriter] = {}  # of the runs that are watched now

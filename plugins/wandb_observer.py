@@ -13,14 +13,14 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from i2i_forge.hookspecs import hookimpl
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.system.distributed import rank
 from i2i_forge.system.files import read_text, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from i2i_forge.hookspecs import RunView
+    from i2i_forge.catalog.hookspecs import RunView
 
 NAME = "wandb"
 _watched: dict[RunView, Any] = {}  # run -> its wandb.Run

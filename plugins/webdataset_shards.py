@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
 from i2i_forge.data.packs import MANIFEST, Manifest
 from i2i_forge.data.remote_shards import (
@@ -29,7 +30,6 @@ from i2i_forge.data.remote_shards import (
     room,
 )
 from i2i_forge.errors import DataError, suggest
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.system.paths import cache_dir
 
 

@@ -54,7 +54,7 @@ TINY = (
 
 def train_tiny(folder, recipe, *changes):
     """A run of one step in `folder`."""
-    from i2i_forge.plugins import load_plugins
+    from i2i_forge.catalog.loading import load_plugins
     from i2i_forge.recipe import read_recipe
     from i2i_forge.run import Run
 

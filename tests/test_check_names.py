@@ -4,13 +4,13 @@ import copy
 
 import pytest
 
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
+from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary
 from i2i_forge.check_components import Problem, option_problems
 from i2i_forge.check_names import name_problems
 from i2i_forge.check_shape import shape_problems
-from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
 from i2i_forge.schema import RULES
-from i2i_forge.vocabulary import Component, Parameter, Vocabulary
 
 LOSS = """
 from i2i_forge import hookimpl

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import i2i_forge
-from i2i_forge import hookspecs
+from i2i_forge.catalog import hookspecs
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import COMMANDS, cli
-from i2i_forge.plugins import load_plugins
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

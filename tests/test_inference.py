@@ -5,9 +5,9 @@ import torch
 import toy
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 from i2i_forge.foreign import load_foreign
-from i2i_forge.plugins import load_plugins
 
 TINY = [
     "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",

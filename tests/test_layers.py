@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from import_graph import arrows, imported
 
-from i2i_forge.plugins import find_plugins, read_vocabulary
-from i2i_forge.vocabulary import module_file
+from i2i_forge.catalog.loading import find_plugins, read_vocabulary
+from i2i_forge.catalog.vocabulary import module_file
 
 ROOT = Path(__file__).parents[1]
 ROOMS = [

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.errors import PluginError
-from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 
 LOSS = """
 from i2i_forge import hookimpl

@@ -5,7 +5,7 @@ import re
 import pytest
 from jsonschema import Draft202012Validator
 
-from i2i_forge.plugins import find_plugins
+from i2i_forge.catalog.loading import find_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.recipe_names import shipped_recipes
 from i2i_forge.recipe_schema import recipe_schema

@@ -2,8 +2,8 @@
 
 import pytest
 
+from i2i_forge.catalog.registry import KINDS, Catalog, Registry
 from i2i_forge.errors import PluginError
-from i2i_forge.registry import KINDS, Catalog, Registry
 
 
 def one():

@@ -10,8 +10,8 @@ from torch.utils._pytree import tree_leaves
 
 import i2i_forge
 from i2i_forge.build import build_trainer, trace_recipe
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
-from i2i_forge.plugins import load_plugins
 from i2i_forge.trace import Trace, trace
 
 CYCLE = "phases.generator.minimize.cycle=10 * l1(cycled, source)"

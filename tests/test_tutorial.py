@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from test_external_plugin import OFFLINE, PACKAGE, PIP, announce, environment_in, forget, run
 
-from i2i_forge import hookspecs
+from i2i_forge.catalog import hookspecs
+from i2i_forge.catalog.registry import KINDS
 from i2i_forge.cli import main
-from i2i_forge.registry import KINDS
 
 FILE = Path(__file__).parents[1] / "docs" / "plugins.md"
 TEXT = FILE.read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
-from i2i_forge.vocabulary import module_file, read_plugin
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
+from i2i_forge.catalog.vocabulary import module_file, read_plugin
 
 
 @pytest.fixture(scope="module")

@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_read(entry: Weights, monkeypatch: pytest.MonkeyPa
 def test_a_loss_names_the_command_that_gets_its_weights(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from i2i_forge.plugins import load_plugins
+    from i2i_forge.catalog.loading import load_plugins
 
     monkeypatch.chdir(tmp_path)
     loss = load_plugins().catalog.losses.get("domain_invariant_perceptual_torchvision")

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_forge.build import build_trainer
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.forward_pass import ForwardPass, frozen, tensor
 from i2i_forge.recipe import Recipe
-from i2i_forge.registry import Catalog
 from i2i_forge.trainer import Trainer
 
 

@@ -15,8 +15,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.lpips import lpips_backbone
 from i2i_forge.metrics import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
 from i2i_forge.system.seeding import generator

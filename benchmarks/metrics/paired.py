@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge.hookspecs import hookimpl
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.lpips import lpips_backbone
 from i2i_forge.metrics import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
 

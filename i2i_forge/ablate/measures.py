@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from i2i_forge.ablate.plans import Asked
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.evaluation.plans import Plan, choose, choose_backbones, plan
 from i2i_forge.evaluation.records import FILE, Record, read
 from i2i_forge.evaluation.run_samples import RunSamples
 from i2i_forge.metrics.metric import Metric, Protocol, Tools
 from i2i_forge.mode_classifier import load_classifier, refuse_if_inaccurate
-from i2i_forge.registry import Catalog
 from i2i_forge.translate import Translator
 from i2i_forge.yaml_source import parse_options
 

@@ -16,8 +16,8 @@ from i2i_forge.ablate.plans import Plan, Variant
 from i2i_forge.ablate.state import write_recipes
 from i2i_forge.ablate.study import Place, run_jobs, with_classifier
 from i2i_forge.ablate.table import Table, make_table
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import Interrupted
-from i2i_forge.registry import Catalog
 from i2i_forge.system.stop_requests import stop_signals
 
 

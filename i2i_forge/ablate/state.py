@@ -15,9 +15,9 @@ from pathlib import Path
 from i2i_forge.ablate.commands import run_folder
 from i2i_forge.ablate.measures import Measures
 from i2i_forge.ablate.plans import Variant
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import CheckpointError, ForgeError, disk_error
 from i2i_forge.evaluation.records import Record
-from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder, refuse_special
 from i2i_forge.run_identity import differences, settings_of
 from i2i_forge.system.files import one_line, write_whole

@@ -12,8 +12,8 @@ from i2i_forge.ablate.launchers import Job, Launcher
 from i2i_forge.ablate.measures import Measures
 from i2i_forge.ablate.plans import Asked, Plan, Variant
 from i2i_forge.ablate.state import State, recipe_file, state_of
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import ForgeError
-from i2i_forge.registry import Catalog
 from i2i_forge.system.files import lines_of, read_text
 
 

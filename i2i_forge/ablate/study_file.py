@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from i2i_forge.ablate.plans import Asked, ClassifierData, Plan, Row
 from i2i_forge.ablate.study_schema import ClassifierEntry, RunEntry, StudyModel
+from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
 from i2i_forge.recipe import read_recipe
-from i2i_forge.vocabulary import Vocabulary
 from i2i_forge.yaml_source import Path as Keys
 from i2i_forge.yaml_source import YamlSource, read_yaml
 from i2i_forge.yaml_text import to_inline_yaml

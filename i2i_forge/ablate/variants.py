@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from i2i_forge.ablate.plans import Plan, Row, Variant
+from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe import Recipe, read_recipe
 from i2i_forge.terms import Term, TermSyntaxError, parse_weight
-from i2i_forge.vocabulary import Vocabulary
 from i2i_forge.yaml_text import to_inline_yaml
 
 FULL = "full"  # the row that nothing is left out of

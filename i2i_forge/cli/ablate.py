@@ -12,16 +12,16 @@ import click
 from i2i_forge.ablate.plans import Asked, Plan, Variant
 from i2i_forge.ablate.study_file import find_study, read_study
 from i2i_forge.ablate.variants import FULL, expand, rows_of
+from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.plugins import find_plugins, read_vocabulary
 
 if TYPE_CHECKING:
     from i2i_forge.ablate.launchers import Launcher
     from i2i_forge.ablate.table import Table
-    from i2i_forge.registry import Catalog
-    from i2i_forge.vocabulary import Vocabulary
+    from i2i_forge.catalog.registry import Catalog
+    from i2i_forge.catalog.vocabulary import Vocabulary
 
 FOLDER = FilePath()
 COUNT = click.IntRange(min=1)

@@ -30,7 +30,7 @@ for part in (data_get, data_check, data_pack, data_preview):
 @click.pass_obj
 def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str, ...]) -> None:
     """Write a generated DATASET (procedural_shoes) as folders of images."""
-    from i2i_forge.construct import call
+    from i2i_forge.catalog.construct import call
 
     made = call(loaded_host(folders).catalog.datasets.get(dataset), parse_options(changes), f"data set {dataset}")
     if not hasattr(made, "write"):

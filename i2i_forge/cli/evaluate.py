@@ -32,9 +32,9 @@ from i2i_forge.yaml_source import parse_options
 if TYPE_CHECKING:
     import torch
 
+    from i2i_forge.catalog.registry import Catalog
     from i2i_forge.evaluation.records import Record
     from i2i_forge.evaluation.samples import Samples
-    from i2i_forge.registry import Catalog
 
 DEFAULT = ("lpips-diversity",)
 RANK_TIMEOUT = 1800.0  # seconds: the ranks meet at the end only, and their shares may take longer or shorter

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.cli.common import json_option, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import PluginError, UsageError
-from i2i_forge.plugins import find_plugins, read_vocabulary
 from i2i_forge.scaffold import KINDS, names_of, write_package
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from typing import Any
 
 import click
 
+from i2i_forge.catalog.loading import HOST, Plugin, find_plugins
+from i2i_forge.catalog.vocabulary import Component
 from i2i_forge.cli.common import console, json_option, note, print_json, say
 from i2i_forge.errors import PluginError, suggest
-from i2i_forge.plugins import HOST, Plugin, find_plugins
-from i2i_forge.vocabulary import Component
 
 PROBE_TIMEOUT = 60  # seconds
 PROBE = """\
 import json, os, sys
 out = os.dup(1); os.dup2(2, 1)  # what plugins print must not mix with the answer
-from i2i_forge.plugins import Host, load_plugin
+from i2i_forge.catalog.loading import Host, load_plugin
 from i2i_forge.cli.plugins import found
 for plugin in found(sys.argv[2:]):
     if plugin.name not in json.loads(sys.argv[1]):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.cli.common import note, say, warn
 from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.html_report.find import find_runs
 from i2i_forge.html_report.metric_table import MetricTable
 from i2i_forge.html_report.page import page, write_page
 from i2i_forge.html_report.run_report import RunReport, read_run
-from i2i_forge.registry import Catalog
 
 
 def write_report(html: Path, runs: Sequence[Path], catalog: Catalog, numbers: MetricTable | None, command: str) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import UsageError, suggest
 from i2i_forge.evaluation.samples import Samples
 from i2i_forge.metrics.metric import Metric, Protocol
-from i2i_forge.registry import Catalog
 
 T = TypeVar("T")
 MISSING = {

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.recipe_schema.options import Schema, option_schemas, or_null
-from i2i_forge.vocabulary import Component, Vocabulary
 
 NO_SUCH_KEY: Schema = {"type": "null", "errorMessage": "There is no such key; only `~` may stand here."}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
+from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.recipe_schema.components import called
 from i2i_forge.recipe_schema.options import NAME, Schema, or_null
 from i2i_forge.recipe_schema.terms import term_pattern
-from i2i_forge.vocabulary import Component, Vocabulary
 
 EXAMPLES = ["10 * l1(cycled, source)", "linear(0, 1, steps=10_000) * l1(recovered_style, random_style)"]
 

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from i2i_forge.catalog.vocabulary import Component, Parameter, module_file
 from i2i_forge.system.files import read_bytes
-from i2i_forge.vocabulary import Component, Parameter, module_file
 
 Schema = dict[str, Any]
 NAME = "^[A-Za-z_][A-Za-z0-9_]*$"

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from i2i_forge.plugins import Plugin, read_vocabulary
+from i2i_forge.catalog.loading import Plugin, read_vocabulary
+from i2i_forge.catalog.registry import NETWORKS
+from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.recipe_names import named_recipes
 from i2i_forge.recipe_schema.components import component_schema, names_schema, required_options
 from i2i_forge.recipe_schema.methods import domains, kinds_of_roles, method_schemas, phases_schema
 from i2i_forge.recipe_schema.optimizers import optimizer_schema
 from i2i_forge.recipe_schema.options import NAME, Schema
 from i2i_forge.recipe_schema.sections import section_schema
-from i2i_forge.registry import NETWORKS
 from i2i_forge.schema import RecipeModel
-from i2i_forge.vocabulary import Vocabulary
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "i2i_forge recipe"

@@ -10,10 +10,10 @@ import torch
 
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.checkpoint import Checkpoint
 from i2i_forge.data.stream import batches
 from i2i_forge.errors import CheckpointError, UsageError
-from i2i_forge.registry import Catalog
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits
 from i2i_forge.streams import build_streams

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from i2i_forge.plugins import Host, Plugin
+from i2i_forge.catalog.loading import Host, Plugin
 from i2i_forge.testing.recipes import recipe_problems
 
 TIMEOUT = 120  # seconds
@@ -18,7 +18,7 @@ import json, os, random, sys
 out = os.dup(1); os.dup2(2, 1)  # what plugins print must not mix with the answer
 import kornia, numpy, torch, torchvision, i2i_forge.build
 from pathlib import Path
-from i2i_forge.plugins import Host, Plugin, load_plugin
+from i2i_forge.catalog.loading import Host, Plugin, load_plugin
 STATE = {
     "torch's default dtype": torch.get_default_dtype, "torch's default device": torch.get_default_device,
     "torch's random state": lambda: torch.get_rng_state().tolist(),

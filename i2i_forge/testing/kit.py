@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from i2i_forge.catalog.loading import Host, Plugin, load_plugin
 from i2i_forge.errors import PluginError, suggest
-from i2i_forge.plugins import Host, Plugin, load_plugin
 from i2i_forge.testing import datasets, formats, losses, metrics, networks, registration, trainers
 from i2i_forge.testing.example import example_of
 from i2i_forge.testing.importing import Loaded, import_problems, recipes, usable

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from i2i_forge.catalog.loading import Plugin, find_plugins
 from i2i_forge.errors import PluginError, suggest
-from i2i_forge.plugins import Plugin, find_plugins
 
 
 def find_target(target: str, folders: Sequence[str | Path] = ()) -> tuple[list[Plugin], list[Plugin]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from i2i_forge.hookspecs import hookimpl
+from i2i_forge.catalog.hookspecs import hookimpl
 
 from .bicyclegan import JunyanzBicyclegan
 from .cyclegan import JunyanzCyclegan

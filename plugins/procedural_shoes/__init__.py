@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import DataError, suggest
-from i2i_forge.hookspecs import hookimpl
 from i2i_forge.system.seeding import seed_of
 
 from . import materials

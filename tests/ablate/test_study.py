@@ -13,9 +13,9 @@ from tiny_studies import TINY, InProcess, Stopped, place_of, tiny_plan, variants
 
 from i2i_forge.ablate.commands import run_folder
 from i2i_forge.ablate.running import run_study
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
 from i2i_forge.evaluation.records import FILE, read
-from i2i_forge.plugins import load_plugins
 
 
 @pytest.fixture(scope="module")

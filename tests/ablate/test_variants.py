@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from i2i_forge.ablate.plans import Plan, Row
 from i2i_forge.ablate.variants import FULL, expand, rows_of
+from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import UsageError
-from i2i_forge.plugins import find_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
 from i2i_forge.recipe_names import shipped_recipes
 

@@ -150,7 +150,7 @@ def test_check_of_a_folder_says_how_a_recipe_uses_it(forge, tmp_path):
     ],
 )
 def test_what_check_proposes_can_be_read(forge, tmp_path, folders, uses):
-    from i2i_forge.plugins import load_plugins
+    from i2i_forge.catalog.loading import load_plugins
 
     for name, size in folders.items():
         images(tmp_path / name, 2, size)
@@ -225,7 +225,7 @@ def test_preview_of_a_stream_that_is_not_there(forge, tmp_path):
 
 
 def test_a_pack_says_how_a_recipe_uses_it_and_check_verifies_it(forge, tmp_path):
-    from i2i_forge.plugins import load_plugins
+    from i2i_forge.catalog.loading import load_plugins
 
     images(tmp_path / "in/trainA", 3)
     images(tmp_path / "in/trainB", 3, first=5)

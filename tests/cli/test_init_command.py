@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from i2i_forge import progress
-from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run import build_streams
 

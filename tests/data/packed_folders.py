@@ -5,8 +5,8 @@ import functools
 import numpy as np
 from PIL import Image
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.packs import pack, plan_pack
-from i2i_forge.plugins import load_plugins
 
 SMALL = 6_000  # bytes of a shard: a few images
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data import check_halves, check_images, check_lists, check_pairs, header_check, header_index
 from i2i_forge.data.folders import list_images, read_list
 from i2i_forge.data.pairs import match_stems
 from i2i_forge.errors import DataError
-from i2i_forge.plugins import load_plugins
 from i2i_forge.system.paths import cache_dir
 
 COUNT = 8

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.evaluation.run_samples import RunSamples
-from i2i_forge.plugins import load_plugins
 from i2i_forge.translate import load
 
 CPU = torch.device("cpu")

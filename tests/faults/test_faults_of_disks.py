@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from i2i_forge import checkpoint
+from i2i_forge.catalog.loading import Host
 from i2i_forge.checkpoint import writing
 from i2i_forge.data.folders import read_list
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.evaluation import records
-from i2i_forge.plugins import Host
 from i2i_forge.public_data import inventory
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run_folder import RunFolder

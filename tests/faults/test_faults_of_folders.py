@@ -8,6 +8,7 @@ from image_files import folder_of, noise
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.errors import DataError
 from i2i_forge.evaluation.image_folders import FolderSamples
@@ -19,7 +20,6 @@ from i2i_forge.mode_classifier import (
     settings_for,
     train_classifier,
 )
-from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.streams import build_streams
 from i2i_forge.translate import load

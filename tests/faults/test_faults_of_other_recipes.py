@@ -15,6 +15,7 @@ from i2i_forge import checkpoint
 from i2i_forge.ablate.plans import Variant
 from i2i_forge.ablate.state import write_recipes
 from i2i_forge.build import build_trainer
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.checkpoint import initialise
 from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
@@ -24,7 +25,6 @@ from i2i_forge.evaluation.plans import choose, plan
 from i2i_forge.evaluation.recording import write_records
 from i2i_forge.evaluation.run_samples import RunSamples
 from i2i_forge.metrics import Tools
-from i2i_forge.plugins import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
 from i2i_forge.recipe_names import shipped_recipes
 from i2i_forge.replay.player import Player

@@ -9,9 +9,9 @@ import click
 import pytest
 
 from i2i_forge import hookimpl
+from i2i_forge.catalog.loading import Host
 from i2i_forge.cli.output import _tolerant
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.plugins import Host
 
 
 def full():

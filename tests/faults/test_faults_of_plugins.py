@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from i2i_forge.catalog.loading import Plugin, find_plugins, read_vocabulary
 from i2i_forge.cli import main
-from i2i_forge.plugins import Plugin, find_plugins, read_vocabulary
 
 LOSS = """
 from i2i_forge import hookimpl

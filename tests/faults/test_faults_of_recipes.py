@@ -10,8 +10,8 @@ from random import Random
 import pytest
 from mutated_recipes import mutated
 
+from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import ForgeError, RecipeError
-from i2i_forge.plugins import find_plugins, read_vocabulary
 from i2i_forge.recipe import read_recipe
 from i2i_forge.recipe_names import shipped_recipes
 

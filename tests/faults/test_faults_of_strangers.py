@@ -19,6 +19,7 @@ from file_server import serving
 from i2i_forge import checkpoint
 from i2i_forge import run as run_module
 from i2i_forge.ablate.state import write_recipes
+from i2i_forge.catalog.loading import find_plugins, load_plugins
 from i2i_forge.checkpoint import sweep
 from i2i_forge.cli import main
 from i2i_forge.cli.plain_console import PlainConsole
@@ -39,7 +40,6 @@ from i2i_forge.html_report.run_report import read_run
 from i2i_forge.images import save_png
 from i2i_forge.mode_classifier.labelled import read_labelled
 from i2i_forge.mode_classifier.stored import read_card
-from i2i_forge.plugins import find_plugins, load_plugins
 from i2i_forge.public_data import PublicData, fetch
 from i2i_forge.public_data.inventory import INVENTORY, damaged
 from i2i_forge.recipe import read_recipe

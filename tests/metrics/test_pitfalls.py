@@ -220,8 +220,8 @@ def test_jpeg_changes_numbers_and_png_does_not(tmp_path):
 
 
 def test_a_record_says_where_styles_come_from(munit_run):
+    from i2i_forge.catalog.loading import load_plugins
     from i2i_forge.evaluation.run_samples import RunSamples
-    from i2i_forge.plugins import load_plugins
     from i2i_forge.translate import load
 
     catalog = load_plugins().catalog
@@ -245,7 +245,7 @@ class NoScipy:
             raise ImportError(f"{name} is not to be imported")
 sys.meta_path.insert(0, NoScipy())
 import torch, i2i_forge
-from i2i_forge.plugins import load_plugins
+from i2i_forge.catalog.loading import load_plugins
 host = load_plugins()
 bad = [(p.name, p.reason) for p in host.plugins if p.status != "ok"]
 assert not bad, bad

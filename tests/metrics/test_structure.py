@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.metrics import Batch, Outcome, Tools
-from i2i_forge.registry import Catalog
 from i2i_forge_benchmarks.metrics import structure as plugin
 from i2i_forge_benchmarks.metrics.edges import agreement, find_edges
 from i2i_forge_benchmarks.metrics.structure import Structure

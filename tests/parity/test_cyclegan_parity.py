@@ -14,8 +14,8 @@ from formulas import assert_statistics, close, images, weights
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.foreign import load_foreign
-from i2i_forge.plugins import load_plugins
 
 GOLDEN = json.loads((Path(__file__).parent / "cyclegan_golden.json").read_text())
 TINY = [

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.foreign import load_foreign
-from i2i_forge.plugins import load_plugins
 
 GOLDEN = json.loads((Path(__file__).parent / "pix2pix_golden.json").read_text())
 CASE = GOLDEN["case"]

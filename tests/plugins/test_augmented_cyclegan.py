@@ -8,8 +8,8 @@ from torch import Tensor
 
 import i2i_forge
 from i2i_forge.build import trace_recipe
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.plugins import load_plugins
 
 RECIPE = "augmented_cyclegan_edges2shoes"
 TINY = ("networks.encoder.width=4", "networks.encoder.blocks=1", "networks.decoder.width=4", "data.batch=2",

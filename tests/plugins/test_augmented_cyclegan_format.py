@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError
-from i2i_forge.plugins import load_plugins
 
 KEYS: dict[str, Any] = json.loads((Path(__file__).parent / "augmented_cyclegan_keys.json").read_text())
 FORMAT, RECIPE = "augmented-cyclegan", "augmented_cyclegan_edges2shoes"

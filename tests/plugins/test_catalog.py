@@ -8,9 +8,9 @@ import torch
 from network_inputs import SMALL, inputs_of, run
 from torch import Tensor, nn
 
+from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.catalog.registry import Entry
 from i2i_forge.nn import initialize
-from i2i_forge.plugins import load_plugins
-from i2i_forge.registry import Entry
 from i2i_forge.trainer import Trainer
 
 CATALOG = load_plugins().catalog

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
-from i2i_forge.plugins import load_plugins
 
 CATALOG = load_plugins().catalog
 Encoder, Decoder = CATALOG.encoders.get("conditional_residual"), CATALOG.decoders.get("conditional_residual")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import i2i_forge
 from i2i_forge.build import trace_recipe
-from i2i_forge.plugins import load_plugins
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.recipe import read_recipe
 
 CATALOG = load_plugins().catalog

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import DataError
-from i2i_forge.registry import Catalog
 from i2i_forge.system.seeding import generator
 from i2i_forge_plugins import edges_of_photos
 from i2i_forge_plugins.edges_of_photos import EdgesOfPhotos, _follow, canny_lines

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import DataError
-from i2i_forge.registry import Catalog
 from i2i_forge.system.seeding import generator
 from i2i_forge_plugins import image_folders
 from i2i_forge_plugins.image_folders import ImageLists, PairedFolders, UnpairedFolders

@@ -13,10 +13,10 @@ from torch import Tensor
 
 import i2i_forge
 from i2i_forge import checkpoint
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError
 from i2i_forge.foreign import read_foreign
-from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 
 HERE = Path(__file__).parent

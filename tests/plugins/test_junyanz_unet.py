@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
-from i2i_forge.plugins import load_plugins
 from i2i_forge_plugins.junyanz.names import in_order
 from i2i_forge_plugins.junyanz.patchgan import discriminator_name, discriminator_options, scales_of
 from i2i_forge_plugins.junyanz.unet import unet_name, unet_options

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import RecipeError
-from i2i_forge.plugins import load_plugins
 from i2i_forge.system import distributed
 
 CATALOG = load_plugins().catalog

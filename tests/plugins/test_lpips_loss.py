@@ -9,8 +9,8 @@ import torchvision
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, RecipeError
-from i2i_forge.plugins import load_plugins
 from i2i_forge_benchmarks.lpips_speed import package_of
 
 MODELS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}

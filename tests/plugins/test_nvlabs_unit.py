@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
 from i2i_forge.foreign import part_of
-from i2i_forge.plugins import load_plugins
 
 KEYS: dict[str, list[tuple[str, list[int]]]] = json.loads((Path(__file__).parent / "unit_keys.json").read_text())
 FORMAT = "nvlabs-unit"

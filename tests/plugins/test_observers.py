@@ -7,8 +7,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from i2i_forge import checkpoint
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DivergedError, PluginError
-from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run import Run
 

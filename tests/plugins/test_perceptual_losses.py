@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import normalize
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError, DataError
-from i2i_forge.plugins import load_plugins
 
 CONVOLUTIONS = [  # name, inputs, outputs
     ("conv1_1", 3, 64), ("conv1_2", 64, 64), ("conv2_1", 64, 128), ("conv2_2", 128, 128), ("conv3_1", 128, 256),

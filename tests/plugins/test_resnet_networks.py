@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.plugins import load_plugins
+from i2i_forge.catalog.loading import load_plugins
 
 CATALOG = load_plugins().catalog
 Encoder, Decoder = CATALOG.encoders.get("resnet"), CATALOG.decoders.get("resnet")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.plugins import load_plugins
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge_plugins.unet_networks import doubled
 
 CATALOG = load_plugins().catalog

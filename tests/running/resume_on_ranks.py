@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from small_runs import STOPS, WORKERS, resumed, straight
 
-from i2i_forge.plugins import load_plugins
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.system import distributed
 
 

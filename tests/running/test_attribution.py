@@ -5,8 +5,8 @@ import json
 import pytest
 
 from i2i_forge.attribution import attribution, plugin_versions
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import PluginError
-from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 
 OWN = """\

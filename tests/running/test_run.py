@@ -9,9 +9,9 @@ from PIL import Image
 from i2i_forge import checkpoint
 from i2i_forge import progress as progress_module
 from i2i_forge import run as run_module
+from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError, DivergedError, UsageError
-from i2i_forge.hookspecs import hookimpl
-from i2i_forge.plugins import load_plugins
 from i2i_forge.recipe import read_recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import identity

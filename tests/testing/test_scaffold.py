@@ -10,8 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
-from i2i_forge.plugins import load_plugins
 from i2i_forge.scaffold import KINDS, names_of, write_package
 from i2i_forge.testing import kit
 from i2i_forge.testing.importing import import_problems

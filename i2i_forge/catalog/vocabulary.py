@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.registry import KINDS
+from i2i_forge.catalog.registry import KINDS
 from i2i_forge.system.files import read_bytes
 
 

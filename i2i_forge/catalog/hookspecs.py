@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from i2i_forge.registry import Catalog
+    from i2i_forge.catalog.registry import Catalog
 
 FORGE_API = 1  # a plugin may state the version it was written for: `FORGE_API = 1`
 

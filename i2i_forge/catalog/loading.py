@@ -24,11 +24,11 @@ import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from i2i_forge import hookspecs
+from i2i_forge.catalog import hookspecs
+from i2i_forge.catalog.registry import Catalog
+from i2i_forge.catalog.vocabulary import Component, Vocabulary, module_file, read_plugin
 from i2i_forge.errors import ForgeError, PluginError, suggest
-from i2i_forge.registry import Catalog
 from i2i_forge.system.files import read_bytes
-from i2i_forge.vocabulary import Component, Vocabulary, module_file, read_plugin
 
 GROUP = "i2i_forge"
 HOST = "i2i-forge"
