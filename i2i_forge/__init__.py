@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from i2i_forge.errors import ForgeError
     from i2i_forge.evaluation.tensors import measure
     from i2i_forge.forward_pass import ForwardPass, tensor
-    from i2i_forge.recipe import Recipe
+    from i2i_forge.recipe.reading import Recipe
     from i2i_forge.trainer import Trainer
     from i2i_forge.translate import Translator, load, translate
 
@@ -47,7 +47,7 @@ _HOMES = {
     "Catalog": "catalog.registry",
     "ForgeError": "errors",
     "ForwardPass": "forward_pass",
-    "Recipe": "recipe",
+    "Recipe": "recipe.reading",
     "Trainer": "trainer",
     "Translator": "translate",
     "build_trainer": "api",

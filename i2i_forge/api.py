@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.recipe import Recipe, read_recipe
+from i2i_forge.recipe.reading import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from i2i_forge.trainer import Trainer

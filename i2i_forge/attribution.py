@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from i2i_forge.catalog.loading import Host
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 
 
 def plugin_versions(host: Host) -> dict[str, str]:

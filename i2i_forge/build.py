@@ -19,12 +19,12 @@ from i2i_forge.forward_pass import seeded
 from i2i_forge.image_sizes import size_problem
 from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.passes import BoundTerm, PhasePlan
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
+from i2i_forge.recipe.terms import Term, parse_weight
 from i2i_forge.recompute import recompute
 from i2i_forge.system import distributed
 from i2i_forge.system.precision import float32_by_default
 from i2i_forge.system.seeding import seed_of
-from i2i_forge.terms import Term, parse_weight
 from i2i_forge.trace import Trace, refuse_stale_reuse, trace, with_takes
 from i2i_forge.trainer import Networks, Trainer
 

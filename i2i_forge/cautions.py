@@ -12,9 +12,9 @@ from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.passes import Node
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
+from i2i_forge.recipe.terms import parse_weight
 from i2i_forge.system.hardware import memory
-from i2i_forge.terms import parse_weight
 from i2i_forge.trace import Trace
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from i2i_forge.errors import UsageError
 from i2i_forge.pictures import tensor_of
-from i2i_forge.schema import MOST_STYLES
+from i2i_forge.recipe.schema import MOST_STYLES
 from i2i_forge.system.seeding import generator
 
 if TYPE_CHECKING:

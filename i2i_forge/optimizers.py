@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.errors import RecipeError, suggest
-from i2i_forge.terms import Weight
+from i2i_forge.recipe.terms import Weight
 
 RULES: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from i2i_forge.inference import Inference
-    from i2i_forge.terms import Weight
+    from i2i_forge.recipe.terms import Weight
 
 Node = tuple[str, str, str]  # phase, route, tensor
 Given = Mapping[str, Mapping[str, Mapping[str, Tensor]]]  # phase -> route -> tensor -> value

@@ -23,7 +23,7 @@ from i2i_forge.divergence import NotFiniteError, write_down
 from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
 from i2i_forge.image_sizes import sizes_watched
 from i2i_forge.progress import Progress, Shown, seconds_per_step
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits, identity
 from i2i_forge.run_log import logging_to

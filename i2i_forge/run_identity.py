@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 from i2i_forge.system.files import printable
 
 FREE, FREE_DATA = ("steps", "run"), ("workers", "timeout")  # sections, and keys of `data`, that change no number

@@ -12,9 +12,9 @@ from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.survey import Part, Survey
 from i2i_forge.errors import DataError, ForgeError, UsageError, suggest
 from i2i_forge.image_sizes import common_stride
-from i2i_forge.recipe import read_recipe
-from i2i_forge.recipe_names import named_recipes
-from i2i_forge.yaml_text import to_inline_yaml
+from i2i_forge.recipe.names import named_recipes
+from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.recipe.yaml_text import to_inline_yaml
 
 SMALL = "_synthetic"  # how the names of recipes end that a processor can train
 FOR_PAIRS, UNPAIRED = "pix2pix_synthetic", "munit_synthetic"  # the bases if nobody chooses a method

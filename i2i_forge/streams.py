@@ -10,7 +10,7 @@ from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.data.stream import Stream
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 from i2i_forge.system import distributed
 
 log = logging.getLogger("i2i_forge")

@@ -19,7 +19,7 @@ from i2i_forge.forward_pass import ForwardPass
 from i2i_forge.network_calls import Calls
 from i2i_forge.nn.colour import WrongChannels
 from i2i_forge.passes import BoundTerm, Node, PhasePlan, StepPasses
-from i2i_forge.terms import parse_weight
+from i2i_forge.recipe.terms import parse_weight
 from i2i_forge.trainer import Trainer
 
 

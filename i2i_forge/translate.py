@@ -18,7 +18,7 @@ from i2i_forge.catalog.registry import Catalog
 from i2i_forge.codes import TILE, codes_for, translated
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.pictures import Translations, checked, tensors_of
-from i2i_forge.recipe import Recipe, without_losses
+from i2i_forge.recipe.reading import Recipe, without_losses
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import edits
 from i2i_forge.sides import Sides, cut, pad, sides_of

@@ -12,7 +12,7 @@ import i2i_forge
 from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.optimizers import RoleOptimizer
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 
 TINY = [
     "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",

@@ -11,7 +11,7 @@ from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.forward_pass import ForwardPass, tensor
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 from i2i_forge.trainer import Trainer
 
 

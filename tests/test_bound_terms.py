@@ -8,8 +8,8 @@ from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import RecipeError
 from i2i_forge.passes import BoundTerm
-from i2i_forge.recipe import read_recipe
-from i2i_forge.schedules import constant
+from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.recipe.schedules import constant
 
 
 def term(loss):

@@ -6,11 +6,11 @@ import pytest
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary
-from i2i_forge.check_components import Problem, option_problems
-from i2i_forge.check_names import name_problems
-from i2i_forge.check_shape import shape_problems
-from i2i_forge.recipe import read_recipe
-from i2i_forge.schema import RULES
+from i2i_forge.recipe.check_components import Problem, option_problems
+from i2i_forge.recipe.check_names import name_problems
+from i2i_forge.recipe.check_shape import shape_problems
+from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.recipe.schema import RULES
 
 LOSS = """
 from i2i_forge import hookimpl

@@ -19,7 +19,7 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.export import ABOUT, export
 from i2i_forge.forward_pass import tensor
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.translate import Translator
 
 CODED = ["munit_synthetic", "bicyclegan_synthetic", "augmented_cyclegan_synthetic", "cyclegan_noise_synthetic"]

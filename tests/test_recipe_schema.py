@@ -6,13 +6,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from i2i_forge.catalog.loading import find_plugins
-from i2i_forge.recipe import read_recipe
-from i2i_forge.recipe_names import shipped_recipes
-from i2i_forge.recipe_schema import recipe_schema
-from i2i_forge.recipe_schema.options import option_texts, or_null, type_schema
-from i2i_forge.recipe_schema.terms import SCHEDULE_PATTERN, term_pattern
-from i2i_forge.terms import TermSyntaxError, parse_term, parse_weight
-from i2i_forge.yaml_source import read_yaml
+from i2i_forge.recipe.json_schema import recipe_schema
+from i2i_forge.recipe.json_schema.options import option_texts, or_null, type_schema
+from i2i_forge.recipe.json_schema.terms import SCHEDULE_PATTERN, term_pattern
+from i2i_forge.recipe.names import shipped_recipes
+from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.recipe.terms import TermSyntaxError, parse_term, parse_weight
+from i2i_forge.recipe.yaml_source import read_yaml
 
 LOSS = """
 from i2i_forge import hookimpl

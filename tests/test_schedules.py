@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i_forge import schedules
-from i2i_forge.schedules import SCHEDULES
-from i2i_forge.terms import TermSyntaxError, parse_weight
+from i2i_forge.recipe import schedules
+from i2i_forge.recipe.schedules import SCHEDULES
+from i2i_forge.recipe.terms import TermSyntaxError, parse_weight
 
 
 def test_a_step_schedule_changes_after_exactly_so_many_steps():

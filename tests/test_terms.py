@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from i2i_forge.terms import MAX_LENGTH, Term, TermSyntaxError, parse_term, parse_weight
+from i2i_forge.recipe.terms import MAX_LENGTH, Term, TermSyntaxError, parse_term, parse_weight
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 from i2i_forge.forward_pass import tensor
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.tiles import tiles_of
 from i2i_forge.translate import Translator
 from i2i_forge.whole_statistics import EVERYWHERE, Core, Moments, Statistics

@@ -337,7 +337,7 @@ def test_optimizer_state_comes_back() -> None:
 @pytest.mark.parametrize("rule", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_rule_is_the_one_of_torch(rule: str) -> None:
     from i2i_forge.optimizers import RULES, RoleOptimizer
-    from i2i_forge.terms import parse_weight
+    from i2i_forge.recipe.terms import parse_weight
 
     mine, theirs = (nn.Linear(3, 2, dtype=torch.float64) for _ in range(2))
     theirs.load_state_dict(mine.state_dict())

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2i_forge.errors import RecipeError
-from i2i_forge.yaml_source import Position, parse_scalar, parse_yaml, read_yaml
+from i2i_forge.recipe.yaml_source import Position, parse_scalar, parse_yaml, read_yaml
 
 RECIPE = """\
 # forge train tiny.yaml

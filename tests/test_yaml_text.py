@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2i_forge.errors import RecipeError
-from i2i_forge.yaml_source import MAX_KEY, parse_yaml
-from i2i_forge.yaml_text import to_inline_yaml, to_yaml
+from i2i_forge.recipe.yaml_source import MAX_KEY, parse_yaml
+from i2i_forge.recipe.yaml_text import to_inline_yaml, to_yaml
 
 AWKWARD = [
     *("no", "1e-4", "12:30", "a # b", "[x", "<<", "=", "!x", "&a", "*", "? ", "- ", "%", "@", "`", "'", '"', "a: b"),

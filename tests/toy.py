@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from i2i_forge.build import build_trainer
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.forward_pass import ForwardPass, frozen, tensor
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 from i2i_forge.trainer import Trainer
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from i2i_forge import schedules, terms
 from i2i_forge.errors import RecipeError
+from i2i_forge.recipe import schedules, terms
 from i2i_forge_benchmarks.fuzz_targets import Target
 
 

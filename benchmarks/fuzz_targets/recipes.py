@@ -8,11 +8,12 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from i2i_forge import check_components, check_names, check_shape, recipe, terms, yaml_source, yaml_text
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import RecipeError
-from i2i_forge.recipe_names import shipped_recipes
+from i2i_forge.recipe import check_components, check_names, check_shape, terms, yaml_source, yaml_text
+from i2i_forge.recipe import reading as recipe
+from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge_benchmarks.fuzz_targets import Target
 from i2i_forge_benchmarks.fuzz_targets.mutation import changed
 

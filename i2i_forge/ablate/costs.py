@@ -10,7 +10,7 @@ from i2i_forge.ablate.plans import Variant
 from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import RecipeError
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from i2i_forge.schema import Count
+from i2i_forge.recipe.schema import Count
 
 RowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._=+-]*$", max_length=100)]
 

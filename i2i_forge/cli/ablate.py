@@ -160,7 +160,7 @@ def _preview(
 def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
     from i2i_forge.ablate.launchers import LocalLauncher
     from i2i_forge.ablate.slurm import SlurmLauncher
-    from i2i_forge.yaml_source import parse_options
+    from i2i_forge.recipe.yaml_source import parse_options
 
     if options["launcher"] == "local":
         if options["settings"]:

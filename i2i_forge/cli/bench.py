@@ -10,7 +10,7 @@ import click
 from i2i_forge.cli.common import device_option
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import RecipeError, UsageError
-from i2i_forge.recipe_names import find_recipe
+from i2i_forge.recipe.names import find_recipe
 
 
 @click.command("bench")

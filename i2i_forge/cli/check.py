@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, print_json, recipe_options, say, warn
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 
 
 @click.command("check")

@@ -14,9 +14,9 @@ from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note,
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.errors import CheckpointError, UsageError, disk_error
+from i2i_forge.recipe.yaml_text import to_inline_yaml
 from i2i_forge.system.files import write_whole
 from i2i_forge.system.outputs import refuse_to_fill, refuse_to_replace
-from i2i_forge.yaml_text import to_inline_yaml
 
 if TYPE_CHECKING:
     from i2i_forge.foreign import ForeignFile, Format
@@ -80,7 +80,7 @@ def import_command(
     from i2i_forge import checkpoint
     from i2i_forge.build import build_trainer
     from i2i_forge.foreign import by_part, load_foreign, read_files
-    from i2i_forge.recipe import without_losses
+    from i2i_forge.recipe.reading import without_losses
     from i2i_forge.run_folder import RunFolder
     from i2i_forge.run_identity import identity
 

@@ -18,8 +18,8 @@ from i2i_forge.cli.common import (
     say,
 )
 from i2i_forge.cli.file_path import FilePath
+from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.system.outputs import refuse_to_fill
-from i2i_forge.yaml_source import parse_options
 
 
 @click.group("classifier")

@@ -12,7 +12,7 @@ import click
 from i2i_forge.catalog.loading import Host, Plugin, find_plugins, load_plugins, read_vocabulary
 from i2i_forge.cli import completing
 from i2i_forge.errors import UsageError
-from i2i_forge.recipe import Recipe, read_recipe
+from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.system.files import one_line, printable
 
 if TYPE_CHECKING:

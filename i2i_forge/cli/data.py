@@ -10,8 +10,8 @@ from i2i_forge.cli import data_check, data_get, data_pack, data_preview
 from i2i_forge.cli.common import loaded_host, note, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import DataError
+from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.system.outputs import refuse_to_fill
-from i2i_forge.yaml_source import parse_options
 
 
 @click.group("data")

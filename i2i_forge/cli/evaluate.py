@@ -26,8 +26,8 @@ from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.system.files import one_line
-from i2i_forge.yaml_source import parse_options
 
 if TYPE_CHECKING:
     import torch

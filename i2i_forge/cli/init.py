@@ -16,7 +16,7 @@ from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.progress import about
 from i2i_forge.errors import DataError, RecipeError, UsageError, disk_error
-from i2i_forge.recipe import Recipe, read_recipe
+from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.system.files import one_line
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import click
 
 from i2i_forge.cli.common import console, json_option, note, print_json, say, warn
 from i2i_forge.errors import RecipeError, UsageError, suggest
-from i2i_forge.recipe import read_recipe
-from i2i_forge.recipe_names import NamedRecipe, named_recipes
+from i2i_forge.recipe.names import NamedRecipe, named_recipes
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.system.files import read_text
 
 

@@ -11,7 +11,7 @@ from i2i_forge.catalog.loading import find_plugins
 from i2i_forge.cli.common import complain_about, note
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import disk_error
-from i2i_forge.recipe_schema import TITLE, recipe_schema
+from i2i_forge.recipe.json_schema import TITLE, recipe_schema
 from i2i_forge.system.files import write_whole
 from i2i_forge.system.outputs import marked, refuse_to_replace
 

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from i2i_forge.cli.common import checked_recipe, console, json_option, loaded_host, print_json, recipe_options, say
-from i2i_forge.recipe import Recipe
-from i2i_forge.yaml_text import to_inline_yaml
+from i2i_forge.recipe.reading import Recipe
+from i2i_forge.recipe.yaml_text import to_inline_yaml
 
 
 @click.command("show")

@@ -12,7 +12,7 @@ from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.cli.ranks import joined, start_ranks
 from i2i_forge.errors import ForgeError
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 from i2i_forge.system.files import one_line
 
 

@@ -19,7 +19,7 @@ from i2i_forge.cli.common import (
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.schema import MOST_STYLES
+from i2i_forge.recipe.schema import MOST_STYLES
 
 
 @click.command("translate")

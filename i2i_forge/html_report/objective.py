@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from i2i_forge.html_report.markup import Html, join, tag
 from i2i_forge.html_report.run_report import RunReport
-from i2i_forge.terms import Term
+from i2i_forge.recipe.terms import Term
 
 
 def objective(run: RunReport) -> Html:

@@ -14,7 +14,7 @@ from i2i_forge import checkpoint
 from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.registry import NETWORKS
 from i2i_forge.errors import RecipeError
-from i2i_forge.recipe import Recipe
+from i2i_forge.recipe.reading import Recipe
 from i2i_forge.system.seeding import generator
 from i2i_forge.testing.recipes import Method, equal_state
 from i2i_forge.testing.result import described

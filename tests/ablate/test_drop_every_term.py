@@ -12,8 +12,8 @@ from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.stream import batches
 from i2i_forge.optimizers import RoleOptimizer
-from i2i_forge.recipe import read_recipe
-from i2i_forge.recipe_names import shipped_recipes
+from i2i_forge.recipe.names import shipped_recipes
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import build_streams
 
 SYNTHETIC = [name for name in shipped_recipes() if name.endswith("_synthetic")]

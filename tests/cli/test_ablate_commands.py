@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 
 SMALL = (
     "data.test_count=2", "data.batch=1", "data.workers=0", "run.sample_inputs=1", "run.sample_styles=1",

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from i2i_forge.cli import COMMANDS, cli, main
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 
 TELL_TORCH = "import atexit, sys; atexit.register(lambda: sys.stderr.write('TORCH' * ('torch' in sys.modules)))\n"
 

@@ -20,7 +20,7 @@ from i2i_forge.data.folders import read_list
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.evaluation import records
 from i2i_forge.public_data import inventory
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_lock import RunLock
 from i2i_forge.system.files import lines_of, one_line

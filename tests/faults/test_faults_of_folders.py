@@ -20,7 +20,7 @@ from i2i_forge.mode_classifier import (
     settings_for,
     train_classifier,
 )
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.streams import build_streams
 from i2i_forge.translate import load
 

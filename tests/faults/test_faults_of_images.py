@@ -27,7 +27,7 @@ from i2i_forge.data import check_images, decode, depths, list_images
 from i2i_forge.data.decode import check_header
 from i2i_forge.data.survey import survey
 from i2i_forge.errors import DataError, RecipeError
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 
 MEGABYTES_OF_A_BOMB = 200
 # that an anchor leaves a file open is not what is judged here

@@ -14,7 +14,7 @@ from i2i_forge.data.transforms import Transform
 from i2i_forge.errors import DataError, RecipeError, ResourceError, UsageError
 from i2i_forge.image_sizes import size_problem
 from i2i_forge.lpips import random_lpips
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.tiles import Tiling
 from i2i_forge.translate_files import translate_files
 

@@ -25,8 +25,8 @@ from i2i_forge.evaluation.plans import choose, plan
 from i2i_forge.evaluation.recording import write_records
 from i2i_forge.evaluation.run_samples import RunSamples
 from i2i_forge.metrics import Tools
-from i2i_forge.recipe import read_recipe
-from i2i_forge.recipe_names import shipped_recipes
+from i2i_forge.recipe.names import shipped_recipes
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.replay.player import Player
 from i2i_forge.run import Run
 from i2i_forge.run_folder import RunFolder

@@ -12,8 +12,8 @@ from mutated_recipes import mutated
 
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import ForgeError, RecipeError
-from i2i_forge.recipe import read_recipe
-from i2i_forge.recipe_names import shipped_recipes
+from i2i_forge.recipe.names import shipped_recipes
+from i2i_forge.recipe.reading import read_recipe
 
 WORKS = "base: munit_synthetic\n"
 

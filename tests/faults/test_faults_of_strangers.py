@@ -42,7 +42,7 @@ from i2i_forge.mode_classifier.labelled import read_labelled
 from i2i_forge.mode_classifier.stored import read_card
 from i2i_forge.public_data import PublicData, fetch
 from i2i_forge.public_data.inventory import INVENTORY, damaged
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_log import log, logging_to

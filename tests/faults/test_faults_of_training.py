@@ -20,8 +20,8 @@ from i2i_forge.data import stream
 from i2i_forge.forward_pass import ForwardPass, tensor
 from i2i_forge.mode_classifier import load_classifier, random_classifier, save_classifier
 from i2i_forge.passes import StepPasses
-from i2i_forge.recipe import Recipe, read_recipe
-from i2i_forge.recipe_names import shipped_recipes
+from i2i_forge.recipe.names import shipped_recipes
+from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.run import Run
 from i2i_forge.streams import build_streams
 from i2i_forge.trainer import Trainer

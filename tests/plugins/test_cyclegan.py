@@ -9,7 +9,7 @@ from torch import Tensor
 import i2i_forge
 from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 
 CATALOG = load_plugins().catalog
 SMALL = ["networks.encoder.width=4", "networks.decoder.width=4", "networks.discriminator.width=4"]

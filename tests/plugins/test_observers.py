@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DivergedError, PluginError
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 
 TINY = (

@@ -3,7 +3,7 @@
 import pytest
 
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 from i2i_forge_plugins.sample_grids import _columns
 

@@ -9,8 +9,8 @@ import pytest
 from i2i_forge.cli import main
 from i2i_forge.cli.completing import recipes
 from i2i_forge.errors import RecipeError
-from i2i_forge.recipe import read_recipe
-from i2i_forge.recipe_names import find_recipe, named_recipes, shipped_recipes
+from i2i_forge.recipe.names import find_recipe, named_recipes, shipped_recipes
+from i2i_forge.recipe.reading import read_recipe
 
 RECIPE = "# A distance between slopes.\nbase: munit_synthetic\nsteps: 7\n"
 IMPORTED = "raise SystemExit('the package was imported')\n"

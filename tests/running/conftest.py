@@ -13,7 +13,7 @@ import pytest
 from i2i_forge import checkpoint
 from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 
 # 7 images in batches of 2: an epoch ends within a step

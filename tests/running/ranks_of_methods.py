@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 
 from i2i_forge import build_trainer, checkpoint
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.streams import build_streams
 from i2i_forge.system import distributed
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from i2i_forge import checkpoint
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 from i2i_forge.system import distributed
 

@@ -19,7 +19,7 @@ from i2i_forge.build import build_trainer
 from i2i_forge.checkpoint import writing
 from i2i_forge.checkpoint.migrations import MIGRATIONS
 from i2i_forge.errors import CheckpointError, DivergedError, ResourceError
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.system import distributed

@@ -12,7 +12,7 @@ from i2i_forge import run as run_module
 from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError, DivergedError, UsageError
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_identity import identity
 

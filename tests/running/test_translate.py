@@ -16,7 +16,7 @@ from i2i_forge.data.decode import decode
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import CheckpointError, DataError, UsageError
 from i2i_forge.images import to_uint8
-from i2i_forge.recipe import read_recipe
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate import load

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from i2i_forge import schema
-from i2i_forge.recipe_schema.components import NO_SUCH_KEY
-from i2i_forge.recipe_schema.options import NAME, NUMBER, WHOLE, Schema, or_null
+from i2i_forge.recipe import schema
+from i2i_forge.recipe.json_schema.components import NO_SUCH_KEY
+from i2i_forge.recipe.json_schema.options import NAME, NUMBER, WHOLE, Schema, or_null
 
 _LEFT_OUT = ("title", "required", "minProperties", "default", "properties", "patternProperties", "$defs")
 

@@ -9,8 +9,8 @@ from typing import Any
 from i2i_forge.catalog.registry import NETWORKS
 from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary, module_file
 from i2i_forge.errors import suggest
-from i2i_forge.schema import Data, Network
-from i2i_forge.yaml_source import Path as Keys
+from i2i_forge.recipe.schema import Data, Network
+from i2i_forge.recipe.yaml_source import Path as Keys
 
 Problem = tuple[Keys, str]
 

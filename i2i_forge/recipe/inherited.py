@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from i2i_forge.catalog.vocabulary import Parameter, Vocabulary
-from i2i_forge.check_components import mapping, one, rule_options, streams
-from i2i_forge.schema import RULES, Data, Network, Optimizer
-from i2i_forge.yaml_source import Path as Keys
+from i2i_forge.recipe.check_components import mapping, one, rule_options, streams
+from i2i_forge.recipe.schema import RULES, Data, Network, Optimizer
+from i2i_forge.recipe.yaml_source import Path as Keys
 
 SECTIONS: dict[str, type[BaseModel]] = {"data": Data, "networks": Network, "optimizers": Optimizer}  # with own keys
 Options = tuple[Parameter, ...] | None  # of a component; None: not known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from i2i_forge.schedules import SCHEDULES
+from i2i_forge.recipe.schedules import SCHEDULES
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _NUMBER = r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"

@@ -15,18 +15,18 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from i2i_forge.catalog.vocabulary import Vocabulary
-from i2i_forge.check_components import PluginProblem, mapping
-from i2i_forge.check_names import name_problems
-from i2i_forge.check_shape import shape_problems
 from i2i_forge.errors import PluginError, RecipeError, UsageError, suggest
-from i2i_forge.inherited import left_over, replaced
-from i2i_forge.recipe_names import find_recipe
-from i2i_forge.schema import RecipeModel
+from i2i_forge.recipe.check_components import PluginProblem, mapping
+from i2i_forge.recipe.check_names import name_problems
+from i2i_forge.recipe.check_shape import shape_problems
+from i2i_forge.recipe.inherited import left_over, replaced
+from i2i_forge.recipe.names import find_recipe
+from i2i_forge.recipe.schema import RecipeModel
+from i2i_forge.recipe.terms import Term, parse_term
+from i2i_forge.recipe.yaml_source import Path as Keys
+from i2i_forge.recipe.yaml_source import parse_scalar, read_yaml
+from i2i_forge.recipe.yaml_text import to_yaml
 from i2i_forge.system.files import one_line
-from i2i_forge.terms import Term, parse_term
-from i2i_forge.yaml_source import Path as Keys
-from i2i_forge.yaml_source import parse_scalar, read_yaml
-from i2i_forge.yaml_text import to_yaml
 
 MAX_BASES = 10
 MAX_LINES = 20  # mistakes in one message

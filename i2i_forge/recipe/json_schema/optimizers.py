@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
-from i2i_forge.check_components import rule_options
-from i2i_forge.recipe_schema.components import component_schema
-from i2i_forge.recipe_schema.options import Schema
-from i2i_forge.recipe_schema.terms import SCHEDULE_PATTERN
-from i2i_forge.schema import RULES
+from i2i_forge.recipe.check_components import rule_options
+from i2i_forge.recipe.json_schema.components import component_schema
+from i2i_forge.recipe.json_schema.options import Schema
+from i2i_forge.recipe.json_schema.terms import SCHEDULE_PATTERN
+from i2i_forge.recipe.schema import RULES
 
 
 def optimizer_schema(own: dict[str, Schema]) -> Schema:

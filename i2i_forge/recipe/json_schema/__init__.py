@@ -12,6 +12,6 @@ A recipe with `base:` may be any part of a whole one and `~` may stand anywhere 
 recipe without base. The schema refuses nothing that `forge check` accepts; `forge check` finds more.
 """
 
-from i2i_forge.recipe_schema.recipe import TITLE, recipe_schema
+from i2i_forge.recipe.json_schema.recipe import TITLE, recipe_schema
 
 __all__ = ["TITLE", "recipe_schema"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
-from i2i_forge.recipe_schema.options import Schema, option_schemas, or_null
+from i2i_forge.recipe.json_schema.options import Schema, option_schemas, or_null
 
 NO_SUCH_KEY: Schema = {"type": "null", "errorMessage": "There is no such key; only `~` may stand here."}
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from i2i_forge.errors import RecipeError
-from i2i_forge.yaml_source import parse_scalar
+from i2i_forge.recipe.yaml_source import parse_scalar
 
 
 def to_yaml(data: dict[str, Any]) -> str:

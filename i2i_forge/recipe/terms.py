@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from i2i_forge.errors import suggest
-from i2i_forge.schedules import SCHEDULES, Schedule
+from i2i_forge.recipe.schedules import SCHEDULES, Schedule
 
 MAX_LENGTH = 500
 _LARGEST = 1e300

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from itertools import chain
 
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
-from i2i_forge.recipe_schema.components import called
-from i2i_forge.recipe_schema.options import NAME, Schema, or_null
-from i2i_forge.recipe_schema.terms import term_pattern
+from i2i_forge.recipe.json_schema.components import called
+from i2i_forge.recipe.json_schema.options import NAME, Schema, or_null
+from i2i_forge.recipe.json_schema.terms import term_pattern
 
 EXAMPLES = ["10 * l1(cycled, source)", "linear(0, 1, steps=10_000) * l1(recovered_style, random_style)"]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from i2i_forge.catalog.loading import Plugin, read_vocabulary
 from i2i_forge.catalog.registry import NETWORKS
 from i2i_forge.catalog.vocabulary import Vocabulary
-from i2i_forge.recipe_names import named_recipes
-from i2i_forge.recipe_schema.components import component_schema, names_schema, required_options
-from i2i_forge.recipe_schema.methods import domains, kinds_of_roles, method_schemas, phases_schema
-from i2i_forge.recipe_schema.optimizers import optimizer_schema
-from i2i_forge.recipe_schema.options import NAME, Schema
-from i2i_forge.recipe_schema.sections import section_schema
-from i2i_forge.schema import RecipeModel
+from i2i_forge.recipe.json_schema.components import component_schema, names_schema, required_options
+from i2i_forge.recipe.json_schema.methods import domains, kinds_of_roles, method_schemas, phases_schema
+from i2i_forge.recipe.json_schema.optimizers import optimizer_schema
+from i2i_forge.recipe.json_schema.options import NAME, Schema
+from i2i_forge.recipe.json_schema.sections import section_schema
+from i2i_forge.recipe.names import named_recipes
+from i2i_forge.recipe.schema import RecipeModel
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "i2i_forge recipe"

@@ -6,11 +6,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
-from i2i_forge.check_components import Problem, component_problems, mapping, one, option_problems, streams, unknown
 from i2i_forge.errors import suggest
-from i2i_forge.schema import RULES
-from i2i_forge.terms import TermSyntaxError, parse_term, parse_weight
-from i2i_forge.yaml_source import Path as Keys
+from i2i_forge.recipe.check_components import (
+    Problem,
+    component_problems,
+    mapping,
+    one,
+    option_problems,
+    streams,
+    unknown,
+)
+from i2i_forge.recipe.schema import RULES
+from i2i_forge.recipe.terms import TermSyntaxError, parse_term, parse_weight
+from i2i_forge.recipe.yaml_source import Path as Keys
 
 
 def name_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> list[Problem]:
