@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i_forge import weights
 from i2i_forge.errors import DataError
 from i2i_forge.foreign import read_foreign
 from i2i_forge.metrics import BackboneInfo, Tools
+from i2i_forge.nn import weights
 from i2i_forge.system.paths import weights_file
 from i2i_forge.system.precision import autocast, full
 from i2i_forge.system.seeding import generator
