@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.images import save_png
+from i2i_forge.data.images import save_png
 from i2i_forge.run import build_streams
 from i2i_forge.translate import load
 from i2i_forge.translate_files import translate_files

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import i2i_forge
-from i2i_forge.images import save_png
+from i2i_forge.data.images import save_png
 from i2i_forge.translate import Translator
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 

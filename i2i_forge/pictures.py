@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from i2i_forge.data.decode import decode, upright_rgb
+from i2i_forge.data.images import save_png, sheet, to_pil
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import UsageError
-from i2i_forge.images import save_png, sheet, to_pil
 
 REACH = 2  # values up to here count as overshoot of [-1, 1]: what was 0 to 255 is beyond it
 

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from i2i_forge.codes import codes_for, translated
 from i2i_forge.data.decode import BadImage, decode
 from i2i_forge.data.folders import list_images
+from i2i_forge.data.images import save_png, sheet
 from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import DataError
-from i2i_forge.images import save_png, sheet
 from i2i_forge.system.outputs import marked, refuse_to_replace
 from i2i_forge.translate import Translator
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.data.images import save_png, sheet
 from i2i_forge.errors import RecipeError
-from i2i_forge.images import save_png, sheet
 from i2i_forge.system.seeding import generator
 
 if TYPE_CHECKING:

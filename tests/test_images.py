@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from i2i_forge.data.images import GAP, save_png, sheet, to_pil, to_uint8
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import ResourceError, UsageError
-from i2i_forge.images import GAP, save_png, sheet, to_pil, to_uint8
 
 
 def plain(value, height=4, width=6):

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from i2i_forge.public_data import Limits, extract
+from i2i_forge.data.public import Limits, extract
 from i2i_forge.system.fetch import archive, members
 from i2i_forge_benchmarks.fuzz_targets import Target
 from i2i_forge_benchmarks.fuzz_targets.mutation import changed

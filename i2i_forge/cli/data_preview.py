@@ -30,7 +30,7 @@ def command(
     stream: str,
 ) -> None:
     """Make a picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
-    from i2i_forge.images import save_png, sheet
+    from i2i_forge.data.images import save_png, sheet
     from i2i_forge.run import build_streams
     from i2i_forge.system.outputs import marked, refuse_to_replace
 

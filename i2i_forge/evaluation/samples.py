@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.images import to_uint8
+from i2i_forge.data.images import to_uint8
 from i2i_forge.metrics.batch import Batch
 
 Share = tuple[int, int]  # our rank, and how many there are

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from i2i_forge.images import to_uint8
+from i2i_forge.data.images import to_uint8
 from i2i_forge.mode_classifier.classifier import fingerprint
 from i2i_forge.mode_classifier.labelled import Labelled
 from i2i_forge.mode_classifier.networks import resized

@@ -10,8 +10,8 @@ import zlib
 import pytest
 
 from i2i_forge.data.folders import EXTENSIONS
+from i2i_forge.data.public import Limits, extract
 from i2i_forge.errors import DataError
-from i2i_forge.public_data import Limits, extract
 from i2i_forge.system.fetch.archive import IMAGES
 
 GOOD = {"set/train/1.jpg": b"one", "set/train/2.JPG": b"two", "set/README.txt": b"words"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from file_server import serving
 
+from i2i_forge.data.public import RECORD, TABLE, PublicData, fetch, find
+from i2i_forge.data.public.inventory import INVENTORY
 from i2i_forge.errors import DataError, ResourceError, UsageError
-from i2i_forge.public_data import RECORD, TABLE, PublicData, fetch, find
-from i2i_forge.public_data.inventory import INVENTORY
 from i2i_forge.system.fetch import download
 
 BODY = bytes(range(256)) * 4000

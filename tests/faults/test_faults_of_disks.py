@@ -17,9 +17,9 @@ from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import Host
 from i2i_forge.checkpoint import writing
 from i2i_forge.data.folders import read_list
+from i2i_forge.data.public import inventory
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.evaluation import records
-from i2i_forge.public_data import inventory
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.run_lock import RunLock

@@ -25,8 +25,11 @@ from i2i_forge.cli import main
 from i2i_forge.cli.plain_console import PlainConsole
 from i2i_forge.cli.progress import TrainingProgress
 from i2i_forge.data.folders import read_list
+from i2i_forge.data.images import save_png
 from i2i_forge.data.packs.manifest import read_manifest
 from i2i_forge.data.packs.table import Table
+from i2i_forge.data.public import PublicData, fetch
+from i2i_forge.data.public.inventory import INVENTORY, damaged
 from i2i_forge.divergence import NotFiniteError
 from i2i_forge.errors import CheckpointError, DataError, DivergedError, RecipeError, UsageError
 from i2i_forge.evaluation import comparison
@@ -37,12 +40,9 @@ from i2i_forge.foreign import read_foreign
 from i2i_forge.html_report.find import find_runs
 from i2i_forge.html_report.gallery import gallery
 from i2i_forge.html_report.run_report import read_run
-from i2i_forge.images import save_png
 from i2i_forge.mode_classifier.labelled import read_labelled
 from i2i_forge.mode_classifier.stored import read_card
 from i2i_forge.nn.weights import MANIFEST, inspect, path_of
-from i2i_forge.public_data import PublicData, fetch
-from i2i_forge.public_data.inventory import INVENTORY, damaged
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 from i2i_forge.run_folder import RunFolder

@@ -14,11 +14,11 @@ import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 from i2i_forge.data.decode import decode
+from i2i_forge.data.images import to_pil
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import UsageError
 from i2i_forge.evaluation.tensors import measure
 from i2i_forge.export import export
-from i2i_forge.images import to_pil
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 from i2i_forge.translate import Translator, load

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 
 import i2i_forge
 from i2i_forge.data import decode, to_tensor
+from i2i_forge.data.images import save_png
 from i2i_forge.evaluation.records import Data, Preprocess, Record
-from i2i_forge.images import save_png
 
 TESTS = Path(__file__).parents[1]
 PITFALLS = {

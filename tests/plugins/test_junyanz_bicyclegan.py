@@ -16,8 +16,8 @@ from torch import Tensor
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
+from i2i_forge.data.images import save_png
 from i2i_forge.errors import CheckpointError
-from i2i_forge.images import save_png
 
 Table = list[tuple[str, list[int]]]
 HERE = Path(__file__).parent

@@ -13,9 +13,9 @@ from i2i_forge import checkpoint
 from i2i_forge import translate_files as translate_files_module
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.decode import decode
+from i2i_forge.data.images import to_uint8
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import CheckpointError, DataError, UsageError
-from i2i_forge.images import to_uint8
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 from i2i_forge.system.seeding import generator

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from i2i_forge.data.public.inventory import INVENTORY, damaged, write_inventory
+from i2i_forge.data.public.table import PublicData
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.public_data.inventory import INVENTORY, damaged, write_inventory
-from i2i_forge.public_data.table import PublicData
 from i2i_forge.system.fetch.archive import Limits, extract
 from i2i_forge.system.fetch.download import Progress, disk_error, download, forget, locked
 from i2i_forge.system.files import read_bytes

@@ -3,8 +3,8 @@
 Nothing here imports torch.
 """
 
-from i2i_forge.public_data.fetch import RECORD, Fetched, fetch
-from i2i_forge.public_data.table import TABLE, PublicData, find
+from i2i_forge.data.public.fetch import RECORD, Fetched, fetch
+from i2i_forge.data.public.table import TABLE, PublicData, find
 from i2i_forge.system.fetch.archive import Limits, extract
 from i2i_forge.system.fetch.download import download
 
