@@ -26,10 +26,10 @@ import click
 import torch
 
 import i2i_forge
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
-from i2i_forge.trainer import Trainer
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 from i2i_forge_benchmarks.method_pages import write_page
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS

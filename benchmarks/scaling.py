@@ -28,7 +28,7 @@ import torch.multiprocessing as mp
 from torch.utils.flop_counter import FlopCounterMode
 
 import i2i_forge
-from i2i_forge.passes import StepPasses
+from i2i_forge.engine.passes import StepPasses
 from i2i_forge.system import distributed
 from i2i_forge_benchmarks.machine import provenance
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from i2i_forge.api import build_trainer, load_recipe
     from i2i_forge.catalog.hookspecs import hookimpl
     from i2i_forge.catalog.registry import Catalog
+    from i2i_forge.engine.forward_pass import ForwardPass, tensor
+    from i2i_forge.engine.trainer import Trainer
     from i2i_forge.errors import ForgeError
     from i2i_forge.evaluation.tensors import measure
-    from i2i_forge.forward_pass import ForwardPass, tensor
     from i2i_forge.recipe.reading import Recipe
-    from i2i_forge.trainer import Trainer
     from i2i_forge.translate import Translator, load, translate
 
 __all__ = [
@@ -46,16 +46,16 @@ __all__ = [
 _HOMES = {
     "Catalog": "catalog.registry",
     "ForgeError": "errors",
-    "ForwardPass": "forward_pass",
+    "ForwardPass": "engine.forward_pass",
     "Recipe": "recipe.reading",
-    "Trainer": "trainer",
+    "Trainer": "engine.trainer",
     "Translator": "translate",
     "build_trainer": "api",
     "hookimpl": "catalog.hookspecs",
     "load": "translate",
     "load_recipe": "api",
     "measure": "evaluation.tensors",
-    "tensor": "forward_pass",
+    "tensor": "engine.forward_pass",
     "translate": "translate",
 }
 

@@ -11,7 +11,7 @@ from i2i_forge.catalog.registry import Catalog
 from i2i_forge.recipe.reading import Recipe, read_recipe
 
 if TYPE_CHECKING:
-    from i2i_forge.trainer import Trainer
+    from i2i_forge.engine.trainer import Trainer
 
 
 def load_recipe(source: str | Path, set: Sequence[str] = (), drop: Sequence[str] = ()) -> Recipe:
@@ -44,6 +44,6 @@ def build_trainer(recipe: Recipe, device: Any = "cpu", dtype: Any = None, catalo
     """
     import torch
 
-    from i2i_forge.build import build_trainer as build
+    from i2i_forge.engine.build import build_trainer as build
 
     return build(recipe, catalog or load_plugins().catalog, device, dtype or torch.float32)

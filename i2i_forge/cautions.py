@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.passes import Node
+from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.passes import Node
+from i2i_forge.engine.trace import Trace
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.terms import parse_weight
 from i2i_forge.system.hardware import memory
-from i2i_forge.trace import Trace
 
 
 def cautions(recipe: Recipe, catalog: Catalog, traced: Trace | None = None) -> list[str]:

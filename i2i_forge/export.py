@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as symbolic
 
+from i2i_forge.engine.forward_pass import ForwardPass
+from i2i_forge.engine.passes import StepPasses
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import ForgeError, UsageError, disk_error
-from i2i_forge.forward_pass import ForwardPass
-from i2i_forge.passes import StepPasses
 from i2i_forge.sides import Sides, used_for
 from i2i_forge.system.seeding import generator
-from i2i_forge.trainer import Trainer
 from i2i_forge.translate import Translator
 
 ABOUT = "i2i_forge.json"

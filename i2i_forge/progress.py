@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from i2i_forge.trainer import Trainer
+    from i2i_forge.engine.trainer import Trainer
 
 log = logging.getLogger("i2i_forge")
 

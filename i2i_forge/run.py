@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from i2i_forge import checkpoint
-from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.catalog.loading import Host
 from i2i_forge.cautions import cautions, unread
 from i2i_forge.data.stream import batches, test_batch
-from i2i_forge.divergence import NotFiniteError, write_down
+from i2i_forge.engine.build import build_trainer, trace_recipe
+from i2i_forge.engine.divergence import NotFiniteError, write_down
+from i2i_forge.engine.image_sizes import sizes_watched
 from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
-from i2i_forge.image_sizes import sizes_watched
 from i2i_forge.progress import Progress, Shown, seconds_per_step
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run_folder import RunFolder

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.image_sizes import common_stride, shortest_side
-from i2i_forge.method import Method
+from i2i_forge.engine.image_sizes import common_stride, shortest_side
+from i2i_forge.engine.method import Method
 
 
 class Sides(NamedTuple):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.survey import Part, Survey
+from i2i_forge.engine.build import build_trainer, trace_recipe
+from i2i_forge.engine.image_sizes import common_stride
 from i2i_forge.errors import DataError, ForgeError, UsageError, suggest
-from i2i_forge.image_sizes import common_stride
 from i2i_forge.recipe.names import named_recipes
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.recipe.yaml_text import to_inline_yaml

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from i2i_forge import checkpoint
-from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.codes import TILE, codes_for, translated
+from i2i_forge.engine.build import build_trainer
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.pictures import Translations, checked, tensors_of
 from i2i_forge.recipe.reading import Recipe, without_losses
@@ -24,7 +25,6 @@ from i2i_forge.run_identity import edits
 from i2i_forge.sides import Sides, cut, pad, sides_of
 from i2i_forge.system.files import printable
 from i2i_forge.tiles import Tiling
-from i2i_forge.trainer import Trainer
 from i2i_forge.varying import Varying, unvaried
 
 CODE_SIDE = 64  # pixels: codes are drawn as for an image of this size, so that one code serves images of all sizes

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from i2i_forge.forward_pass import ForwardPass
-from i2i_forge.passes import StepPasses
-from i2i_forge.trainer import Trainer
+from i2i_forge.engine.forward_pass import ForwardPass
+from i2i_forge.engine.passes import StepPasses
+from i2i_forge.engine.trainer import Trainer
 
 Node = tuple[str, str]  # route, tensor
 

@@ -21,8 +21,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.forward_pass import DomainNetworks, ForwardPass, tensor
-from i2i_forge.trainer import Trainer
+from i2i_forge.engine.forward_pass import DomainNetworks, ForwardPass, tensor
+from i2i_forge.engine.trainer import Trainer
 
 
 def to_b(a: DomainNetworks, b: DomainNetworks, image: Tensor, code: Tensor) -> Tensor:

@@ -21,9 +21,9 @@ from typing import Any, ClassVar
 from torch import Tensor, cat
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.engine.forward_pass import ForwardPass, frozen, tensor
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
-from i2i_forge.forward_pass import ForwardPass, frozen, tensor
-from i2i_forge.trainer import Trainer
 
 
 class BicycleganForward(ForwardPass):

@@ -23,9 +23,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.forward_pass import ForwardPass, tensor
+from i2i_forge.engine.forward_pass import ForwardPass, tensor
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.nn import ImagePool
-from i2i_forge.trainer import Trainer
 
 
 class CycleganForward(ForwardPass):

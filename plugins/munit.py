@@ -22,8 +22,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.forward_pass import ForwardPass, tensor
-from i2i_forge.trainer import Trainer
+from i2i_forge.engine.forward_pass import ForwardPass, tensor
+from i2i_forge.engine.trainer import Trainer
 
 
 class MunitForward(ForwardPass):

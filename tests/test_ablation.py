@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import i2i_forge
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.optimizers import RoleOptimizer
+from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.optimizers import RoleOptimizer
 from i2i_forge.recipe.reading import read_recipe
 
 TINY = [

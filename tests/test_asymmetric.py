@@ -7,12 +7,12 @@ import torch
 import toy
 from torch import Tensor, nn
 
-from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.engine.build import build_trainer, trace_recipe
+from i2i_forge.engine.forward_pass import ForwardPass, tensor
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError, UsageError
-from i2i_forge.forward_pass import ForwardPass, tensor
 from i2i_forge.recipe.reading import Recipe
-from i2i_forge.trainer import Trainer
 
 
 class There(ForwardPass):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.passes import BoundTerm
 from i2i_forge.errors import RecipeError
-from i2i_forge.passes import BoundTerm
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.recipe.schedules import constant
 

@@ -202,7 +202,7 @@ def test_any_value_at_any_place_is_judged_without_an_accident(data, vocabulary):
 
 
 def test_the_optimizers_are_those_of_the_engine():
-    from i2i_forge.optimizers import RULES as REAL
+    from i2i_forge.engine.optimizers import RULES as REAL
 
     assert set(RULES) == set(REAL)
 

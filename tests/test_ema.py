@@ -7,7 +7,7 @@ from torch import nn
 
 import i2i_forge
 from i2i_forge import checkpoint
-from i2i_forge.ema import Ema
+from i2i_forge.engine.ema import Ema
 from i2i_forge.errors import CheckpointError, RecipeError
 
 EMA = {"roles": ["decoder"], "half_life": 4.0, "rampup": 0.5}

@@ -14,11 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent / "recipes"))
 
 from shrink import shrunk
 
-from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import build_trainer
+from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.export import ABOUT, export
-from i2i_forge.forward_pass import tensor
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.translate import Translator
 

@@ -9,9 +9,9 @@ import torch
 import toy
 from torch import Tensor, nn
 
+from i2i_forge.engine.forward_pass import ForwardPass, frozen, seeded, tensor
+from i2i_forge.engine.passes import StepPasses
 from i2i_forge.errors import ForgeError, RecipeError, UsageError
-from i2i_forge.forward_pass import ForwardPass, frozen, seeded, tensor
-from i2i_forge.passes import StepPasses
 from i2i_forge.system.seeding import generator, seed_of
 
 

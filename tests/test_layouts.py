@@ -5,7 +5,7 @@ import torch
 
 import i2i_forge
 from i2i_forge import checkpoint
-from i2i_forge.compiled import compiled
+from i2i_forge.engine.compiled import compiled
 from i2i_forge.errors import RecipeError
 
 TINY = [

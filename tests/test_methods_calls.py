@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import i2i_forge
-from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import build_trainer
 from i2i_forge_benchmarks.methods import calls_of, counted, images_of
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS
 

@@ -5,8 +5,8 @@ import torch
 import toy
 
 import i2i_forge
+from i2i_forge.engine.trainer import split
 from i2i_forge.errors import RecipeError, UsageError
-from i2i_forge.trainer import split
 
 REUSING = {"trains": ["critic"], "reuse": {"translation": "translator"}, "minimize": {"fake": "1 * size(fake_logits)"}}
 PLAYERS = {

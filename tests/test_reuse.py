@@ -7,10 +7,10 @@ import torch
 import toy
 from torch import Tensor
 
-from i2i_forge.build import build_trainer
+from i2i_forge.engine.build import build_trainer
+from i2i_forge.engine.forward_pass import tensor
+from i2i_forge.engine.passes import StepPasses
 from i2i_forge.errors import RecipeError
-from i2i_forge.forward_pass import tensor
-from i2i_forge.passes import StepPasses
 
 TRANSLATOR = {"trains": ["encoder", "decoder"], "minimize": {"gan": "1 * size(fake_logits)"}}
 CRITIC = {"trains": ["critic"], "minimize": {"fake": "1 * size(fake_logits)"}}

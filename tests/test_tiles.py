@@ -14,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent / "recipes"))
 
 from shrink import shrunk
 
-from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import build_trainer
+from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.errors import UsageError
-from i2i_forge.forward_pass import tensor
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.tiles import tiles_of
 from i2i_forge.translate import Translator

@@ -9,10 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import i2i_forge
-from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import build_trainer, trace_recipe
+from i2i_forge.engine.trace import Trace, trace
 from i2i_forge.errors import UsageError
-from i2i_forge.trace import Trace, trace
 
 CYCLE = "phases.generator.minimize.cycle=10 * l1(cycled, source)"
 

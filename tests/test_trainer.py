@@ -10,9 +10,9 @@ import torch
 import toy
 from torch import Tensor, nn
 
+from i2i_forge.engine.passes import StepPasses
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import DivergedError, RecipeError, UsageError
-from i2i_forge.passes import StepPasses
-from i2i_forge.trainer import Trainer
 
 # ---- the objective -------------------------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ def test_optimizer_state_comes_back() -> None:
 
 @pytest.mark.parametrize("rule", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_rule_is_the_one_of_torch(rule: str) -> None:
-    from i2i_forge.optimizers import RULES, RoleOptimizer
+    from i2i_forge.engine.optimizers import RULES, RoleOptimizer
     from i2i_forge.recipe.terms import parse_weight
 
     mine, theirs = (nn.Linear(3, 2, dtype=torch.float64) for _ in range(2))

@@ -7,7 +7,7 @@ import torch
 import toy
 from torch import Tensor
 
-from i2i_forge.forward_pass import tensor
+from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.varying import Varying, unvaried
 
 

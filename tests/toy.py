@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.build import build_trainer
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.forward_pass import ForwardPass, frozen, tensor
+from i2i_forge.engine.build import build_trainer
+from i2i_forge.engine.forward_pass import ForwardPass, frozen, tensor
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.recipe.reading import Recipe
-from i2i_forge.trainer import Trainer
 
 
 class Encoder(nn.Module):

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from i2i_forge.ablate.plans import Variant
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import Recipe
 

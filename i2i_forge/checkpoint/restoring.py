@@ -9,10 +9,10 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
 from i2i_forge.checkpoint.folders import Checkpoint
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
-from i2i_forge.trainer import Trainer
 
 STATE = "state."  # what a run remembers, not weights; a pool's size changes as it is used
 _FIX = "use the recipe it was trained with (resolved.yaml beside it)"

@@ -28,9 +28,9 @@ from i2i_forge.checkpoint.folders import (
     set_aside,
     sweep,
 )
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import DivergedError, ResourceError
 from i2i_forge.system.paths import sync
-from i2i_forge.trainer import Trainer
 
 log = logging.getLogger("i2i_forge")
 

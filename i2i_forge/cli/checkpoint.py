@@ -78,7 +78,7 @@ def import_command(
     What a FILE holds is found from its content and its name. Where these do not tell, say it: G_A=horse2zebra.pth.
     """
     from i2i_forge import checkpoint
-    from i2i_forge.build import build_trainer
+    from i2i_forge.engine.build import build_trainer
     from i2i_forge.foreign import by_part, load_foreign, read_files
     from i2i_forge.recipe.reading import without_losses
     from i2i_forge.run_folder import RunFolder

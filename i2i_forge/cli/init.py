@@ -45,8 +45,8 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
 
     A recipe is for editing: one that is there already is never replaced.
     """
-    from i2i_forge.build import build_trainer
     from i2i_forge.data.survey import survey
+    from i2i_forge.engine.build import build_trainer
     from i2i_forge.progress import seconds_per_step
     from i2i_forge.small_recipe import fitting_size, propose
     from i2i_forge.streams import build_streams

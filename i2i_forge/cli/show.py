@@ -54,7 +54,7 @@ def _lines(data: Any, keys: tuple[str, ...], recipe: Recipe) -> list[tuple[str, 
 
 def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:
     """Each term with its tensors in order of computation; network calls in brackets; what no term needs."""
-    from i2i_forge.build import trace_recipe
+    from i2i_forge.engine.build import trace_recipe
 
     traced = trace_recipe(recipe, loaded_host(folders).catalog)
     if as_json:

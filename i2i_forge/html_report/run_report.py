@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.trace import Trace
 from i2i_forge.errors import ForgeError
 from i2i_forge.html_report.find import Place
 from i2i_forge.html_report.samples import Sheet, make_sheets, newest_sheets
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run_folder import RunFolder
 from i2i_forge.system.files import read_bytes
-from i2i_forge.trace import Trace
 
 T = TypeVar("T")
 Points = list[tuple[float, float]]  # step, value

@@ -11,8 +11,8 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
 from i2i_forge.data.images import to_uint8
+from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.errors import UsageError
-from i2i_forge.forward_pass import seeded
 from i2i_forge.metrics import BackboneInfo, Classifier, exact
 from i2i_forge.mode_classifier.networks import Network, SmallNetwork, resized
 from i2i_forge.system.precision import float32_by_default

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from i2i_forge.forward_pass import seeded
+from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.mode_classifier.calibration import fitted_temperature, quality
 from i2i_forge.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
 from i2i_forge.mode_classifier.fitting import Report, Settings, fit, logits_of

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from i2i_forge.engine.passes import PhasePlan, StepPasses
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import DivergedError
-from i2i_forge.passes import PhasePlan, StepPasses
-from i2i_forge.trainer import Trainer
 
 
 @dataclass

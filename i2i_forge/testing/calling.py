@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.forward_pass import seeded
+from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.testing.guesses import network_inputs
 from i2i_forge.testing.subject import Subject
 from i2i_forge.testing.values import leaves, mapped

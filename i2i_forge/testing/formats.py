@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import torch
 
-from i2i_forge.build import build_trainer
+from i2i_forge.engine.build import build_trainer
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.foreign import Format
 from i2i_forge.recipe.reading import without_losses
 from i2i_forge.testing.recipes import small_recipe
 from i2i_forge.testing.result import Check, described
 from i2i_forge.testing.subject import Subject
-from i2i_forge.trainer import Trainer
 
 
 def _trainers(subject: Subject) -> tuple[Format, Trainer, Trainer]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.forward_pass import seeded
+from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.testing.values import images, normal
 
 SIDE = 64

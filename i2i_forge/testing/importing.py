@@ -16,7 +16,7 @@ TIMEOUT = 120  # seconds
 PROBE = """\
 import json, os, random, sys
 out = os.dup(1); os.dup2(2, 1)  # what plugins print must not mix with the answer
-import kornia, numpy, torch, torchvision, i2i_forge.build
+import kornia, numpy, torch, torchvision, i2i_forge.engine.build
 from pathlib import Path
 from i2i_forge.catalog.loading import Host, Plugin, load_plugin
 STATE = {

@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.catalog.loading import HOST, Host, Plugin, read_vocabulary
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.engine.build import build_trainer, trace_recipe
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.names import is_recipe, shipped_recipes
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.recipe.schema import Network
 from i2i_forge.testing.subject import SMALL, Subject
 from i2i_forge.testing.values import images
-from i2i_forge.trainer import Trainer
 
 SIDE = 64
 

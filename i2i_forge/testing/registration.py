@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from torch import nn
 
 from i2i_forge.catalog.vocabulary import Component
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.metrics import Metric
 from i2i_forge.testing.subject import Subject
-from i2i_forge.trainer import Trainer
 
 LEGAL = re.compile(r"[a-z][a-z0-9_-]*")
 BASES = (object, nn.Module, Trainer, Metric)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from i2i_forge.catalog.loading import Host, Plugin
-from i2i_forge.forward_pass import seeded
+from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.testing.example import Example
 
 SMALL: Mapping[str, Any] = {  # options that make networks small, where they have them

@@ -8,10 +8,10 @@ import torch
 from shrink import shrunk
 
 from i2i_forge.ablate.costs import cost_of
-from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.stream import batches
-from i2i_forge.optimizers import RoleOptimizer
+from i2i_forge.engine.build import build_trainer
+from i2i_forge.engine.optimizers import RoleOptimizer
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import build_streams

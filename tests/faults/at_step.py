@@ -6,7 +6,8 @@ import os
 if os.environ.get("RANK", "0") == "{rank}":
     import time
     import torch
-    from i2i_forge import errors, trainer
+    from i2i_forge import errors
+    from i2i_forge.engine import trainer
 
     take = trainer.Trainer.step
 

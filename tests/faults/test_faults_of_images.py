@@ -21,11 +21,11 @@ from image_files import (
 )
 from PIL import Image
 
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data import check_images, decode, depths, list_images
 from i2i_forge.data.decode import check_header
 from i2i_forge.data.survey import survey
+from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import DataError, RecipeError
 from i2i_forge.recipe.reading import read_recipe
 

@@ -5,14 +5,14 @@ import torch
 from click.testing import CliRunner
 
 from i2i_forge import cautions
-from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.cli.common import chosen_device
 from i2i_forge.cli.translate import command as translate
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.data.transforms import Transform
+from i2i_forge.engine.build import build_trainer, trace_recipe
+from i2i_forge.engine.image_sizes import size_problem
 from i2i_forge.errors import DataError, RecipeError, ResourceError, UsageError
-from i2i_forge.image_sizes import size_problem
 from i2i_forge.lpips import random_lpips
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.tiles import Tiling

@@ -9,10 +9,10 @@ import torch
 from at_step import WEIGHT, at_step, term
 
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
-from i2i_forge.trainer import Trainer
 
 slow = pytest.mark.slow
 

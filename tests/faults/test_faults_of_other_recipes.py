@@ -14,10 +14,10 @@ import torch
 from i2i_forge import checkpoint
 from i2i_forge.ablate.plans import Variant
 from i2i_forge.ablate.state import write_recipes
-from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.checkpoint import initialise
 from i2i_forge.cli import main
+from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
 from i2i_forge.evaluation.comparison import columns, unlike
 from i2i_forge.evaluation.evaluate import Evaluation

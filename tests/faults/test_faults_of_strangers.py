@@ -30,7 +30,7 @@ from i2i_forge.data.packs.manifest import read_manifest
 from i2i_forge.data.packs.table import Table
 from i2i_forge.data.public import PublicData, fetch
 from i2i_forge.data.public.inventory import INVENTORY, damaged
-from i2i_forge.divergence import NotFiniteError
+from i2i_forge.engine.divergence import NotFiniteError
 from i2i_forge.errors import CheckpointError, DataError, DivergedError, RecipeError, UsageError
 from i2i_forge.evaluation import comparison
 from i2i_forge.evaluation.comparison import per_input

@@ -11,20 +11,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 from shrink import shrunk
 
 import i2i_forge
-from i2i_forge.build import build_trainer, trace_recipe
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.cautions import cautions, unread
 from i2i_forge.cli import main
 from i2i_forge.data import stream
-from i2i_forge.forward_pass import ForwardPass, tensor
+from i2i_forge.engine.build import build_trainer, trace_recipe
+from i2i_forge.engine.forward_pass import ForwardPass, tensor
+from i2i_forge.engine.passes import StepPasses
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.mode_classifier import load_classifier, random_classifier, save_classifier
-from i2i_forge.passes import StepPasses
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.run import Run
 from i2i_forge.streams import build_streams
-from i2i_forge.trainer import Trainer
 
 METHODS = (
     "munit_synthetic", "unit_synthetic", "cyclegan_synthetic", "cyclegan_noise_synthetic", "pix2pix_synthetic",

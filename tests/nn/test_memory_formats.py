@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import i2i_forge.nn
-from i2i_forge.forward_pass import seeded
+from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.nn import (
     AffineInstanceNorm,
     Augmentation,

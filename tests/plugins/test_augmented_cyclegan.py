@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import ForgeError, UsageError
 
 RECIPE = "augmented_cyclegan_edges2shoes"

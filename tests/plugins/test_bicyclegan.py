@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.forward_pass import Frame
 from i2i_forge.errors import RecipeError
-from i2i_forge.forward_pass import Frame
 from i2i_forge.system import distributed
 from i2i_forge.translate import Translator
 from i2i_forge_plugins.bicyclegan import BicycleganForward

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Entry
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.nn import initialize
-from i2i_forge.trainer import Trainer
 
 CATALOG = load_plugins().catalog
 NETWORKS = [e for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminators) for e in r.entries()]

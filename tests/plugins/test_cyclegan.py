@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import trace_recipe
 from i2i_forge.recipe.reading import read_recipe
 
 CATALOG = load_plugins().catalog
@@ -191,7 +191,7 @@ def test_tracing_leaves_the_pool_empty() -> None:
 
 
 def _passes(trainer: i2i_forge.Trainer) -> Any:
-    from i2i_forge.passes import StepPasses
+    from i2i_forge.engine.passes import StepPasses
 
     batch = {name: value.to("meta", torch.float32) for name, value in images().items()}
     return StepPasses(trainer, batch, 0, {}, phases=trainer.phases)

@@ -137,7 +137,7 @@ def test_an_observer_is_told_when_a_run_fails(host, wandb, tmp_path, monkeypatch
     def diverged(*_):
         raise DivergedError("generator/gan is nan")
 
-    monkeypatch.setattr("i2i_forge.trainer.Trainer.step", diverged)
+    monkeypatch.setattr("i2i_forge.engine.trainer.Trainer.step", diverged)
     with pytest.raises(DivergedError):
         train(host, tmp_path, 1, "wandb")
     assert wandb.finished == 1

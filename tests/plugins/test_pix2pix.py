@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import trace_recipe
 
 TINY = [
     "networks.encoder.width=4", "networks.encoder.levels=6", "networks.decoder.width=4", "networks.decoder.levels=6",

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.build import trace_recipe
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.trace import Trace
 from i2i_forge.errors import ForgeError
-from i2i_forge.trace import Trace
 
 TINY = [f"networks.{role}.{option}" for role in ("encoder", "decoder") for option in ("width=4", "blocks=1")]
 TINY += ["networks.discriminator.width=4", "networks.discriminator.scales=1"]

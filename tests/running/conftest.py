@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from i2i_forge import checkpoint
-from i2i_forge.build import build_trainer
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.build import build_trainer
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run
 

@@ -15,9 +15,9 @@ import torch
 from small_runs import small_recipe
 
 from i2i_forge import checkpoint
-from i2i_forge.build import build_trainer
 from i2i_forge.checkpoint import writing
 from i2i_forge.checkpoint.migrations import MIGRATIONS
+from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, DivergedError, ResourceError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import Run

@@ -51,5 +51,5 @@ def test_nothing_is_compiled(tiny, host, tmp_path, monkeypatch):
     run.folder.prepare()
     run.folder.remember(run.recipe, "tiny", host, "none")
     run.save(1)
-    monkeypatch.setattr("i2i_forge.build.compiled", lambda network: pytest.fail("compiled"))
+    monkeypatch.setattr("i2i_forge.engine.build.compiled", lambda network: pytest.fail("compiled"))
     load(tmp_path, catalog=host.catalog)

@@ -10,7 +10,7 @@ import torch
 from small_runs import small_recipe
 
 from i2i_forge import checkpoint
-from i2i_forge.build import build_trainer
+from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.replay import Player, logged, verify, watched_step
 from i2i_forge.run_folder import RunFolder

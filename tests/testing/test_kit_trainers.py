@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from i2i_forge.forward_pass import ForwardPass, tensor
-from i2i_forge.trainer import Trainer
+from i2i_forge.engine.forward_pass import ForwardPass, tensor
+from i2i_forge.engine.trainer import Trainer
 
 RECIPE = """
 trainer: mine

@@ -12,21 +12,21 @@ from torch import nn
 
 from i2i_forge.catalog.construct import call, refuse_what_cannot_be_built
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.compiled import compiled
-from i2i_forge.ema import Ema
+from i2i_forge.engine.compiled import compiled
+from i2i_forge.engine.ema import Ema
+from i2i_forge.engine.forward_pass import seeded
+from i2i_forge.engine.image_sizes import size_problem
+from i2i_forge.engine.optimizers import OptimizerEntry, RoleOptimizer
+from i2i_forge.engine.passes import BoundTerm, PhasePlan
+from i2i_forge.engine.recompute import recompute
+from i2i_forge.engine.trace import Trace, refuse_stale_reuse, trace, with_takes
+from i2i_forge.engine.trainer import Networks, Trainer
 from i2i_forge.errors import RecipeError, suggest
-from i2i_forge.forward_pass import seeded
-from i2i_forge.image_sizes import size_problem
-from i2i_forge.optimizers import OptimizerEntry, RoleOptimizer
-from i2i_forge.passes import BoundTerm, PhasePlan
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.terms import Term, parse_weight
-from i2i_forge.recompute import recompute
 from i2i_forge.system import distributed
 from i2i_forge.system.precision import float32_by_default
 from i2i_forge.system.seeding import seed_of
-from i2i_forge.trace import Trace, refuse_stale_reuse, trace, with_takes
-from i2i_forge.trainer import Networks, Trainer
 
 
 @float32_by_default()

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from i2i_forge.engine.forward_pass import ForwardPass
+from i2i_forge.engine.network_calls import Calls
+from i2i_forge.engine.passes import BoundTerm, Node, PhasePlan, StepPasses
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
-from i2i_forge.forward_pass import ForwardPass
-from i2i_forge.network_calls import Calls
 from i2i_forge.nn.colour import WrongChannels
-from i2i_forge.passes import BoundTerm, Node, PhasePlan, StepPasses
 from i2i_forge.recipe.terms import parse_weight
-from i2i_forge.trainer import Trainer
 
 
 @dataclass

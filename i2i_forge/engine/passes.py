@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from i2i_forge.engine.forward_pass import ForwardPass, Frame, Watcher
 from i2i_forge.errors import RecipeError, UsageError
-from i2i_forge.forward_pass import ForwardPass, Frame, Watcher
 
 if TYPE_CHECKING:
     import torch
 
-    from i2i_forge.inference import Inference
+    from i2i_forge.engine.inference import Inference
     from i2i_forge.recipe.terms import Weight
 
 Node = tuple[str, str, str]  # phase, route, tensor

@@ -8,11 +8,11 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from i2i_forge.ema import Ema
+from i2i_forge.engine.ema import Ema
+from i2i_forge.engine.method import Method, Networks
+from i2i_forge.engine.optimizers import OptimizerEntry
+from i2i_forge.engine.passes import PhasePlan, StepPasses
 from i2i_forge.errors import UsageError, suggest
-from i2i_forge.method import Method, Networks
-from i2i_forge.optimizers import OptimizerEntry
-from i2i_forge.passes import PhasePlan, StepPasses
 from i2i_forge.system.precision import autocast, float32_by_default, full
 
 

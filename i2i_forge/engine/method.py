@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.forward_pass import ForwardPass
-from i2i_forge.optimizers import OptimizerEntry
-from i2i_forge.requiring import requiring
+from i2i_forge.engine.forward_pass import ForwardPass
+from i2i_forge.engine.optimizers import OptimizerEntry
+from i2i_forge.engine.requiring import requiring
 
 Networks = dict[str, dict[str, nn.Module]]  # role -> domain, or "shared" -> network
 

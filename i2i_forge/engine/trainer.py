@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.divergence import NotFiniteError
+from i2i_forge.engine.divergence import NotFiniteError
+from i2i_forge.engine.forward_pass import seeded
+from i2i_forge.engine.inference import Inference
+from i2i_forge.engine.method import Networks
+from i2i_forge.engine.optimizers import RoleOptimizer
+from i2i_forge.engine.passes import Given, PhasePlan, StepPasses
+from i2i_forge.engine.recompute import remembering
 from i2i_forge.errors import RecipeError, UsageError
-from i2i_forge.forward_pass import seeded
-from i2i_forge.inference import Inference
-from i2i_forge.method import Networks
-from i2i_forge.optimizers import RoleOptimizer
-from i2i_forge.passes import Given, PhasePlan, StepPasses
-from i2i_forge.recompute import remembering
 from i2i_forge.system import distributed
 from i2i_forge.system.precision import autocast, float32_by_default, full
 from i2i_forge.system.seeding import seed_of

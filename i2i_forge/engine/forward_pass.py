@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 import torch
 from torch import Tensor, nn
 
+from i2i_forge.engine.requiring import requiring
 from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
-from i2i_forge.requiring import requiring
 from i2i_forge.system import distributed
 from i2i_forge.system.seeding import generator, seed_of
 

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.utils.checkpoint import checkpoint
 
+from i2i_forge.engine.requiring import requiring
 from i2i_forge.errors import RecipeError
-from i2i_forge.requiring import requiring
 
 
 def recompute(network: nn.Module, where: str) -> None:
