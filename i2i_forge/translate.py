@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.codes import TILE, codes_for, translated
@@ -20,8 +19,9 @@ from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.pictures import Translations, checked, tensors_of
 from i2i_forge.recipe.reading import Recipe, without_losses
-from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_identity import edits
+from i2i_forge.run import checkpoint
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.identity import edits
 from i2i_forge.sides import Sides, cut, pad, sides_of
 from i2i_forge.system.files import printable
 from i2i_forge.tiles import Tiling

@@ -56,7 +56,7 @@ def train_tiny(folder, recipe, *changes):
     """A run of one step in `folder`."""
     from i2i_forge.catalog.loading import load_plugins
     from i2i_forge.recipe.reading import read_recipe
-    from i2i_forge.run import Run
+    from i2i_forge.run.loop import Run
 
     host = load_plugins()
     host.manager.unregister(name="sample_grids")

@@ -33,7 +33,7 @@ def modules() -> dict[str, Path]:
 
 
 def room(module: str) -> str:
-    """The room of a module: "i2i_forge.run.loop" is in "run"."""
+    """The room of a module: "i2i_forge.run.loop.loop" is in "run"."""
     return module.split(".")[1] if "." in module else ""
 
 

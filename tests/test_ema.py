@@ -6,9 +6,9 @@ import toy
 from torch import nn
 
 import i2i_forge
-from i2i_forge import checkpoint
 from i2i_forge.engine.ema import Ema
 from i2i_forge.errors import CheckpointError, RecipeError
+from i2i_forge.run import checkpoint
 
 EMA = {"roles": ["decoder"], "half_life": 4.0, "rampup": 0.5}
 

@@ -7,7 +7,7 @@ import toy
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
-from i2i_forge.foreign import load_foreign
+from i2i_forge.run.foreign import load_foreign
 
 TINY = [
     "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",

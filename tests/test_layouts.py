@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import i2i_forge
-from i2i_forge import checkpoint
 from i2i_forge.engine.compiled import compiled
 from i2i_forge.errors import RecipeError
+from i2i_forge.run import checkpoint
 
 TINY = [
     "networks.content_encoder.width=8", "networks.style_encoder.width=8", "networks.decoder.width=8",

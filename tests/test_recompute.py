@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import i2i_forge
-from i2i_forge import checkpoint
 from i2i_forge.errors import RecipeError
+from i2i_forge.run import checkpoint
 
 ROLES = {  # of the recipes at CPU size, those without running statistics
     "munit_synthetic": ["content_encoder", "style_encoder", "decoder", "discriminator"],

@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from i2i_forge import checkpoint
-from i2i_forge.checkpoint import folders, reading, restoring
 from i2i_forge.engine.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.recipe.terms import parse_weight
+from i2i_forge.run import checkpoint
+from i2i_forge.run.checkpoint import folders, reading, restoring
 from i2i_forge.system import tensor_files
 from i2i_forge_benchmarks.fuzz_targets import Target
 from i2i_forge_benchmarks.fuzz_targets.mutation import changed

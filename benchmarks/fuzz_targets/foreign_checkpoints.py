@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from i2i_forge import foreign
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Registry
 from i2i_forge.errors import CheckpointError
+from i2i_forge.run import foreign
 from i2i_forge_benchmarks.fuzz_targets import Target
 from i2i_forge_benchmarks.fuzz_targets.mutation import changed
 

@@ -13,7 +13,7 @@ from i2i_forge.ablate.seeds import BySeed, Cell, compared
 from i2i_forge.ablate.state import State
 from i2i_forge.evaluation.comparison import column_key
 from i2i_forge.evaluation.records import Record
-from i2i_forge.run_folder import RunFolder
+from i2i_forge.run.folder import RunFolder
 
 
 @dataclass

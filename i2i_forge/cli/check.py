@@ -49,8 +49,8 @@ def command(
 
 def _facts(recipe: Recipe, folders: tuple[Path, ...]) -> dict[str, Any]:
     """Parameters, network calls, shapes, memory and warnings of one step, from a step without data."""
-    from i2i_forge.cautions import cautions, unread
     from i2i_forge.engine.build import trace_recipe
+    from i2i_forge.run.cautions import cautions, unread
 
     catalog = loaded_host(folders).catalog
     traced = trace_recipe(recipe, catalog)

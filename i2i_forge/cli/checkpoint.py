@@ -19,7 +19,7 @@ from i2i_forge.system.files import write_whole
 from i2i_forge.system.outputs import refuse_to_fill, refuse_to_replace
 
 if TYPE_CHECKING:
-    from i2i_forge.foreign import ForeignFile, Format
+    from i2i_forge.run.foreign import ForeignFile, Format
 
 
 @click.group("checkpoint")
@@ -36,8 +36,8 @@ for part in (checkpoint_verify, checkpoint_replay):
 @json_option
 def inspect(run: Path, as_json: bool) -> None:
     """Print what RUN's newest checkpoint holds."""
-    from i2i_forge import checkpoint
-    from i2i_forge.run_folder import RunFolder
+    from i2i_forge.run import checkpoint
+    from i2i_forge.run.folder import RunFolder
 
     folder = RunFolder.open(run)
     found = checkpoint.newest(folder.checkpoints, note)
@@ -77,12 +77,12 @@ def import_command(
 
     What a FILE holds is found from its content and its name. Where these do not tell, say it: G_A=horse2zebra.pth.
     """
-    from i2i_forge import checkpoint
     from i2i_forge.engine.build import build_trainer
-    from i2i_forge.foreign import by_part, load_foreign, read_files
     from i2i_forge.recipe.reading import without_losses
-    from i2i_forge.run_folder import RunFolder
-    from i2i_forge.run_identity import identity
+    from i2i_forge.run import checkpoint
+    from i2i_forge.run.folder import RunFolder
+    from i2i_forge.run.foreign import by_part, load_foreign, read_files
+    from i2i_forge.run.identity import identity
 
     if RunFolder(target).resolved.exists():
         raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")

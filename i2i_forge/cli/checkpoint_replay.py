@@ -24,7 +24,7 @@ from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DivergedError
 
 if TYPE_CHECKING:
-    from i2i_forge.replay import WatchedStep
+    from i2i_forge.run.replay import WatchedStep
 
 
 @click.command("replay")
@@ -40,8 +40,8 @@ def command(folders: tuple[Path, ...], run: Path, step: int, device: str, as_jso
     checkpoint at or before it. Where something is not finite, the first such tensor and its layer are named. Nothing
     in RUN is changed.
     """
-    from i2i_forge.replay import Player, logged, watched_step
-    from i2i_forge.run_folder import RunFolder
+    from i2i_forge.run.folder import RunFolder
+    from i2i_forge.run.replay import Player, logged, watched_step
     from i2i_forge.system.distributed import rank
 
     folder = RunFolder.open(run)

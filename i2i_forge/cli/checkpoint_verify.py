@@ -15,7 +15,7 @@ from i2i_forge.errors import CheckpointError
 from i2i_forge.system.files import one_line
 
 if TYPE_CHECKING:
-    from i2i_forge.replay import Comparison, Verdict
+    from i2i_forge.run.replay import Comparison, Verdict
 
 
 @click.command("verify")
@@ -31,8 +31,8 @@ def command(folders: tuple[Path, ...], run: Path, device: str, as_json: bool) ->
     packages of the run, within a tolerance elsewhere. A run of several processes needs as many: torchrun
     --nproc-per-node N -m i2i_forge checkpoint verify RUN
     """
-    from i2i_forge.replay import Player, verify
-    from i2i_forge.run_folder import RunFolder
+    from i2i_forge.run.folder import RunFolder
+    from i2i_forge.run.replay import Player, verify
     from i2i_forge.system.distributed import rank
 
     folder = RunFolder.open(run)

@@ -142,7 +142,7 @@ def _measured(
     from i2i_forge.evaluation.plans import choose, choose_backbones, plan, with_matrix
     from i2i_forge.evaluation.recording import write_records
     from i2i_forge.metrics.metric import Tools
-    from i2i_forge.run_folder import refuse_special
+    from i2i_forge.run.folder import refuse_special
 
     refuse_special([folder / "results.jsonl", folder / "results"])
     chosen = choose(catalog, metrics, options["protocols"])
@@ -176,7 +176,7 @@ def _samples(
         note(f"{one_line(str(images))}: {found.data['grouping']} (--draws)")
         return found, Path()
     from i2i_forge.evaluation.run_samples import RunSamples
-    from i2i_forge.run_folder import newest_run
+    from i2i_forge.run.folder import newest_run
     from i2i_forge.translate import load
 
     run = run or newest_run()

@@ -21,7 +21,7 @@ from i2i_forge.system.files import one_line
 
 if TYPE_CHECKING:
     from i2i_forge.data.survey import Survey
-    from i2i_forge.small_recipe import Proposal
+    from i2i_forge.run.small_recipe import Proposal
 
 KINDS = {
     "paired_folders": "pairs", "unpaired_folders": "images without pairs",
@@ -47,9 +47,9 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     """
     from i2i_forge.data.survey import survey
     from i2i_forge.engine.build import build_trainer
-    from i2i_forge.progress import seconds_per_step
-    from i2i_forge.small_recipe import fitting_size, propose
-    from i2i_forge.streams import build_streams
+    from i2i_forge.run.progress import seconds_per_step
+    from i2i_forge.run.small_recipe import fitting_size, propose
+    from i2i_forge.run.streams import build_streams
 
     if (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is a pack", fix="write what `forge data check` says into `data:` of a recipe")

@@ -85,7 +85,7 @@ def _train(
 ) -> tuple[int, Path]:
     """The steps done, and where the run is by then."""
     from i2i_forge.cli.progress import TrainingProgress
-    from i2i_forge.run import Run
+    from i2i_forge.run.loop import Run
 
     chosen = chosen_device(device)
     run = Run(

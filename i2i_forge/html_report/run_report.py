@@ -18,7 +18,7 @@ from i2i_forge.errors import ForgeError
 from i2i_forge.html_report.find import Place
 from i2i_forge.html_report.samples import Sheet, make_sheets, newest_sheets
 from i2i_forge.recipe.reading import Recipe
-from i2i_forge.run_folder import RunFolder
+from i2i_forge.run.folder import RunFolder
 from i2i_forge.system.files import read_bytes
 
 T = TypeVar("T")

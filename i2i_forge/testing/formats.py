@@ -8,8 +8,8 @@ import torch
 
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.trainer import Trainer
-from i2i_forge.foreign import Format
 from i2i_forge.recipe.reading import without_losses
+from i2i_forge.run.foreign import Format
 from i2i_forge.testing.recipes import small_recipe
 from i2i_forge.testing.result import Check, described
 from i2i_forge.testing.subject import Subject

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from i2i_forge import checkpoint
 from i2i_forge.catalog.registry import NETWORKS
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import Recipe
+from i2i_forge.run import checkpoint
 from i2i_forge.system.seeding import generator
 from i2i_forge.testing.recipes import Method, equal_state
 from i2i_forge.testing.result import described

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import KeyedFormat, state_dict
+from i2i_forge.run.foreign import KeyedFormat, state_dict
 
 from .names import in_order, published_name
 from .options import network_options

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import state_dict
+from i2i_forge.run.foreign import state_dict
 
 from .names import Published, in_order
 from .patchgan import discriminator_name, discriminator_options, is_discriminator, scales_of

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from i2i_forge.foreign import KeyedFormat
+from i2i_forge.run.foreign import KeyedFormat
 
 # Instance norms of files written by torch 0.3 carry statistics that nothing uses. Those of batch norms have a place.
 STATISTICS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")

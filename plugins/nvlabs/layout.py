@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import KeyedFormat, state_dict
+from i2i_forge.run.foreign import KeyedFormat, state_dict
 
 from .names import Shapes, discriminator_name, discriminator_networks, in_order
 

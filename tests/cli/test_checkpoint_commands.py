@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i_forge import checkpoint
 from i2i_forge.cli import main
 from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.run import checkpoint
 
 TINY = (
     "data.count=2", "data.test_count=1", "data.batch=1", "data.workers=0", "steps=2",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i_forge import progress
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import build_streams
+from i2i_forge.run import progress
+from i2i_forge.run.loop import build_streams
 
 NOISE = random.Random(0)
 

@@ -12,7 +12,7 @@ import warnings
 
 from guard.sitecustomize import _watch
 
-import i2i_forge.run  # noqa: F401  so that forks have it
+import i2i_forge.run.loop  # noqa: F401  so that forks have it
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 

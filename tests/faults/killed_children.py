@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from i2i_forge import checkpoint
+from i2i_forge.run import checkpoint
 
 SIZE = 50_000  # numbers: files of 200 KB
 

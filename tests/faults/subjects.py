@@ -49,14 +49,14 @@ class Forge:
 
     def usable(self, run):
         """The step that the same command would resume at; 0 when there is nothing to resume from."""
-        from i2i_forge import checkpoint
+        from i2i_forge.run import checkpoint
 
         found = checkpoint.newest(Path(run) / "checkpoints", lambda note: None)
         return found.step if found else 0
 
     def digest(self, run):
         """SHA-256 of all that the newest usable checkpoint holds."""
-        from i2i_forge import checkpoint
+        from i2i_forge.run import checkpoint
 
         found = checkpoint.newest(Path(run) / "checkpoints", lambda note: None)
         assert found is not None, f"{run} holds no checkpoint"

@@ -14,11 +14,11 @@ import torch
 from hostile_tensors import HONEST, HOSTILE
 from safetensors.torch import load, save
 
-from i2i_forge import checkpoint
 from i2i_forge.errors import CheckpointError, DivergedError
-from i2i_forge.foreign import read_foreign
-from i2i_forge.replay import verify
-from i2i_forge.run_folder import RunFolder
+from i2i_forge.run import checkpoint
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.foreign import read_foreign
+from i2i_forge.run.replay import verify
 from i2i_forge.system.tensor_files import read_tensors
 
 FROZEN = Path(__file__).parents[1] / "running/fixtures/format-1"

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import Host
-from i2i_forge.checkpoint import writing
 from i2i_forge.data.folders import read_list
 from i2i_forge.data.public import inventory
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.evaluation import records
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_lock import RunLock
+from i2i_forge.run import checkpoint
+from i2i_forge.run.checkpoint import writing
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.lock import RunLock
 from i2i_forge.system.files import lines_of, one_line
 
 # No file may grow beyond a size: a write beyond it fails, as on a full disk.
@@ -159,7 +159,7 @@ def test_22_unusual_paths(watch, straight, tmp_path):
 
 SLOW = """
 import os, time
-from i2i_forge.checkpoint import writing
+from i2i_forge.run.checkpoint import writing
 from i2i_forge.errors import ResourceError
 writing.SLOW = 1
 fsync = os.fsync
@@ -402,7 +402,7 @@ def test_93_a_deleted_folder_is_made_again_and_held(held, tmp_path):
 # The folder is renamed after three steps, and its name leads to another run.
 RENAMED = """
 from pathlib import Path
-from i2i_forge.run import Run
+from i2i_forge.run.loop import Run
 step = Run._step
 def renaming(self, batch, done):
     run = Path({run!r})
@@ -463,7 +463,7 @@ def test_105_no_room_before_the_first_step(tmp_path, monkeypatch, name):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "open", full)
-    monkeypatch.setattr("i2i_forge.run_folder.attribution", lambda *_: {})
+    monkeypatch.setattr("i2i_forge.run.folder.attribution", lambda *_: {})
     with pytest.raises(ResourceError, match=rf"{tmp_path} cannot be written \({name}\): No space left") as caught:
         folder.remember(recipe, "munit_synthetic", Host([]), "here")
     assert caught.value.exit_code == 8 and caught.value.fix

@@ -21,7 +21,7 @@ from i2i_forge.mode_classifier import (
     train_classifier,
 )
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.streams import build_streams
+from i2i_forge.run.streams import build_streams
 from i2i_forge.translate import load
 
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from i2i_forge import cautions
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.cli.common import chosen_device
 from i2i_forge.cli.translate import command as translate
@@ -15,6 +14,7 @@ from i2i_forge.engine.image_sizes import size_problem
 from i2i_forge.errors import DataError, RecipeError, ResourceError, UsageError
 from i2i_forge.lpips import random_lpips
 from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.run import cautions
 from i2i_forge.tiles import Tiling
 from i2i_forge.translate_files import translate_files
 

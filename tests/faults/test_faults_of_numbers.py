@@ -12,7 +12,7 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
+from i2i_forge.run.loop import Run
 
 slow = pytest.mark.slow
 

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_forge import checkpoint
 from i2i_forge.ablate.plans import Variant
 from i2i_forge.ablate.state import write_recipes
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
-from i2i_forge.checkpoint import initialise
 from i2i_forge.cli import main
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
@@ -27,10 +25,12 @@ from i2i_forge.evaluation.run_samples import RunSamples
 from i2i_forge.metrics import Tools
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.replay.player import Player
-from i2i_forge.run import Run
-from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_identity import differences, edits, fingerprint, settings_of
+from i2i_forge.run import checkpoint
+from i2i_forge.run.checkpoint import initialise
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.identity import differences, edits, fingerprint, settings_of
+from i2i_forge.run.loop import Run
+from i2i_forge.run.replay.player import Player
 from i2i_forge.translate import load
 
 NARROW = tuple(f"networks.{role}.width=4" for role in ("encoder", "decoder", "discriminator"))

@@ -16,11 +16,8 @@ import pytest
 import torch
 from file_server import serving
 
-from i2i_forge import checkpoint
-from i2i_forge import run as run_module
 from i2i_forge.ablate.state import write_recipes
 from i2i_forge.catalog.loading import find_plugins, load_plugins
-from i2i_forge.checkpoint import sweep
 from i2i_forge.cli import main
 from i2i_forge.cli.plain_console import PlainConsole
 from i2i_forge.cli.progress import TrainingProgress
@@ -36,7 +33,6 @@ from i2i_forge.evaluation import comparison
 from i2i_forge.evaluation.comparison import per_input
 from i2i_forge.evaluation.records import Record, Side
 from i2i_forge.evaluation.records import read as read_records
-from i2i_forge.foreign import read_foreign
 from i2i_forge.html_report.find import find_runs
 from i2i_forge.html_report.gallery import gallery
 from i2i_forge.html_report.run_report import read_run
@@ -44,9 +40,13 @@ from i2i_forge.mode_classifier.labelled import read_labelled
 from i2i_forge.mode_classifier.stored import read_card
 from i2i_forge.nn.weights import MANIFEST, inspect, path_of
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
-from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_log import log, logging_to
+from i2i_forge.run import checkpoint
+from i2i_forge.run import loop as run_module
+from i2i_forge.run.checkpoint import sweep
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.foreign import read_foreign
+from i2i_forge.run.log import log, logging_to
+from i2i_forge.run.loop import Run
 from i2i_forge.system.fetch import download
 from i2i_forge.system.tensor_files import read_json
 

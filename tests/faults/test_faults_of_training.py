@@ -13,7 +13,6 @@ from shrink import shrunk
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.cautions import cautions, unread
 from i2i_forge.cli import main
 from i2i_forge.data import stream
 from i2i_forge.engine.build import build_trainer, trace_recipe
@@ -23,8 +22,9 @@ from i2i_forge.engine.trainer import Trainer
 from i2i_forge.mode_classifier import load_classifier, random_classifier, save_classifier
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import Recipe, read_recipe
-from i2i_forge.run import Run
-from i2i_forge.streams import build_streams
+from i2i_forge.run.cautions import cautions, unread
+from i2i_forge.run.loop import Run
+from i2i_forge.run.streams import build_streams
 
 METHODS = (
     "munit_synthetic", "unit_synthetic", "cyclegan_synthetic", "cyclegan_noise_synthetic", "pix2pix_synthetic",

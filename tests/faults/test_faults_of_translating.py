@@ -20,7 +20,7 @@ from i2i_forge.errors import UsageError
 from i2i_forge.evaluation.tensors import measure
 from i2i_forge.export import export
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
+from i2i_forge.run.loop import Run
 from i2i_forge.translate import Translator, load
 
 SHORT = ("steps=2", "data.batch=2", "data.workers=0")

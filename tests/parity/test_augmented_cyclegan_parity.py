@@ -17,7 +17,7 @@ from torch import Tensor
 
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.foreign import load_foreign
+from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "augmented_cyclegan_golden.json").read_text())
 DEFAULT, UNCONDITIONAL, NOISE = "aug default (deterministic encoder, z_gan)", "aug enc_A_B=0", "stoch_cycle_gan"

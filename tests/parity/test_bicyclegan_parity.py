@@ -13,7 +13,7 @@ from torch import Tensor
 
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.foreign import load_foreign
+from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "bicyclegan_golden.json").read_text())
 SHAPE = [2, 3, 256, 256]

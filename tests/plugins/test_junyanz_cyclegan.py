@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import read_foreign
 from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.run import checkpoint
+from i2i_forge.run.foreign import read_foreign
 
 HERE = Path(__file__).parent
 Table = list[tuple[str, list[int]]]

@@ -13,7 +13,7 @@ from torch import Tensor
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import read_foreign
+from i2i_forge.run.foreign import read_foreign
 
 KEYS: dict[str, list[tuple[str, list[int]]]] = json.loads((Path(__file__).parent / "munit_keys.json").read_text())
 FORMAT = "nvlabs-munit"

@@ -10,7 +10,7 @@ import torch
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
-from i2i_forge.foreign import part_of
+from i2i_forge.run.foreign import part_of
 
 KEYS: dict[str, list[tuple[str, list[int]]]] = json.loads((Path(__file__).parent / "unit_keys.json").read_text())
 FORMAT = "nvlabs-unit"

@@ -6,11 +6,11 @@ from types import ModuleType
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DivergedError, PluginError
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
+from i2i_forge.run import checkpoint
+from i2i_forge.run.loop import Run
 
 TINY = (
     "data.count=3", "data.test_count=1", "data.batch=1", "data.workers=0", "run.log_every=2", "run.sample_every=2",

@@ -4,7 +4,7 @@ import pytest
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
+from i2i_forge.run.loop import Run
 from i2i_forge_plugins.sample_grids import _columns
 
 SMALL = ("data.count=4", "data.test_count=40", "run.sample_inputs=4", "run.sample_styles=1")

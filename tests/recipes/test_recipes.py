@@ -10,13 +10,13 @@ import yaml
 from PIL import Image
 from shrink import shrunk
 
-from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.engine.build import build_trainer, trace_recipe
-from i2i_forge.foreign import load_foreign
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
+from i2i_forge.run import checkpoint
+from i2i_forge.run.foreign import load_foreign
+from i2i_forge.run.loop import Run
 from i2i_forge.translate import load
 
 NAMES = sorted(shipped_recipes())

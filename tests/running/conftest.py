@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
+from i2i_forge.run import checkpoint
+from i2i_forge.run.loop import Run
 
 # 7 images in batches of 2: an epoch ends within a step
 SETTINGS = (

@@ -10,10 +10,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from i2i_forge import build_trainer, checkpoint
+from i2i_forge import build_trainer
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.streams import build_streams
+from i2i_forge.run import checkpoint
+from i2i_forge.run.streams import build_streams
 from i2i_forge.system import distributed
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))

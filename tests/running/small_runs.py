@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from i2i_forge import checkpoint
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
+from i2i_forge.run import checkpoint
+from i2i_forge.run.loop import Run
 from i2i_forge.system import distributed
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))

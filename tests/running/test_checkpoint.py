@@ -14,14 +14,14 @@ import pytest
 import torch
 from small_runs import small_recipe
 
-from i2i_forge import checkpoint
-from i2i_forge.checkpoint import writing
-from i2i_forge.checkpoint.migrations import MIGRATIONS
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, DivergedError, ResourceError
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
-from i2i_forge.run_folder import RunFolder
+from i2i_forge.run import checkpoint
+from i2i_forge.run.checkpoint import writing
+from i2i_forge.run.checkpoint.migrations import MIGRATIONS
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.loop import Run
 from i2i_forge.system import distributed
 
 FILES = ("MANIFEST.json", "model.safetensors", "optimizers.safetensors", "state.json")

@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from i2i_forge import checkpoint
-from i2i_forge.checkpoint import initialise
 from i2i_forge.errors import CheckpointError, UsageError
+from i2i_forge.run import checkpoint
+from i2i_forge.run.checkpoint import initialise
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from i2i_forge import checkpoint
+from i2i_forge.run import checkpoint
 
 
 def lines(folder):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from ranks_of_methods import BATCH_NORM, CASES, STEPS, on_ranks, steps, take
 
-from i2i_forge import checkpoint
+from i2i_forge.run import checkpoint
 
 PATHS = {"2, then 4": (2, 4), "4, then 2": (4, 2)}
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from small_runs import small_recipe
 
-from i2i_forge import checkpoint
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, UsageError
-from i2i_forge.replay import Player, logged, verify, watched_step
-from i2i_forge.run_folder import RunFolder
-from i2i_forge.streams import build_streams
+from i2i_forge.run import checkpoint
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.replay import Player, logged, verify, watched_step
+from i2i_forge.run.streams import build_streams
 
 LOSS = "generator/image/ab"
 

@@ -6,8 +6,8 @@ import json
 import pytest
 from safetensors.torch import load_file, save_file
 
-from i2i_forge import checkpoint
 from i2i_forge.errors import CheckpointError, ForgeError
+from i2i_forge.run import checkpoint
 
 STEPS = 10
 # 7 images in batches of 2: step 4 crosses the end of the first epoch (7 of 8 images), the second ends with step 7

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from small_runs import RECIPES, STEPS, STOPS, WORKERS, resumed, small_recipe, straight, train
 
-from i2i_forge import checkpoint
 from i2i_forge.errors import DivergedError
-from i2i_forge.replay import Player
-from i2i_forge.run_folder import RunFolder
+from i2i_forge.run import checkpoint
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.replay import Player
 
 QUICK = {("munit_synthetic", 3, (2, 1)), ("cyclegan_synthetic", 3, (2, 1)), ("augmented_cyclegan_synthetic", 3, (2, 1))}
 QUICK |= {(name, 3, (0, 0)) for name in ("unit_synthetic", "pix2pix_synthetic", "bicyclegan_synthetic")}

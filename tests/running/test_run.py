@@ -6,15 +6,15 @@ import socket
 import pytest
 from PIL import Image
 
-from i2i_forge import checkpoint
-from i2i_forge import progress as progress_module
-from i2i_forge import run as run_module
 from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError, DivergedError, UsageError
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_identity import identity
+from i2i_forge.run import checkpoint
+from i2i_forge.run import loop as run_module
+from i2i_forge.run import progress as progress_module
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.identity import identity
 
 
 def steps_saved(folder):

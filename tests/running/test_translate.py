@@ -9,7 +9,6 @@ from PIL import Image
 from torch.nn import functional as F
 
 import i2i_forge.codes as codes_module
-from i2i_forge import checkpoint
 from i2i_forge import translate_files as translate_files_module
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.decode import decode
@@ -17,7 +16,8 @@ from i2i_forge.data.images import to_uint8
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import CheckpointError, DataError, UsageError
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import Run
+from i2i_forge.run import checkpoint
+from i2i_forge.run.loop import Run
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate import load
 from i2i_forge.translate_files import find_inputs, translate_files

@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from i2i_forge import checkpoint
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.checkpoint import Checkpoint
 from i2i_forge.data.stream import batches
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, UsageError
-from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_identity import edits
-from i2i_forge.streams import build_streams
+from i2i_forge.run import checkpoint
+from i2i_forge.run.checkpoint import Checkpoint
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.identity import edits
+from i2i_forge.run.streams import build_streams
 from i2i_forge.system import distributed
 
 

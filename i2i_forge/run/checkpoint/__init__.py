@@ -8,7 +8,7 @@ MANIFEST.json holds the size and SHA-256 of each file; the format's version stan
 damaged version is told from a newer one. There is no pickle anywhere.
 """
 
-from i2i_forge.checkpoint.folders import (
+from i2i_forge.run.checkpoint.folders import (
     FORMAT_VERSION,
     MANIFEST,
     PREFIX,
@@ -17,10 +17,10 @@ from i2i_forge.checkpoint.folders import (
     list_steps,
     sweep,
 )
-from i2i_forge.checkpoint.initial import initialise
-from i2i_forge.checkpoint.reading import newest, read
-from i2i_forge.checkpoint.restoring import digest, restore
-from i2i_forge.checkpoint.writing import of_this_rank, save
+from i2i_forge.run.checkpoint.initial import initialise
+from i2i_forge.run.checkpoint.reading import newest, read
+from i2i_forge.run.checkpoint.restoring import digest, restore
+from i2i_forge.run.checkpoint.writing import of_this_rank, save
 
 __all__ = [
     "FORMAT_VERSION",

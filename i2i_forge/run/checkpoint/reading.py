@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from i2i_forge.checkpoint.folders import (
+from i2i_forge.errors import CheckpointError
+from i2i_forge.run.checkpoint.folders import (
     EMA,
     FORMAT_VERSION,
     MANIFEST,
@@ -20,8 +21,7 @@ from i2i_forge.checkpoint.folders import (
     folder_of,
     list_steps,
 )
-from i2i_forge.checkpoint.migrations import migrated
-from i2i_forge.errors import CheckpointError
+from i2i_forge.run.checkpoint.migrations import migrated
 from i2i_forge.system.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
 from i2i_forge.system.tensor_files import read_json, read_tensors
 

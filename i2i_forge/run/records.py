@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from i2i_forge.alarm import Alarm
 from i2i_forge.data.stream import Stream
-from i2i_forge.run_folder import RunFolder
+from i2i_forge.run.alarm import Alarm
+from i2i_forge.run.folder import RunFolder
 
 
 class Records:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from i2i_forge.checkpoint.folders import FORMAT_VERSION, Checkpoint
+from i2i_forge.run.checkpoint.folders import FORMAT_VERSION, Checkpoint
 
 Migration = Callable[[Checkpoint], Checkpoint]
 

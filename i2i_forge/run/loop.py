@@ -14,21 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge import checkpoint
 from i2i_forge.catalog.loading import Host
-from i2i_forge.cautions import cautions, unread
 from i2i_forge.data.stream import batches, test_batch
 from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.divergence import NotFiniteError, write_down
 from i2i_forge.engine.image_sizes import sizes_watched
 from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
-from i2i_forge.progress import Progress, Shown, seconds_per_step
 from i2i_forge.recipe.reading import Recipe
-from i2i_forge.run_folder import RunFolder
-from i2i_forge.run_identity import edits, identity
-from i2i_forge.run_log import logging_to
-from i2i_forge.run_records import Records
-from i2i_forge.streams import build_streams, image_names
+from i2i_forge.run import checkpoint
+from i2i_forge.run.cautions import cautions, unread
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.identity import edits, identity
+from i2i_forge.run.log import logging_to
+from i2i_forge.run.progress import Progress, Shown, seconds_per_step
+from i2i_forge.run.records import Records
+from i2i_forge.run.streams import build_streams, image_names
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
 from i2i_forge.system.hardware import hardware

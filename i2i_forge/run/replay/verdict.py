@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from i2i_forge import checkpoint
-from i2i_forge.checkpoint import FORMAT_VERSION, Checkpoint
 from i2i_forge.errors import CheckpointError, DivergedError
-from i2i_forge.replay.player import Player, logged
-from i2i_forge.run_folder import RunFolder
+from i2i_forge.run import checkpoint
+from i2i_forge.run.checkpoint import FORMAT_VERSION, Checkpoint
+from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.replay.player import Player, logged
 from i2i_forge.system.files import read_bytes
 from i2i_forge.system.hardware import hardware
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
-from i2i_forge.checkpoint.folders import Checkpoint
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError
+from i2i_forge.run.checkpoint.folders import Checkpoint
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
 

@@ -17,7 +17,9 @@ from typing import Any
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
-from i2i_forge.checkpoint.folders import (
+from i2i_forge.engine.trainer import Trainer
+from i2i_forge.errors import DivergedError, ResourceError
+from i2i_forge.run.checkpoint.folders import (
     EMA,
     FORMAT_VERSION,
     MANIFEST,
@@ -28,8 +30,6 @@ from i2i_forge.checkpoint.folders import (
     set_aside,
     sweep,
 )
-from i2i_forge.engine.trainer import Trainer
-from i2i_forge.errors import DivergedError, ResourceError
 from i2i_forge.system.paths import sync
 
 log = logging.getLogger("i2i_forge")

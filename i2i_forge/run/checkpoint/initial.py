@@ -9,12 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from i2i_forge.catalog.registry import Registry
-from i2i_forge.checkpoint.folders import MANIFEST, Checkpoint
-from i2i_forge.checkpoint.reading import newest, read
-from i2i_forge.checkpoint.restoring import STATE, differing
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError, ForgeError, UsageError
-from i2i_forge.foreign import Format, by_part, read_files
+from i2i_forge.run.checkpoint.folders import MANIFEST, Checkpoint
+from i2i_forge.run.checkpoint.reading import newest, read
+from i2i_forge.run.checkpoint.restoring import STATE, differing
+from i2i_forge.run.foreign import Format, by_part, read_files
 
 
 def initialise(

@@ -14,7 +14,7 @@ from torch import Tensor
 from i2i_forge.catalog.registry import Registry
 from i2i_forge.engine.method import Method
 from i2i_forge.errors import CheckpointError, UsageError, suggest
-from i2i_forge.foreign_files import read_foreign
+from i2i_forge.run.foreign_files import read_foreign
 
 __all__ = [
     "ForeignFile",

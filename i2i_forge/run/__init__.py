@@ -1,0 +1,1 @@
+"""One run's folder: the loop, records, checkpoints, those of other programs, replay."""
