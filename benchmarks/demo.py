@@ -13,8 +13,8 @@ import click
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.images import save_png
 from i2i_forge.run.loop import build_streams
-from i2i_forge.translate import load
-from i2i_forge.translate_files import translate_files
+from i2i_forge.translate.files import translate_files
+from i2i_forge.translate.translator import load
 
 
 def main(root: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.translate import Translator
+from i2i_forge.translate.translator import Translator
 from i2i_forge_benchmarks.machine import provenance
 from i2i_forge_benchmarks.methods import counted
 

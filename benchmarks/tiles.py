@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 import i2i_forge
 from i2i_forge.data.images import save_png
-from i2i_forge.translate import Translator
+from i2i_forge.translate.translator import Translator
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
 
 RECIPES = ("munit_edge2shoes", "unit_edges2shoes", "cyclegan_horse2zebra", "augmented_cyclegan_edges2shoes")

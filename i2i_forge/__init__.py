@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from i2i_forge.errors import ForgeError
     from i2i_forge.evaluation.tensors import measure
     from i2i_forge.recipe.reading import Recipe
-    from i2i_forge.translate import Translator, load, translate
+    from i2i_forge.translate.translator import Translator, load, translate
 
 __all__ = [
     "Catalog",
@@ -49,14 +49,14 @@ _HOMES = {
     "ForwardPass": "engine.forward_pass",
     "Recipe": "recipe.reading",
     "Trainer": "engine.trainer",
-    "Translator": "translate",
+    "Translator": "translate.translator",
     "build_trainer": "api",
     "hookimpl": "catalog.hookspecs",
-    "load": "translate",
+    "load": "translate.translator",
     "load_recipe": "api",
     "measure": "evaluation.tensors",
     "tensor": "engine.forward_pass",
-    "translate": "translate",
+    "translate": "translate.translator",
 }
 
 

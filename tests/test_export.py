@@ -18,9 +18,9 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.export import ABOUT, export
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.translate import Translator
+from i2i_forge.translate.export import ABOUT, export
+from i2i_forge.translate.translator import Translator
 
 CODED = ["munit_synthetic", "bicyclegan_synthetic", "augmented_cyclegan_synthetic", "cyclegan_noise_synthetic"]
 PLAIN = ["cyclegan_synthetic", "unit_synthetic", "pix2pix_synthetic"]

@@ -19,9 +19,9 @@ from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.tiles import tiles_of
-from i2i_forge.translate import Translator
-from i2i_forge.whole_statistics import EVERYWHERE, Core, Moments, Statistics
+from i2i_forge.translate.tiles import tiles_of
+from i2i_forge.translate.translator import Translator
+from i2i_forge.translate.whole_statistics import EVERYWHERE, Core, Moments, Statistics
 
 LOCAL = [
     "munit_synthetic",

@@ -8,7 +8,7 @@ import toy
 from torch import Tensor
 
 from i2i_forge.engine.forward_pass import tensor
-from i2i_forge.varying import Varying, unvaried
+from i2i_forge.translate.varying import Varying, unvaried
 
 
 class ChainForward(toy.ToyForward):

@@ -16,7 +16,7 @@ from i2i_forge.evaluation.run_samples import RunSamples
 from i2i_forge.metrics.metric import Metric, Protocol, Tools
 from i2i_forge.mode_classifier import load_classifier, refuse_if_inaccurate
 from i2i_forge.recipe.yaml_source import parse_options
-from i2i_forge.translate import Translator
+from i2i_forge.translate.translator import Translator
 
 ROUTE = "ab"
 CPU = torch.device("cpu")

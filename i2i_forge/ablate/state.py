@@ -21,7 +21,7 @@ from i2i_forge.evaluation.records import Record
 from i2i_forge.run.folder import RunFolder, refuse_special
 from i2i_forge.run.identity import differences, settings_of
 from i2i_forge.system.files import one_line, write_whole
-from i2i_forge.translate import load
+from i2i_forge.translate.translator import load
 
 
 @dataclass

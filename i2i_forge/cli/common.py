@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
-    from i2i_forge.translate import Translator
+    from i2i_forge.translate.translator import Translator
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -27,9 +27,9 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
 
     H and W are multiples of the networks' stride, which is printed.
     """
-    from i2i_forge.export import export, is_export
     from i2i_forge.system.outputs import refuse_to_replace
-    from i2i_forge.translate import load
+    from i2i_forge.translate.export import export, is_export
+    from i2i_forge.translate.translator import load
 
     refuse_to_replace([out], is_export)
     translator = load(run, "cpu", loaded_host(folders).catalog)

@@ -71,8 +71,8 @@ def command(
     if styles and (reference or interpolate):
         raise UsageError("--styles goes with neither --reference nor --interpolate", fix="leave --styles out")
 
-    from i2i_forge.translate import load
-    from i2i_forge.translate_files import translate_files
+    from i2i_forge.translate.files import translate_files
+    from i2i_forge.translate.translator import load
 
     translator = load(run, chosen_device(device), loaded_host(folders).catalog)
     note_loaded(run, translator)

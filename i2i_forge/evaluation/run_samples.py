@@ -16,7 +16,7 @@ from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
 from i2i_forge.metrics.batch import Batch, exact
 from i2i_forge.run.identity import fingerprint
 from i2i_forge.system.seeding import generator
-from i2i_forge.translate import Translator
+from i2i_forge.translate.translator import Translator
 
 
 class RunSamples(Samples):

@@ -22,7 +22,7 @@ from i2i_forge.mode_classifier import (
 )
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.streams import build_streams
-from i2i_forge.translate import load
+from i2i_forge.translate.translator import load
 
 
 def dataset(name, **options):

@@ -15,8 +15,8 @@ from i2i_forge.errors import DataError, RecipeError, ResourceError, UsageError
 from i2i_forge.lpips import random_lpips
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import cautions
-from i2i_forge.tiles import Tiling
-from i2i_forge.translate_files import translate_files
+from i2i_forge.translate.files import translate_files
+from i2i_forge.translate.tiles import Tiling
 
 CPU = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes. Error code 12"
 

@@ -31,7 +31,7 @@ from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import differences, edits, fingerprint, settings_of
 from i2i_forge.run.loop import Run
 from i2i_forge.run.replay.player import Player
-from i2i_forge.translate import load
+from i2i_forge.translate.translator import load
 
 NARROW = tuple(f"networks.{role}.width=4" for role in ("encoder", "decoder", "discriminator"))
 

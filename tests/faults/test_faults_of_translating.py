@@ -18,10 +18,10 @@ from i2i_forge.data.images import to_pil
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import UsageError
 from i2i_forge.evaluation.tensors import measure
-from i2i_forge.export import export
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.loop import Run
-from i2i_forge.translate import Translator, load
+from i2i_forge.translate.export import export
+from i2i_forge.translate.translator import Translator, load
 
 SHORT = ("steps=2", "data.batch=2", "data.workers=0")
 CYCLEGAN = (

@@ -13,7 +13,7 @@ from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.forward_pass import Frame
 from i2i_forge.errors import RecipeError
 from i2i_forge.system import distributed
-from i2i_forge.translate import Translator
+from i2i_forge.translate.translator import Translator
 from i2i_forge_plugins.bicyclegan import BicycleganForward
 
 CATALOG = load_plugins().catalog

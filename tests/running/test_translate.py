@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-import i2i_forge.codes as codes_module
-from i2i_forge import translate_files as translate_files_module
+import i2i_forge.translate.codes as codes_module
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.decode import decode
 from i2i_forge.data.images import to_uint8
@@ -19,8 +18,9 @@ from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.loop import Run
 from i2i_forge.system.seeding import generator
-from i2i_forge.translate import load
-from i2i_forge.translate_files import find_inputs, translate_files
+from i2i_forge.translate import files as translate_files_module
+from i2i_forge.translate.files import find_inputs, translate_files
+from i2i_forge.translate.translator import load
 
 SIZES = [(61, 97), (40, 40), (300, 64), (1, 1), (64, 64), (7, 130)]  # height, width
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -13,19 +12,19 @@ from torch import Tensor
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.codes import TILE, codes_for, translated
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError, UsageError
-from i2i_forge.pictures import Translations, checked, tensors_of
 from i2i_forge.recipe.reading import Recipe, without_losses
 from i2i_forge.run import checkpoint
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import edits
-from i2i_forge.sides import Sides, cut, pad, sides_of
 from i2i_forge.system.files import printable
-from i2i_forge.tiles import Tiling
-from i2i_forge.varying import Varying, unvaried
+from i2i_forge.translate.codes import TILE, codes_for, translated
+from i2i_forge.translate.pictures import Translations, checked, tensors_of
+from i2i_forge.translate.sides import Sides, cut, pad, sides_of
+from i2i_forge.translate.tiles import Tiling
+from i2i_forge.translate.varying import Varying, unvaried
 
 CODE_SIDE = 64  # pixels: codes are drawn as for an image of this size, so that one code serves images of all sizes
 
@@ -245,7 +244,3 @@ def _warn(text: str) -> None:
 def translate(run: str | Path, images: Any, route: str = "ab", **options: Any) -> Translations | list[Translations]:
     """Load a run and call its translator: `i2i_forge.translate("runs/munit", "photo.jpg", styles=3)`."""
     return load(run)(images, route, **options)
-
-
-# the name of this module is also that of a verb: it can be called
-sys.modules[__name__].__class__ = type("Verb", (ModuleType,), {"__call__": staticmethod(translate)})

@@ -30,9 +30,9 @@ from i2i_forge.engine.forward_pass import ForwardPass
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import ForgeError, UsageError, disk_error
-from i2i_forge.sides import Sides, used_for
 from i2i_forge.system.seeding import generator
-from i2i_forge.translate import Translator
+from i2i_forge.translate.sides import Sides, used_for
+from i2i_forge.translate.translator import Translator
 
 ABOUT = "i2i_forge.json"
 Axes = dict[int, tuple[int, int]]  # axis of an input -> 0 for the height, 1 for the width; pixels for each stride

@@ -9,7 +9,6 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge.codes import codes_for, translated
 from i2i_forge.data.decode import BadImage, decode
 from i2i_forge.data.folders import list_images
 from i2i_forge.data.images import save_png, sheet
@@ -17,7 +16,8 @@ from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import DataError
 from i2i_forge.system.outputs import marked, refuse_to_replace
-from i2i_forge.translate import Translator
+from i2i_forge.translate.codes import codes_for, translated
+from i2i_forge.translate.translator import Translator
 
 ON_SHEET = 24  # rows: a sheet is for looking at
 MARK = "forge translate"  # in the PNG files, which a later translation may replace

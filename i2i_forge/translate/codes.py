@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from i2i_forge.errors import UsageError
-from i2i_forge.pictures import tensor_of
 from i2i_forge.recipe.schema import MOST_STYLES
 from i2i_forge.system.seeding import generator
+from i2i_forge.translate.pictures import tensor_of
 
 if TYPE_CHECKING:
-    from i2i_forge.translate import Translator
+    from i2i_forge.translate.translator import Translator
 
 LARGE = 2**23  # pixels, 8.4 million: larger images are translated in tiles if nobody says otherwise
 TILE = 1024  # pixels
