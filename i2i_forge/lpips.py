@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from i2i_forge.errors import DataError
 from i2i_forge.metrics import BackboneInfo, Tools
-from i2i_forge.nn import weights
 from i2i_forge.run.foreign import read_foreign
+from i2i_forge.system import weights
 from i2i_forge.system.paths import weights_file
 from i2i_forge.system.precision import autocast, full
 from i2i_forge.system.seeding import generator

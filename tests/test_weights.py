@@ -15,7 +15,7 @@ import pytest
 from file_server import Server, serving
 
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.nn.weights import MANIFEST, Weights, fetch, find, inspect, path_of, required
+from i2i_forge.system.weights import MANIFEST, Weights, fetch, find, inspect, path_of, required
 
 BODY = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -230,5 +230,5 @@ def test_an_unknown_name() -> None:
 
 
 def test_looking_at_weights_needs_no_torch() -> None:
-    program = "import sys, i2i_forge.nn.weights; assert 'torch' not in sys.modules"
+    program = "import sys, i2i_forge.system.weights; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

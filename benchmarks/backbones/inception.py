@@ -13,9 +13,9 @@ from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
 from i2i_forge.metrics import BackboneInfo
-from i2i_forge.nn.weights import required
 from i2i_forge.run.foreign import read_foreign, state_dict
 from i2i_forge.system.seeding import generator
+from i2i_forge.system.weights import required
 from i2i_forge_benchmarks.backbones.inception_tf import SIZE, InceptionTf
 from i2i_forge_benchmarks.backbones.resizing import pil_bicubic, tf1_bilinear, to_bytes
 

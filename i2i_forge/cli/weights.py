@@ -9,7 +9,7 @@ import click
 from i2i_forge.cli.common import console, json_option, note, print_json, say
 from i2i_forge.cli.data_get import Progress
 from i2i_forge.errors import DataError
-from i2i_forge.nn.weights import MANIFEST, fetch, find, inspect, path_of
+from i2i_forge.system.weights import MANIFEST, fetch, find, inspect, path_of
 
 
 @click.group("weights")

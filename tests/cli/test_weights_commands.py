@@ -6,7 +6,7 @@ import json
 import pytest
 from file_server import serving
 
-from i2i_forge.nn.weights import MANIFEST, Weights
+from i2i_forge.system.weights import MANIFEST, Weights
 
 BODY = b"not really weights"
 SHA256 = hashlib.sha256(BODY).hexdigest()

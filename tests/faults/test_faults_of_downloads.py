@@ -11,9 +11,9 @@ from file_server import serving
 
 from i2i_forge.data.public import Limits, PublicData, extract, fetch
 from i2i_forge.errors import DataError
-from i2i_forge.nn.weights import MANIFEST, path_of
-from i2i_forge.nn.weights import fetch as fetch_weights
 from i2i_forge.system.fetch import web
+from i2i_forge.system.weights import MANIFEST, path_of
+from i2i_forge.system.weights import fetch as fetch_weights
 
 
 def zipped(files):

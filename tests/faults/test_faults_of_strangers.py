@@ -38,7 +38,6 @@ from i2i_forge.html_report.gallery import gallery
 from i2i_forge.html_report.run_report import read_run
 from i2i_forge.mode_classifier.labelled import read_labelled
 from i2i_forge.mode_classifier.stored import read_card
-from i2i_forge.nn.weights import MANIFEST, inspect, path_of
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run import loop as run_module
@@ -49,6 +48,7 @@ from i2i_forge.run.log import log, logging_to
 from i2i_forge.run.loop import Run
 from i2i_forge.system.fetch import download
 from i2i_forge.system.tensor_files import read_json
+from i2i_forge.system.weights import MANIFEST, inspect, path_of
 
 ESCAPE = "\x1b]0;owned\x07\u2028\u202e"
 COMMAND = "\ntouch owned\n"

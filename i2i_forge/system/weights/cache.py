@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.nn.weights.manifest import Weights, find
 from i2i_forge.system.fetch.download import Progress, disk_error, download, forget, locked, offline
 from i2i_forge.system.files import open_to_read, read_bytes
 from i2i_forge.system.paths import cache_dir
+from i2i_forge.system.weights.manifest import Weights, find
 
 
 @dataclass(frozen=True)
