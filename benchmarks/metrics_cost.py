@@ -18,7 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.metrics import Batch, Metric, Tools
+from i2i_forge.measure import Batch, Metric, Tools
 from i2i_forge_benchmarks.machine import provenance
 
 SIZES = {"lpips-diversity": 256, "fid": 256, "cis": 64, "structure": 256, "ssim": 256}

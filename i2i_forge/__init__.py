@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from i2i_forge.engine.forward_pass import ForwardPass, tensor
     from i2i_forge.engine.trainer import Trainer
     from i2i_forge.errors import ForgeError
-    from i2i_forge.evaluation.tensors import measure
+    from i2i_forge.measure.tensors import measure
     from i2i_forge.recipe.reading import Recipe
     from i2i_forge.translate.translator import Translator, load, translate
 
@@ -54,7 +54,7 @@ _HOMES = {
     "hookimpl": "catalog.hookspecs",
     "load": "translate.translator",
     "load_recipe": "api",
-    "measure": "evaluation.tensors",
+    "measure": "measure.tensors",
     "tensor": "engine.forward_pass",
     "translate": "translate.translator",
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from i2i_forge.errors import UsageError
-from i2i_forge.metrics import Backbone, Classifier, Tools
+from i2i_forge.measure import Backbone, Classifier, Tools
 from i2i_forge_benchmarks.backbones.inception import Inception, Resize, published_inception, random_inception
 
 

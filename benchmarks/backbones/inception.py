@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.metrics import BackboneInfo
+from i2i_forge.measure import BackboneInfo
 from i2i_forge.run.foreign import read_foreign, state_dict
 from i2i_forge.system.seeding import generator
 from i2i_forge.system.weights import required

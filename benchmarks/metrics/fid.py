@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.metrics import Batch, Metric, Moments, Outcome, Protocol, Tools
+from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Tools
 from i2i_forge_benchmarks.backbones.choice import choose_backbone
 from i2i_forge_benchmarks.backbones.inception import Resize
 from i2i_forge_benchmarks.metrics.two_samples import I2I_TEST, require

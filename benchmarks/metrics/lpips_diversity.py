@@ -17,8 +17,8 @@ from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.lpips import lpips_backbone
-from i2i_forge.metrics import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
+from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
+from i2i_forge.measure.lpips import lpips_backbone
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.metrics.lpips_groups import AllPairs, Found, Identical, Neighbours, PairsByInput
 from i2i_forge_benchmarks.metrics.lpips_points import mean_of_all_pairs, moments, pair_matrix

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from i2i_forge.metrics import Moments
+from i2i_forge.measure import Moments
 from i2i_forge_benchmarks.metrics.lpips_points import columns, mean_of_all_pairs, moments, pair_matrix
 
 

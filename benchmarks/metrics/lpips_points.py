@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.metrics import Moments
+from i2i_forge.measure import Moments
 
 COLUMNS = 8192
 

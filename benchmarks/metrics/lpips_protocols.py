@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from i2i_forge.metrics import Protocol
+from i2i_forge.measure import Protocol
 
 
 def _options(version: str, pairs: str) -> dict[str, Any]:

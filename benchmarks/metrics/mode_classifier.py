@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from i2i_forge.errors import UsageError
-from i2i_forge.metrics import Classifier, Tools
-from i2i_forge.mode_classifier import random_classifier
+from i2i_forge.measure import Classifier, Tools
+from i2i_forge.measure.mode_classifier import random_classifier
 
 RANDOM_MODES = 8
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.errors import DataError
-from i2i_forge.metrics import ByInput
+from i2i_forge.measure import ByInput
 
 TOLERANCE = 1e-9  # of IS = CIS + JSD, in float64
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.lpips import lpips_backbone
-from i2i_forge.metrics import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
+from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
+from i2i_forge.measure.lpips import lpips_backbone
 
 from .ssim import ssim
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.metrics import Outcome, Protocol
+from i2i_forge.measure import Outcome, Protocol
 from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
 
 BLOCK = 1024  # rows of a distance matrix at a time

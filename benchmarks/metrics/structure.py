@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.metrics import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact, of_mean
+from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact, of_mean
 
 from .edges import agreement, find_edges
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from i2i_forge.errors import DataError
-from i2i_forge.metrics import Batch, Metric, Protocol, Sample, Tools
+from i2i_forge.measure import Batch, Metric, Protocol, Sample, Tools
 from i2i_forge_benchmarks.backbones.choice import choose_backbone
 
 I2I_TEST = Protocol(

@@ -10,11 +10,11 @@ import torch
 
 from i2i_forge.ablate.plans import Asked
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.evaluation.plans import Plan, choose, choose_backbones, plan
-from i2i_forge.evaluation.records import FILE, Record, read
-from i2i_forge.evaluation.run_samples import RunSamples
-from i2i_forge.metrics.metric import Metric, Protocol, Tools
-from i2i_forge.mode_classifier import load_classifier, refuse_if_inaccurate
+from i2i_forge.measure.metric import Metric, Protocol, Tools
+from i2i_forge.measure.mode_classifier import load_classifier, refuse_if_inaccurate
+from i2i_forge.measure.plans import Plan, choose, choose_backbones, plan
+from i2i_forge.measure.records import FILE, Record, read
+from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.translate.translator import Translator
 

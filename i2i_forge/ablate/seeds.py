@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2i_forge.evaluation.comparison import column_key, per_input
-from i2i_forge.evaluation.records import Record
-from i2i_forge.metrics.bootstrap import paired
+from i2i_forge.measure.bootstrap import paired
+from i2i_forge.measure.comparison import column_key, per_input
+from i2i_forge.measure.records import Record
 
 Interval = tuple[float, float]
 BySeed = Mapping[int, tuple[Record, Path]]  # seed -> record and its folder

@@ -11,8 +11,8 @@ from pathlib import Path
 from i2i_forge.ablate.costs import Cost
 from i2i_forge.ablate.seeds import BySeed, Cell, compared
 from i2i_forge.ablate.state import State
-from i2i_forge.evaluation.comparison import column_key
-from i2i_forge.evaluation.records import Record
+from i2i_forge.measure.comparison import column_key
+from i2i_forge.measure.records import Record
 from i2i_forge.run.folder import RunFolder
 
 

@@ -50,7 +50,7 @@ def train(
     procedural_shoes` wrote; or a data set that knows its modes, with its options: procedural_shoes --set count=4000.
     Give it images of the target domain that the translation method was not evaluated on.
     """
-    from i2i_forge.mode_classifier import (
+    from i2i_forge.measure.mode_classifier import (
         read_labelled,
         save_classifier,
         settings_for,
@@ -74,7 +74,7 @@ def train(
 @json_option
 def show(folder: Path, as_json: bool) -> None:
     """Print what is known of the classifier in DIR, after verifying it."""
-    from i2i_forge.mode_classifier import load_classifier
+    from i2i_forge.measure.mode_classifier import load_classifier
 
     card = load_classifier(folder).card
     if as_json:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import torch
 
     from i2i_forge.catalog.registry import Catalog
-    from i2i_forge.evaluation.records import Record
-    from i2i_forge.evaluation.samples import Samples
+    from i2i_forge.measure.records import Record
+    from i2i_forge.measure.samples import Samples
 
 DEFAULT = ("lpips-diversity",)
 RANK_TIMEOUT = 1800.0  # seconds: the ranks meet at the end only, and their shares may take longer or shorter
@@ -138,10 +138,10 @@ def _measured(
     catalog: Catalog, samples: Samples, folder: Path, metrics: Sequence[str], device: torch.device,
     options: dict[str, Any],
 ) -> list[Record]:  # fmt: skip
-    from i2i_forge.evaluation.evaluate import Evaluation
-    from i2i_forge.evaluation.plans import choose, choose_backbones, plan, with_matrix
-    from i2i_forge.evaluation.recording import write_records
-    from i2i_forge.metrics.metric import Tools
+    from i2i_forge.measure.evaluate import Evaluation
+    from i2i_forge.measure.metric import Tools
+    from i2i_forge.measure.plans import choose, choose_backbones, plan, with_matrix
+    from i2i_forge.measure.recording import write_records
     from i2i_forge.run.folder import refuse_special
 
     refuse_special([folder / "results.jsonl", folder / "results"])
@@ -169,13 +169,13 @@ def _samples(
 ) -> tuple[Samples, Path]:
     """What is measured, and the folder its records go to."""
     if images:
-        from i2i_forge.evaluation.image_folders import FolderSamples
+        from i2i_forge.measure.image_folders import FolderSamples
 
         given = {name: options[name] for name in ("real", "sources", "truths", "draws")}
         found = FolderSamples(images, device, **given)
         note(f"{one_line(str(images))}: {found.data['grouping']} (--draws)")
         return found, Path()
-    from i2i_forge.evaluation.run_samples import RunSamples
+    from i2i_forge.measure.run_samples import RunSamples
     from i2i_forge.run.folder import newest_run
     from i2i_forge.translate.translator import load
 
@@ -194,7 +194,7 @@ def _name(run: Path) -> str:
 def _classifier(options: dict[str, Any], device: torch.device) -> Any:
     if not options["classifier"]:
         return None
-    from i2i_forge.mode_classifier import load_classifier, refuse_if_inaccurate
+    from i2i_forge.measure.mode_classifier import load_classifier, refuse_if_inaccurate
 
     classifier = load_classifier(options["classifier"], device)
     if not options["force"]:

@@ -16,8 +16,8 @@ from i2i_forge.system.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
     from i2i_forge.cli.report_table import Found
-    from i2i_forge.evaluation.comparison import Column
     from i2i_forge.html_report.metric_table import MetricTable
+    from i2i_forge.measure.comparison import Column
 
 HERE = (Path(),)
 
@@ -51,7 +51,7 @@ def command(
 
         refuse_to_replace([html], is_page)
     from i2i_forge.cli.report_table import row_labels, run_names, text_table
-    from i2i_forge.evaluation.comparison import columns, unlike
+    from i2i_forge.measure.comparison import columns, unlike
 
     near = runs or HERE
     found = _records(near, metrics, needed=html is None)
@@ -81,8 +81,8 @@ def _refuse_odd(html: Path, *, as_json: bool) -> None:
 
 def _records(runs: Sequence[Path], metrics: Sequence[str], *, needed: bool) -> Found:
     """The records of runs, and of those below folders."""
-    from i2i_forge.evaluation.records import FILE, read
     from i2i_forge.html_report.find import DEPTHS, natural
+    from i2i_forge.measure.records import FILE, read
 
     files: dict[Path, None] = {}
     for run in runs:
@@ -126,7 +126,7 @@ def _print(shown: MetricTable) -> None:
 
 
 def _facts(column: Column, labels: dict[Any, str], base: Any) -> dict[str, Any]:
-    from i2i_forge.evaluation.comparison import difference
+    from i2i_forge.measure.comparison import difference
 
     cells = {}
     for row, label in labels.items():

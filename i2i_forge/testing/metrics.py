@@ -11,8 +11,8 @@ from functools import cache
 
 import torch
 
-from i2i_forge.metrics import Batch, Metric, Outcome, Tools
-from i2i_forge.mode_classifier import random_classifier
+from i2i_forge.measure import Batch, Metric, Outcome, Tools
+from i2i_forge.measure.mode_classifier import random_classifier
 from i2i_forge.testing.result import described
 from i2i_forge.testing.subject import Subject
 from i2i_forge.testing.values import images
@@ -26,7 +26,7 @@ def protocols(subject: Subject) -> Iterator[str]:
     """What it says of itself is complete, and its protocols have names with versions."""
     metric = subject.component
     if not (isinstance(metric, type) and issubclass(metric, Metric)):
-        yield "it is no subclass of i2i_forge.metrics.Metric"
+        yield "it is no subclass of i2i_forge.measure.Metric"
         return
     if getattr(metric, "direction", None) not in ("up", "down"):
         yield "`direction` is neither 'up' (more is better) nor 'down'"

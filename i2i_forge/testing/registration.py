@@ -10,7 +10,7 @@ from torch import nn
 
 from i2i_forge.catalog.vocabulary import Component
 from i2i_forge.engine.trainer import Trainer
-from i2i_forge.metrics import Metric
+from i2i_forge.measure import Metric
 from i2i_forge.testing.subject import Subject
 
 LEGAL = re.compile(r"[a-z][a-z0-9_-]*")

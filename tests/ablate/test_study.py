@@ -15,7 +15,7 @@ from i2i_forge.ablate.commands import run_folder
 from i2i_forge.ablate.running import run_study
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
-from i2i_forge.evaluation.records import FILE, read
+from i2i_forge.measure.records import FILE, read
 
 
 @pytest.fixture(scope="module")

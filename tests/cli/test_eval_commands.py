@@ -14,7 +14,7 @@ from file_server import serving
 from PIL import Image
 from torchvision import models
 
-from i2i_forge.evaluation.records import FILE, read
+from i2i_forge.measure.records import FILE, read
 from i2i_forge.system.weights import MANIFEST
 
 QUICK = ("--metric", "lpips-diversity", "--backbone", "random", "--inputs", "2", "--samples", "2", "--device", "cpu")

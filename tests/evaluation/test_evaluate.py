@@ -5,9 +5,9 @@ import torch.multiprocessing as mp
 from toys import Noise, catalog
 
 from i2i_forge.errors import DataError
-from i2i_forge.evaluation.evaluate import Evaluation, over_seeds
-from i2i_forge.evaluation.plans import choose, plan
-from i2i_forge.metrics import Outcome, Tools
+from i2i_forge.measure import Outcome, Tools
+from i2i_forge.measure.evaluate import Evaluation, over_seeds
+from i2i_forge.measure.plans import choose, plan
 
 
 def evaluation(samples, metrics=("brightness", "distance"), **options):

@@ -3,7 +3,7 @@ import torch
 from PIL import Image
 
 from i2i_forge.errors import DataError
-from i2i_forge.evaluation.image_folders import FolderSamples, grouped
+from i2i_forge.measure.image_folders import FolderSamples, grouped
 
 CPU = torch.device("cpu")
 

@@ -2,7 +2,7 @@ import pytest
 from toys import Noise, catalog
 
 from i2i_forge.errors import PluginError, UsageError
-from i2i_forge.evaluation.plans import choose, choose_backbones, plan
+from i2i_forge.measure.plans import choose, choose_backbones, plan
 
 
 def test_the_first_protocol_is_the_default():

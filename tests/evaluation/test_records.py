@@ -6,12 +6,12 @@ import torch
 from toys import Noise, catalog
 
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.evaluation.comparison import columns, difference, per_input, row_key, unlike
-from i2i_forge.evaluation.evaluate import Evaluation
-from i2i_forge.evaluation.plans import choose, plan
-from i2i_forge.evaluation.recording import write_records
-from i2i_forge.evaluation.records import FILE, Record, json_schema, read
-from i2i_forge.metrics import Tools
+from i2i_forge.measure import Tools
+from i2i_forge.measure.comparison import columns, difference, per_input, row_key, unlike
+from i2i_forge.measure.evaluate import Evaluation
+from i2i_forge.measure.plans import choose, plan
+from i2i_forge.measure.recording import write_records
+from i2i_forge.measure.records import FILE, Record, json_schema, read
 
 
 def measure(folder, samples=None, metrics=("brightness", "distance"), seeds=(0,), **counts):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.evaluation.run_samples import RunSamples
+from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.translate.translator import load
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ from toys import catalog
 
 import i2i_forge
 from i2i_forge.errors import UsageError
-from i2i_forge.evaluation.tensors import as_images, measure
+from i2i_forge.measure.tensors import as_images, measure
 
 
 def images(*shape, seed=0):

@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.evaluation.samples import Item, Samples, batched, digest
-from i2i_forge.metrics import BackboneInfo, Batch, ByInput, Metric, Moments, Outcome, Protocol, of_mean
+from i2i_forge.measure import BackboneInfo, Batch, ByInput, Metric, Moments, Outcome, Protocol, of_mean
+from i2i_forge.measure.samples import Item, Samples, batched, digest
 from i2i_forge.system.seeding import generator
 
 

@@ -17,7 +17,7 @@ from i2i_forge.catalog.loading import Host
 from i2i_forge.data.folders import read_list
 from i2i_forge.data.public import inventory
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
-from i2i_forge.evaluation import records
+from i2i_forge.measure import records
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.checkpoint import writing

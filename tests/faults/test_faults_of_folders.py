@@ -11,15 +11,15 @@ from PIL.PngImagePlugin import PngInfo
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.errors import DataError
-from i2i_forge.evaluation.image_folders import FolderSamples
-from i2i_forge.evaluation.run_samples import RunSamples
-from i2i_forge.mode_classifier import (
+from i2i_forge.measure.image_folders import FolderSamples
+from i2i_forge.measure.mode_classifier import (
     load_classifier,
     read_labelled,
     save_classifier,
     settings_for,
     train_classifier,
 )
+from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.streams import build_streams
 from i2i_forge.translate.translator import load

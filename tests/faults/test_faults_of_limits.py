@@ -12,7 +12,7 @@ from i2i_forge.data.transforms import Transform
 from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.image_sizes import size_problem
 from i2i_forge.errors import DataError, RecipeError, ResourceError, UsageError
-from i2i_forge.lpips import random_lpips
+from i2i_forge.measure.lpips import random_lpips
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import cautions
 from i2i_forge.translate.files import translate_files

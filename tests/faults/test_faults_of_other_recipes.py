@@ -17,12 +17,12 @@ from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabular
 from i2i_forge.cli import main
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
-from i2i_forge.evaluation.comparison import columns, unlike
-from i2i_forge.evaluation.evaluate import Evaluation
-from i2i_forge.evaluation.plans import choose, plan
-from i2i_forge.evaluation.recording import write_records
-from i2i_forge.evaluation.run_samples import RunSamples
-from i2i_forge.metrics import Tools
+from i2i_forge.measure import Tools
+from i2i_forge.measure.comparison import columns, unlike
+from i2i_forge.measure.evaluate import Evaluation
+from i2i_forge.measure.plans import choose, plan
+from i2i_forge.measure.recording import write_records
+from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint

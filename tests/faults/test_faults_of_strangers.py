@@ -29,15 +29,15 @@ from i2i_forge.data.public import PublicData, fetch
 from i2i_forge.data.public.inventory import INVENTORY, damaged
 from i2i_forge.engine.divergence import NotFiniteError
 from i2i_forge.errors import CheckpointError, DataError, DivergedError, RecipeError, UsageError
-from i2i_forge.evaluation import comparison
-from i2i_forge.evaluation.comparison import per_input
-from i2i_forge.evaluation.records import Record, Side
-from i2i_forge.evaluation.records import read as read_records
 from i2i_forge.html_report.find import find_runs
 from i2i_forge.html_report.gallery import gallery
 from i2i_forge.html_report.run_report import read_run
-from i2i_forge.mode_classifier.labelled import read_labelled
-from i2i_forge.mode_classifier.stored import read_card
+from i2i_forge.measure import comparison
+from i2i_forge.measure.comparison import per_input
+from i2i_forge.measure.mode_classifier.labelled import read_labelled
+from i2i_forge.measure.mode_classifier.stored import read_card
+from i2i_forge.measure.records import Record, Side
+from i2i_forge.measure.records import read as read_records
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run import loop as run_module

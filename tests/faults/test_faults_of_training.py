@@ -19,7 +19,7 @@ from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.forward_pass import ForwardPass, tensor
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.engine.trainer import Trainer
-from i2i_forge.mode_classifier import load_classifier, random_classifier, save_classifier
+from i2i_forge.measure.mode_classifier import load_classifier, random_classifier, save_classifier
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.run.cautions import cautions, unread

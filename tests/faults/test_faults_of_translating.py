@@ -17,7 +17,7 @@ from i2i_forge.data.decode import decode
 from i2i_forge.data.images import to_pil
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import UsageError
-from i2i_forge.evaluation.tensors import measure
+from i2i_forge.measure.tensors import measure
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.loop import Run
 from i2i_forge.translate.export import export

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from i2i_forge.metrics import Accumulator, ByInput, Moments, Sample
+from i2i_forge.measure import Accumulator, ByInput, Moments, Sample
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.metrics import BackboneInfo, Batch, exact
+from i2i_forge.measure import BackboneInfo, Batch, exact
 
 OPERATIONS = (
     torch.backends.cuda.matmul,

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from i2i_forge.metrics import of_mean, over_inputs, paired
+from i2i_forge.measure import of_mean, over_inputs, paired
 
 INPUTS, DRAWS = 60, 10
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from two_sets import feed, measure, normal, tools
 
 from i2i_forge.errors import DataError
-from i2i_forge.metrics import Batch, Moments, Tools
+from i2i_forge.measure import Batch, Moments, Tools
 from i2i_forge_benchmarks.metrics.fid import Fid, FidClean, frechet_distance
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from two_sets import PixelClassifier
 
 from i2i_forge.errors import CheckpointError, DataError, UsageError
-from i2i_forge.metrics import Batch, Tools, exact
+from i2i_forge.measure import Batch, Tools, exact
 from i2i_forge_benchmarks.backbones.choice import choose_backbone, choose_inception
 from i2i_forge_benchmarks.backbones.inception import Inception, random_inception, read_inception
 from i2i_forge_benchmarks.metrics.inception_score import InceptionScore

@@ -7,7 +7,7 @@ import torch
 from two_sets import batch, feed, measure, normal, tools
 
 from i2i_forge.errors import DataError
-from i2i_forge.metrics import Batch
+from i2i_forge.measure import Batch
 from i2i_forge_benchmarks.metrics import kid
 from i2i_forge_benchmarks.metrics.kid import Kid, squared_mmd, with_error
 

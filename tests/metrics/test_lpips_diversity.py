@@ -13,8 +13,8 @@ from torch import Tensor
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.lpips import LpipsNetwork, lpips_backbone, random_lpips
-from i2i_forge.metrics import Batch, Moments, Outcome, Tools
+from i2i_forge.measure import Batch, Moments, Outcome, Tools
+from i2i_forge.measure.lpips import LpipsNetwork, lpips_backbone, random_lpips
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.lpips_speed import package_of
 from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity

@@ -9,7 +9,7 @@ import torch
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
-from i2i_forge.metrics import BackboneInfo, Batch, Tools
+from i2i_forge.measure import BackboneInfo, Batch, Tools
 from i2i_forge_benchmarks.metrics.mode_coverage import ModeCoverage
 
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, UsageError
-from i2i_forge.metrics import BackboneInfo, Batch, ByInput, Tools
-from i2i_forge.mode_classifier import random_classifier
+from i2i_forge.measure import BackboneInfo, Batch, ByInput, Tools
+from i2i_forge.measure.mode_classifier import random_classifier
 from i2i_forge_benchmarks.metrics.mode_scores import ConditionalInceptionScore, InceptionScore
 from i2i_forge_benchmarks.metrics.mode_sums import Modes, first_order, sums
 

@@ -15,8 +15,8 @@ from PIL import Image
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.images import save_png, to_uint8
 from i2i_forge.errors import DataError
-from i2i_forge.lpips import random_lpips
-from i2i_forge.metrics import Batch, Outcome, Tools
+from i2i_forge.measure import Batch, Outcome, Tools
+from i2i_forge.measure.lpips import random_lpips
 from i2i_forge_benchmarks.metrics import paired as plugin
 from i2i_forge_benchmarks.metrics.paired import LpipsPaired, Paired, Psnr, Ssim, levels, psnr
 from i2i_forge_benchmarks.metrics.ssim import ssim

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 import i2i_forge
 from i2i_forge.data import decode, to_tensor
 from i2i_forge.data.images import save_png
-from i2i_forge.evaluation.records import Data, Preprocess, Record
+from i2i_forge.measure.records import Data, Preprocess, Record
 
 TESTS = Path(__file__).parents[1]
 PITFALLS = {
@@ -221,7 +221,7 @@ def test_jpeg_changes_numbers_and_png_does_not(tmp_path):
 
 def test_a_record_says_where_styles_come_from(munit_run):
     from i2i_forge.catalog.loading import load_plugins
-    from i2i_forge.evaluation.run_samples import RunSamples
+    from i2i_forge.measure.run_samples import RunSamples
     from i2i_forge.translate.translator import load
 
     catalog = load_plugins().catalog

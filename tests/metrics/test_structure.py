@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.metrics import Batch, Outcome, Tools
+from i2i_forge.measure import Batch, Outcome, Tools
 from i2i_forge_benchmarks.metrics import structure as plugin
 from i2i_forge_benchmarks.metrics.edges import agreement, find_edges
 from i2i_forge_benchmarks.metrics.structure import Structure

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from i2i_forge.metrics import BackboneInfo, Batch, Metric, Outcome, Tools
+from i2i_forge.measure import BackboneInfo, Batch, Metric, Outcome, Tools
 
 
 class PixelClassifier:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from i2i_forge.mode_classifier import Labelled, LabelledData, settings_for, train_classifier
+from i2i_forge.measure.mode_classifier import Labelled, LabelledData, settings_for, train_classifier
 from i2i_forge.system.seeding import generator
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}

@@ -11,7 +11,7 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Registry
 from i2i_forge.data.images import to_uint8
 from i2i_forge.errors import DataError, RecipeError, UsageError
-from i2i_forge.mode_classifier import Labelled, read_labelled
+from i2i_forge.measure.mode_classifier import Labelled, read_labelled
 
 NONE = Registry("datasets")
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from i2i_forge.errors import DataError, ResourceError, UsageError
-from i2i_forge.mode_classifier import load_classifier, random_classifier, refuse_if_inaccurate, save_classifier
+from i2i_forge.measure.mode_classifier import load_classifier, random_classifier, refuse_if_inaccurate, save_classifier
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from torch.nn.functional import avg_pool2d, one_hot
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, DivergedError, UsageError
-from i2i_forge.mode_classifier import (
+from i2i_forge.measure.mode_classifier import (
     LabelledData,
     networks,
     pixels,
@@ -15,9 +15,9 @@ from i2i_forge.mode_classifier import (
     settings_for,
     train_classifier,
 )
-from i2i_forge.mode_classifier.fitting import _batches, augmented
-from i2i_forge.mode_classifier.networks import InceptionNetwork, SmallNetwork, resized
-from i2i_forge.mode_classifier.pixels import Pixels
+from i2i_forge.measure.mode_classifier.fitting import _batches, augmented
+from i2i_forge.measure.mode_classifier.networks import InceptionNetwork, SmallNetwork, resized
+from i2i_forge.measure.mode_classifier.pixels import Pixels
 from i2i_forge.system.seeding import generator
 
 

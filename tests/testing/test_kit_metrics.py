@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from i2i_forge.metrics import ByInput, Metric, Outcome, Protocol
+from i2i_forge.measure import ByInput, Metric, Outcome, Protocol
 
 
 class Brightness(Metric):
@@ -82,7 +82,7 @@ def metric(**changes):
 
 
 BROKEN_METRICS = [
-    (object, "protocols", "no subclass of i2i_forge.metrics.Metric"),
+    (object, "protocols", "no subclass of i2i_forge.measure.Metric"),
     (metric(direction="left"), "protocols", "`direction` is neither"),
     (metric(real="yes"), "protocols", "`real` is 'yes'"),
     (metric(wants=frozenset({"labels"})), "protocols", "`wants` has 'labels'"),

@@ -11,10 +11,10 @@ from torch import Tensor
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import UsageError
-from i2i_forge.evaluation.evaluate import Evaluation
-from i2i_forge.evaluation.plans import choose, choose_backbones, plan
-from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
-from i2i_forge.metrics import Batch, Classifier, Outcome, Tools
+from i2i_forge.measure import Batch, Classifier, Outcome, Tools
+from i2i_forge.measure.evaluate import Evaluation
+from i2i_forge.measure.plans import choose, choose_backbones, plan
+from i2i_forge.measure.samples import Item, Samples, Share, batched, digest
 from i2i_forge.system.precision import float32_by_default
 
 

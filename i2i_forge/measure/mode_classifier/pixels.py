@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from i2i_forge.data.images import to_uint8
-from i2i_forge.mode_classifier.classifier import fingerprint
-from i2i_forge.mode_classifier.labelled import Labelled
-from i2i_forge.mode_classifier.networks import resized
+from i2i_forge.measure.mode_classifier.classifier import fingerprint
+from i2i_forge.measure.mode_classifier.labelled import Labelled
+from i2i_forge.measure.mode_classifier.networks import resized
 
 BUDGET = 2 * 1024**3  # bytes for the images of one part; those beyond are decoded whenever they are used
 EVERY = 1000

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import UsageError, suggest
-from i2i_forge.evaluation.samples import Samples
-from i2i_forge.metrics.metric import Metric, Protocol
+from i2i_forge.measure.metric import Metric, Protocol
+from i2i_forge.measure.samples import Samples
 
 T = TypeVar("T")
 MISSING = {

@@ -13,8 +13,8 @@ from torch import Tensor
 from i2i_forge.data.images import to_uint8
 from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.errors import UsageError
-from i2i_forge.metrics import BackboneInfo, Classifier, exact
-from i2i_forge.mode_classifier.networks import Network, SmallNetwork, resized
+from i2i_forge.measure import BackboneInfo, Classifier, exact
+from i2i_forge.measure.mode_classifier.networks import Network, SmallNetwork, resized
 from i2i_forge.system.precision import float32_by_default
 from i2i_forge.system.seeding import seed_of
 
@@ -23,7 +23,7 @@ FLOOR = 0.9  # of the accuracy, below which modes say little
 
 
 class ModeClassifier:
-    """See i2i_forge.metrics.Classifier.
+    """See i2i_forge.measure.Classifier.
 
     Args:
         network: what gives the logits.

@@ -12,8 +12,8 @@ import torch
 
 from i2i_forge.data import check_images, decode, list_images, to_tensor
 from i2i_forge.errors import DataError
-from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
-from i2i_forge.metrics.batch import Batch
+from i2i_forge.measure.batch import Batch
+from i2i_forge.measure.samples import Item, Samples, Share, batched, digest
 
 NUMBERED = re.compile(r"(.+?)[-_](\d+)")  # bag-00, bag-01: translations of "bag"
 CODECS = {".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff"}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.errors import DataError
-from i2i_forge.metrics import BackboneInfo, Tools
+from i2i_forge.measure import BackboneInfo, Tools
 from i2i_forge.run.foreign import read_foreign
 from i2i_forge.system import weights
 from i2i_forge.system.paths import weights_file

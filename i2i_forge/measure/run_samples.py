@@ -12,8 +12,8 @@ from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.errors import DataError
-from i2i_forge.evaluation.samples import Item, Samples, Share, batched, digest
-from i2i_forge.metrics.batch import Batch, exact
+from i2i_forge.measure.batch import Batch, exact
+from i2i_forge.measure.samples import Item, Samples, Share, batched, digest
 from i2i_forge.run.identity import fingerprint
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate.translator import Translator

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from i2i_forge.errors import DataError
-from i2i_forge.evaluation.records import Record, Side
-from i2i_forge.metrics.bootstrap import paired
+from i2i_forge.measure.bootstrap import paired
+from i2i_forge.measure.records import Record, Side
 from i2i_forge.system.files import LARGEST_TEXT, one_line, read_bytes
 
 Key = tuple[object, ...]

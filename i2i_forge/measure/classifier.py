@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from i2i_forge.metrics.batch import BackboneInfo
+from i2i_forge.measure.batch import BackboneInfo
 
 
 class Classifier(Protocol):

@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 
 from i2i_forge.errors import DataError
-from i2i_forge.evaluation.plans import Plan
-from i2i_forge.evaluation.samples import Samples
-from i2i_forge.metrics.batch import Batch
-from i2i_forge.metrics.bootstrap import of_mean
-from i2i_forge.metrics.metric import Outcome, Tools
+from i2i_forge.measure.batch import Batch
+from i2i_forge.measure.bootstrap import of_mean
+from i2i_forge.measure.metric import Outcome, Tools
+from i2i_forge.measure.plans import Plan
+from i2i_forge.measure.samples import Samples
 from i2i_forge.system import distributed
 
 Progress = Callable[[int, int], None]  # images seen, images in all

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from i2i_forge.engine.forward_pass import seeded
-from i2i_forge.mode_classifier.calibration import fitted_temperature, quality
-from i2i_forge.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
-from i2i_forge.mode_classifier.fitting import Report, Settings, fit, logits_of
-from i2i_forge.mode_classifier.labelled import Labelled, LabelledData
-from i2i_forge.mode_classifier.networks import InceptionNetwork, Network, make_network
-from i2i_forge.mode_classifier.pixels import Pixels
+from i2i_forge.measure.mode_classifier.calibration import fitted_temperature, quality
+from i2i_forge.measure.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
+from i2i_forge.measure.mode_classifier.fitting import Report, Settings, fit, logits_of
+from i2i_forge.measure.mode_classifier.labelled import Labelled, LabelledData
+from i2i_forge.measure.mode_classifier.networks import InceptionNetwork, Network, make_network
+from i2i_forge.measure.mode_classifier.pixels import Pixels
 from i2i_forge.system.precision import float32_by_default
 from i2i_forge.system.seeding import seed_of
 

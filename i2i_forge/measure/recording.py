@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from i2i_forge.errors import disk_error
-from i2i_forge.evaluation.evaluate import Evaluation
-from i2i_forge.evaluation.plans import Plan
-from i2i_forge.evaluation.records import (
+from i2i_forge.measure.evaluate import Evaluation
+from i2i_forge.measure.metric import Metric, Outcome
+from i2i_forge.measure.plans import Plan
+from i2i_forge.measure.records import (
     BackboneRecord,
     Counts,
     Data,
@@ -27,8 +28,7 @@ from i2i_forge.evaluation.records import (
     Side,
     append,
 )
-from i2i_forge.evaluation.samples import list_digest
-from i2i_forge.metrics.metric import Metric, Outcome
+from i2i_forge.measure.samples import list_digest
 from i2i_forge.system.files import one_line, write_whole
 
 PIXELS = BackboneRecord(id="pixels", weights_sha256="", version="")

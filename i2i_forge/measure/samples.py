@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.data.images import to_uint8
-from i2i_forge.metrics.batch import Batch
+from i2i_forge.measure.batch import Batch
 
 Share = tuple[int, int]  # our rank, and how many there are
 

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 
 from i2i_forge.errors import DataError, ResourceError
-from i2i_forge.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
-from i2i_forge.mode_classifier.networks import make_network
+from i2i_forge.measure.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
+from i2i_forge.measure.mode_classifier.networks import make_network
 from i2i_forge.system.files import LARGEST_TENSORS, read_bytes
 from i2i_forge.system.outputs import refuse_to_fill
 from i2i_forge.system.precision import float32_by_default
