@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.ablate.plans import Asked, Plan, Variant
-from i2i_forge.ablate.study_file import find_study, read_study
-from i2i_forge.ablate.variants import FULL, expand, rows_of
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import ForgeError, UsageError
+from i2i_forge.study.plans import Asked, Plan, Variant
+from i2i_forge.study.study_file import find_study, read_study
+from i2i_forge.study.variants import FULL, expand, rows_of
 
 if TYPE_CHECKING:
-    from i2i_forge.ablate.launchers import Launcher
-    from i2i_forge.ablate.table import Table
     from i2i_forge.catalog.registry import Catalog
     from i2i_forge.catalog.vocabulary import Vocabulary
+    from i2i_forge.study.launchers import Launcher
+    from i2i_forge.study.table import Table
 
 FOLDER = FilePath()
 COUNT = click.IntRange(min=1)
@@ -77,9 +77,9 @@ def command(
         _preview(plan, variants, where, device, folders, catalog, options["form"])
         return
     launch = _launcher(options, where, jobs)
-    from i2i_forge.ablate.launchers import threads_each
-    from i2i_forge.ablate.running import run_study, stopping_cleanly
-    from i2i_forge.ablate.study import Place
+    from i2i_forge.study.launchers import threads_each
+    from i2i_forge.study.running import run_study, stopping_cleanly
+    from i2i_forge.study.study import Place
 
     with stopping_cleanly():
         place = Place(where, device, folders, threads_each(jobs))
@@ -121,9 +121,9 @@ def _preview(
     plan: Plan, variants: Sequence[Variant], out: Path, device: str, folders: tuple[Path, ...], catalog: Catalog,
     form: str,
 ) -> None:  # fmt: skip
-    from i2i_forge.ablate.costs import costs_of
-    from i2i_forge.ablate.measures import Measures
-    from i2i_forge.ablate.preview import facts, saved_in_words, shell_lines
+    from i2i_forge.study.costs import costs_of
+    from i2i_forge.study.measures import Measures
+    from i2i_forge.study.preview import facts, saved_in_words, shell_lines
 
     measures = Measures(plan.asked, catalog)
     if form == "shell":
@@ -158,9 +158,9 @@ def _preview(
 
 
 def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
-    from i2i_forge.ablate.launchers import LocalLauncher
-    from i2i_forge.ablate.slurm import SlurmLauncher
     from i2i_forge.recipe.yaml_source import parse_options
+    from i2i_forge.study.launchers import LocalLauncher
+    from i2i_forge.study.slurm import SlurmLauncher
 
     if options["launcher"] == "local":
         if options["settings"]:
@@ -174,7 +174,7 @@ def _print(table: Table) -> None:
     from rich.table import Column
     from rich.table import Table as Shown
 
-    from i2i_forge.ablate.layout import cells, remarks
+    from i2i_forge.study.layout import cells, remarks
 
     header, rows = cells(table)
     first = Column(overflow="fold", min_width=min(40, max(len(row[0]) for row in rows)))

@@ -16,8 +16,8 @@ from i2i_forge.system.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
     from i2i_forge.cli.report_table import Found
-    from i2i_forge.html_report.metric_table import MetricTable
     from i2i_forge.measure.comparison import Column
+    from i2i_forge.study.page.metric_table import MetricTable
 
 HERE = (Path(),)
 
@@ -47,7 +47,7 @@ def command(
     """
     if html is not None:
         _refuse_odd(html, as_json=as_json)
-        from i2i_forge.html_report.page import is_page
+        from i2i_forge.study.page.page import is_page
 
         refuse_to_replace([html], is_page)
     from i2i_forge.cli.report_table import row_labels, run_names, text_table
@@ -81,8 +81,8 @@ def _refuse_odd(html: Path, *, as_json: bool) -> None:
 
 def _records(runs: Sequence[Path], metrics: Sequence[str], *, needed: bool) -> Found:
     """The records of runs, and of those below folders."""
-    from i2i_forge.html_report.find import DEPTHS, natural
     from i2i_forge.measure.records import FILE, read
+    from i2i_forge.study.page.find import DEPTHS, natural
 
     files: dict[Path, None] = {}
     for run in runs:

@@ -8,10 +8,10 @@ from pathlib import Path
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.cli.common import note, say, warn
 from i2i_forge.errors import DataError, ForgeError
-from i2i_forge.html_report.find import find_runs
-from i2i_forge.html_report.metric_table import MetricTable
-from i2i_forge.html_report.page import page, write_page
-from i2i_forge.html_report.run_report import RunReport, read_run
+from i2i_forge.study.page.find import find_runs
+from i2i_forge.study.page.metric_table import MetricTable
+from i2i_forge.study.page.page import page, write_page
+from i2i_forge.study.page.run_report import RunReport, read_run
 
 
 def write_report(html: Path, runs: Sequence[Path], catalog: Catalog, numbers: MetricTable | None, command: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.cli.evaluate import interval_text, value_text
-from i2i_forge.html_report.find import find_runs
-from i2i_forge.html_report.metric_table import MetricTable
 from i2i_forge.measure.comparison import Column, Key, difference, row_key
 from i2i_forge.measure.records import Record
+from i2i_forge.study.page.find import find_runs
+from i2i_forge.study.page.metric_table import MetricTable
 
 Found = Sequence[tuple[Record, Path]]  # a record and its folder
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from shrink import shrunk
 
-from i2i_forge.ablate.costs import cost_of
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.stream import batches
 from i2i_forge.engine.build import build_trainer
@@ -15,6 +14,7 @@ from i2i_forge.engine.optimizers import RoleOptimizer
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.loop import build_streams
+from i2i_forge.study.costs import cost_of
 
 SYNTHETIC = [name for name in shipped_recipes() if name.endswith("_synthetic")]
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from i2i_forge.ablate.plans import ClassifierData
-from i2i_forge.ablate.study_file import find_study, read_study, shipped_studies
-from i2i_forge.ablate.variants import expand
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.names import shipped_recipes
+from i2i_forge.study.plans import ClassifierData
+from i2i_forge.study.study_file import find_study, read_study, shipped_studies
+from i2i_forge.study.variants import expand
 
 GOOD = """\
 study: styles

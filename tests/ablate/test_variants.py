@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2i_forge.ablate.plans import Plan, Row
-from i2i_forge.ablate.variants import FULL, expand, rows_of
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.study.plans import Plan, Row
+from i2i_forge.study.variants import FULL, expand, rows_of
 
 SYNTHETIC = [name for name in shipped_recipes() if name.endswith("_synthetic")]
 TERMS = ["generator.gan", "generator.image", "generator.style", "generator.content", "discriminator.gan"]

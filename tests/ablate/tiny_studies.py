@@ -2,10 +2,10 @@
 
 import contextlib
 
-from i2i_forge.ablate.plans import Asked, Plan
-from i2i_forge.ablate.study import Place
-from i2i_forge.ablate.variants import FULL, expand, rows_of
 from i2i_forge.cli import main
+from i2i_forge.study.plans import Asked, Plan
+from i2i_forge.study.study import Place
+from i2i_forge.study.variants import FULL, expand, rows_of
 
 TINY = (
     "data.test_count=3", "data.batch=1", "data.workers=0", "run.log_every=1", "run.sample_inputs=1",

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_forge.ablate.plans import Variant
-from i2i_forge.ablate.state import write_recipes
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.cli import main
 from i2i_forge.engine.build import build_trainer
@@ -31,6 +29,8 @@ from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import differences, edits, fingerprint, settings_of
 from i2i_forge.run.loop import Run
 from i2i_forge.run.replay.player import Player
+from i2i_forge.study.plans import Variant
+from i2i_forge.study.state import write_recipes
 from i2i_forge.translate.translator import load
 
 NARROW = tuple(f"networks.{role}.width=4" for role in ("encoder", "decoder", "discriminator"))

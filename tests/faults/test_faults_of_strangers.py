@@ -16,7 +16,6 @@ import pytest
 import torch
 from file_server import serving
 
-from i2i_forge.ablate.state import write_recipes
 from i2i_forge.catalog.loading import find_plugins, load_plugins
 from i2i_forge.cli import main
 from i2i_forge.cli.plain_console import PlainConsole
@@ -29,9 +28,6 @@ from i2i_forge.data.public import PublicData, fetch
 from i2i_forge.data.public.inventory import INVENTORY, damaged
 from i2i_forge.engine.divergence import NotFiniteError
 from i2i_forge.errors import CheckpointError, DataError, DivergedError, RecipeError, UsageError
-from i2i_forge.html_report.find import find_runs
-from i2i_forge.html_report.gallery import gallery
-from i2i_forge.html_report.run_report import read_run
 from i2i_forge.measure import comparison
 from i2i_forge.measure.comparison import per_input
 from i2i_forge.measure.mode_classifier.labelled import read_labelled
@@ -46,6 +42,10 @@ from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.foreign import read_foreign
 from i2i_forge.run.log import log, logging_to
 from i2i_forge.run.loop import Run
+from i2i_forge.study.page.find import find_runs
+from i2i_forge.study.page.gallery import gallery
+from i2i_forge.study.page.run_report import read_run
+from i2i_forge.study.state import write_recipes
 from i2i_forge.system.fetch import download
 from i2i_forge.system.tensor_files import read_json
 from i2i_forge.system.weights import MANIFEST, inspect, path_of

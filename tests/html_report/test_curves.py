@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i_forge.html_report.curves import BINS, BOTTOM, LEFT, RIGHT, TOP, Line, chart
-from i2i_forge.html_report.scale import scale_of, short
+from i2i_forge.study.page.curves import BINS, BOTTOM, LEFT, RIGHT, TOP, Line, chart
+from i2i_forge.study.page.scale import scale_of, short
 
 NUMBERS = st.floats(-1e12, 1e12, allow_subnormal=False).map(lambda x: 0.0 if abs(x) < 1e-12 else x)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from i2i_forge.errors import DataError
-from i2i_forge.html_report.find import find_runs
+from i2i_forge.study.page.find import find_runs
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from i2i_forge.html_report.markup import Html, escaped, join, table, tag
+from i2i_forge.study.page.markup import Html, escaped, join, table, tag
 
 
 def test_text_and_attributes_are_escaped():

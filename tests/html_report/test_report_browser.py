@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from i2i_forge.html_report import markup
+from i2i_forge.study.page import markup
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from i2i_forge.ablate.seeds import Cell
-from i2i_forge.ablate.table import Table, TableRow
 from i2i_forge.errors import disk_error
+from i2i_forge.study.seeds import Cell
+from i2i_forge.study.table import Table, TableRow
 from i2i_forge.system.files import write_whole
 
 REAL = "real images"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from i2i_forge.ablate.plans import Asked
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure.metric import Metric, Protocol, Tools
 from i2i_forge.measure.mode_classifier import load_classifier, refuse_if_inaccurate
@@ -16,6 +15,7 @@ from i2i_forge.measure.plans import Plan, choose, choose_backbones, plan
 from i2i_forge.measure.records import FILE, Record, read
 from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.yaml_source import parse_options
+from i2i_forge.study.plans import Asked
 from i2i_forge.translate.translator import Translator
 
 ROUTE = "ab"

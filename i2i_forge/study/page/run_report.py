@@ -15,10 +15,10 @@ from i2i_forge.catalog.registry import Catalog
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.trace import Trace
 from i2i_forge.errors import ForgeError
-from i2i_forge.html_report.find import Place
-from i2i_forge.html_report.samples import Sheet, make_sheets, newest_sheets
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run.folder import RunFolder
+from i2i_forge.study.page.find import Place
+from i2i_forge.study.page.samples import Sheet, make_sheets, newest_sheets
 from i2i_forge.system.files import read_bytes
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from i2i_forge.engine.passes import Node
 from i2i_forge.engine.trace import Trace
-from i2i_forge.html_report.markup import Html, join, table, tag
-from i2i_forge.html_report.run_report import RunReport
+from i2i_forge.study.page.markup import Html, join, table, tag
+from i2i_forge.study.page.run_report import RunReport
 
 
 def computation(run: RunReport, trace: Trace) -> Html:

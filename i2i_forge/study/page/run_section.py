@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from i2i_forge.html_report.computation import computation
-from i2i_forge.html_report.curves import run_curves
-from i2i_forge.html_report.gallery import gallery
-from i2i_forge.html_report.markup import Html, join, section, table, tag
-from i2i_forge.html_report.objective import objective
-from i2i_forge.html_report.run_report import RunReport
+from i2i_forge.study.page.computation import computation
+from i2i_forge.study.page.curves import run_curves
+from i2i_forge.study.page.gallery import gallery
+from i2i_forge.study.page.markup import Html, join, section, table, tag
+from i2i_forge.study.page.objective import objective
+from i2i_forge.study.page.run_report import RunReport
 
 
 def run_section(run: RunReport, samples: int | None) -> Html:

@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from i2i_forge.ablate.commands import classifier_command, eval_command, run_folder, train_command
-from i2i_forge.ablate.launchers import Job, Launcher
-from i2i_forge.ablate.measures import Measures
-from i2i_forge.ablate.plans import Asked, Plan, Variant
-from i2i_forge.ablate.state import State, recipe_file, state_of
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import ForgeError
+from i2i_forge.study.commands import classifier_command, eval_command, run_folder, train_command
+from i2i_forge.study.launchers import Job, Launcher
+from i2i_forge.study.measures import Measures
+from i2i_forge.study.plans import Asked, Plan, Variant
+from i2i_forge.study.state import State, recipe_file, state_of
 from i2i_forge.system.files import lines_of, read_text
 
 

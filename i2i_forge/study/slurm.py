@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.ablate.launchers import Ended, Job
 from i2i_forge.errors import UsageError
+from i2i_forge.study.launchers import Ended, Job
 from i2i_forge.system.files import open_to_append
 
 DAY = 24 * 60  # minutes

@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from i2i_forge.ablate.costs import Cost
-from i2i_forge.ablate.seeds import BySeed, Cell, compared
-from i2i_forge.ablate.state import State
 from i2i_forge.measure.comparison import column_key
 from i2i_forge.measure.records import Record
 from i2i_forge.run.folder import RunFolder
+from i2i_forge.study.costs import Cost
+from i2i_forge.study.seeds import BySeed, Cell, compared
+from i2i_forge.study.state import State
 
 
 @dataclass

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.ablate.commands import classifier_command, eval_command, run_folder, shell_line, train_command
-from i2i_forge.ablate.costs import Cost
-from i2i_forge.ablate.plans import Asked, Plan, Variant
+from i2i_forge.study.commands import classifier_command, eval_command, run_folder, shell_line, train_command
+from i2i_forge.study.costs import Cost
+from i2i_forge.study.plans import Asked, Plan, Variant
 
 
 def shell_lines(

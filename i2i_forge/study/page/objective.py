@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from i2i_forge.html_report.markup import Html, join, tag
-from i2i_forge.html_report.run_report import RunReport
 from i2i_forge.recipe.terms import Term
+from i2i_forge.study.page.markup import Html, join, tag
+from i2i_forge.study.page.run_report import RunReport
 
 
 def objective(run: RunReport) -> Html:

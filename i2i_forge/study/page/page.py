@@ -10,13 +10,13 @@ from itertools import groupby
 from pathlib import Path
 
 from i2i_forge.errors import disk_error
-from i2i_forge.html_report.comparison import differences, overview
-from i2i_forge.html_report.curves import compared_curves
-from i2i_forge.html_report.gallery import gallery
-from i2i_forge.html_report.markup import Html, escaped, section, tag
-from i2i_forge.html_report.metric_table import MetricTable, measurements
-from i2i_forge.html_report.run_report import RunReport
-from i2i_forge.html_report.run_section import run_section
+from i2i_forge.study.page.comparison import differences, overview
+from i2i_forge.study.page.curves import compared_curves
+from i2i_forge.study.page.gallery import gallery
+from i2i_forge.study.page.markup import Html, escaped, section, tag
+from i2i_forge.study.page.metric_table import MetricTable, measurements
+from i2i_forge.study.page.run_report import RunReport
+from i2i_forge.study.page.run_section import run_section
 from i2i_forge.system.files import write_whole
 from i2i_forge.system.outputs import marked
 

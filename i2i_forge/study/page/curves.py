@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from i2i_forge.html_report.markup import Html, join, tag
-from i2i_forge.html_report.run_report import Points, RunReport
-from i2i_forge.html_report.scale import Scale, scale_of, short
+from i2i_forge.study.page.markup import Html, join, tag
+from i2i_forge.study.page.run_report import Points, RunReport
+from i2i_forge.study.page.scale import Scale, scale_of, short
 
 WIDTH, HEIGHT = 320, 180
 LEFT, RIGHT, TOP, BOTTOM = 42, 308, 10, 154  # of the field that the lines are in

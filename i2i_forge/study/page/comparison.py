@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from i2i_forge.html_report.markup import Html, join, table, tag
-from i2i_forge.html_report.run_report import RunReport
+from i2i_forge.study.page.markup import Html, join, table, tag
+from i2i_forge.study.page.run_report import RunReport
 
 MANY = 12  # settings above which one has to ask to see them
 ABSENT = "\N{EN DASH}"

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from i2i_forge.ablate.costs import costs_of
-from i2i_forge.ablate.launchers import Launcher
-from i2i_forge.ablate.layout import write_table
-from i2i_forge.ablate.measures import Measures
-from i2i_forge.ablate.plans import Plan, Variant
-from i2i_forge.ablate.state import write_recipes
-from i2i_forge.ablate.study import Place, run_jobs, with_classifier
-from i2i_forge.ablate.table import Table, make_table
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import Interrupted
+from i2i_forge.study.costs import costs_of
+from i2i_forge.study.launchers import Launcher
+from i2i_forge.study.layout import write_table
+from i2i_forge.study.measures import Measures
+from i2i_forge.study.plans import Plan, Variant
+from i2i_forge.study.state import write_recipes
+from i2i_forge.study.study import Place, run_jobs, with_classifier
+from i2i_forge.study.table import Table, make_table
 from i2i_forge.system.stop_requests import stop_signals
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from i2i_forge.ablate.plans import Plan, Row, Variant
 from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.recipe.terms import Term, TermSyntaxError, parse_weight
 from i2i_forge.recipe.yaml_text import to_inline_yaml
+from i2i_forge.study.plans import Plan, Row, Variant
 
 FULL = "full"  # the row that nothing is left out of
 LONGEST = 100  # characters of a row's name, which is a folder's

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from i2i_forge.ablate.plans import Asked, ClassifierData, Variant
+from i2i_forge.study.plans import Asked, ClassifierData, Variant
 
 
 def run_folder(out: Path, variant: Variant) -> Path:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from i2i_forge.data.decode import opened
 from i2i_forge.errors import DataError
-from i2i_forge.html_report.markup import Html, join, tag
-from i2i_forge.html_report.run_report import RunReport
-from i2i_forge.html_report.samples import Sheet
+from i2i_forge.study.page.markup import Html, join, tag
+from i2i_forge.study.page.run_report import RunReport
+from i2i_forge.study.page.samples import Sheet
 
 
 def gallery(runs: Sequence[RunReport], width: int) -> Html:

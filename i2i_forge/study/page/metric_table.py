@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from i2i_forge.html_report.markup import Html, join, lines, table, tag
+from i2i_forge.study.page.markup import Html, join, lines, table, tag
 
 Lines = Sequence[str]
 

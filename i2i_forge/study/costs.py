@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from i2i_forge.ablate.plans import Variant
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import Recipe
+from i2i_forge.study.plans import Variant
 
 
 @dataclass(frozen=True)
