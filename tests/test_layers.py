@@ -54,7 +54,7 @@ def test_public_modules_are_there() -> None:
 
 
 FOR_AUTHORS = [
-    *sorted((ROOT / "i2i_forge/scaffold/templates").glob("*.py.txt")),
+    *sorted((ROOT / "i2i_forge/testing/scaffold/templates").glob("*.py.txt")),
     *sorted((ROOT / "tests/external_plugin").rglob("*.py")),
     ROOT / "docs/plugins.md", ROOT / "README.md",
 ]  # fmt: skip

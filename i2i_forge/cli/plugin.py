@@ -15,7 +15,7 @@ from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.cli.common import json_option, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import PluginError, UsageError
-from i2i_forge.scaffold import KINDS, names_of, write_package
+from i2i_forge.testing.scaffold import KINDS, names_of, write_package
 
 if TYPE_CHECKING:
     from i2i_forge.testing import Result

@@ -12,9 +12,9 @@ from packaging.requirements import Requirement
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
-from i2i_forge.scaffold import KINDS, names_of, write_package
 from i2i_forge.testing import kit
 from i2i_forge.testing.importing import import_problems
+from i2i_forge.testing.scaffold import KINDS, names_of, write_package
 from i2i_forge.testing.target import find_target
 from i2i_forge.testing.values import images
 

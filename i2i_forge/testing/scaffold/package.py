@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from i2i_forge.errors import UsageError, disk_error
-from i2i_forge.scaffold.names import Names
+from i2i_forge.testing.scaffold.names import Names
 
 KINDS = ("loss", "encoder", "decoder", "discriminator", "trainer", "dataset", "metric")
 WITHOUT_RECIPE = ("metric",)
@@ -62,7 +62,7 @@ def _files(names: Names, kind: str) -> dict[str, str]:
 
 
 def _filled(template: str, words: dict[str, str]) -> str:
-    folder = importlib.resources.files("i2i_forge.scaffold") / "templates"
+    folder = importlib.resources.files("i2i_forge.testing.scaffold") / "templates"
     return Template((folder / f"{template}.txt").read_text(encoding="utf-8")).substitute(words)
 
 
