@@ -17,9 +17,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from i2i_forge.api import build_trainer, load_recipe
     from i2i_forge.catalog.hookspecs import hookimpl
     from i2i_forge.catalog.registry import Catalog
+    from i2i_forge.engine.api import build_trainer, load_recipe
     from i2i_forge.engine.forward_pass import ForwardPass, tensor
     from i2i_forge.engine.trainer import Trainer
     from i2i_forge.errors import ForgeError
@@ -50,10 +50,10 @@ _HOMES = {
     "Recipe": "recipe.reading",
     "Trainer": "engine.trainer",
     "Translator": "translate.translator",
-    "build_trainer": "api",
+    "build_trainer": "engine.api",
     "hookimpl": "catalog.hookspecs",
     "load": "translate.translator",
-    "load_recipe": "api",
+    "load_recipe": "engine.api",
     "measure": "measure.tensors",
     "tensor": "engine.forward_pass",
     "translate": "translate.translator",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from i2i_forge.api import load_recipe
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
+from i2i_forge.engine.api import load_recipe
 from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe

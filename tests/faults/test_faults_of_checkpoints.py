@@ -125,7 +125,7 @@ def test_29_a_changed_recipe(forge_watch, run):
 
 def test_29_other_networks(forge_watch, run):
     """Where the recipe does not tell (the code has changed), the first five tensors do, once and not all of them."""
-    from i2i_forge.api import build_trainer
+    from i2i_forge.engine.api import build_trainer
     from i2i_forge.recipe.reading import read_recipe
 
     trainer = build_trainer(read_recipe(run / "resolved.yaml", set=["networks.decoder.mlp_dim=16"]))
