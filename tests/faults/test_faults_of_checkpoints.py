@@ -21,7 +21,7 @@ from i2i_forge.run.foreign import read_foreign
 from i2i_forge.run.replay import verify
 from i2i_forge.system.tensor_files import read_tensors
 
-FROZEN = Path(__file__).parents[1] / "running/fixtures/format-1"
+FROZEN = Path(__file__).parents[1] / "run/fixtures/format-1"
 
 
 @pytest.fixture(scope="module")

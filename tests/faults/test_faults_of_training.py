@@ -1,13 +1,9 @@
 """Faults of training: steps that are taken, and are not those that were meant."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 from shrink import shrunk
 
 import i2i_forge

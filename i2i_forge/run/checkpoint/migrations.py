@@ -10,7 +10,7 @@ from i2i_forge.run.checkpoint.folders import FORMAT_VERSION, Checkpoint
 Migration = Callable[[Checkpoint], Checkpoint]
 
 # format -> what makes a checkpoint of the next format of it; a format that was ever released stays here for good,
-# with a frozen checkpoint in tests/running/fixtures/
+# with a frozen checkpoint in tests/run/fixtures/
 MIGRATIONS: dict[int, Migration] = {}
 
 

@@ -1,18 +1,13 @@
 """Translating in tiles: no pixel depends on its tile, and statistics are those of the whole image."""
 
-import sys
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
 import toy
+from shrink import shrunk
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-sys.path.insert(0, str(Path(__file__).parent / "recipes"))
-
-from shrink import shrunk
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer

@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 import toy
-from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parent / "recipes"))
-
 from shrink import shrunk
+from torch import Tensor
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer

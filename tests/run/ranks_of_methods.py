@@ -2,13 +2,12 @@
 
 import datetime
 import functools
-import sys
 import tempfile
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from shrink import shrunk
 
 from i2i_forge import build_trainer
 from i2i_forge.catalog.loading import load_plugins
@@ -16,10 +15,6 @@ from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.streams import build_streams
 from i2i_forge.system import distributed
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
-
-from shrink import shrunk
 
 ONE_TERM = "phases.generator.minimize={reconstruction: '1 * l1(reconstruction, source)'}"
 PENALTY = "phases.discriminator.minimize.r1=5 * r1(discriminator, target)"

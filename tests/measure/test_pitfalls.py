@@ -18,46 +18,46 @@ TESTS = Path(__file__).parents[1]
 PITFALLS = {
     1: (
         "versions of LPIPS mixed",
-        ["test_lpips::test_the_versions_differ", "metrics/test_lpips_diversity::test_it_is_in_the_catalog"],
+        ["test_lpips::test_the_versions_differ", "measure/test_lpips_diversity::test_it_is_in_the_catalog"],
     ),
     2: (
         "[0, 1] taken for [-1, 1]",
         [
-            "evaluation/test_tensors::test_the_range_is_never_guessed",
-            "evaluation/test_tensors::test_one_batch_of_each_range_is_refused",
+            "measure/test_tensors::test_the_range_is_never_guessed",
+            "measure/test_tensors::test_one_batch_of_each_range_is_refused",
         ],
     ),
     3: (
         "JPEG beside PNG",
         [
-            "metrics/test_pitfalls::test_jpeg_changes_numbers_and_png_does_not",
-            "evaluation/test_folder_samples::test_mixed_formats_are_refused",
-            "evaluation/test_folder_samples::test_another_format_of_the_real_images_is_said",
+            "measure/test_pitfalls::test_jpeg_changes_numbers_and_png_does_not",
+            "measure/test_folder_samples::test_mixed_formats_are_refused",
+            "measure/test_folder_samples::test_another_format_of_the_real_images_is_said",
         ],
     ),
     4: ("images stretched to their own minimum and maximum", ["test_images::test_nothing_is_stretched"]),
     5: (
         "resize filters",
         [
-            "metrics/test_resizing::test_tf1_bilinear_of_four_pixels_by_hand",
-            "metrics/test_resizing::test_the_filters_differ_where_there_is_something_to_alias",
+            "measure/test_resizing::test_tf1_bilinear_of_four_pixels_by_hand",
+            "measure/test_resizing::test_the_filters_differ_where_there_is_something_to_alias",
         ],
     ),
     6: (
         "truncated instead of rounded to 8 bits",
         [
-            "metrics/test_resizing::test_values_are_rounded_and_cut_not_truncated_or_wrapped",
-            "metrics/test_paired::test_levels_are_those_of_saved_files",
+            "measure/test_resizing::test_values_are_rounded_and_cut_not_truncated_or_wrapped",
+            "measure/test_paired::test_levels_are_those_of_saved_files",
         ],
     ),
-    7: ("bytes that wrap around", ["metrics/test_resizing::test_values_are_rounded_and_cut_not_truncated_or_wrapped"]),
+    7: ("bytes that wrap around", ["measure/test_resizing::test_values_are_rounded_and_cut_not_truncated_or_wrapped"]),
     8: (
         "the bias of few samples",
         [
-            "metrics/test_fid::test_it_falls_with_the_number_of_images_and_says_so",
-            "metrics/test_kid::test_one_distribution_is_at_zero_and_the_error_is_right",
-            "metrics/test_mode_scores::test_few_draws_bias_cis_down_and_the_correction_mends_it",
-            "evaluation/test_records::test_numbers_made_otherwise_never_share_a_column",
+            "measure/test_fid::test_it_falls_with_the_number_of_images_and_says_so",
+            "measure/test_kid::test_one_distribution_is_at_zero_and_the_error_is_right",
+            "measure/test_mode_scores::test_few_draws_bias_cis_down_and_the_correction_mends_it",
+            "measure/test_records::test_numbers_made_otherwise_never_share_a_column",
         ],
     ),
     9: (
@@ -65,69 +65,69 @@ PITFALLS = {
         [
             "test_weights::test_one_flipped_bit_is_found_and_mended",
             "cli/test_eval_commands::test_a_file_with_the_wrong_hash_is_not_used",
-            "mode_classifier/test_stored::test_damage_is_named",
+            "measure/test_stored::test_damage_is_named",
             "test_weights::test_offline_nothing_is_asked_for",
         ],
     ),
     10: (
         "torchvision's Inception for TensorFlow's",
         [
-            "metrics/test_inception::test_it_is_torch_fidelitys_network",
-            "metrics/test_inception::test_another_network_is_refused",
-            "evaluation/test_records::test_another_network_is_another_column",
+            "measure/test_inception::test_it_is_torch_fidelitys_network",
+            "measure/test_inception::test_another_network_is_refused",
+            "measure/test_records::test_another_network_is_another_column",
         ],
     ),
     11: (
         "inputs normalised twice",
         [
-            "mode_classifier/test_training::test_inception_takes_imagenets_trunk_and_new_heads",
-            "mode_classifier/test_training::test_modes_are_learned_and_the_card_says_so",
+            "measure/test_training::test_inception_takes_imagenets_trunk_and_new_heads",
+            "measure/test_training::test_modes_are_learned_and_the_card_says_so",
         ],
     ),
     12: (
         "deterministic methods",
         [
-            "metrics/test_lpips_diversity::test_a_deterministic_method_has_none",
-            "metrics/test_mode_scores::test_a_deterministic_method_has_exactly_zero_cis_from_one_translation",
+            "measure/test_lpips_diversity::test_a_deterministic_method_has_none",
+            "measure/test_mode_scores::test_a_deterministic_method_has_exactly_zero_cis_from_one_translation",
         ],
     ),
-    13: ("CIS above IS", ["metrics/test_mode_scores::test_cis_is_between_0_and_is_and_their_difference_is_the_jsd"]),
+    13: ("CIS above IS", ["measure/test_mode_scores::test_cis_is_between_0_and_is_and_their_difference_is_the_jsd"]),
     14: (
         "standard errors over pairs",
         [
-            "metrics/test_bootstrap::test_the_error_is_that_of_inputs_and_not_of_images",
-            "metrics/test_lpips_diversity::test_uncertainty_is_over_inputs",
+            "measure/test_bootstrap::test_the_error_is_that_of_inputs_and_not_of_images",
+            "measure/test_lpips_diversity::test_uncertainty_is_over_inputs",
         ],
     ),
     15: (
         "the order of files or styles",
         [
-            "metrics/test_lpips_diversity::test_the_order_of_draws_matters_to_neighbours_only",
-            "evaluation/test_folder_samples::test_sub_folders_are_inputs",
+            "measure/test_lpips_diversity::test_the_order_of_draws_matters_to_neighbours_only",
+            "measure/test_folder_samples::test_sub_folders_are_inputs",
         ],
     ),
     16: (
         "the same styles for all inputs, or new ones",
         [
-            "evaluation/test_run_samples::test_noise_depends_on_seed_input_and_draw_alone",
-            "metrics/test_pitfalls::test_a_record_says_where_styles_come_from",
+            "measure/test_run_samples::test_noise_depends_on_seed_input_and_draw_alone",
+            "measure/test_pitfalls::test_a_record_says_where_styles_come_from",
         ],
     ),
     17: (
         "batch sizes and the weight of a small last batch",
         [
-            "evaluation/test_evaluate::test_the_batch_size_changes_nothing",
-            "metrics/test_lpips_diversity::test_it_is_the_mean_over_its_pairs_whatever_the_batches",
+            "measure/test_evaluate::test_the_batch_size_changes_nothing",
+            "measure/test_lpips_diversity::test_it_is_the_mean_over_its_pairs_whatever_the_batches",
         ],
     ),
     18: (
         "images counted twice by several processes",
-        ["evaluation/test_evaluate::test_ranks_share_the_work_and_agree_with_one"],
+        ["measure/test_evaluate::test_ranks_share_the_work_and_agree_with_one"],
     ),
-    19: ("TF32 and bf16", ["metrics/test_batch::test_products_are_fp32_inside_and_as_they_were_after"]),
+    19: ("TF32 and bf16", ["measure/test_batch::test_products_are_fp32_inside_and_as_they_were_after"]),
     20: (
         "cancellation between nearly equal images",
-        ["metrics/test_lpips_diversity::test_a_collapsed_generator_is_measured_to_a_thousandth"],
+        ["measure/test_lpips_diversity::test_a_collapsed_generator_is_measured_to_a_thousandth"],
     ),
     21: (
         "grey, alpha, palette, EXIF, 16 bit, CMYK",
@@ -141,46 +141,46 @@ PITFALLS = {
     22: (
         "real images among the translations, another reference",
         [
-            "evaluation/test_evaluate::test_a_real_image_among_the_translations_is_refused",
-            "evaluation/test_records::test_another_reference_is_another_column",
+            "measure/test_evaluate::test_a_real_image_among_the_translations_is_refused",
+            "measure/test_records::test_another_reference_is_another_column",
         ],
     ),
     23: (
         "networks in training mode",
         [
-            "metrics/test_lpips_diversity::test_neither_autocast_nor_training_mode_reaches_it",
+            "measure/test_lpips_diversity::test_neither_autocast_nor_training_mode_reaches_it",
             "test_lpips::test_nothing_around_it_changes_it",
         ],
     ),
-    24: ("autocast around the metric", ["metrics/test_batch::test_numbers_are_the_same_inside_autocast"]),
+    24: ("autocast around the metric", ["measure/test_batch::test_numbers_are_the_same_inside_autocast"]),
     25: (
         "precision and recall swapped",
-        ["metrics/test_prdc::test_a_tight_cluster_among_wide_real_images_is_precise_and_recalls_little"],
+        ["measure/test_prdc::test_a_tight_cluster_among_wide_real_images_is_precise_and_recalls_little"],
     ),
     26: (
         "NDB of equal distributions",
         [
-            "metrics/test_ndb::test_one_distribution_differs_in_alpha_of_the_bins",
-            "metrics/test_ndb::test_one_distribution_has_about_the_expected_count",
+            "measure/test_ndb::test_one_distribution_differs_in_alpha_of_the_bins",
+            "measure/test_ndb::test_one_distribution_has_about_the_expected_count",
         ],
     ),
     27: (
         "aspect and crop",
         [
             "data/test_transforms::test_test_images_are_cropped_in_the_centre_or_kept_whole",
-            "evaluation/test_evaluate::test_images_of_different_sizes_are_refused",
-            "metrics/test_pitfalls::test_a_record_says_which_pixels_were_measured",
+            "measure/test_evaluate::test_images_of_different_sizes_are_refused",
+            "measure/test_pitfalls::test_a_record_says_which_pixels_were_measured",
         ],
     ),
     28: (
         "a classifier that has learned from the real images it judges",
-        ["metrics/test_mode_scores::test_real_images_that_the_classifier_has_learned_from_are_named"],
+        ["measure/test_mode_scores::test_real_images_that_the_classifier_has_learned_from_are_named"],
     ),
     29: (
         "the mean of exp for exp of the mean",
-        ["metrics/test_mode_scores::test_exp_of_the_mean_is_not_the_mean_of_exp"],
+        ["measure/test_mode_scores::test_exp_of_the_mean_is_not_the_mean_of_exp"],
     ),
-    30: ("functions that SciPy removed", ["metrics/test_pitfalls::test_nothing_needs_scipy"]),
+    30: ("functions that SciPy removed", ["measure/test_pitfalls::test_nothing_needs_scipy"]),
 }
 
 

@@ -1,16 +1,11 @@
 """Every shipped method in runs of seconds, stopped anywhere."""
 
-import sys
-from pathlib import Path
+from shrink import shrunk
 
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.loop import Run
 from i2i_forge.system import distributed
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
-
-from shrink import shrunk
 
 RECIPES = {  # name -> changes
     "munit_synthetic": ("ema={roles: [style_encoder, decoder], half_life: 20}",),

@@ -1,7 +1,7 @@
 """The exact-resume matrix: 8 recipes x 6 stops x 3 worker settings x 2 numbers of ranks, 288 cells, bit for bit.
 
 In the normal suite are the cells on which most can go wrong: a stop within the step that crosses the end of an epoch,
-with the number of workers changed. The others are slow: `pytest -m slow tests/running/test_resume_matrix.py`.
+with the number of workers changed. The others are slow: `pytest -m slow tests/run/test_resume_matrix.py`.
 
 And the checkpoint's mutation score: each thing that it holds is forgotten in turn, as if it had not been saved, and the
 resumed run must differ. Of MUNIT's items, dropping and zeroing in the files are tried too (test_resume.py).
@@ -57,9 +57,8 @@ def test_resumed_on_two_ranks(tmp_path, name):
     script = Path(__file__).with_name("resume_on_ranks.py")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launch, str(script), str(tmp_path), name]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=1200, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(script.parents[1])}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=1200, env=env)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert ended.stdout.endswith("18 cells on 2 ranks, different: []"), ended.stdout[-1000:]
 
