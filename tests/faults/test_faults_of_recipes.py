@@ -1,4 +1,4 @@
-"""Recipes that are wrong or hostile: 61 to 68. What each trap of YAML says exactly is in tests/recipe/test_yaml_source.py."""
+"""Recipes that are wrong or hostile: 61 to 68. Each trap of YAML is in tests/recipe/test_yaml_source.py."""
 
 import os
 import re

@@ -18,7 +18,7 @@ TESTS = Path(__file__).parents[1]
 PITFALLS = {
     1: (
         "versions of LPIPS mixed",
-        ["test_lpips::test_the_versions_differ", "measure/test_lpips_diversity::test_it_is_in_the_catalog"],
+        ["measure/test_lpips::test_the_versions_differ", "measure/test_lpips_diversity::test_it_is_in_the_catalog"],
     ),
     2: (
         "[0, 1] taken for [-1, 1]",
@@ -35,7 +35,7 @@ PITFALLS = {
             "measure/test_folder_samples::test_another_format_of_the_real_images_is_said",
         ],
     ),
-    4: ("images stretched to their own minimum and maximum", ["test_images::test_nothing_is_stretched"]),
+    4: ("images stretched to their own minimum and maximum", ["data/test_images::test_nothing_is_stretched"]),
     5: (
         "resize filters",
         [
@@ -63,10 +63,10 @@ PITFALLS = {
     9: (
         "other or damaged weights",
         [
-            "test_weights::test_one_flipped_bit_is_found_and_mended",
+            "system/test_weights::test_one_flipped_bit_is_found_and_mended",
             "cli/test_eval_commands::test_a_file_with_the_wrong_hash_is_not_used",
             "measure/test_stored::test_damage_is_named",
-            "test_weights::test_offline_nothing_is_asked_for",
+            "system/test_weights::test_offline_nothing_is_asked_for",
         ],
     ),
     10: (
@@ -149,7 +149,7 @@ PITFALLS = {
         "networks in training mode",
         [
             "measure/test_lpips_diversity::test_neither_autocast_nor_training_mode_reaches_it",
-            "test_lpips::test_nothing_around_it_changes_it",
+            "measure/test_lpips::test_nothing_around_it_changes_it",
         ],
     ),
     24: ("autocast around the metric", ["measure/test_batch::test_numbers_are_the_same_inside_autocast"]),
