@@ -16,6 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from i2i_forge.catalog.moved import find_moved_modules
+
 if TYPE_CHECKING:
     from i2i_forge.catalog.hookspecs import hookimpl
     from i2i_forge.catalog.registry import Catalog
@@ -58,6 +60,8 @@ _HOMES = {
     "tensor": "engine.forward_pass",
     "translate": "translate.translator",
 }
+
+find_moved_modules()
 
 
 def __getattr__(name: str) -> Any:
