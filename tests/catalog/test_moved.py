@@ -18,7 +18,7 @@ def test_a_moved_module_is_found_by_its_old_name(old):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_was_never_there_is_not_found():
-    with pytest.raises(ModuleNotFoundError, match="i2i_forge.nowhere"):
+    with pytest.raises(ModuleNotFoundError, match=r"i2i_forge\.nowhere"):
         importlib.import_module("i2i_forge.nowhere")
-    with pytest.raises(ModuleNotFoundError, match="i2i_forge.measure.nowhere"):
+    with pytest.raises(ModuleNotFoundError, match=r"i2i_forge\.measure\.nowhere"):
         importlib.import_module("i2i_forge.metrics.nowhere")
