@@ -9,9 +9,10 @@ import zipfile
 import pytest
 from file_server import serving
 
-from i2i_forge.data.public import Limits, PublicData, extract, fetch
 from i2i_forge.errors import DataError
 from i2i_forge.system.fetch import web
+from i2i_forge.system.fetch.archive import Limits, extract
+from i2i_forge.system.public_data import PublicData, fetch
 from i2i_forge.system.weights import MANIFEST, path_of
 from i2i_forge.system.weights import fetch as fetch_weights
 

@@ -10,9 +10,8 @@ import zlib
 import pytest
 
 from i2i_forge.data.folders import EXTENSIONS
-from i2i_forge.data.public import Limits, extract
 from i2i_forge.errors import DataError
-from i2i_forge.system.fetch.archive import IMAGES
+from i2i_forge.system.fetch.archive import IMAGES, Limits, extract
 
 GOOD = {"set/train/1.jpg": b"one", "set/train/2.JPG": b"two", "set/README.txt": b"words"}
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from file_server import serving
 
-from i2i_forge.data.public import RECORD, TABLE, PublicData, fetch, find
-from i2i_forge.data.public.inventory import INVENTORY
 from i2i_forge.errors import DataError, ResourceError, UsageError
-from i2i_forge.system.fetch import download
+from i2i_forge.system.fetch.download import download
+from i2i_forge.system.public_data import INVENTORY, RECORD, TABLE, PublicData, fetch, find
 
 BODY = bytes(range(256)) * 4000
 
@@ -106,7 +105,7 @@ def test_nobody_answers(server, part):
     url = server.url
     server.server_close()
     with pytest.raises(DataError, match="cannot be read: ") as caught:
-        download(url, part, timeout=0.2)
+        download(url, part)
     assert "check the connection" in caught.value.fix
 
 
@@ -196,8 +195,8 @@ def test_an_interrupted_data_set_goes_on_and_leaves_nothing_half(data, server, t
     with pytest.raises(DataError, match="ended after 20"):
         fetch(data, tmp_path)
     assert entries(tmp_path) == ["mine.part", "mine.part.json"]
-    (tmp_path / ".mine.unpacking").mkdir()  # a process that was killed
-    (tmp_path / ".mine.unpacking/old.jpg").touch()
+    (tmp_path / ".mine.part").mkdir()  # a process that was killed
+    (tmp_path / ".mine.part/old.jpg").touch()
     server.break_after = None
     fetch(data, tmp_path)
     assert entries(tmp_path) == ["mine"] and entries(tmp_path / "mine") == [RECORD, INVENTORY, "trainA", "trainB"]
