@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import i2i_forge
 from i2i_forge.errors import DataError, DivergedError, ForgeError, UsageError
 from i2i_forge.system import distributed
-from i2i_forge.system.distributed.contact import LostContactError, in_contact
-from i2i_forge.system.distributed.drift import fingerprint
+from i2i_forge.system.distributed.parameters import fingerprint
+from i2i_forge.system.distributed.ranks import LostContactError, in_contact
 
 TINY = [
     "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
