@@ -181,6 +181,7 @@ def test_a_data_set_arrives_with_its_record(data, server, tmp_path):
     out = tmp_path / "deep/datasets"
     got = fetch(data, out)
     assert got.is_new and got.folder == out / "mine" and entries(out) == ["mine"]
+    assert entries(out / "mine") == [RECORD, INVENTORY, "trainA", "trainB"]
     assert (out / "mine/trainA/1.jpg").read_text() == "set/trainA/1.jpg"
     record = json.loads((out / "mine" / RECORD).read_text())
     assert record == got.record
@@ -190,23 +191,9 @@ def test_a_data_set_arrives_with_its_record(data, server, tmp_path):
     assert not again.is_new and again.record == record and len(server.asked) == 1
 
 
-def test_an_interrupted_data_set_goes_on_and_leaves_nothing_half(data, server, tmp_path):
-    server.break_after = 20
-    with pytest.raises(DataError, match="ended after 20"):
-        fetch(data, tmp_path)
-    assert entries(tmp_path) == ["mine.part", "mine.part.json"]
-    (tmp_path / ".mine.part").mkdir()  # a process that was killed
-    (tmp_path / ".mine.part/old.jpg").touch()
-    server.break_after = None
-    fetch(data, tmp_path)
-    assert entries(tmp_path) == ["mine"] and entries(tmp_path / "mine") == [RECORD, INVENTORY, "trainA", "trainB"]
-    assert ranges(server) == [None, "bytes=20-"]
-
-
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"<html>", "neither a zip"),
         (zipped("readme.txt"), "no folder trainA and trainB; it holds readme.txt"),
         (zipped("set/trainA/1.jpg", "../evil.jpg"), "leads out"),
         (zipped("set/trainA/1.jpg", "set/trainB/1.jpg")[:-30], "damaged"),

@@ -78,13 +78,6 @@ def test_an_interrupted_download_goes_on(entry: Weights, server: Server, cache: 
     assert inspect(entry).status == "ok" and entries(cache) == [FILE, f"{FILE}.json"]
 
 
-def test_a_server_without_the_file(entry: Weights, server: Server, cache: Path) -> None:
-    server.status = 404
-    with pytest.raises(DataError, match=rf"{FILE}: the server answers 404"):
-        fetch(entry)
-    assert entries(cache) == []
-
-
 def test_two_processes_do_not_mix(entry: Weights, cache: Path) -> None:
     cache.mkdir()
     with (cache / f"{FILE}.part").open("ab") as held:
@@ -121,16 +114,6 @@ def test_missing_weights_say_how_to_get_them(entry: Weights, cache: Path, monkey
     with pytest.raises(DataError) as caught:
         required("tiny")
     assert f"copy {entry.url} to {cache / FILE}" in caught.value.fix
-
-
-def test_offline_nothing_is_asked_for(
-    entry: Weights, server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FORGE_OFFLINE", "1")
-    with pytest.raises(UsageError, match="FORGE_OFFLINE is set") as caught:
-        fetch(entry)
-    assert f"copy {entry.url} to {cache / FILE}" in caught.value.fix
-    assert server.asked == [] and not cache.exists()
 
 
 @pytest.mark.parametrize("place", [0, len(BODY) // 2, len(BODY) - 1])
@@ -221,12 +204,6 @@ def test_torch_fidelity_has_the_same_address() -> None:
         warnings.simplefilter("ignore")
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
     assert find("inception_tf").url == URL_INCEPTION_V3
-
-
-def test_an_unknown_name() -> None:
-    with pytest.raises(UsageError, match="the manifest has no weights 'alexnt'") as caught:
-        required("alexnt")
-    assert "did you mean 'alexnet'?" in caught.value.fix
 
 
 def test_looking_at_weights_needs_no_torch() -> None:

@@ -31,7 +31,7 @@ def save_classifier(classifier: ModeClassifier, folder: Path) -> None:
     refuse_to_fill(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with made_whole(folder) as partial:
+        with made_whole(folder, shared=True) as partial:
             partial.mkdir()
             (partial / WEIGHTS).write_bytes(packed(classifier.network, classifier.trained_on))
             (partial / CARD).write_text(json.dumps(classifier.card, indent=2) + "\n")
