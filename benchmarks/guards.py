@@ -27,7 +27,7 @@ import i2i_forge
 from i2i_forge.engine import optimizers, trainer
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run import checkpoint
-from i2i_forge.system.distributed.drift import fingerprint
+from i2i_forge.system.distributed.parameters import fingerprint
 from i2i_forge_benchmarks.machine import provenance
 
 Timed = dict[str, list[float]]  # seconds

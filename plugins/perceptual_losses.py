@@ -18,8 +18,7 @@ from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.errors import DataError
 from i2i_forge.nn import InstanceNorm
 from i2i_forge.run.foreign import read_foreign
-from i2i_forge.system.paths import weights_file
-from i2i_forge.system.weights import find, how_to_get
+from i2i_forge.system.weights import find, how_to_get, weights_file
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # of each block's convolutions
 POOL_AFTER = (1, 2, 3)  # not after block 4: relu5_3 is at 1/8 of the side

@@ -30,7 +30,7 @@ from i2i_forge.data.remote_shards import (
     room,
 )
 from i2i_forge.errors import DataError, suggest
-from i2i_forge.system.paths import cache_dir
+from i2i_forge.system.files import cache_dir
 
 
 class WebDatasetShards:

@@ -14,8 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from i2i_forge.data.public import Limits, extract
-from i2i_forge.system.fetch import archive, members
+from i2i_forge.system.fetch import archive
+from i2i_forge.system.fetch.archive import Limits, extract
 from i2i_forge_benchmarks.fuzz_targets import Target
 from i2i_forge_benchmarks.fuzz_targets.mutation import changed
 
@@ -119,5 +119,5 @@ TOKENS = (
     b"30 GNU.sparse.map=0,1,2,3\n", b"25 GNU.sparse.major=1\n", b"13 size=-10\n",
     b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07",
 )  # fmt: skip
-MODULES = (archive, members, tarfile, zipfile)
+MODULES = (archive, tarfile, zipfile)
 TARGET = Target(read, seeds, modules=MODULES, tokens=TOKENS, mutate=mutate, megabytes=64)

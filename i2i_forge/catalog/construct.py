@@ -16,8 +16,7 @@ from torch.nn.modules.module import (
 )
 
 from i2i_forge.errors import ForgeError, RecipeError, ResourceError
-from i2i_forge.system.hardware import memory
-from i2i_forge.system.out_of_memory import ran_out
+from i2i_forge.system.hardware import memory, ran_out
 
 LAYERS = 20_000  # of one network
 

@@ -11,7 +11,7 @@ import click
 
 from i2i_forge.cli.common import console, json_option, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.data.public import TABLE, fetch, find
+from i2i_forge.system.public_data import TABLE, fetch, find
 
 
 @click.command("get")

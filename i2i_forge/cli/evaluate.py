@@ -142,7 +142,7 @@ def _measured(
     from i2i_forge.measure.metric import Tools
     from i2i_forge.measure.plans import choose, choose_backbones, plan, with_matrix
     from i2i_forge.measure.recording import write_records
-    from i2i_forge.run.folder import refuse_special
+    from i2i_forge.system.outputs import refuse_special
 
     refuse_special([folder / "results.jsonl", folder / "results"])
     chosen = choose(catalog, metrics, options["protocols"])

@@ -12,6 +12,7 @@ import click
 from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.system.files import natural_key
 from i2i_forge.system.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ def _refuse_odd(html: Path, *, as_json: bool) -> None:
 def _records(runs: Sequence[Path], metrics: Sequence[str], *, needed: bool) -> Found:
     """The records of runs, and of those below folders."""
     from i2i_forge.measure.records import FILE, read
-    from i2i_forge.study.page.find import DEPTHS, natural
+    from i2i_forge.study.page.find import DEPTHS
 
     files: dict[Path, None] = {}
     for run in runs:
-        below = sorted((file for depth in DEPTHS for file in run.glob(f"{depth}/{FILE}")), key=natural)
+        below = sorted((file for depth in DEPTHS for file in run.glob(f"{depth}/{FILE}")), key=natural_key)
         files |= dict.fromkeys(below if run.is_dir() else [run])
     if not files and needed:
         raise DataError(

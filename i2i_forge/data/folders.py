@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from i2i_forge.data.path_list import Names, Paths
 from i2i_forge.data.walking import EXTENSIONS as EXTENSIONS
 from i2i_forge.data.walking import names_below
 from i2i_forge.errors import DataError
-from i2i_forge.system.files import lines_of, read_bytes
+from i2i_forge.system.files import lines_of, natural_key, read_bytes
 
 PATTERN = f"*.{{{','.join(EXTENSIONS)}}}, any case, sub-folders included"
 LONGEST_LIST = 10**9  # bytes
@@ -43,12 +42,9 @@ def list_images(folder: str | Path) -> Paths:
     return Paths(Names(names), prefix=str(folder / "x")[:-1], origin=folder)
 
 
-def natural(path: Path) -> list[tuple[list[str | int], str]]:
-    """A sort key that compares runs of digits as numbers."""
-    # split at a captured pattern: text at even places, digits at odd ones; the part itself orders "1" and "01"
-    return [
-        ([int(run) if i % 2 else run for i, run in enumerate(re.split("([0-9]+)", part))], part) for part in path.parts
-    ]
+def natural(path: Path) -> list[tuple[str, str]]:
+    """A sort key that compares runs of digits as numbers; the part itself orders "1" and "01"."""
+    return [(natural_key(part), part) for part in path.parts]
 
 
 def _siblings(folder: Path) -> str:

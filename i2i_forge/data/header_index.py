@@ -13,8 +13,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +21,7 @@ import PIL
 from numpy.typing import NDArray
 
 from i2i_forge.data.path_list import Names, Paths
-from i2i_forge.system.paths import cache_dir
+from i2i_forge.system.files import cache_dir, made_whole
 
 log = logging.getLogger("i2i_forge")
 VERSION = f"2, Pillow {PIL.__version__}"  # another Pillow may refuse other files
@@ -87,17 +85,8 @@ def write_index(paths: Paths, index: Index) -> None:
     text = np.frombuffer(index.names.text, np.uint8)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f"{file.stem}-", suffix=".part", dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as part:
-                np.savez(
-                    part, version=VERSION, text=text, ends=index.names.ends, stamps=index.stamps, sizes=index.sizes
-                )
-            Path(name).replace(file)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        with made_whole(file, shared=True) as partial, partial.open("xb") as part:
+            np.savez(part, version=VERSION, text=text, ends=index.names.ends, stamps=index.stamps, sizes=index.sizes)
     except OSError as error:
         log.debug("the headers of %s are not kept: %s", paths.origin, error)
 

@@ -11,6 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from i2i_forge.errors import disk_error
+from i2i_forge.system.files import made_whole
 
 GAP = 4
 INK = (60, 60, 60)
@@ -34,17 +35,14 @@ def save_png(image: Tensor | Image.Image, file: Path, made_by: str = "") -> None
         ResourceError: the disk does not take it.
     """
     picture = image if isinstance(image, Image.Image) else to_pil(image)
-    partial, text = file.with_name(f".{file.name}.part"), PngInfo()
+    text = PngInfo()
     if made_by:
         text.add_text("Software", made_by)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)  # it may be a link
-        picture.save(partial, format="PNG", pnginfo=text)
-        partial.replace(file)
+        with made_whole(file) as partial:
+            picture.save(partial, format="PNG", pnginfo=text)
     except OSError as error:
-        if partial.is_file():
-            partial.unlink()
         raise disk_error(file, error) from error
 
 

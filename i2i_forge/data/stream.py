@@ -15,7 +15,7 @@ from i2i_forge.data.source import OrderedSource, Source
 from i2i_forge.data.transforms import image_functions
 from i2i_forge.data.workers import WorkerLost, prepared
 from i2i_forge.errors import DataError, ForgeError, ResourceError
-from i2i_forge.system.out_of_memory import ran_out
+from i2i_forge.system.hardware import ran_out
 from i2i_forge.system.precision import float32_by_default
 from i2i_forge.system.seeding import generator
 

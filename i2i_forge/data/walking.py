@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from i2i_forge.errors import DataError
+from i2i_forge.system.files import natural_key
 
 EXTENSIONS = ("bmp", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp")
-DIGITS = re.compile("([0-9]+)")
 
 
 @dataclass
@@ -132,16 +131,4 @@ def _mode(path: str) -> int:
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
     """Names of one folder's entries with 2 before 10; what differs only in leading zeros in plain order."""
-    return sorted(sorted(names), key=_key)
-
-
-def _key(name: str) -> str:
-    """A text that sorts naturally: each number is written as its length and its digits.
-
-    NUL, which no name has, stands before a number, so that a number comes before any letter.
-    """
-    parts = DIGITS.split(name)
-    for place in range(1, len(parts), 2):
-        digits = parts[place].lstrip("0")
-        parts[place] = f"\0{chr(len(digits))}{digits}"
-    return "".join(parts)
+    return sorted(sorted(names), key=natural_key)

@@ -20,7 +20,6 @@ from i2i_forge.errors import DataError
 from i2i_forge.measure import BackboneInfo, Tools
 from i2i_forge.run.foreign import read_foreign
 from i2i_forge.system import weights
-from i2i_forge.system.paths import weights_file
 from i2i_forge.system.precision import autocast, full
 from i2i_forge.system.seeding import generator
 
@@ -150,7 +149,7 @@ def read_lpips(net: str = "alex", version: str = "0.1", trunk: str | None = None
     if net not in TRUNKS or version not in TRUNKS[net].linear_sha256:
         raise ValueError(f"net '{net}' and version '{version}': it must be one of {', '.join(TRUNKS)}; 0.1 or 0.0")
     model = TRUNKS[net].model
-    file = weights_file(trunk) if trunk else weights.required(model, by="lpips")
+    file = weights.weights_file(trunk) if trunk else weights.required(model, by="lpips")
     if not file.is_file():
         raise DataError(
             f"lpips: {file} does not exist",

@@ -6,7 +6,6 @@ change the result. All mistakes are reported at once, each with file:line:column
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from i2i_forge.recipe.terms import Term, parse_term
 from i2i_forge.recipe.yaml_source import Path as Keys
 from i2i_forge.recipe.yaml_source import parse_scalar, read_yaml
 from i2i_forge.recipe.yaml_text import to_yaml
-from i2i_forge.system.files import one_line
+from i2i_forge.system.files import natural_key, one_line
 
 MAX_BASES = 10
 MAX_LINES = 20  # mistakes in one message
@@ -224,7 +223,7 @@ def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
             + (f"; `{keys[-1]}: ~` in {file.name} removes it" if keys in draft.inherited else "")
             for keys, text in problems
         }
-        lines = sorted(found, key=lambda line: [int(s) if s.isdecimal() else s for s in re.split("([0-9]+)", line)])
+        lines = sorted(found, key=natural_key)
         more = [f"... and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
         shown = "\n".join([*lines[:MAX_LINES], *more])
         if all(isinstance(text, PluginProblem) for _, text in problems):

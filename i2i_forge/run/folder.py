@@ -9,7 +9,7 @@ import importlib.metadata
 import json
 import platform
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,7 +22,7 @@ from i2i_forge.run.attribution import attribution, plugin_versions
 from i2i_forge.run.identity import differences, settings_of
 from i2i_forge.run.lock import LOCK, RunLock
 from i2i_forge.system.files import append_line, lines_in, one_line, open_to_append, read_bytes, read_text, write_whole
-from i2i_forge.system.outputs import refuse_to_replace
+from i2i_forge.system.outputs import refuse_special, refuse_to_replace
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
 
@@ -183,17 +183,6 @@ class RunFolder:
             fix="give the settings of that run, or begin a new run with its weights: "
             f"add `--init-from {run} --run {run}-2` to this command",
         )
-
-
-def refuse_special(paths: Iterable[Path]) -> None:
-    """Raise UsageError for a link, a pipe or a device where a run is to write: it may be a stranger's."""
-    for path in paths:
-        if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
-            what = "a link" if path.is_symlink() else "no regular file"
-            raise UsageError(
-                f"{one_line(str(path))} is {what}: nothing is written there, because it may lead anywhere",
-                fix="remove it, or put in its place what it stands for; the run's folder itself may be a link",
-            )
 
 
 def newest_run(root: Path = Path()) -> Path:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 
 from i2i_forge.errors import UsageError
-from i2i_forge.system.files import open_to_append
+from i2i_forge.system.files import open_to_append, take_lock
 
 LOCK = "run.lock"
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what a disk says that knows none
@@ -66,15 +65,15 @@ class RunLock:
     def _take(self, folder: Path) -> bool:
         """Lock the file; False where the disk knows no locks."""
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            raise UsageError(
-                f"{folder} is in use by another run ({self._file.read().strip() or 'unknown process'})",
-                fix="wait for it, stop it, or choose another --run folder",
-            ) from None
+            is_ours = take_lock(self._file)
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
             return False
+        if not is_ours:
+            self._file.seek(0)
+            raise UsageError(
+                f"{folder} is in use by another run ({self._file.read().strip() or 'unknown process'})",
+                fix="wait for it, stop it, or choose another --run folder",
+            )
         return True

@@ -31,8 +31,7 @@ from i2i_forge.run.records import Records
 from i2i_forge.run.streams import build_streams, image_names
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
-from i2i_forge.system.hardware import hardware
-from i2i_forge.system.out_of_memory import memory_watched
+from i2i_forge.system.hardware import hardware, memory_watched
 from i2i_forge.system.precision import slow_here
 from i2i_forge.system.stop_requests import stop_requests
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import CheckpointError, ForgeError, disk_error
 from i2i_forge.measure.records import Record
-from i2i_forge.run.folder import RunFolder, refuse_special
+from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import differences, settings_of
 from i2i_forge.study.commands import run_folder
 from i2i_forge.study.measures import Measures
 from i2i_forge.study.plans import Variant
 from i2i_forge.system.files import one_line, write_whole
+from i2i_forge.system.outputs import refuse_special
 from i2i_forge.translate.translator import load
 
 

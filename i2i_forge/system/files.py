@@ -1,35 +1,91 @@
-"""Files that may be a stranger's: written whole and through no link, read if they are files of a sensible size."""
+"""Files that may be a stranger's: written whole and through no link, read if they are regular and not too large."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
+import hashlib
 import io
+import json
 import os
+import re
+import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 LONGEST_LINE = 16 * 1024**2  # bytes
 LARGEST_TEXT = 256 * 1024**2  # bytes: what i2i_forge reads as a text at once
+DIGITS = re.compile("([0-9]+)")
 LARGEST_TENSORS = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes: more tensors fit in no memory
 
 
-def write_whole(file: Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or as it was; a link in its place is replaced, never followed.
+def cache_dir() -> Path:
+    """FORGE_CACHE, or `forge` in XDG_CACHE_HOME (~/.cache)."""
+    if forge := os.environ.get("FORGE_CACHE"):
+        return Path(forge)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forge"
+
+
+@contextmanager
+def made_whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """Make a file or a folder so that it is there whole or as it was; a link in its place is replaced, never followed.
+
+    Args:
+        path: its place, in a folder that is there.
+        shared: other processes may write it at the same time.
+
+    Yields:
+        Where to write it: .NAME.part beside it, where nothing is.
 
     Raises:
         OSError: the disk or the folder does not take it.
     """
-    partial = file.with_name(f".{file.name}.part")
-    partial.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}{f'.{os.urandom(4).hex()}' if shared else ''}.part")
+    _remove(partial)
     try:
-        with partial.open("xb") as opened:  # no link that is put there meanwhile
-            opened.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
-        partial.replace(file)
+        yield partial
+        partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
         raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file as `made_whole` does. Raises OSError when the disk or the folder does not take it."""
+    with made_whole(file) as partial, partial.open("xb") as opened:  # no link that is put there meanwhile
+        opened.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk. Raises OSError when it fails."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def take_lock(opened: IO[Any] | int, *, wait: bool = False) -> bool:
+    """Lock an open file or folder until it is closed. False when another process holds it and we do not `wait`.
+
+    Raises:
+        OSError: the disk knows no locks, or fails.
+    """
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def open_to_append(file: Path) -> IO[str]:
@@ -119,6 +175,32 @@ def read_bytes(file: Path, largest: int = LARGEST_TEXT) -> bytes:
 def read_text(file: Path, largest: int = LARGEST_TEXT) -> str:
     """As `read_bytes`, as a text; bytes that are not UTF-8 are kept as surrogates."""
     return read_bytes(file, largest).decode(errors="surrogateescape")
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """The object in a small JSON file of ours; {} when it is not there, or damaged."""
+    try:
+        return dict(json.loads(read_bytes(file)))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+
+
+def sha256_of(file: Path, largest: int | None = None) -> str:
+    """The SHA-256 of a file. Arguments and errors are those of `descriptor`."""
+    with open_to_read(file, largest) as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def natural_key(name: str | Path) -> str:
+    """What to sort names by so that 2 comes before 10: each number is written as its length and its digits.
+
+    NUL, which no name has, stands before a number, so that a number comes before any letter.
+    """
+    parts = DIGITS.split(str(name))
+    for place in range(1, len(parts), 2):
+        digits = parts[place].lstrip("0")
+        parts[place] = f"\0{chr(len(digits))}{digits}"
+    return "".join(parts)
 
 
 def printable(text: str) -> str:

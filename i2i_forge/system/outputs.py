@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from i2i_forge.errors import UsageError
+from i2i_forge.system.files import one_line
 
 HEAD = 4096  # bytes at the beginning of a file, among which its mark is
 
@@ -48,6 +49,17 @@ def refuse_to_fill(folder: Path, option: str = "--out") -> None:
     """Raises UsageError unless the folder that a command makes is not there or empty."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UsageError(f"{option} {folder}: there is something already", fix="name a new folder")
+
+
+def refuse_special(paths: Iterable[Path]) -> None:
+    """Raise UsageError for a link, a pipe or a device where a run is to write: it may be a stranger's."""
+    for path in paths:
+        if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
+            what = "a link" if path.is_symlink() else "no regular file"
+            raise UsageError(
+                f"{one_line(str(path))} is {what}: nothing is written there, because it may lead anywhere",
+                fix="remove it, or put in its place what it stands for; the run's folder itself may be a link",
+            )
 
 
 def _head(file: Path) -> bytes | None:

@@ -30,6 +30,7 @@ from i2i_forge.engine.forward_pass import ForwardPass
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import ForgeError, UsageError, disk_error
+from i2i_forge.system.files import made_whole
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate.sides import Sides, used_for
 from i2i_forge.translate.translator import Translator
@@ -142,7 +143,6 @@ def _written(translator: Translator, out: Path, route: str) -> Exported:
     program = CodedProgram(trainer, route, used, latent) if latent else Program(trainer, route, used)
     axes = [_axes(translator, route, number, len(value.shape)) for number, value in enumerate(inputs)]
     exported = _exported(program, inputs, axes, sides)
-    partial = out.with_name(f".{out.name}.part.pt2")
     about: dict[str, Any] = {
         "recipe": translator.recipe.name, "step": translator.step, "route": route,
         "inputs": ("source", latent) if latent else ("source",),
@@ -152,19 +152,18 @@ def _written(translator: Translator, out: Path, route: str) -> Exported:
     }  # fmt: skip
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        torch.export.save(exported, partial, extra_files={ABOUT: json.dumps(about)})
-        difference, checked = _difference(translator, route, program, partial)
-        if not difference <= TOLERANCE:
-            raise ForgeError(
-                f"the exported program differs by {difference:.2g} from {translator.recipe.name}'s own translations",
-                fix="report it to the plugin of its networks: what they do depends on the size or the batch",
-            )
-        partial.replace(out)
+        with made_whole(out) as partial:
+            with partial.open("xb") as file:
+                torch.export.save(exported, file, extra_files={ABOUT: json.dumps(about)})
+            difference, checked = _difference(translator, route, program, partial)
+            if not difference <= TOLERANCE:
+                name = translator.recipe.name
+                raise ForgeError(
+                    f"the exported program differs by {difference:.2g} from {name}'s own translations",
+                    fix="report it to the plugin of its networks: what they do depends on the size or the batch",
+                )
     except OSError as error:
         raise disk_error(out, error, refused="name another file") from error
-    finally:
-        if partial.is_file():
-            partial.unlink()
     return Exported(**about, difference=difference, checked=checked)
 
 

@@ -73,7 +73,7 @@ def test_get_says_what_it_did_not_do(forge, server, cache, monkeypatch):
     monkeypatch.setenv("FORGE_OFFLINE", "1")
     code, out, err = forge("weights", "get", "tiny")
     assert (code, out) == (2, "") and "FORGE_OFFLINE" in err and f"copy {server.url}/{FILE} to {cache / FILE}" in err
-    assert server.asked == []
+    assert server.asked == [] and not cache.exists()
 
 
 def test_list(forge, server, cache):

@@ -13,7 +13,7 @@ from i2i_forge.data import check_halves, check_images, check_lists, check_pairs,
 from i2i_forge.data.folders import list_images, read_list
 from i2i_forge.data.pairs import match_stems
 from i2i_forge.errors import DataError
-from i2i_forge.system.paths import cache_dir
+from i2i_forge.system.files import cache_dir
 
 COUNT = 8
 
@@ -205,7 +205,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(folder, opened, monkeypa
         def refuse(*arguments, **options):
             raise OSError(30 if place == "read-only" else 28, "no")
 
-        where = (header_index.tempfile, "mkstemp") if place == "read-only" else (header_index.np, "savez")
+        where = (header_index, "made_whole") if place == "read-only" else (header_index.np, "savez")
         monkeypatch.setattr(*where, refuse)
     for _ in range(2):
         assert sizes(folder) == EXPECTED and len(opened()) == COUNT

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import stat
 from pathlib import Path
 
@@ -9,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i_forge.data.folders import list_images, natural
+from i2i_forge.data.folders import list_images
 from i2i_forge.data.walking import EXTENSIONS, in_natural_order
 from i2i_forge.errors import DataError
+
+
+def natural(path):
+    """Runs of digits are compared as numbers; what differs only in leading zeros in plain order."""
+    split = ((part, re.split("([0-9]+)", part)) for part in path.parts)
+    return [([int(run) if i % 2 else run for i, run in enumerate(runs)], part) for part, runs in split]
 
 
 def plainly(root):

@@ -15,7 +15,6 @@ from PIL import Image
 
 from i2i_forge.catalog.loading import Host
 from i2i_forge.data.folders import read_list
-from i2i_forge.data.public import inventory
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.measure import records
 from i2i_forge.recipe.reading import read_recipe
@@ -24,6 +23,7 @@ from i2i_forge.run.checkpoint import writing
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.lock import RunLock
 from i2i_forge.system.files import lines_of, one_line
+from i2i_forge.system.public_data import damaged, write_inventory
 
 # No file may grow beyond a size: a write beyond it fails, as on a full disk.
 FULL = """
@@ -296,8 +296,8 @@ def test_91_only_a_line_feed_ends_a_line(tmp_path):
     (tmp_path / "list.txt").write_text(f"{name}\n2.png\n")
     assert list(read_list(tmp_path / "list.txt", tmp_path)) == [tmp_path / name, tmp_path / "2.png"]
     (tmp_path / name).write_bytes(b"x")
-    inventory.write_inventory(tmp_path)
-    assert inventory.damaged(tmp_path) == []
+    write_inventory(tmp_path)
+    assert damaged(tmp_path) == []
 
 
 # U+2028, U+0085, escape sequences, a line that could be a key, and bytes that are not UTF-8

@@ -24,8 +24,6 @@ from i2i_forge.data.folders import read_list
 from i2i_forge.data.images import save_png
 from i2i_forge.data.packs.manifest import read_manifest
 from i2i_forge.data.packs.table import Table
-from i2i_forge.data.public import PublicData, fetch
-from i2i_forge.data.public.inventory import INVENTORY, damaged
 from i2i_forge.engine.divergence import NotFiniteError
 from i2i_forge.errors import CheckpointError, DataError, DivergedError, RecipeError, UsageError
 from i2i_forge.measure import comparison
@@ -46,7 +44,8 @@ from i2i_forge.study.page.find import find_runs
 from i2i_forge.study.page.gallery import gallery
 from i2i_forge.study.page.run_report import read_run
 from i2i_forge.study.state import write_recipes
-from i2i_forge.system.fetch import download
+from i2i_forge.system.fetch.download import download
+from i2i_forge.system.public_data import INVENTORY, PublicData, damaged, fetch
 from i2i_forge.system.tensor_files import read_json
 from i2i_forge.system.weights import MANIFEST, inspect, path_of
 

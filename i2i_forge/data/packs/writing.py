@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,9 +16,8 @@ from i2i_forge.data.packs.plan import Numbers, Part, Plan
 from i2i_forge.data.packs.shards import ShardWriter
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import FULL, DataError, ForgeError, ResourceError, UsageError
-from i2i_forge.system.files import open_to_read
+from i2i_forge.system.files import open_to_read, sync, take_lock
 from i2i_forge.system.outputs import refuse_to_fill
-from i2i_forge.system.paths import sync
 
 SHARD_BYTES = 256_000_000
 Names = list[bytes]
@@ -153,10 +151,8 @@ def _hidden(out: Path) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{out}: another process is packing to it", fix="wait for that one") from None
+        if not take_lock(lock):
+            raise UsageError(f"{out}: another process is packing to it", fix="wait for that one")
         try:
             for left in folder.iterdir():  # by a process that was killed
                 left.unlink()

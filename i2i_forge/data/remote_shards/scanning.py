@@ -11,8 +11,7 @@ from typing import IO, BinaryIO, cast
 
 from i2i_forge.data.packs.table import LARGEST_IMAGE
 from i2i_forge.errors import DataError
-from i2i_forge.system.fetch.archive import IMAGES
-from i2i_forge.system.fetch.members import LONGEST_HEADERS, next_member
+from i2i_forge.system.fetch.archive import IMAGES, LONGEST_HEADERS, next_member
 
 LONGEST_NAME = 1024
 MOST = 10_000_000  # members of a shard

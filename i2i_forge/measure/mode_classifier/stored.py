@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from safetensors.torch import load as read_tensors
 from i2i_forge.errors import DataError, ResourceError
 from i2i_forge.measure.mode_classifier.classifier import CARD_FORMAT, ModeClassifier, described, packed
 from i2i_forge.measure.mode_classifier.networks import make_network
-from i2i_forge.system.files import LARGEST_TENSORS, read_bytes
+from i2i_forge.system.files import LARGEST_TENSORS, made_whole, read_bytes
 from i2i_forge.system.outputs import refuse_to_fill
 from i2i_forge.system.precision import float32_by_default
 
@@ -31,14 +29,13 @@ def save_classifier(classifier: ModeClassifier, folder: Path) -> None:
         ResourceError: the disk does not take it.
     """
     refuse_to_fill(folder)
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        partial.mkdir(parents=True)
-        (partial / WEIGHTS).write_bytes(packed(classifier.network, classifier.trained_on))
-        (partial / CARD).write_text(json.dumps(classifier.card, indent=2) + "\n")
-        partial.replace(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with made_whole(folder, shared=True) as partial:
+            partial.mkdir()
+            (partial / WEIGHTS).write_bytes(packed(classifier.network, classifier.trained_on))
+            (partial / CARD).write_text(json.dumps(classifier.card, indent=2) + "\n")
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise ResourceError(
             f"{folder} cannot be written: {error.strerror or error}", fix="free disk space, or name another folder"
         ) from error

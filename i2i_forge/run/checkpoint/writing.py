@@ -30,7 +30,7 @@ from i2i_forge.run.checkpoint.folders import (
     set_aside,
     sweep,
 )
-from i2i_forge.system.paths import sync
+from i2i_forge.system.files import sync
 
 log = logging.getLogger("i2i_forge")
 

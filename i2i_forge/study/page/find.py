@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i2i_forge.errors import DataError
-from i2i_forge.system.files import one_line
+from i2i_forge.system.files import natural_key, one_line
 
 DEPTHS = (".", "*", "*/*")  # RUN; runs/RUN; STUDY/VARIANT/seed-0
 
@@ -44,18 +43,13 @@ def find_runs(paths: Sequence[Path]) -> list[Place]:
         holds_runs = path.is_dir() and not (path / "resolved.yaml").is_file()
         depths = DEPTHS if holds_runs else DEPTHS[:1]
         found = [file.parent for depth in depths for file in root.glob(f"{depth}/resolved.yaml")]
-        for folder in sorted(found, key=natural):
+        for folder in sorted(found, key=natural_key):
             folders.setdefault(folder.resolve(), folder)
     places = [_place(absolute, folder) for absolute, folder in folders.items()]
     count = Counter(place.name for place in places)
     places = [_by_path(place) if count[place.name] > 1 else place for place in places]
     groups = list(dict.fromkeys(place.column for place in places))
     return sorted(places, key=lambda place: groups.index(place.column))
-
-
-def natural(path: object) -> list[tuple[int, str]]:
-    """A sort key by which seed-2 comes before seed-10."""
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split("([0-9]+)", str(path))]
 
 
 def _place(absolute: Path, folder: Path) -> Place:

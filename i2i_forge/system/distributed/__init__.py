@@ -5,25 +5,21 @@ objects, and one flat sum of the gradients. Each begins with a roll call, so tha
 the others at the next one, whichever that is.
 """
 
-from i2i_forge.system.distributed.contact import RankError, rank, world_size
-from i2i_forge.system.distributed.drift import check_in_step
-from i2i_forge.system.distributed.gradients import average_gradients
 from i2i_forge.system.distributed.group import joined, launched
-from i2i_forge.system.distributed.roll_call import Wishes, everyone, roll_call, together
-from i2i_forge.system.distributed.shares import part, share
+from i2i_forge.system.distributed.parameters import average_gradients, check_in_step
+from i2i_forge.system.distributed.ranks import (
+    RankError,
+    Wishes,
+    everyone,
+    part,
+    rank,
+    roll_call,
+    share,
+    together,
+    world_size,
+)  # fmt: skip
 
 __all__ = [
-    "RankError",
-    "Wishes",
-    "average_gradients",
-    "check_in_step",
-    "everyone",
-    "joined",
-    "launched",
-    "part",
-    "rank",
-    "roll_call",
-    "share",
-    "together",
-    "world_size",
-]
+    "RankError", "Wishes", "average_gradients", "check_in_step", "everyone", "joined", "launched", "part", "rank",
+    "roll_call", "share", "together", "world_size",
+]  # fmt: skip

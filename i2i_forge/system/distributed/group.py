@@ -16,8 +16,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from i2i_forge.errors import UsageError
-from i2i_forge.system.distributed.contact import LostContactError, RankError, notes_in
-from i2i_forge.system.distributed.roll_call import together
+from i2i_forge.system.distributed.ranks import LostContactError, RankError, notes_in, together
 
 
 def launched() -> int:
