@@ -10,7 +10,9 @@ from __future__ import annotations
 import ast
 import importlib.machinery
 import importlib.util
-from collections.abc import Iterable, Iterator
+import re
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ class Parameter:
     name: str
     annotation: str | None
     default: str | None  # source text; None: required
+    text: str = ""  # what the docstring says of it
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,15 @@ class Vocabulary:
     def names(self, kind: str) -> list[str]:
         """The names of a kind, sorted."""
         return sorted({c.name for c in self.components if c.kind == kind})
+
+    def of(self, kind: str) -> list[Component]:
+        """The components of a kind, by name."""
+        return sorted((c for c in self.components if c.kind == kind), key=lambda c: (c.name, c.plugin))
+
+    def called(self, component: Component) -> list[str]:
+        """How a recipe may name a component: the bare name where no other plugin brings it, `plugin:name` always."""
+        alone = len(self.find(component.kind, component.name)) == 1
+        return [component.name] * alone + [f"{component.plugin}:{component.name}"]
 
     def find(self, kind: str, name: str) -> list[Component]:
         """The components of a kind called `name` or `plugin:name`; several when plugins clash."""
@@ -101,6 +113,27 @@ def read_plugin(plugin: str, module: str, file: Path, tree: ast.Module | None = 
                 found.append(_component(kind, name, plugin, origin, defined, definitions))
     uses = sum(isinstance(node, ast.Name) and node.id == catalog for node in nodes)
     return found, uses == len(found)  # the catalog is used in no other way
+
+
+def class_options(module: str, name: str) -> tuple[Parameter, ...] | None:
+    """The options of a class in a module that is not imported for it; None where they cannot be read."""
+    file = module_file(module)
+    node = _definitions(ast.parse(read_bytes(file))).get(name) if file else None
+    return _signature(node, is_loss=False)[0] if node else None
+
+
+def option_texts(docstring: str) -> dict[str, str]:
+    """What the section `Args:` says of each option: `a, b: text` is said of both."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", docstring, re.MULTILINE)
+    for line in textwrap.dedent(section[1]).splitlines() if section else ():
+        if entry := re.match(r"(\w+(?:, \w+)*): (.*)", line):
+            names = entry[1].split(", ")
+            texts |= dict.fromkeys(names, entry[2])
+        elif line.strip():
+            texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
+    return texts
 
 
 def _definitions(tree: ast.Module) -> dict[str, Any]:
@@ -219,7 +252,7 @@ def _signature(
     if node.decorator_list:
         return None, None
     if isinstance(node, ast.FunctionDef):
-        parameters = _parameters(node.args)
+        parameters = _parameters(node.args, node)
         if not is_loss or parameters is None:
             return parameters, None
         by_name = {a.arg for a in node.args.kwonlyargs}
@@ -231,19 +264,25 @@ def _signature(
     count = len(takes) if takes is not None and all(p.default is None for p in takes) else None
     if "__init__" not in methods:
         return (None if node.bases else ()), count
-    return _parameters(methods["__init__"].args, skip=1), count
+    return _parameters(methods["__init__"].args, node, methods["__init__"], skip=1), count
 
 
-def _parameters(arguments: ast.arguments, skip: int = 0) -> tuple[Parameter, ...] | None:
+def _parameters(
+    arguments: ast.arguments, *described: ast.ClassDef | ast.FunctionDef, skip: int = 0
+) -> tuple[Parameter, ...] | None:
+    """The parameters without the first `skip`; their texts are in the docstrings of `described`."""
     if arguments.kwarg or arguments.vararg:
         return None
     positional = [*arguments.posonlyargs, *arguments.args]
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
-    pairs: Iterable[tuple[ast.arg, ast.expr | None]] = [
-        *list(zip(positional, [*defaults, *arguments.defaults], strict=True))[skip:],
-        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
-    ]
+    required = [None] * (len(positional) - len(arguments.defaults))
+    given = [*positional, *arguments.kwonlyargs][skip:]
+    defaults = [*required, *arguments.defaults, *arguments.kw_defaults][skip:]
+    texts = option_texts("\n".join(ast.get_docstring(node) or "" for node in described))
     return tuple(
-        Parameter(a.arg, ast.unparse(a.annotation) if a.annotation else None, ast.unparse(d) if d else None)
-        for a, d in pairs
+        Parameter(a.arg, _source(a.annotation), _source(default), texts.get(a.arg, ""))
+        for a, default in zip(given, defaults, strict=True)
     )
+
+
+def _source(node: ast.expr | None) -> str | None:
+    return None if node is None else ast.unparse(node)
