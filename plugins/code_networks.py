@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import UsageError
 from i2i_forge.nn import initialize
 
@@ -89,7 +90,7 @@ class CodeDiscriminator(nn.Module):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("conditional_code", ConditionalCodeEncoder)
     catalog.discriminators.add("code_mlp", CodeDiscriminator)
 

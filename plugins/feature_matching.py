@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import RecipeError
 
 
@@ -40,7 +41,7 @@ def feature_matching(discriminator: nn.Module, translation: Tensor, target: Tens
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("feature_matching", feature_matching)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data import (
     A_NAMES,
     B_NAMES,
@@ -247,7 +248,7 @@ def _need_one_of(option: str, value: str, known: tuple[str, ...]) -> None:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """Three datasets."""
     catalog.datasets.add("unpaired_folders", UnpairedFolders)
     catalog.datasets.add("image_lists", ImageLists)

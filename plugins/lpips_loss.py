@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure.lpips import read_lpips
 
 
@@ -36,7 +37,7 @@ class Lpips(nn.Module):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("lpips", Lpips)
 
 

@@ -22,6 +22,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.engine.forward_pass import ForwardPass, tensor
 from i2i_forge.engine.trainer import Trainer
 
@@ -96,5 +97,5 @@ class Munit(Trainer):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.trainers.add("munit", Munit)

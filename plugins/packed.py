@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
 from i2i_forge.data.packs import Pack, PartImages, PartPairs
 from i2i_forge.errors import DataError, suggest
@@ -91,7 +92,7 @@ class PackedImages:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """A dataset."""
     catalog.datasets.add("packed", PackedImages)
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.engine.forward_pass import ForwardPass, tensor
 from i2i_forge.engine.trainer import Trainer
 
@@ -70,7 +71,7 @@ class Pix2pix(Trainer):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.trainers.add("pix2pix", Pix2pix)
 
 

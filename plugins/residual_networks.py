@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.nn import ConvBlock, DoubledConvBlock, LinearBlock, ResidualBlock, initialize
 
 
@@ -127,7 +128,7 @@ def _to_image(width: int, channels: int, padding: str) -> ConvBlock:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("residual_content", ResidualContentEncoder)
     catalog.decoders.add("adain_residual", AdainResidualDecoder)
     catalog.decoders.add("residual", ResidualDecoder)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.nn import Pad, initialize
 from i2i_forge.nn.norms import norm_layer
 
@@ -143,6 +144,6 @@ def _unit(
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("resnet", ResnetEncoder)
     catalog.decoders.add("resnet", ResnetDecoder)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.nn import ConvBlock, initialize
 
 
@@ -51,5 +52,5 @@ class PooledStyleEncoder(nn.Module):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("pooled_style", PooledStyleEncoder)

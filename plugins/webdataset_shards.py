@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
 from i2i_forge.data.packs import MANIFEST, Manifest
 from i2i_forge.data.remote_shards import (
@@ -201,7 +202,7 @@ def _expanded(option: str, pattern: str) -> list[str]:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """A dataset."""
     catalog.datasets.add("webdataset", WebDatasetShards)
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from i2i_forge.errors import PluginError, suggest
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+T = TypeVar("T")
 NETWORKS = ("encoders", "decoders", "discriminators")
 KINDS = (*NETWORKS, "losses", "trainers", "datasets", "metrics", "formats")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Generic[T]):
     """A registered component and its owner."""
 
     name: str
-    component: Any
+    component: T
     plugin: str
 
     @property
@@ -27,7 +31,7 @@ class Entry:
         return f"{module}.{getattr(self.component, '__qualname__', type(self.component).__qualname__)}"
 
 
-class Registry:
+class Registry(Generic[T]):
     """The components of one kind, by name.
 
     Two plugins may bring the same name: then the bare name is an error that names both, and `plugin:name` says which.
@@ -37,9 +41,9 @@ class Registry:
         self.kind = kind
         self.plugin = "(by hand)"  # the plugin that is registering now; set by Catalog.registering
         self.lost: dict[str, str] = {}  # what plugins that cannot be used would have brought -> which, and why
-        self._entries: dict[str, list[Entry]] = {}
+        self._entries: dict[str, list[Entry[T]]] = {}
 
-    def add(self, name: str, component: Any) -> None:
+    def add(self, name: str, component: T) -> None:
         """Register a class or function. Raises PluginError when this plugin has already used the name, or it is odd."""
         if not isinstance(name, str) or not name.strip() or ":" in name:
             raise PluginError(f"{self.kind}: {name!r} cannot be a name", fix="use text without a colon")
@@ -55,7 +59,7 @@ class Registry:
                 )
         others.append(entry)
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> Entry[T]:
         """The entry called `name`, or `plugin:name`. Raises PluginError when it is unknown or ambiguous."""
         plugin, _, bare = name.rpartition(":")
         found = [entry for entry in self._entries.get(bare, ()) if plugin in ("", entry.plugin)]
@@ -76,11 +80,11 @@ class Registry:
             )
         return found[0]
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str) -> T:
         """The component called `name`."""
         return self.entry(name).component
 
-    def clashes(self) -> list[list[Entry]]:
+    def clashes(self) -> list[list[Entry[T]]]:
         """The entries that share a name."""
         return [entries for entries in self._entries.values() if len(entries) > 1]
 
@@ -89,7 +93,7 @@ class Registry:
         kept = {name: [e for e in entries if e.plugin != plugin] for name, entries in self._entries.items()}
         self._entries = {name: entries for name, entries in kept.items() if entries}
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[Entry[T]]:
         """Every entry, sorted by name."""
         return [entry for name in sorted(self._entries) for entry in self._entries[name]]
 
@@ -108,16 +112,17 @@ class Catalog:
     """All registries. A plugin is handed one in its `register_components` hook."""
 
     def __init__(self) -> None:
-        self.encoders = Registry("encoders")
-        self.decoders = Registry("decoders")
-        self.discriminators = Registry("discriminators")
-        self.losses = Registry("losses")
-        self.trainers = Registry("trainers")
-        self.datasets = Registry("datasets")
-        self.metrics = Registry("metrics")
-        self.formats = Registry("formats")
+        self.encoders = Registry[Callable[..., "nn.Module"]]("encoders")
+        self.decoders = Registry[Callable[..., "nn.Module"]]("decoders")
+        self.discriminators = Registry[Callable[..., "nn.Module"]]("discriminators")
+        self.losses = Registry[Callable[..., "Tensor | nn.Module"]]("losses")
+        # The classes of the others are those of rooms that know the catalog.
+        self.trainers = Registry[Any]("trainers")
+        self.datasets = Registry[Any]("datasets")
+        self.metrics = Registry[Any]("metrics")
+        self.formats = Registry[Any]("formats")
 
-    def registries(self) -> list[Registry]:
+    def registries(self) -> list[Registry[Any]]:
         """The registries, in the order of KINDS."""
         return [getattr(self, kind) for kind in KINDS]
 
