@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Tools
 from i2i_forge_benchmarks.backbones.choice import choose_backbone
 from i2i_forge_benchmarks.backbones.inception import Resize
@@ -94,7 +95,7 @@ def _factor(covariance: Tensor) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """Two metrics."""
     catalog.metrics.add("fid", Fid)
     catalog.metrics.add("fid-clean", FidClean)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact
 from i2i_forge_benchmarks.backbones.choice import choose_inception
 
@@ -57,6 +58,6 @@ class InceptionScore(Metric):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """One metric."""
     catalog.metrics.add("is-tf", InceptionScore)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.metrics.two_samples import I2I_TEST, TwoSamples
@@ -101,6 +102,6 @@ def _subset(rows: Tensor, size: int, side: str, number: int) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """One metric."""
     catalog.metrics.add("kid", Kid)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
 from i2i_forge.measure.lpips import lpips_backbone
@@ -142,6 +143,6 @@ class LpipsDiversity(Metric):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """One metric."""
     catalog.metrics.add("lpips-diversity", LpipsDiversity)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
@@ -107,6 +108,6 @@ def nearest(rows: Tensor, centres: Tensor) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """One metric."""
     catalog.metrics.add("ndb", Ndb)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
 
@@ -95,6 +96,6 @@ def radii(rows: Tensor, k: int) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """One metric of four numbers."""
     catalog.metrics.add("prdc", Prdc)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact, of_mean
 
 from .edges import agreement, find_edges
@@ -120,6 +121,6 @@ def _means(memory: ByInput) -> tuple[list[int], Tensor]:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     """One metric."""
     catalog.metrics.add("structure", Structure)
