@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from i2i_forge.catalog.registry import NETWORKS
-from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary, class_options
+from i2i_forge.catalog.signatures import Parameter, class_options
+from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.errors import suggest
 from i2i_forge.recipe.annotations import option_type
 from i2i_forge.recipe.schema import RULES, Data, Network
-from i2i_forge.recipe.yaml_source import Path as Keys
+from i2i_forge.recipe.yaml_source import Keys
 
 Problem = tuple[Keys, str]
 
@@ -36,7 +37,7 @@ def component_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> I
     """Trainer, networks and data sets: unknown names and roles, options that do not fit."""
     if vocabulary is None:
         return
-    trainer = one(vocabulary, "trainers", data.get("trainer"))
+    trainer = vocabulary.one("trainers", data.get("trainer"))
     yield from unknown(vocabulary, "trainers", data.get("trainer"), ("trainer",))
     roles = trainer.roles if trainer else None
     for role, network in mapping(data, "networks").items():
@@ -88,12 +89,6 @@ def streams(data: dict[str, Any]) -> Iterator[tuple[Keys, dict[str, Any]]]:
         yield ("data", name), stream
 
 
-def one(vocabulary: Vocabulary, kind: str, name: Any) -> Component | None:
-    """The component of that name, if there is exactly one."""
-    found = vocabulary.find(kind, name) if isinstance(name, str) else []
-    return found[0] if len(found) == 1 else None
-
-
 def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterator[Problem]:
     """A name that is not there, that belongs to a broken plugin, or that two plugins bring."""
     if not isinstance(name, str):
@@ -119,7 +114,7 @@ def _spec_problems(
 ) -> Iterator[Problem]:
     """Problems of a `{use: name, option: value}` mapping."""
     yield from unknown(vocabulary, kind, spec.get("use"), (*keys, "use"))
-    component = one(vocabulary, kind, spec.get("use"))
+    component = vocabulary.one(kind, spec.get("use"))
     if component is None or component.options is None:
         return
     given = {key: value for key, value in spec.items() if key not in engine_keys}

@@ -11,14 +11,13 @@ from i2i_forge.recipe.check_components import (
     Problem,
     component_problems,
     mapping,
-    one,
     option_problems,
     streams,
     unknown,
 )
 from i2i_forge.recipe.schema import RULES
 from i2i_forge.recipe.terms import TermSyntaxError, parse_term, parse_weight
-from i2i_forge.recipe.yaml_source import Path as Keys
+from i2i_forge.recipe.yaml_source import Keys
 
 
 def name_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> list[Problem]:
@@ -103,7 +102,7 @@ def _texts(section: Any, key: str) -> list[tuple[int, str]]:
 
 
 def _term_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Iterator[Problem]:
-    trainer = one(vocabulary, "trainers", data.get("trainer")) if vocabulary else None
+    trainer = vocabulary.one("trainers", data.get("trainer")) if vocabulary else None
     for phase_name, phase in mapping(data, "phases").items():
         for name, line in mapping(phase, "minimize").items():
             keys: Keys = ("phases", phase_name, "minimize", name)
@@ -130,7 +129,7 @@ def _one_term(
     if vocabulary is None:
         return
     yield from unknown(vocabulary, "losses", term.loss, keys)
-    loss = one(vocabulary, "losses", term.loss)
+    loss = vocabulary.one("losses", term.loss)
     if loss is not None and loss.options is not None:
         yield from option_problems(loss, dict(term.options), keys)
     if loss is not None and loss.arguments is not None and loss.arguments != len(term.arguments):

@@ -23,8 +23,7 @@ from i2i_forge.recipe.inherited import left_over, replaced
 from i2i_forge.recipe.names import find_recipe
 from i2i_forge.recipe.schema import RecipeModel
 from i2i_forge.recipe.terms import Term, parse_term
-from i2i_forge.recipe.yaml_source import Path as Keys
-from i2i_forge.recipe.yaml_source import parse_scalar, read_yaml
+from i2i_forge.recipe.yaml_source import Keys, parse_scalar, read_yaml
 from i2i_forge.recipe.yaml_text import to_yaml
 from i2i_forge.system.files import one_line
 

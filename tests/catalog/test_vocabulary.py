@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
-from i2i_forge.catalog.vocabulary import module_file, option_texts, read_plugin
+from i2i_forge.catalog.signatures import module_file, option_texts
+from i2i_forge.catalog.vocabulary import read_plugin
 
 
 @pytest.fixture(scope="module")

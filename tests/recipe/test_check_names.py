@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
-from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary
+from i2i_forge.catalog.signatures import Parameter
+from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.recipe.check_components import Problem, option_problems
 from i2i_forge.recipe.check_names import name_problems
 from i2i_forge.recipe.check_shape import shape_problems

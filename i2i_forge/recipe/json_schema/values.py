@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from i2i_forge.catalog.vocabulary import Parameter
+from i2i_forge.catalog.signatures import Parameter
 from i2i_forge.recipe.annotations import option_type
 
 Schema = dict[str, Any]
