@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
+from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.catalog.signatures import Parameter
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.recipe.check_components import Problem, option_problems
@@ -206,10 +206,3 @@ def test_the_optimizers_are_those_of_the_engine():
     from i2i_forge.engine.optimizers import RULES as REAL
 
     assert set(RULES) == set(REAL)
-
-
-def test_the_static_check_and_the_import_agree_on_what_there_is(vocabulary):
-    catalog = load_plugins().catalog
-    assert {r.kind: sorted(r) for r in catalog.registries()} == {
-        r.kind: vocabulary.names(r.kind) for r in catalog.registries()
-    }
