@@ -33,10 +33,8 @@ def mapping(value: Any, *keys: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def component_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Iterator[Problem]:
+def component_problems(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[Problem]:
     """Trainer, networks and data sets: unknown names and roles, options that do not fit."""
-    if vocabulary is None:
-        return
     trainer = vocabulary.one("trainers", data.get("trainer"))
     yield from unknown(vocabulary, "trainers", data.get("trainer"), ("trainer",))
     roles = trainer.roles if trainer else None

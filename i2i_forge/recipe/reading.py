@@ -216,7 +216,7 @@ def _apply_drop(draft: Draft, term: str) -> None:
 
 def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
     left_out = _leave_out(draft, vocabulary) if vocabulary else ()
-    problems = [*shape_problems(draft.data), *name_problems(draft.data, vocabulary)]
+    problems = [*shape_problems(draft.data), *name_problems(draft.data, vocabulary or Vocabulary(complete=False))]
     if problems:
         found = {
             f"{draft.where(keys)}: {_one_line(keys, text)}"
