@@ -110,7 +110,6 @@ def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterato
 def _spec_problems(
     vocabulary: Vocabulary, kind: str, spec: dict[str, Any], keys: Keys, engine_keys: set[str]
 ) -> Iterator[Problem]:
-    """Problems of a `{use: name, option: value}` mapping."""
     yield from unknown(vocabulary, kind, spec.get("use"), (*keys, "use"))
     component = vocabulary.one(kind, spec.get("use"))
     if component is None or component.options is None:

@@ -57,6 +57,5 @@ def _specs(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[tuple[Keys,
 
 
 def _known(vocabulary: Vocabulary, kind: str, names: Sequence[Any]) -> dict[str, Options]:
-    """The options of components by name."""
     found = {str(name): vocabulary.one(kind, name) for name in names}
     return {name: component.options if component else None for name, component in found.items()}
