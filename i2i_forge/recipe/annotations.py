@@ -28,8 +28,8 @@ def _type(node: ast.expr) -> Any:
             return _PLAIN.get(name, Any)
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
             listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
-            values = tuple(c.value for c in listed if isinstance(c, ast.Constant) and isinstance(c.value, str | int))
-            return Literal[values] if len(values) == len(listed) else Any
+            values = tuple(choice.value if isinstance(choice, ast.Constant) else ... for choice in listed)
+            return Literal[values] if all(isinstance(value, str | int | None) for value in values) else Any
         case ast.Subscript(value=ast.Name(id="list"), slice=item):
             return list[_type(item)]  # type: ignore[misc]
     return Any

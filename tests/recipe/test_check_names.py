@@ -168,6 +168,7 @@ def test_what_a_broken_plugin_would_bring_is_traced_to_it(problems, tmp_path):
         ("int | list[int]", [1, [1, 2], []], ["x", ["x"], [1.5]]),
         ("Literal['a', 'b']", ["a", "b"], ["c", 1, ["a"]]),
         ("Literal['a']", ["a"], ["b"]),
+        ("Literal['a', None]", ["a", None], ["b"]),
         ("Literal[Kind.A]", ["anything"], []),
         ("str | Path", ["x", 3], []),
         ("tuple[int, int]", [[1, 2], "x"], []),

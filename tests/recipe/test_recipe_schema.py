@@ -197,4 +197,6 @@ def test_types():
     assert type_schema("Literal['a', 2]") == {"enum": ["a", 2]}
     assert type_schema("dict[str, int] | str") == type_schema("Sequence[int]") == type_schema(None) == {}
     assert or_null(type_schema("bool | None")) == {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+    assert or_null(type_schema("Literal['a', None]")) == {"enum": ["a", None]} and type_schema("Literal[K.A]") == {}
+    assert or_null(type_schema("None")) == {"type": ["null"]}
     assert or_null({"type": "string", "enum": ["a"]}) == {"type": ["string", "null"], "enum": ["a", None]}

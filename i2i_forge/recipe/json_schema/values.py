@@ -65,7 +65,7 @@ def or_null(schema: Schema) -> Schema:
     if "type" in schema:
         kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         null = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-        return schema | {"type": [*kinds, "null"]} | null
+        return schema | {"type": [*dict.fromkeys([*kinds, "null"])]} | null
     for key, null_of in (("anyOf", {"type": "null"}), ("enum", None)):
         if key in schema:
             return schema if null_of in schema[key] else schema | {key: [*schema[key], null_of]}
