@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 
 Logits = Tensor | Sequence[Tensor]
 

@@ -7,8 +7,7 @@ from itertools import accumulate, pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.nn import Augmentation, ConvBlock, initialize
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 
 
 def l1(input: Tensor, target: Tensor) -> Tensor:

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.data import ImageSource, Source, Transform, check_images, list_images, tolerant
 from i2i_forge.errors import DataError, suggest
 

@@ -9,8 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import RecipeError
 from i2i_forge.system.distributed import share
 

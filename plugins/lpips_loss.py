@@ -6,8 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure.lpips import read_lpips
 
 

@@ -21,10 +21,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
-from i2i_forge.engine.forward_pass import ForwardPass, tensor
-from i2i_forge.engine.trainer import Trainer
+from i2i_forge import Catalog, ForwardPass, Trainer, hookimpl, tensor
 
 
 class Pix2pixForward(ForwardPass):

@@ -7,8 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Tools
 from i2i_forge_benchmarks.backbones.choice import choose_backbone
 from i2i_forge_benchmarks.backbones.inception import Resize

@@ -9,8 +9,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.metrics.two_samples import I2I_TEST, TwoSamples

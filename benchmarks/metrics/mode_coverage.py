@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
 from i2i_forge_benchmarks.metrics.mode_classifier import classifier_for, held_out_accuracy
 from i2i_forge_benchmarks.metrics.mode_sums import entropy, kl

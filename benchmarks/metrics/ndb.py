@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.metrics.two_samples import TwoSamples

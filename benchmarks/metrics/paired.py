@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
 from i2i_forge.measure.lpips import lpips_backbone
 

@@ -8,8 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
 

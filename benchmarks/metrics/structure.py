@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact, of_mean
 
 from .edges import agreement, find_edges

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.catalog.registry import Catalog
+from i2i_forge import Catalog, hookimpl
 
 from .munit import NvlabsMunit
 from .unit import NvlabsUnit
