@@ -158,7 +158,6 @@ def sobel_lines(image: Tensor, low: float, high: float) -> Tensor:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """One dataset."""
     catalog.datasets.add("edges_of_photos", EdgesOfPhotos)
 
 

@@ -248,7 +248,6 @@ def _need_one_of(option: str, value: str, known: tuple[str, ...]) -> None:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """Three datasets."""
     catalog.datasets.add("unpaired_folders", UnpairedFolders)
     catalog.datasets.add("image_lists", ImageLists)
     catalog.datasets.add("paired_folders", PairedFolders)

@@ -92,7 +92,6 @@ class PackedImages:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """A dataset."""
     catalog.datasets.add("packed", PackedImages)
 
 

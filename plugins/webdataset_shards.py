@@ -202,7 +202,6 @@ def _expanded(option: str, pattern: str) -> list[str]:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """A dataset."""
     catalog.datasets.add("webdataset", WebDatasetShards)
 
 

@@ -95,6 +95,5 @@ def _factor(covariance: Tensor) -> Tensor:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """Two metrics."""
     catalog.metrics.add("fid", Fid)
     catalog.metrics.add("fid-clean", FidClean)

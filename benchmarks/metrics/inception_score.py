@@ -58,5 +58,4 @@ class InceptionScore(Metric):
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """One metric."""
     catalog.metrics.add("is-tf", InceptionScore)

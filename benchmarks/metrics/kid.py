@@ -102,5 +102,4 @@ def _subset(rows: Tensor, size: int, side: str, number: int) -> Tensor:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """One metric."""
     catalog.metrics.add("kid", Kid)

@@ -143,5 +143,4 @@ class LpipsDiversity(Metric):
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """One metric."""
     catalog.metrics.add("lpips-diversity", LpipsDiversity)

@@ -108,5 +108,4 @@ def nearest(rows: Tensor, centres: Tensor) -> Tensor:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """One metric."""
     catalog.metrics.add("ndb", Ndb)

@@ -135,7 +135,6 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """Three metrics."""
     catalog.metrics.add("psnr", Psnr)
     catalog.metrics.add("ssim", Ssim)
     catalog.metrics.add("lpips-paired", LpipsPaired)

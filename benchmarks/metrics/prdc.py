@@ -96,5 +96,4 @@ def radii(rows: Tensor, k: int) -> Tensor:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """One metric of four numbers."""
     catalog.metrics.add("prdc", Prdc)

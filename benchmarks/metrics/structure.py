@@ -121,5 +121,4 @@ def _means(memory: ByInput) -> tuple[list[int], Tensor]:
 
 @hookimpl
 def register_components(catalog: Catalog) -> None:
-    """One metric."""
     catalog.metrics.add("structure", Structure)
