@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -92,7 +93,8 @@ class Ways:
             torch.testing.assert_close(other, self.one_by_one(), rtol=0, atol=tolerance)
 
     def _translated(self, codes: Tensor) -> Tensor:
-        return self.translator.translate(self.x, "ab", **{self.latent: codes})
+        chosen: dict[str, Any] = {self.latent: codes}
+        return self.translator.translate(self.x, "ab", **chosen)
 
 
 def in_turn(ways: Sequence[Way], rounds: int) -> list[list[float]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 
 Logits = Tensor | Sequence[Tensor]
 
@@ -65,7 +65,7 @@ def _sum(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("hinge_discriminator", hinge_discriminator)
     catalog.losses.add("hinge_generator", hinge_generator)
     catalog.losses.add("lsgan_discriminator", lsgan_discriminator)

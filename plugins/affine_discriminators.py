@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import UsageError
 from i2i_forge.nn import AffineInstanceNorm, initialize
 
@@ -87,6 +87,6 @@ def _activations(layers: nn.Sequential, x: Tensor) -> list[Tensor]:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.discriminators.add("whole_image", WholeImageDiscriminator)
     catalog.discriminators.add("affine_patch", AffinePatchDiscriminator)

@@ -20,9 +20,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.engine.forward_pass import DomainNetworks, ForwardPass, tensor
-from i2i_forge.engine.trainer import Trainer
+from i2i_forge import Catalog, ForwardPass, Trainer, hookimpl, tensor
+from i2i_forge.engine.forward_pass import DomainNetworks
 
 
 def to_b(a: DomainNetworks, b: DomainNetworks, image: Tensor, code: Tensor) -> Tensor:
@@ -34,6 +33,7 @@ class CodedForward(ForwardPass):
     """What both directions have: the code that an image of b hides, and what the discriminators say."""
 
     posterior: tuple[Tensor, Tensor]
+    translation: Tensor
 
     @tensor
     def mean(self) -> Tensor:
@@ -145,5 +145,5 @@ class AugmentedCycleGan(Trainer):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.trainers.add("augmented_cyclegan", AugmentedCycleGan)

@@ -20,9 +20,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, cat
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.engine.forward_pass import ForwardPass, frozen, tensor
-from i2i_forge.engine.trainer import Trainer
+from i2i_forge import Catalog, ForwardPass, Trainer, hookimpl, tensor
+from i2i_forge.engine.forward_pass import frozen
 from i2i_forge.errors import RecipeError
 
 
@@ -142,7 +141,7 @@ class Bicyclegan(Trainer):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.trainers.add("bicyclegan", Bicyclegan)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.nn import as_channels, initialize
 from i2i_forge.nn.norms import norm_layer
 
@@ -136,6 +136,6 @@ def _convolution(inputs: int, outputs: int, norm: str, kernel: int, stride: int 
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("residual_code", ResidualCodeEncoder)
     catalog.encoders.add("convolutional_code", ConvolutionalCodeEncoder)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import UsageError
 from i2i_forge.nn import initialize
 
@@ -89,7 +89,7 @@ class CodeDiscriminator(nn.Module):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("conditional_code", ConditionalCodeEncoder)
     catalog.discriminators.add("code_mlp", CodeDiscriminator)
 

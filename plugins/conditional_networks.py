@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import UsageError
 from i2i_forge.nn import AffineInstanceNorm, ConditionalInstanceNorm, Pad, initialize
 
@@ -132,6 +132,6 @@ def _codes(code: Tensor | None, code_dim: int) -> tuple[Tensor, ...]:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("conditional_residual", ConditionalResidualEncoder)
     catalog.decoders.add("conditional_residual", ConditionalResidualDecoder)

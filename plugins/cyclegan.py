@@ -22,9 +22,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.engine.forward_pass import ForwardPass, tensor
-from i2i_forge.engine.trainer import Trainer
+from i2i_forge import Catalog, ForwardPass, Trainer, hookimpl, tensor
 from i2i_forge.nn import ImagePool
 
 
@@ -108,6 +106,6 @@ class CycleganNoise(Trainer):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.trainers.add("cyclegan", Cyclegan)
     catalog.trainers.add("cyclegan_noise", CycleganNoise)

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.nn import Augmentation, ConvBlock, initialize
 
 
@@ -67,10 +67,10 @@ class MultiscalePatchDiscriminator(nn.Module):
         for index, scale in enumerate(self.scales):
             if index > 0:
                 x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
-            found.append(list(accumulate(scale, lambda value, layer: layer(value), initial=x))[1:])
+            found.append(list(accumulate(scale.children(), lambda value, layer: layer(value), initial=x))[1:])
         return found
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.discriminators.add("multiscale_patch", MultiscalePatchDiscriminator)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 
 
 def l1(input: Tensor, target: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def _same_shape(input: Tensor, target: Tensor) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("charbonnier", charbonnier)
     catalog.losses.add("l1", l1)
     catalog.losses.add("mse", mse)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.data import ImageSource, Source, Transform, check_images, list_images, tolerant
 from i2i_forge.errors import DataError, suggest
 
@@ -126,8 +126,8 @@ def canny_lines(image: Tensor, low: float, high: float) -> Tensor:
     from kornia.filters import canny  # slow to import
 
     _, edges = canny(image[None], low, high, hysteresis=False)  # 0, 0.5 weak, 1 strong; see _follow
-    edges = edges[0, 0].numpy()
-    return torch.from_numpy(_follow(edges == 1, edges > 0))[None].float()
+    strength = edges[0, 0].numpy()
+    return torch.from_numpy(_follow(strength == 1, strength > 0))[None].float()
 
 
 def _follow(strong: np.ndarray, weak: np.ndarray) -> np.ndarray:
@@ -157,8 +157,7 @@ def sobel_lines(image: Tensor, low: float, high: float) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
-    """One dataset."""
+def register_components(catalog: Catalog) -> None:
     catalog.datasets.add("edges_of_photos", EdgesOfPhotos)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import RecipeError
 
 
@@ -40,7 +40,7 @@ def feature_matching(discriminator: nn.Module, translation: Tensor, target: Tens
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("feature_matching", feature_matching)
 
 

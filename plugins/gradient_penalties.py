@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.system.precision import autocast, full
 
 Discriminator = Callable[[Tensor], Tensor | Sequence[Tensor]]
@@ -57,7 +57,7 @@ def _gradient(discriminator: Discriminator, images: Tensor) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("gradient_penalty", gradient_penalty)
     catalog.losses.add("r1", r1)
 

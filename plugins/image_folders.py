@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.data import (
     A_NAMES,
     B_NAMES,
@@ -247,8 +247,7 @@ def _need_one_of(option: str, value: str, known: tuple[str, ...]) -> None:
 
 
 @hookimpl
-def register_components(catalog):
-    """Three datasets."""
+def register_components(catalog: Catalog) -> None:
     catalog.datasets.add("unpaired_folders", UnpairedFolders)
     catalog.datasets.add("image_lists", ImageLists)
     catalog.datasets.add("paired_folders", PairedFolders)

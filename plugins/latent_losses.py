@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import RecipeError
 from i2i_forge.system.distributed import share
 
@@ -82,7 +82,7 @@ def _check_shapes(first: Tensor, *others: Tensor) -> None:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("gaussian_nll", gaussian_nll)
     catalog.losses.add("kl", kl)
     catalog.losses.add("kl_unit_variance", kl_unit_variance)

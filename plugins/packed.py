@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
 from i2i_forge.data.packs import Pack, PartImages, PartPairs
 from i2i_forge.errors import DataError, suggest
@@ -91,8 +91,7 @@ class PackedImages:
 
 
 @hookimpl
-def register_components(catalog):
-    """A dataset."""
+def register_components(catalog: Catalog) -> None:
     catalog.datasets.add("packed", PackedImages)
 
 

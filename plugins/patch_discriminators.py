@@ -5,13 +5,14 @@ Three strided convolutions see 70x70 patches. Zero padding; no norm on the first
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.nn import as_channels, initialize
 from i2i_forge.nn.norms import norm_layer
 
@@ -78,7 +79,7 @@ class PatchDiscriminator(nn.Module):
         for index, blocks in enumerate(self.scales):
             if index > 0:
                 x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
-            found.append(_chain(blocks, x))
+            found.append(_chain(blocks.children(), x))
         return found
 
 
@@ -127,7 +128,15 @@ class _Block(nn.Module):
     """convolution -> norm -> leaky ReLU; the last has the convolution alone."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, norm: str = "none", bias: bool = True, *, last=False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        norm: str = "none",
+        bias: bool = True,
+        *,
+        last: bool = False,
     ) -> None:
         super().__init__()
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 4, bias=bias)
@@ -141,11 +150,11 @@ class _Block(nn.Module):
         return x if self.last else F.leaky_relu(x, 0.2)
 
 
-def _chain(blocks: nn.ModuleList, x: Tensor) -> list[Tensor]:
+def _chain(blocks: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
     return [x := block(x) for block in blocks]
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.discriminators.add("patchgan", PatchDiscriminator)
     catalog.discriminators.add("pixel", PixelDiscriminator)

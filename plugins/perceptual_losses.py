@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import DataError
 from i2i_forge.nn import InstanceNorm
 from i2i_forge.run.foreign import read_foreign
@@ -156,7 +156,7 @@ def _distance(vgg: Vgg16, input: Tensor, target: Tensor) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("domain_invariant_perceptual", DomainInvariantPerceptual)
     catalog.losses.add("domain_invariant_perceptual_torchvision", DomainInvariantPerceptualTorchvision)
 

@@ -21,9 +21,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.engine.forward_pass import ForwardPass, tensor
-from i2i_forge.engine.trainer import Trainer
+from i2i_forge import Catalog, ForwardPass, Trainer, hookimpl, tensor
 
 
 class Pix2pixForward(ForwardPass):
@@ -70,7 +68,7 @@ class Pix2pix(Trainer):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.trainers.add("pix2pix", Pix2pix)
 
 

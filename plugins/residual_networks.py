@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.nn import ConvBlock, DoubledConvBlock, LinearBlock, ResidualBlock, initialize
 
 
@@ -127,7 +127,7 @@ def _to_image(width: int, channels: int, padding: str) -> ConvBlock:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("residual_content", ResidualContentEncoder)
     catalog.decoders.add("adain_residual", AdainResidualDecoder)
     catalog.decoders.add("residual", ResidualDecoder)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.nn import Pad, initialize
 from i2i_forge.nn.norms import norm_layer
 
@@ -143,6 +143,6 @@ def _unit(
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("resnet", ResnetEncoder)
     catalog.decoders.add("resnet", ResnetDecoder)

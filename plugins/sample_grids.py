@@ -18,19 +18,20 @@ from i2i_forge.errors import RecipeError
 from i2i_forge.system.seeding import generator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from i2i_forge.catalog.hookspecs import RunView
 
 
 @hookimpl
-def run_started(run, step):
+def run_started(run: RunView, step: int) -> None:
     if step == 0 or (_is_due(run, step) and not all(file.exists() for file in _files(run, step).values())):
         _write(run, step)
 
 
 @hookimpl
-def step_finished(run, step, report):
+def step_finished(run: RunView, step: int, report: Mapping[str, float]) -> None:
     if _is_due(run, step):
         _write(run, step)
 

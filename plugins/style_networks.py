@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.nn import ConvBlock, initialize
 
 
@@ -51,5 +51,5 @@ class PooledStyleEncoder(nn.Module):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("pooled_style", PooledStyleEncoder)

@@ -16,6 +16,9 @@ from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.system.distributed import rank
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from torch.utils.tensorboard import SummaryWriter
 
     from i2i_forge.catalog.hookspecs import RunView
@@ -25,7 +28,7 @@ _writers: dict[RunView, SummaryWriter] = {}  # of the runs that are watched now
 
 
 @hookimpl(tryfirst=True)  # before the first samples are drawn
-def run_started(run, step):
+def run_started(run: RunView, step: int) -> None:
     if NAME not in run.recipe.run.observers or rank() != 0:
         return
     if importlib.util.find_spec("tensorboard") is None:
@@ -41,14 +44,14 @@ def run_started(run, step):
 
 
 @hookimpl
-def step_finished(run, step, report):
+def step_finished(run: RunView, step: int, report: Mapping[str, float]) -> None:
     if run in _writers and (step % run.recipe.run.log_every == 0 or step == run.recipe.steps):
         for name, value in report.items():
             _writers[run].add_scalar(name, value, step)
 
 
 @hookimpl
-def samples_written(run, step, files):
+def samples_written(run: RunView, step: int, files: Mapping[str, Path]) -> None:
     if run in _writers:
         for route, file in files.items():
             with Image.open(file) as image:
@@ -56,6 +59,6 @@ def samples_written(run, step, files):
 
 
 @hookimpl
-def run_stopped(run):
+def run_stopped(run: RunView) -> None:
     if run in _writers:
         _writers.pop(run).close()

@@ -5,14 +5,14 @@ Level 0 is the outermost. Widths are width * [1, 2, 4, 8, 8, ...]; every level h
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.nn import Pad, as_channels, initialize
 from i2i_forge.nn.norms import norm_layer
 
@@ -186,7 +186,7 @@ def _with_code(x: Tensor, code: Tensor) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.encoders.add("unet", UnetEncoder)
     catalog.decoders.add("unet", UnetDecoder)
 
@@ -195,7 +195,8 @@ def _features(decoder: UnetDecoder) -> list[list[Tensor]]:
     """What `forge plugin check` calls a decoder with: the features of every level, the innermost 2x2."""
     draws = torch.Generator().manual_seed(0)
     levels = len(decoder.up)
-    widths = _widths(decoder.up[0].conv.in_channels // 2, levels)
+    outermost: Any = decoder.up[0]
+    widths = _widths(outermost.conv.in_channels // 2, levels)
     sides = [2 ** (levels - level) for level in range(levels)]
     return [[torch.randn(2, c, side, side, generator=draws) for c, side in zip(widths, sides, strict=True)]]
 

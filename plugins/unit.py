@@ -24,9 +24,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.engine.forward_pass import ForwardPass, tensor
-from i2i_forge.engine.trainer import Trainer
+from i2i_forge import Catalog, ForwardPass, Trainer, hookimpl, tensor
 
 
 class UnitForward(ForwardPass):
@@ -41,7 +39,7 @@ class UnitForward(ForwardPass):
         return self.src.encoder(self.source)
 
     @tensor
-    def noise(self) -> Tensor:
+    def noise(self) -> Tensor:  # type: ignore[override]
         return self._drawn(self.content)
 
     @tensor
@@ -92,5 +90,5 @@ class Unit(Trainer):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.trainers.add("unit", Unit)

@@ -18,6 +18,7 @@ from i2i_forge.system.distributed import rank
 from i2i_forge.system.files import read_text, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from i2i_forge.catalog.hookspecs import RunView
@@ -27,7 +28,7 @@ _watched: dict[RunView, Any] = {}  # run -> its wandb.Run
 
 
 @hookimpl(tryfirst=True)  # before the first samples are drawn
-def run_started(run, step):
+def run_started(run: RunView, step: int) -> None:
     if NAME not in run.recipe.run.observers or rank() != 0:
         return
     if importlib.util.find_spec("wandb") is None:
@@ -47,13 +48,13 @@ def run_started(run, step):
 
 
 @hookimpl
-def step_finished(run, step, report):
+def step_finished(run: RunView, step: int, report: Mapping[str, float]) -> None:
     if run in _watched and (step % run.recipe.run.log_every == 0 or step == run.recipe.steps):
         _watched[run].log(dict(report), step=step)
 
 
 @hookimpl
-def samples_written(run, step, files):
+def samples_written(run: RunView, step: int, files: Mapping[str, Path]) -> None:
     if run in _watched:
         import wandb
 
@@ -62,7 +63,7 @@ def samples_written(run, step, files):
 
 
 @hookimpl
-def run_stopped(run):
+def run_stopped(run: RunView) -> None:
     if run in _watched:
         _watched.pop(run).finish()
 

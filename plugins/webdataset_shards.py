@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
 from i2i_forge.data.packs import MANIFEST, Manifest
 from i2i_forge.data.remote_shards import (
@@ -201,8 +201,7 @@ def _expanded(option: str, pattern: str) -> list[str]:
 
 
 @hookimpl
-def register_components(catalog):
-    """A dataset."""
+def register_components(catalog: Catalog) -> None:
     catalog.datasets.add("webdataset", WebDatasetShards)
 
 

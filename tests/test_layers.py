@@ -10,7 +10,7 @@ import pytest
 from import_graph import arrows, imported
 
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
-from i2i_forge.catalog.vocabulary import module_file
+from i2i_forge.catalog.signatures import module_file
 
 ROOT = Path(__file__).parents[1]
 ROOMS = [

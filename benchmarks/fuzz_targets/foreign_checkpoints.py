@@ -31,7 +31,7 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @cache
-def layouts() -> Registry:
+def layouts() -> Registry[Any]:
     """The layouts of the built-in plugins."""
     return load_plugins().catalog.formats
 

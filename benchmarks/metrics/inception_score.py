@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact
 from i2i_forge_benchmarks.backbones.choice import choose_inception
 
@@ -57,6 +57,5 @@ class InceptionScore(Metric):
 
 
 @hookimpl
-def register_components(catalog):
-    """One metric."""
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("is-tf", InceptionScore)

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
 from i2i_forge.measure.lpips import lpips_backbone
@@ -142,6 +142,5 @@ class LpipsDiversity(Metric):
 
 
 @hookimpl
-def register_components(catalog):
-    """One metric."""
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("lpips-diversity", LpipsDiversity)

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
 
@@ -95,6 +95,5 @@ def radii(rows: Tensor, k: int) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
-    """One metric of four numbers."""
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("prdc", Prdc)

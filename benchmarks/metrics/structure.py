@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact, of_mean
 
 from .edges import agreement, find_edges
@@ -120,6 +120,5 @@ def _means(memory: ByInput) -> tuple[list[int], Tensor]:
 
 
 @hookimpl
-def register_components(catalog):
-    """One metric."""
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("structure", Structure)

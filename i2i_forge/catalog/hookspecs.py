@@ -5,13 +5,9 @@ Of several ranks that train together only the first calls the hooks of a run; th
 
 from __future__ import annotations
 
-import ast
-import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
-
-from i2i_forge.errors import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,24 +70,3 @@ def samples_written(run: RunView, step: int, files: Mapping[str, Path]) -> None:
 @hookspec
 def run_stopped(run: RunView) -> None:
     """Called when a run takes no further step: it is done, it was asked to stop, or it failed."""
-
-
-def hook_problem(tree: ast.Module) -> tuple[str, str] | None:
-    """What is wrong with the hooks in a plugin's source, as status and reason; seen without importing it."""
-    hooks = {name: hook for name, hook in globals().items() if hasattr(hook, "i2i_forge_spec")}
-    for node in tree.body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id="FORGE_API")], value=ast.Constant(value=int(api))) if api != FORGE_API:
-                return "skipped", f"it is written for FORGE_API {api}, this is {FORGE_API}"
-            case ast.FunctionDef(name=name, args=given):
-                marked = any("hookimpl" in ast.unparse(decorator) for decorator in node.decorator_list)
-                if name in hooks and not node.decorator_list:
-                    return "broken", f"{name} is not a hook without `@hookimpl` above it (line {node.lineno})"
-                if marked and name not in hooks:
-                    return "broken", f"there is no hook '{name}' (line {node.lineno}); {suggest(name, hooks)}"
-                known = inspect.signature(hooks[name]).parameters if marked else {}
-                for argument in [*given.posonlyargs, *given.args, *given.kwonlyargs] if marked else ():
-                    if argument.arg not in known:
-                        hint = suggest(argument.arg, known)
-                        return "broken", f"hook {name} has no argument '{argument.arg}' (line {node.lineno}); {hint}"
-    return None

@@ -21,17 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import pluggy
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from i2i_forge.catalog import hookspecs
+from i2i_forge.catalog.obstacles import about_distribution, hook_problem, missing_imports
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.catalog.vocabulary import Component, Vocabulary, module_file, read_plugin
+from i2i_forge.catalog.signatures import module_file
+from i2i_forge.catalog.vocabulary import Component, Vocabulary, read_plugin
 from i2i_forge.errors import ForgeError, PluginError, suggest
 from i2i_forge.system.files import read_bytes
 
 GROUP = "i2i_forge"
-HOST = "i2i-forge"
 
 
 @dataclass
@@ -100,7 +99,7 @@ class Host:
 
 def find_plugins(folders: Sequence[str | Path] = ()) -> list[Plugin]:
     """Every plugin there is, without importing any; those that cannot work are marked `skipped` or `broken`."""
-    plugins, about = [], functools.cache(_distribution)
+    plugins, about = [], functools.cache(about_distribution)
     for point in importlib.metadata.entry_points(group=GROUP):
         distribution, version, obstacle = about(point.dist)
         plugins.append(Plugin(point.name, point.value, None, distribution, version))
@@ -151,23 +150,6 @@ def load_plugins(folders: Sequence[str | Path] = ()) -> Host:
     return host
 
 
-def _distribution(of: importlib.metadata.Distribution | None) -> tuple[str, str, str]:
-    """The name and version of an installed package, and why its plugins are skipped."""
-    name, version = "unknown", ""
-    mine = importlib.metadata.version(HOST)
-    try:
-        assert of
-        name, version = of.name or "unknown", of.version or ""
-        requirements = [Requirement(text) for text in of.requires or ()]
-    except (AssertionError, TypeError, KeyError, InvalidRequirement):  # the package's metadata is damaged
-        return name, version, ""
-    for needs in requirements:
-        applies = needs.marker is None or needs.marker.evaluate({"extra": ""})
-        if canonicalize_name(needs.name) == HOST and applies and not needs.specifier.contains(mine, prereleases=True):
-            return name, version, f"it needs {HOST}{needs.specifier}, this is {mine}; upgrade one of the two"
-    return name, version, ""
-
-
 def _one_file_plugins(folder: Path) -> list[Plugin]:
     if not folder.is_dir():
         there_is = "it is a file" if folder.is_file() else "there is no such folder"
@@ -198,22 +180,12 @@ def _read(plugin: Plugin) -> None:
         tree = ast.parse(read_bytes(plugin.file), str(plugin.file))
         if not attribute:
             plugin.provides, plugin.complete = read_plugin(plugin.name, module, plugin.file, tree)
-        if missing := ", ".join(_missing_imports(tree)):
-            plugin.set_aside("broken", f"it imports {missing}, which cannot be found; pip install it")
-        elif not attribute and (problem := hookspecs.hook_problem(tree)):
+        if problem := missing_imports(tree) or (None if attribute else hook_problem(tree)):
             plugin.set_aside(*problem)
     except SyntaxError as error:
         plugin.set_aside("broken", f"SyntaxError: {error.msg} ({plugin.file}, line {error.lineno})")
     except Exception as error:  # Python's parser ends in many ways on what is no program
         plugin.set_aside("broken", f"{type(error).__name__}: {error}".strip(": ") + f" ({plugin.file})")
-
-
-def _missing_imports(tree: ast.Module) -> list[str]:
-    """Top-level packages that the module's own import statements name and that do not exist."""
-    names = {alias.name for n in tree.body if isinstance(n, ast.Import) for alias in n.names}
-    names |= {n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module and not n.level}
-    tops = sorted({name.partition(".")[0] for name in names})
-    return [top for top in tops if top not in sys.modules and importlib.util.find_spec(top) is None]
 
 
 def load_plugin(plugin: Plugin, host: Host) -> None:
@@ -242,7 +214,7 @@ def _register(plugin: Plugin, module: Any, host: Host) -> None:
         plugin.set_aside("skipped", f"it is written for FORGE_API {api}, this is {hookspecs.FORGE_API}")
         return
     host.manager.register(module, plugin.name)
-    _check_hooks(module, host)
+    host.manager.check_pending()  # a misspelt hook is otherwise ignored in silence
     host.catalog.registering(plugin.name)
     register = getattr(module, "register_components", None)
     if register is not None:
@@ -265,11 +237,3 @@ def _import(plugin: Plugin) -> Any:
     name, _, attribute = plugin.module.partition(":")
     module = importlib.import_module(name)
     return getattr(module, attribute) if attribute else module
-
-
-def _check_hooks(module: Any, host: Host) -> None:
-    """A misspelt hook is otherwise ignored in silence."""
-    hooks = [name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "i2i_forge_spec")]
-    for name in dir(module):
-        if host.manager.parse_hookimpl_opts(module, name) is not None and name not in hooks:
-            raise PluginError(f"there is no hook '{name}'", fix=suggest(name, hooks, what="hook"))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from i2i_forge.errors import PluginError, suggest
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+T = TypeVar("T")
 NETWORKS = ("encoders", "decoders", "discriminators")
 KINDS = (*NETWORKS, "losses", "trainers", "datasets", "metrics", "formats")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Generic[T]):
     """A registered component and its owner."""
 
     name: str
-    component: Any
+    component: T
     plugin: str
 
     @property
@@ -27,7 +31,7 @@ class Entry:
         return f"{module}.{getattr(self.component, '__qualname__', type(self.component).__qualname__)}"
 
 
-class Registry:
+class Registry(Generic[T]):
     """The components of one kind, by name.
 
     Two plugins may bring the same name: then the bare name is an error that names both, and `plugin:name` says which.
@@ -37,28 +41,25 @@ class Registry:
         self.kind = kind
         self.plugin = "(by hand)"  # the plugin that is registering now; set by Catalog.registering
         self.lost: dict[str, str] = {}  # what plugins that cannot be used would have brought -> which, and why
-        self._entries: dict[str, list[Entry]] = {}
+        self._entries: list[Entry[T]] = []
 
-    def add(self, name: str, component: Any) -> None:
+    def add(self, name: str, component: T) -> None:
         """Register a class or function. Raises PluginError when this plugin has already used the name, or it is odd."""
         if not isinstance(name, str) or not name.strip() or ":" in name:
             raise PluginError(f"{self.kind}: {name!r} cannot be a name", fix="use text without a colon")
         if self.kind == "losses" and not name.isidentifier():
             raise PluginError(f"losses: '{name}' cannot be called in a term", fix="use letters, digits and _")
         entry = Entry(name, component, self.plugin)
-        others = self._entries.setdefault(name, [])
-        for other in others:
-            if other.plugin == entry.plugin:
-                raise PluginError(
-                    f"{self.kind}: '{name}' is already {other.origin}; {entry.origin} cannot have the same name",
-                    fix="give one of them another name",
-                )
-        others.append(entry)
+        if taken := self._find(f"{self.plugin}:{name}"):
+            raise PluginError(
+                f"{self.kind}: '{name}' is already {taken[0].origin}; {entry.origin} cannot have the same name",
+                fix="give one of them another name",
+            )
+        self._entries.append(entry)
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> Entry[T]:
         """The entry called `name`, or `plugin:name`. Raises PluginError when it is unknown or ambiguous."""
-        plugin, _, bare = name.rpartition(":")
-        found = [entry for entry in self._entries.get(bare, ()) if plugin in ("", entry.plugin)]
+        found, bare = self._find(name), name.rpartition(":")[2]
         if not found and bare in self.lost:
             raise PluginError(
                 f"{self.kind}: '{name}' belongs to plugin {self.lost[bare]}",
@@ -67,7 +68,7 @@ class Registry:
         if not found:
             raise PluginError(
                 f"{self.kind}: there is no '{name}'",
-                fix=f"{suggest(bare, self._entries, what=self.kind)}. `forge plugins` lists which plugin brings what",
+                fix=f"{suggest(bare, self, what=self.kind)}. `forge plugins` lists which plugin brings what",
             )
         if len(found) > 1:
             raise PluginError(
@@ -76,48 +77,51 @@ class Registry:
             )
         return found[0]
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str) -> T:
         """The component called `name`."""
         return self.entry(name).component
 
-    def clashes(self) -> list[list[Entry]]:
+    def clashes(self) -> list[list[Entry[T]]]:
         """The entries that share a name."""
-        return [entries for entries in self._entries.values() if len(entries) > 1]
+        return [found for name in self if len(found := self._find(name)) > 1]
 
     def discard(self, plugin: str) -> None:
         """Forget what a plugin registered."""
-        kept = {name: [e for e in entries if e.plugin != plugin] for name, entries in self._entries.items()}
-        self._entries = {name: entries for name, entries in kept.items() if entries}
+        self._entries = [entry for entry in self._entries if entry.plugin != plugin]
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[Entry[T]]:
         """Every entry, sorted by name."""
-        return [entry for name in sorted(self._entries) for entry in self._entries[name]]
+        return sorted(self._entries, key=lambda entry: entry.name)
 
     def __contains__(self, name: str) -> bool:
-        plugin, _, bare = name.rpartition(":")
-        return any(plugin in ("", entry.plugin) for entry in self._entries.get(bare, ()))
+        return bool(self._find(name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._entries))
+        return iter(sorted({entry.name for entry in self._entries}))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len({entry.name for entry in self._entries})
+
+    def _find(self, name: str) -> list[Entry[T]]:
+        plugin, _, bare = name.rpartition(":")
+        return [entry for entry in self._entries if entry.name == bare and plugin in ("", entry.plugin)]
 
 
 class Catalog:
     """All registries. A plugin is handed one in its `register_components` hook."""
 
     def __init__(self) -> None:
-        self.encoders = Registry("encoders")
-        self.decoders = Registry("decoders")
-        self.discriminators = Registry("discriminators")
-        self.losses = Registry("losses")
-        self.trainers = Registry("trainers")
-        self.datasets = Registry("datasets")
-        self.metrics = Registry("metrics")
-        self.formats = Registry("formats")
+        self.encoders = Registry[Callable[..., "nn.Module"]]("encoders")
+        self.decoders = Registry[Callable[..., "nn.Module"]]("decoders")
+        self.discriminators = Registry[Callable[..., "nn.Module"]]("discriminators")
+        self.losses = Registry[Callable[..., "Tensor | nn.Module"]]("losses")
+        # The classes of the others are those of rooms that know the catalog.
+        self.trainers = Registry[Any]("trainers")
+        self.datasets = Registry[Any]("datasets")
+        self.metrics = Registry[Any]("metrics")
+        self.formats = Registry[Any]("formats")
 
-    def registries(self) -> list[Registry]:
+    def registries(self) -> list[Registry[Any]]:
         """The registries, in the order of KINDS."""
         return [getattr(self, kind) for kind in KINDS]
 

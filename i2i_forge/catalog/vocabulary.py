@@ -8,24 +8,14 @@ literally is unknown here (None) and is checked later, when the plugin is import
 from __future__ import annotations
 
 import ast
-import importlib.machinery
-import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from i2i_forge.catalog.registry import KINDS
+from i2i_forge.catalog.signatures import Parameter, definitions, signature
 from i2i_forge.system.files import read_bytes
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """An option of a component: a parameter of its constructor (or of its function)."""
-
-    name: str
-    annotation: str | None
-    default: str | None  # source text; None: required
 
 
 @dataclass(frozen=True)
@@ -58,22 +48,24 @@ class Vocabulary:
         """The names of a kind, sorted."""
         return sorted({c.name for c in self.components if c.kind == kind})
 
+    def of(self, kind: str) -> list[Component]:
+        """The components of a kind, by name."""
+        return sorted((c for c in self.components if c.kind == kind), key=lambda c: (c.name, c.plugin))
+
+    def called(self, component: Component) -> list[str]:
+        """How a recipe may name a component: the bare name where no other plugin brings it, `plugin:name` always."""
+        alone = self.one(component.kind, component.name) is not None
+        return [component.name] * alone + [f"{component.plugin}:{component.name}"]
+
     def find(self, kind: str, name: str) -> list[Component]:
         """The components of a kind called `name` or `plugin:name`; several when plugins clash."""
         plugin, _, bare = name.rpartition(":")
         return [c for c in self.components if (c.kind, c.name) == (kind, bare) and plugin in ("", c.plugin)]
 
-
-def module_file(module: str) -> Path | None:
-    """The source file of a module, found without importing its parents' code."""
-    top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
-    for depth in range(len(rest)):
-        locations = spec.submodule_search_locations if spec else None
-        if not locations:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(".".join([top, *rest[: depth + 1]]), list(locations))
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    def one(self, kind: str, name: Any) -> Component | None:
+        """The component of that name, if there is exactly one."""
+        found = self.find(kind, name) if isinstance(name, str) else []
+        return found[0] if len(found) == 1 else None
 
 
 def read_plugin(plugin: str, module: str, file: Path, tree: ast.Module | None = None) -> tuple[list[Component], bool]:
@@ -83,10 +75,10 @@ def read_plugin(plugin: str, module: str, file: Path, tree: ast.Module | None = 
         tree: what the file holds, if it is read already.
     """
     tree = tree or ast.parse(read_bytes(file), str(file))
-    definitions, homes = _definitions(tree), {}
+    known, homes = definitions(tree), {}
     for name, (home, node) in _from_siblings(tree, file).items():
-        definitions[name], homes[name] = node, f"{module}.{home}"
-    hook = definitions.get("register_components")
+        known[name], homes[name] = node, f"{module}.{home}"
+    hook = known.get("register_components")
     if not isinstance(hook, ast.FunctionDef) or not hook.args.args:
         return [], not _mentions_hook(tree)
     catalog, found = hook.args.args[0].arg, []
@@ -95,17 +87,12 @@ def read_plugin(plugin: str, module: str, file: Path, tree: ast.Module | None = 
         kind = _registry_of(call.func, catalog)
         match call.args:
             case [ast.Constant(value=str(name)), component] if kind is not None:
-                defined = definitions.get(component.id) if isinstance(component, ast.Name) else None
+                defined = known.get(component.id) if isinstance(component, ast.Name) else None
                 shown = ast.unparse(component)
                 origin = f"{homes.get(shown, module)}.{shown}"
-                found.append(_component(kind, name, plugin, origin, defined, definitions))
+                found.append(_component(kind, name, plugin, origin, defined, known))
     uses = sum(isinstance(node, ast.Name) and node.id == catalog for node in nodes)
     return found, uses == len(found)  # the catalog is used in no other way
-
-
-def _definitions(tree: ast.Module) -> dict[str, Any]:
-    """The classes and functions of a module's top level."""
-    return {n.name: n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
 
 
 def _from_siblings(tree: ast.Module, file: Path) -> dict[str, tuple[str, Any]]:
@@ -114,7 +101,7 @@ def _from_siblings(tree: ast.Module, file: Path) -> dict[str, tuple[str, Any]]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module and file.name == "__init__.py":
             sibling = file.parent / f"{node.module.replace('.', '/')}.py"
-            defined = _definitions(ast.parse(read_bytes(sibling), str(sibling))) if sibling.is_file() else {}
+            defined = definitions(ast.parse(read_bytes(sibling), str(sibling))) if sibling.is_file() else {}
             found |= {a.name: (node.module, defined[a.name]) for a in node.names if not a.asname and a.name in defined}
     return found
 
@@ -135,7 +122,7 @@ def _registry_of(function: ast.expr, catalog: str) -> str | None:
 
 
 def _component(
-    kind: str, name: str, plugin: str, origin: str, node: ast.stmt | None, definitions: dict[str, Any]
+    kind: str, name: str, plugin: str, origin: str, node: ast.stmt | None, known: dict[str, Any]
 ) -> Component:
     if not isinstance(node, ast.ClassDef | ast.FunctionDef):
         return Component(kind, name, plugin, origin)
@@ -148,10 +135,10 @@ def _component(
             roles=_mapping(body.get("roles")),
             optional_roles=optional if isinstance(optional, tuple) else (),
             routes=_mapping(body.get("routes")),
-            tensors=_offered(body.get("forward_pass"), definitions),
+            tensors=_offered(body.get("forward_pass"), known),
             state=_keys(body.get("state")),
         )  # fmt: skip
-    options, arguments = _signature(node, is_loss=kind == "losses")
+    options, arguments = signature(node, is_loss=kind == "losses")
     return Component(kind, name, plugin, origin, summary, options, arguments)
 
 
@@ -183,23 +170,23 @@ def _keys(node: ast.expr | None) -> frozenset[str] | None:
     return names if len(names) == len(keys) else None
 
 
-def _offered(forward_pass: ast.expr | None, definitions: dict[str, Any]) -> frozenset[str] | None:
+def _offered(forward_pass: ast.expr | None, known: dict[str, Any]) -> frozenset[str] | None:
     """The tensors of a trainer's forward pass, or of its passes by route together."""
     passes = forward_pass.values if isinstance(forward_pass, ast.Dict) else [forward_pass] if forward_pass else []
     found: set[str] = set()
     for node in passes:
-        defined = definitions.get(ast.unparse(node))
-        tensors = _tensors(defined, definitions) if isinstance(defined, ast.ClassDef) else None
+        defined = known.get(ast.unparse(node))
+        tensors = _tensors(defined, known) if isinstance(defined, ast.ClassDef) else None
         if tensors is None:
             return None
         found |= tensors
     return frozenset(found) or None
 
 
-def _tensors(node: ast.ClassDef, definitions: dict[str, Any]) -> frozenset[str] | None:
+def _tensors(node: ast.ClassDef, known: dict[str, Any]) -> frozenset[str] | None:
     """The names of a forward pass's tensors; None when a base class is not in the same file."""
     names = {"source", "target"}
-    others = {name: other for name, other in definitions.items() if other is not node}  # one may extend its namesake
+    others = {name: other for name, other in known.items() if other is not node}  # one may extend its namesake
     for base in map(ast.unparse, node.bases):
         if base.rpartition(".")[2] == "ForwardPass":
             continue
@@ -210,40 +197,3 @@ def _tensors(node: ast.ClassDef, definitions: dict[str, Any]) -> frozenset[str] 
     methods = (s for s in node.body if isinstance(s, ast.FunctionDef))
     names |= {m.name for m in methods if any(ast.unparse(d).endswith("tensor") for d in m.decorator_list)}
     return frozenset(names)
-
-
-def _signature(
-    node: ast.ClassDef | ast.FunctionDef, *, is_loss: bool
-) -> tuple[tuple[Parameter, ...] | None, int | None]:
-    """The options, and for a loss the number of tensors it takes. A decorator may change both."""
-    if node.decorator_list:
-        return None, None
-    if isinstance(node, ast.FunctionDef):
-        parameters = _parameters(node.args)
-        if not is_loss or parameters is None:
-            return parameters, None
-        by_name = {a.arg for a in node.args.kwonlyargs}
-        options = tuple(p for p in parameters if p.default is not None or p.name in by_name)
-        return options, len(parameters) - len(options)
-    methods = {s.name: s for s in node.body if isinstance(s, ast.FunctionDef)}
-    call = methods.get("forward") or methods.get("__call__")
-    takes = _parameters(call.args, skip=1) if call and is_loss else None
-    count = len(takes) if takes is not None and all(p.default is None for p in takes) else None
-    if "__init__" not in methods:
-        return (None if node.bases else ()), count
-    return _parameters(methods["__init__"].args, skip=1), count
-
-
-def _parameters(arguments: ast.arguments, skip: int = 0) -> tuple[Parameter, ...] | None:
-    if arguments.kwarg or arguments.vararg:
-        return None
-    positional = [*arguments.posonlyargs, *arguments.args]
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
-    pairs: Iterable[tuple[ast.arg, ast.expr | None]] = [
-        *list(zip(positional, [*defaults, *arguments.defaults], strict=True))[skip:],
-        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
-    ]
-    return tuple(
-        Parameter(a.arg, ast.unparse(a.annotation) if a.annotation else None, ast.unparse(d) if d else None)
-        for a, d in pairs
-    )

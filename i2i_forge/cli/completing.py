@@ -12,9 +12,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
-from i2i_forge.catalog.vocabulary import Vocabulary, module_file
+from i2i_forge.catalog.signatures import module_file
+from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import ForgeError
-from i2i_forge.recipe.json_schema.options import type_schema
+from i2i_forge.recipe.json_schema.values import type_schema
 from i2i_forge.recipe.names import named_recipes
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.recipe.schema import RULES

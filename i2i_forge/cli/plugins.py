@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from i2i_forge.catalog.loading import HOST, Plugin, find_plugins
+from i2i_forge.catalog.loading import Plugin, find_plugins
+from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.catalog.vocabulary import Component
 from i2i_forge.cli.common import console, json_option, note, print_json, say
 from i2i_forge.errors import PluginError, suggest

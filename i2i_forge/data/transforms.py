@@ -103,7 +103,7 @@ class Transform:
 
 def image_functions() -> Any:
     """torchvision's functions of images; importing them takes a good part of a second."""
-    from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
+    from torchvision.transforms.v2 import functional
 
     return functional
 

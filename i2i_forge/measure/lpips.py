@@ -183,7 +183,7 @@ def lpips_backbone(tools: Tools, net: str = "alex", version: str = "0.1") -> Lpi
 
 def _empty_trunk(net: str) -> nn.Sequential:
     """The layers up to the last tap, without values."""
-    from torchvision import models  # type: ignore[import-untyped]  # slow to import
+    from torchvision import models  # slow to import
 
     with torch.device("meta"):
         features = getattr(models, TRUNKS[net].model)(weights=None).features

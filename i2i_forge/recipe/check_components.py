@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
 from i2i_forge.catalog.registry import NETWORKS
-from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary, module_file
+from i2i_forge.catalog.signatures import Parameter, class_options
+from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.errors import suggest
-from i2i_forge.recipe.schema import Data, Network
-from i2i_forge.recipe.yaml_source import Path as Keys
+from i2i_forge.recipe.annotations import option_type
+from i2i_forge.recipe.schema import RULES, Data, Network
+from i2i_forge.recipe.yaml_source import Keys
 
 Problem = tuple[Keys, str]
 
@@ -20,8 +23,7 @@ class PluginProblem(str):
 
 
 MOST = 2**16  # in an option of a network: wider and deeper fits no machine
-_OURS = ("self", "params", "lr", "foreach", "fused", "capturable")  # of optimizers: set by us, or by a key of its own
-_PLAIN = {"int": int, "float": (int, float), "str": str, "bool": bool}
+_OURS = ("params", "lr", "foreach", "fused", "capturable")  # of optimizers: set by us, or by a key of its own
 
 
 def mapping(value: Any, *keys: str) -> dict[str, Any]:
@@ -31,11 +33,9 @@ def mapping(value: Any, *keys: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def component_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Iterator[Problem]:
+def component_problems(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[Problem]:
     """Trainer, networks and data sets: unknown names and roles, options that do not fit."""
-    if vocabulary is None:
-        return
-    trainer = one(vocabulary, "trainers", data.get("trainer"))
+    trainer = vocabulary.one("trainers", data.get("trainer"))
     yield from unknown(vocabulary, "trainers", data.get("trainer"), ("trainer",))
     roles = trainer.roles if trainer else None
     for role, network in mapping(data, "networks").items():
@@ -87,12 +87,6 @@ def streams(data: dict[str, Any]) -> Iterator[tuple[Keys, dict[str, Any]]]:
         yield ("data", name), stream
 
 
-def one(vocabulary: Vocabulary, kind: str, name: Any) -> Component | None:
-    """The component of that name, if there is exactly one."""
-    found = vocabulary.find(kind, name) if isinstance(name, str) else []
-    return found[0] if len(found) == 1 else None
-
-
 def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterator[Problem]:
     """A name that is not there, that belongs to a broken plugin, or that two plugins bring."""
     if not isinstance(name, str):
@@ -116,9 +110,8 @@ def unknown(vocabulary: Vocabulary, kind: str, name: Any, keys: Keys) -> Iterato
 def _spec_problems(
     vocabulary: Vocabulary, kind: str, spec: dict[str, Any], keys: Keys, engine_keys: set[str]
 ) -> Iterator[Problem]:
-    """Problems of a `{use: name, option: value}` mapping."""
     yield from unknown(vocabulary, kind, spec.get("use"), (*keys, "use"))
-    component = one(vocabulary, kind, spec.get("use"))
+    component = vocabulary.one(kind, spec.get("use"))
     if component is None or component.options is None:
         return
     given = {key: value for key, value in spec.items() if key not in engine_keys}
@@ -131,7 +124,7 @@ def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> 
     for key, value in given.items():
         if key not in known:
             yield (*keys, key), f"{component.name} has no option '{key}'; {suggest(key, known, what='option')}"
-        elif not _fits(known[key], value):
+        elif not _fits(known[key].annotation, value):
             yield (*keys, key), f"{component.name} wants {known[key].annotation} here, not {value!r}"
         elif component.kind in NETWORKS and isinstance(value, int) and abs(value) > MOST:
             yield (*keys, key), f"{value} is too large, at most {MOST:,} is taken here"
@@ -142,37 +135,13 @@ def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> 
 
 def rule_options(rule: str) -> tuple[Parameter, ...] | None:
     """The options of an optimizer, read from torch's source; None where that is not as it is known to be."""
-    file = module_file(f"torch.optim.{rule}")
-    classes = [n for n in ast.parse(file.read_bytes()).body if isinstance(n, ast.ClassDef)] if file else []
-    for node in (inner for c in classes if c.name.lower() == rule for inner in c.body):
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            given = [*node.args.args, *node.args.kwonlyargs]
-            return tuple(
-                Parameter(a.arg, ast.unparse(a.annotation) if a.annotation else None, "None")
-                for a in given
-                if a.arg not in _OURS
-            )
-    return None
+    options = class_options(f"torch.optim.{rule}", RULES[rule])
+    return options and tuple(option for option in options if option.name not in _OURS)
 
 
-def _fits(parameter: Parameter, value: Any) -> bool:
-    """Whether a value fits an annotation; annotations beyond plain ones and Literal fit everything."""
-    if parameter.annotation is None:
-        return True
-    return _matches(ast.parse(parameter.annotation, mode="eval").body, value)
-
-
-def _matches(node: ast.expr, value: Any) -> bool:
-    match node:
-        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
-            return _matches(left, value) or _matches(right, value)
-        case ast.Constant(value=None):
-            return value is None
-        case ast.Name(id=name) if name in _PLAIN:
-            return isinstance(value, _PLAIN[name]) and (name == "bool" or not isinstance(value, bool))  # type: ignore[arg-type]
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
-            return any(not isinstance(choice, ast.Constant) or choice.value == value for choice in listed)
-        case ast.Subscript(value=ast.Name(id="list"), slice=item):
-            return isinstance(value, list) and all(_matches(item, v) for v in value)
+def _fits(annotation: str | None, value: Any) -> bool:
+    try:
+        option_type(annotation).validate_python(value, strict=True)
+    except ValidationError:
+        return False
     return True

@@ -11,22 +11,22 @@ from i2i_forge.recipe.check_components import (
     Problem,
     component_problems,
     mapping,
-    one,
     option_problems,
     streams,
     unknown,
 )
 from i2i_forge.recipe.schema import RULES
 from i2i_forge.recipe.terms import TermSyntaxError, parse_term, parse_weight
-from i2i_forge.recipe.yaml_source import Path as Keys
+from i2i_forge.recipe.yaml_source import Keys
 
 
-def name_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> list[Problem]:
+def name_problems(data: dict[str, Any], vocabulary: Vocabulary) -> list[Problem]:
     """Every name in the recipe's data that is unknown, every option that does not fit, with its place."""
     return [
         *_term_problems(data, vocabulary),
         *_phase_problems(data),
         *_optimizer_problems(data),
+        *_roles_left(data),
         *_run_problems(data),
         *component_problems(data, vocabulary),
     ]
@@ -34,13 +34,11 @@ def name_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> list[P
 
 def _phase_problems(data: dict[str, Any]) -> Iterator[Problem]:
     """Roles, phases and streams that a phase names but the recipe does not have."""
-    roles, phases = mapping(data, "networks"), mapping(data, "phases")
+    phases = mapping(data, "phases")
     known_streams = ["main", *(str(keys[-1]) for keys, _ in streams(data) if len(keys) > 1)]
     for name, phase in phases.items():
-        at: Keys = ("phases", name)
-        for index, role in _texts(phase, "trains"):
-            if roles and role not in roles:  # without any, that is the mistake
-                yield (*at, "trains", index), f"there is no network '{role}'; {suggest(role, roles)}"
+        at = ("phases", name)
+        yield from _no_networks(data, *at, "trains")
         for tensor, owner in mapping(phase, "reuse").items():
             if str(owner) not in phases or owner == name:
                 yield (*at, "reuse", tensor), f"there is no other phase '{owner}'; {suggest(str(owner), phases)}"
@@ -50,16 +48,15 @@ def _phase_problems(data: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
-    """Roles that no entry takes or that two take, and schedules that cannot be read."""
+    """Roles that two entries take, and rules and schedules that there are not."""
     roles, entries = mapping(data, "networks"), mapping(data, "optimizers")
     taken: dict[str, str] = {}
     for name, entry in entries.items():
-        for index, role in _texts(entry, "roles"):
-            at: Keys = ("optimizers", name, "roles", index)
-            if roles and role not in roles:
-                yield at, f"there is no network '{role}'; {suggest(role, roles)}"
-            elif role in taken:
-                yield at, f"'{role}' is already in optimizers.{taken[role]}"
+        at = ("optimizers", name, "roles")
+        yield from _no_networks(data, *at)
+        for index, role in _texts(data, *at):
+            if role in taken and (role in roles or not roles):
+                yield (*at, index), f"'{role}' is already in optimizers.{taken[role]}"
             taken[role] = name
         rule = entry.get("use") if isinstance(entry, dict) else None
         if isinstance(rule, str) and rule not in RULES:
@@ -69,6 +66,11 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
                 parse_weight(entry["schedule"])
             except TermSyntaxError as error:
                 yield ("optimizers", name, "schedule"), str(error)
+
+
+def _roles_left(data: dict[str, Any]) -> Iterator[Problem]:
+    """A second optimizer for the roles that no entry names, and roles that are trained but have none."""
+    roles, entries = mapping(data, "networks"), mapping(data, "optimizers")
     rest = [name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("roles") is None]
     for name in rest[1:]:
         example = name if name in roles else next(iter(roles), "discriminator")
@@ -77,33 +79,39 @@ def _optimizer_problems(data: dict[str, Any]) -> Iterator[Problem]:
             f"'{rest[0]}' takes the roles that no entry names already; give '{name}' its `roles`, "
             f"for example `{name}: {{roles: [{example}], lr: 1.0e-4}}`",
         )
-    trained = {role for phase in mapping(data, "phases").values() for _, role in _texts(phase, "trains")}
-    left = sorted(trained & set(roles) - set(taken))
+    trained = {role for phase in mapping(data, "phases") for _, role in _texts(data, "phases", phase, "trains")}
+    taken = {role for name in entries for _, role in _texts(data, "optimizers", name, "roles")}
+    left = sorted(trained & set(roles) - taken)
     if left and entries and not rest:
         shown = ", ".join(f"'{role}'" for role in left)
         yield ("optimizers",), f"no entry takes {shown}, which a phase trains; name it in `roles`, or add a `default`"
 
 
 def _run_problems(data: dict[str, Any]) -> Iterator[Problem]:
-    roles, run = mapping(data, "networks"), mapping(data, "run")
-    for section, key in (("run", "recompute"), ("run", "compile"), ("ema", "roles")):
-        for index, role in _texts(mapping(data, section), key):
-            if roles and role not in roles:
-                yield (section, key, index), f"there is no network '{role}'; {suggest(role, roles)}"
-    recomputed = [role for _, role in _texts(run, "recompute")]
-    for index, role in _texts(run, "compile"):
+    for at in (("run", "recompute"), ("run", "compile"), ("ema", "roles")):
+        yield from _no_networks(data, *at)
+    recomputed = [role for _, role in _texts(data, "run", "recompute")]
+    for index, role in _texts(data, "run", "compile"):
         if role in recomputed:
             yield ("run", "compile", index), f"'{role}' is in run.recompute too; take it out of one of them"
 
 
-def _texts(section: Any, key: str) -> list[tuple[int, str]]:
-    """The texts in the list under a key, each with its index."""
-    found = section.get(key) if isinstance(section, dict) else None
+def _no_networks(data: dict[str, Any], *at: str) -> Iterator[Problem]:
+    """Roles in the list at these keys that the recipe has no network for."""
+    roles = mapping(data, "networks")
+    for index, role in _texts(data, *at):
+        if roles and role not in roles:  # without any, that is the mistake
+            yield (*at, index), f"there is no network '{role}'; {suggest(role, roles)}"
+
+
+def _texts(data: dict[str, Any], *at: str) -> list[tuple[int, str]]:
+    """The texts in the list at these keys, each with its index."""
+    found = mapping(data, *at[:-1]).get(at[-1])
     return [(i, item) for i, item in enumerate(found if isinstance(found, list) else ()) if isinstance(item, str)]
 
 
-def _term_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Iterator[Problem]:
-    trainer = one(vocabulary, "trainers", data.get("trainer")) if vocabulary else None
+def _term_problems(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[Problem]:
+    trainer = vocabulary.one("trainers", data.get("trainer"))
     for phase_name, phase in mapping(data, "phases").items():
         for name, line in mapping(phase, "minimize").items():
             keys: Keys = ("phases", phase_name, "minimize", name)
@@ -119,7 +127,7 @@ def _term_problems(data: dict[str, Any], vocabulary: Vocabulary | None) -> Itera
 
 
 def _one_term(
-    text: str, keys: Keys, trainer: Component | None, vocabulary: Vocabulary | None, roles: set[str]
+    text: str, keys: Keys, trainer: Component | None, vocabulary: Vocabulary, roles: set[str]
 ) -> Iterator[Problem]:
     try:
         term = parse_term(text)
@@ -127,10 +135,8 @@ def _one_term(
         yield keys, str(error)
         return
     yield from _tensor_problem([name for name in term.arguments if name not in roles], keys, trainer)
-    if vocabulary is None:
-        return
     yield from unknown(vocabulary, "losses", term.loss, keys)
-    loss = one(vocabulary, "losses", term.loss)
+    loss = vocabulary.one("losses", term.loss)
     if loss is not None and loss.options is not None:
         yield from option_problems(loss, dict(term.options), keys)
     if loss is not None and loss.arguments is not None and loss.arguments != len(term.arguments):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from i2i_forge.errors import suggest
 from i2i_forge.recipe.check_components import Problem, mapping, streams
 from i2i_forge.recipe.schema import Data, Phase, RecipeModel, RunSettings
-from i2i_forge.recipe.yaml_source import Path as Keys
+from i2i_forge.recipe.yaml_source import Keys
 
 
 def shape_problems(data: dict[str, Any]) -> list[Problem]:

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from i2i_forge.catalog.vocabulary import Parameter, Vocabulary
-from i2i_forge.recipe.check_components import mapping, one, rule_options, streams
+from i2i_forge.catalog.signatures import Parameter
+from i2i_forge.catalog.vocabulary import Vocabulary
+from i2i_forge.recipe.check_components import mapping, rule_options, streams
 from i2i_forge.recipe.schema import RULES, Data, Network, Optimizer
-from i2i_forge.recipe.yaml_source import Path as Keys
+from i2i_forge.recipe.yaml_source import Keys
 
 SECTIONS: dict[str, type[BaseModel]] = {"data": Data, "networks": Network, "optimizers": Optimizer}  # with own keys
 Options = tuple[Parameter, ...] | None  # of a component; None: not known
@@ -39,7 +40,7 @@ def left_over(data: dict[str, Any], inherited: Collection[Keys], vocabulary: Voc
 
 def _specs(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[tuple[Keys, dict[str, Any], dict[str, Options]]]:
     """Every mapping of options, its keys, and the options of the components that are given them, by name."""
-    trainer = one(vocabulary, "trainers", data.get("trainer"))
+    trainer = vocabulary.one("trainers", data.get("trainer"))
     roles = (trainer.roles if trainer else None) or {}
     for at, stream in streams(data):
         yield at, stream, _known(vocabulary, "datasets", [stream.get("use")])
@@ -56,6 +57,5 @@ def _specs(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[tuple[Keys,
 
 
 def _known(vocabulary: Vocabulary, kind: str, names: Sequence[Any]) -> dict[str, Options]:
-    """The options of components by name."""
-    found = {str(name): one(vocabulary, kind, name) for name in names}
+    found = {str(name): vocabulary.one(kind, name) for name in names}
     return {name: component.options if component else None for name, component in found.items()}

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from i2i_forge.catalog.loading import GROUP, HOST
-from i2i_forge.catalog.vocabulary import module_file
+from i2i_forge.catalog.loading import GROUP
+from i2i_forge.catalog.obstacles import HOST
+from i2i_forge.catalog.signatures import module_file
 from i2i_forge.errors import RecipeError, suggest
 from i2i_forge.system.files import read_text
 

@@ -22,8 +22,7 @@ from i2i_forge.recipe.inherited import left_over, replaced
 from i2i_forge.recipe.names import find_recipe
 from i2i_forge.recipe.schema import RecipeModel
 from i2i_forge.recipe.terms import Term, parse_term
-from i2i_forge.recipe.yaml_source import Path as Keys
-from i2i_forge.recipe.yaml_source import parse_scalar, read_yaml
+from i2i_forge.recipe.yaml_source import Keys, parse_scalar, read_yaml
 from i2i_forge.recipe.yaml_text import to_yaml
 from i2i_forge.system.files import natural_key, one_line
 
@@ -216,7 +215,7 @@ def _apply_drop(draft: Draft, term: str) -> None:
 
 def _checked(draft: Draft, file: Path, vocabulary: Vocabulary | None) -> Recipe:
     left_out = _leave_out(draft, vocabulary) if vocabulary else ()
-    problems = [*shape_problems(draft.data), *name_problems(draft.data, vocabulary)]
+    problems = [*shape_problems(draft.data), *name_problems(draft.data, vocabulary or Vocabulary(complete=False))]
     if problems:
         found = {
             f"{draft.where(keys)}: {_one_line(keys, text)}"

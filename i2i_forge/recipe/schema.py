@@ -15,7 +15,7 @@ MOST_SECONDS = 10**8  # three years: above it, timers overflow
 Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 Shown = Annotated[int, Field(strict=True, ge=1, le=MOST_SHOWN)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-RULES = ("adam", "adamw", "rmsprop", "sgd")  # of optimizers; the classes are in optimizers.py
+RULES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}  # of optimizers: torch's classes
 Positive = Annotated[Number, Field(gt=0)]
 Seconds = Annotated[Number, Field(gt=0, le=MOST_SECONDS)]
 
@@ -27,13 +27,13 @@ def _no_fp16(value: Any) -> Any:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class _Component(BaseModel):
     """`use` names a registered component; the other keys are its constructor's keyword arguments."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     use: str
 
@@ -46,9 +46,12 @@ class _Component(BaseModel):
 class Data(_Component):
     """A stream of images. A nested mapping that has `use` is another, independent stream, by name."""
 
-    batch: Annotated[int, Field(strict=True, ge=1, le=2**16)] = 1  # images per step and domain, of all ranks together
-    workers: Annotated[int, Field(strict=True, ge=0, le=1024)] = 2  # processes that prepare images; 0: none
-    timeout: Seconds = 300.0  # seconds without a batch after which such a process counts as hanging
+    batch: Annotated[int, Field(strict=True, ge=1, le=2**16)] = 1
+    """Images per step and domain, of all ranks together."""
+    workers: Annotated[int, Field(strict=True, ge=0, le=1024)] = 2
+    """Processes that prepare images; 0: none."""
+    timeout: Seconds = 300.0
+    """Seconds without a batch after which such a process counts as hanging."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -84,8 +87,10 @@ class Optimizer(_Component):
     use: str = "adam"
     lr: Positive
     roles: list[Name] | None = None
-    schedule: Number | str = 1.0  # a factor on the learning rate
-    clip: Positive | None = None  # largest gradient norm over the entry's parameters together
+    schedule: Number | str = 1.0
+    """A factor on the learning rate."""
+    clip: Positive | None = None
+    """Largest gradient norm over the entry's parameters together."""
 
 
 class Phase(_Section):
@@ -93,9 +98,11 @@ class Phase(_Section):
 
     trains: Annotated[list[Name], Field(min_length=1)]
     minimize: dict[Name, str | dict[Name, str]] = {}
-    every: Count = 1  # takes its turn at every so many steps
+    every: Count = 1
+    """Takes its turn at every so many steps."""
     stream: Name = "main"
-    reuse: dict[Name, Name] = {}  # tensor -> the phase whose pass computes it
+    reuse: dict[Name, Name] = {}
+    """Tensor -> the phase whose pass computes it."""
 
 
 class RunSettings(_Section):
@@ -108,24 +115,35 @@ class RunSettings(_Section):
     sample_inputs: Shown = 6
     sample_styles: Shown = 4
     checkpoint_every: Count = 1000
-    checkpoint_minutes: Positive = 10.0  # at the latest, whatever checkpoint_every says
+    checkpoint_minutes: Positive = 10.0
+    """At the latest, whatever checkpoint_every says."""
     keep: Count = 3
-    rank_timeout: Seconds = 600.0  # seconds that a rank waits for the others before it gives up
-    rank_check_every: Count = 100  # the ranks compare their parameters, and before each checkpoint
-    alarm: Annotated[bool, Field(strict=True)] = True  # a note when a loss explodes
-    micro_batch: Count | None = None  # images computed at once, the others of the batch after them: less memory
-    recompute: list[Name] = []  # roles that keep no activations for backward: less memory, the same numbers, slower
-    channels_last: Annotated[bool, Field(strict=True)] = False  # the layout of weights and activations
-    compile: list[Name] = []  # roles that torch compiles
-    observers: list[Name] = []  # plugins that watch the run if they are named here: tensorboard, wandb
+    rank_timeout: Seconds = 600.0
+    """Seconds that a rank waits for the others before it gives up."""
+    rank_check_every: Count = 100
+    """The ranks compare their parameters, and before each checkpoint."""
+    alarm: Annotated[bool, Field(strict=True)] = True
+    """A note when a loss explodes."""
+    micro_batch: Count | None = None
+    """Images computed at once, the others of the batch after them: less memory."""
+    recompute: list[Name] = []
+    """Roles that keep no activations for backward: less memory, the same numbers, slower."""
+    channels_last: Annotated[bool, Field(strict=True)] = False
+    """The layout of weights and activations."""
+    compile: list[Name] = []
+    """Roles that torch compiles."""
+    observers: list[Name] = []
+    """Plugins that watch the run if they are named here: tensorboard, wandb."""
 
 
 class Ema(_Section):
     """Averages of weights over the steps, which inference uses in place of the last ones."""
 
     roles: Annotated[list[Name], Field(min_length=1)]
-    half_life: Positive = 10000.0  # images after which what was averaged counts half
-    rampup: Positive = 0.05  # the half-life is at most this part of the images seen so far
+    half_life: Positive = 10000.0
+    """Images after which what was averaged counts half."""
+    rampup: Positive = 0.05
+    """The half-life is at most this part of the images seen so far."""
 
 
 class RecipeModel(_Section):
@@ -137,7 +155,8 @@ class RecipeModel(_Section):
     precision: Annotated[Literal["fp32", "bf16"], BeforeValidator(_no_fp16)] = "fp32"
     data: Data
     networks: Annotated[dict[Name, Network], Field(min_length=1)]
-    state: dict[Name, dict[Name, Any]] = {}  # options of what the trainer remembers beside its networks
+    state: dict[Name, dict[Name, Any]] = {}
+    """Options of what the trainer remembers beside its networks."""
     optimizers: Annotated[dict[Name, Optimizer], Field(min_length=1)]
     phases: Annotated[dict[Name, Phase], Field(min_length=1)]
     ema: Ema | None = None

@@ -92,7 +92,6 @@ def _expression(text: str, example: str) -> ast.expr:
 
 
 def _factors(node: ast.expr) -> list[ast.expr]:
-    """The factors of a product, left to right."""
     factors: list[ast.expr] = []
     while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         factors.insert(0, node.right)
@@ -130,7 +129,6 @@ def _number(node: ast.expr) -> float:
 
 
 def _named(call: ast.Call, read: Callable[[ast.expr], Any]) -> dict[str, Any]:
-    """The arguments given by name."""
     options: dict[str, Any] = {}
     for keyword in call.keywords:
         if keyword.arg is None:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -47,7 +47,7 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-Path = tuple[str | int, ...]
+Keys = tuple[str | int, ...]
 Step = tuple[yaml.Event, Position]
 
 
@@ -56,10 +56,10 @@ class YamlSource:
     """Plain data; `positions` has each key of a mapping, each item of a list, and () for the document."""
 
     data: Any
-    positions: dict[Path, Position]
+    positions: dict[Keys, Position]
 
 
-def read_yaml(file: FilePath) -> YamlSource:
+def read_yaml(file: Path) -> YamlSource:
     """Read a UTF-8 file whose top level is a mapping."""
     try:
         if file.stat().st_size > MAX_BYTES:
@@ -73,7 +73,7 @@ def read_yaml(file: FilePath) -> YamlSource:
 
 def parse_yaml(text: str, file: str = "<text>") -> YamlSource:
     """Read a text whose top level is a mapping; an empty text is an empty mapping."""
-    positions: dict[Path, Position] = {(): Position(file, 1, 1)}
+    positions: dict[Keys, Position] = {(): Position(file, 1, 1)}
     try:
         data = _read(text.removeprefix("\ufeff"), file, positions)
     except yaml.MarkedYAMLError as error:
@@ -106,7 +106,7 @@ def parse_options(changes: Iterable[str], flag: str = "--set") -> dict[str, Any]
     return options
 
 
-def _read(text: str, file: str, positions: dict[Path, Position]) -> Any:
+def _read(text: str, file: str, positions: dict[Keys, Position]) -> Any:
     _check(text, Position(file, 1, 1), whole=True)
     steps = _steps(text, file)
     root = next(steps, None)
@@ -170,7 +170,7 @@ def _events(text: str, file: str) -> Iterator[Step]:
             yield event, at
 
 
-def _build(rest: Iterator[Step], step: Step, path: Path, positions: dict[Path, Position]) -> Any:
+def _build(rest: Iterator[Step], step: Step, path: Keys, positions: dict[Keys, Position]) -> Any:
     """The value that begins with `step`; takes its other events from `rest`."""
     event, at = step
     if isinstance(event, yaml.ScalarEvent):

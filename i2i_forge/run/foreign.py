@@ -163,7 +163,7 @@ def state_dict(content: Any, otherwise: str) -> dict[str, Tensor]:
     return {re.sub(r"^((module|_orig_mod)\.)+", "", str(name)): value for name, value in content.items()}
 
 
-def part_of(content: Any, file: str | Path, layout: str, formats: Registry) -> str:
+def part_of(content: Any, file: str | Path, layout: str, formats: Registry[Any]) -> str:
     """Which part of a layout a file is. Raises CheckpointError that says what it looks like instead."""
     reader: Format = formats.get(layout)()
     try:
@@ -204,7 +204,7 @@ def read_files(given: Iterable[str | Path], parts: Container[str]) -> list[Forei
     return files
 
 
-def by_part(files: Sequence[ForeignFile], layout: str, formats: Registry) -> dict[str, ForeignFile]:
+def by_part(files: Sequence[ForeignFile], layout: str, formats: Registry[Any]) -> dict[str, ForeignFile]:
     """The file of each part of a layout.
 
     Raises:
@@ -227,7 +227,7 @@ def by_part(files: Sequence[ForeignFile], layout: str, formats: Registry) -> dic
     return parts
 
 
-def load_foreign(method: Method, files: Mapping[str, str | Path], layout: str, formats: Registry) -> None:
+def load_foreign(method: Method, files: Mapping[str, str | Path], layout: str, formats: Registry[Any]) -> None:
     """Take the weights of another program's checkpoint.
 
     Args:

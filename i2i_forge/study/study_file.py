@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.recipe.yaml_source import Path as Keys
-from i2i_forge.recipe.yaml_source import YamlSource, read_yaml
+from i2i_forge.recipe.yaml_source import Keys, YamlSource, read_yaml
 from i2i_forge.recipe.yaml_text import to_inline_yaml
 from i2i_forge.study.plans import Asked, ClassifierData, Plan, Row
 from i2i_forge.study.study_schema import ClassifierEntry, RunEntry, StudyModel

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from i2i_forge.catalog.loading import HOST, Host, Plugin, read_vocabulary
+from i2i_forge.catalog.loading import Host, Plugin, read_vocabulary
+from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.trainer import Trainer

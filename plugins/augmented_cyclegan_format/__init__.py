@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 
 from .layout import AugmentedCycleGanFormat
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.formats.add("augmented-cyclegan", AugmentedCycleGanFormat)

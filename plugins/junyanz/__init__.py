@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 
 from .bicyclegan import JunyanzBicyclegan
 from .cyclegan import JunyanzCyclegan
@@ -10,7 +10,7 @@ from .pix2pix import JunyanzPix2pix
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.formats.add("junyanz-pix2pix", JunyanzPix2pix)
     catalog.formats.add("junyanz-cyclegan", JunyanzCyclegan)
     catalog.formats.add("junyanz-bicyclegan", JunyanzBicyclegan)

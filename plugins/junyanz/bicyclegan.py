@@ -88,7 +88,7 @@ class JunyanzBicyclegan(Published):
                 part, published = "D" if first else "D2", discriminator_name(name, scales_of(own, f"{role}."))
             case _:
                 return None
-        return published and (part, published)
+        return (part, published) if published else None
 
     def unflatten(self, part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """A part's state dict."""

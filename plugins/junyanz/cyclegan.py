@@ -101,14 +101,14 @@ class JunyanzCyclegan(Published):
             return None
         if role == "discriminator":
             published = discriminator_name(name, scales_of(own, f"{role}.{domain}."))
-            return published and (part, published)
+            return (part, published) if published else None
         encoder, decoder = (f"{role}.{domain}." for role, domain in HOLDS[part].items())
         if f"{decoder}to_image.conv.weight" in own:
             published = resnet_name(role, name, depth_of(own, encoder))
         else:
             levels = len({k.split(".")[3] for k in own if k.startswith((f"{encoder}down.", f"{decoder}up."))})
             published = unet_name(role, name, levels, nested=False)
-        return published and (part, published)
+        return (part, published) if published else None
 
     def flatten(self, content: Any, part: str) -> dict[str, Tensor]:
         """A part's tensors by name, a U-Net decoder's inputs in our order."""

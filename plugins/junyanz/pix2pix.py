@@ -65,12 +65,12 @@ class JunyanzPix2pix(Published):
         role, _, name = key.partition(".")
         if role == "discriminator":
             published = discriminator_name(name, scales_of(own, "discriminator."))
-            return published and ("D", published)
+            return ("D", published) if published else None
         if own[key].dim() == 4 and own[key].shape[-1] != 4:  # an interpolating decoder's convolutions are 3x3
             return None
         levels = len({k.split(".")[2] for k in own if k.startswith(("encoder.down.", "decoder.up."))})
         published = unet_name(role, name, levels, nested=False)
-        return published and ("G", published)
+        return ("G", published) if published else None
 
     def flatten(self, content: Any, part: str) -> dict[str, Tensor]:
         """A part's tensors by name, the decoder's inputs in our order."""

@@ -82,7 +82,7 @@ class TwoDomains(KeyedFormat):
             part, published = "dis", discriminator_name(name, network)
         else:
             part, published = "gen", self.generator_name(role, name, network)
-        return published and (part, f"{domain}.{published}")
+        return (part, f"{domain}.{published}") if published else None
 
     def flatten(self, content: Any, part: str) -> dict[str, Tensor]:
         """The tensors of both domains."""

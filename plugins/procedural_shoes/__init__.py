@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import DataError, suggest
 from i2i_forge.system.seeding import seed_of
 
@@ -118,5 +118,5 @@ class ProceduralShoes:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.datasets.add("procedural_shoes", ProceduralShoes)

@@ -17,8 +17,10 @@ def other():
 def test_get_and_list():
     registry = Registry("losses")
     registry.add("one", one)
+    registry.add("a", object())
     assert registry.get("one") is one
-    assert list(registry) == ["one"] and len(registry) == 1 and "one" in registry and "two" not in registry
+    assert list(registry) == ["a", "one"] and len(registry) == 2 and "one" in registry and "two" not in registry
+    assert [entry.origin for entry in registry.entries()] == ["builtins.object", "test_registry.one"]
 
 
 def test_a_plugin_cannot_use_a_name_twice():
@@ -39,9 +41,13 @@ def test_a_clash_between_plugins_names_both_owners_and_is_resolved_by_qualifying
     for part in ("test_registry.one (plugin first)", "test_registry.other (plugin second)", "first:l1", "second:l1"):
         assert part in str(caught.value)
     assert catalog.losses.get("first:l1") is one and catalog.losses.get("second:l1") is other
+    assert "first:l1" in catalog.losses and "third:l1" not in catalog.losses
+    with pytest.raises(PluginError, match=r"there is no 'third:l1'\nfix: did you mean 'l1'\?"):
+        catalog.losses.get("third:l1")
     assert len(catalog.losses.clashes()) == 1
     catalog.discard("second")
     assert catalog.losses.get("l1") is one and catalog.losses.clashes() == []
+    assert catalog.losses.entry("l1").plugin == "first"
 
 
 def test_an_unknown_name_suggests_the_nearest_and_the_list():
@@ -51,6 +57,8 @@ def test_an_unknown_name_suggests_the_nearest_and_the_list():
     with pytest.raises(PluginError, match="did you mean 'charbonnier'") as caught:
         registry.get("charbonier")
     assert "charbonnier, l1" in str(caught.value)
+    with pytest.raises(PluginError, match=r"metrics: there is no 'fid'\nfix: there are no metrics at all"):
+        Catalog().metrics.get("fid")
 
 
 def test_catalogs_share_nothing_and_have_every_kind():
@@ -58,22 +66,6 @@ def test_catalogs_share_nothing_and_have_every_kind():
     first.losses.add("l1", one)
     assert "l1" not in second.losses
     assert [registry.kind for registry in first.registries()] == list(KINDS)
-
-
-def test_qualified_names():
-    catalog = Catalog()
-    catalog.registering("first")
-    catalog.losses.add("l1", one)
-    assert catalog.losses.get("first:l1") is one
-    assert "first:l1" in catalog.losses and "second:l1" not in catalog.losses
-    with pytest.raises(PluginError, match=r"there is no 'second:l1'\nfix: did you mean 'l1'\?"):
-        catalog.losses.get("second:l1")
-    assert [(e.name, e.plugin, e.origin) for e in catalog.losses.entries()] == [("l1", "first", "test_registry.one")]
-
-
-def test_an_empty_registry_says_so():
-    with pytest.raises(PluginError, match=r"metrics: there is no 'fid'\nfix: there are no metrics at all"):
-        Catalog().metrics.get("fid")
 
 
 @pytest.mark.parametrize("name", ["", " ", "a:b", None, 3])
@@ -98,10 +90,3 @@ def test_discard_takes_only_what_the_plugin_brought():
     assert list(catalog.losses) == ["second"] and catalog.encoders.entry("shared").plugin == "second"
     catalog.discard("nobody")
     assert list(catalog.losses) == ["second"]
-
-
-def test_anything_has_an_origin():
-    registry = Registry("losses")
-    registry.add("object", object())
-    registry.add("function", one)
-    assert registry.entry("object").origin == "builtins.object"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
-from i2i_forge.catalog.vocabulary import module_file, read_plugin
+from i2i_forge.catalog.signatures import module_file, option_texts
+from i2i_forge.catalog.vocabulary import read_plugin
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +185,9 @@ class X(Trainer):
 def test_trainers(read, base, roles, tensors, known):
     ((x,), _) = read(TRAINER.format(base=base, roles=roles) + "\n{hook}catalog.trainers.add('x', X)")
     assert (x.tensors, x.roles, x.routes) == (tensors, known, {"ab": ("a", "b")})
+
+
+def test_texts_of_options():
+    text = "A net.\n\nArgs:\n    width: of one,\n        and more: of it.\n    a, b: both.\n\nRaises:\n    E: never.\n"
+    assert option_texts(text) == {"width": "of one, and more: of it.", "a": "both.", "b": "both."}
+    assert option_texts("Nothing.") == {}

@@ -3,9 +3,7 @@
 import pytest
 
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
-from i2i_forge.engine.api import load_recipe
 from i2i_forge.errors import RecipeError, UsageError
-from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 
 BASE = """\
@@ -54,29 +52,15 @@ def mistakes(write, vocabulary):
         file = write(text)
         with pytest.raises(RecipeError) as caught:
             read_recipe(file, vocabulary=vocabulary, **changes)
+        assert max(map(len, caught.value.message.splitlines())) < 450
         return [line.replace(f"{file.parent}/", "") for line in caught.value.message.splitlines()]
 
     return read
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
-def test_shipped_recipes_are_valid_and_come_back_from_yaml(name, write):
-    recipe = load_recipe(name)
-    again = read_recipe(write(recipe.to_yaml()))
-    assert again.to_data() == recipe.to_data()
-
-
 def test_values_are_those_of_yaml_1_2(write):
     recipe = read_recipe(write(BASE))
     assert recipe.optimizers["default"].lr == 1e-4 and recipe.precision == "fp32" and recipe.seed == 0
-
-
-@pytest.mark.parametrize("text", ["no", "1e-4", "12:30", "a # b", "[x", "~", "010", "- a", "{a", "é", " x ", "*a", "'"])
-def test_awkward_text_survives_the_way_to_yaml_and_back(write, text):
-    recipe = read_recipe(write(BASE), set=["data.root=x"])
-    changed = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": text})})
-    again = read_recipe(write(changed.to_yaml(), "again.yaml"))
-    assert again.data.options["root"] == text
 
 
 def test_a_base_is_changed_and_tilde_removes(write):
@@ -115,34 +99,18 @@ def test_bases_that_cannot_be(write):
         ("run.keep=7", ("run", "keep"), 7),
         ("phases.generator.minimize.cycle=10 * l1(cycled, source)", ("phases", "generator", "minimize", "cycle"),
          "10 * l1(cycled, source)"),
-        ("phases.generator.minimize.image.ab=l1(style, style)", ("phases",), None),
     ],
 )  # fmt: skip
 def test_set(write, change, keys, value):
-    if value is None:
-        with pytest.raises(UsageError, match="has no keys of its own"):
-            read_recipe(write(BASE), set=[change])
-        return
     data = read_recipe(write(BASE), set=[change]).to_data()
     for key in keys:
         data = data[key]
     assert data == value and type(data) is type(value)
 
 
-def test_set_tilde_returns_to_the_default(write):
-    assert (
-        "image" not in read_recipe(write(BASE), set=["phases.generator.minimize.image=~"]).phases["generator"].minimize
-    )
-
-
-@pytest.mark.parametrize("change", ["steps", "=3", "a..b=1"])
-def test_set_that_cannot_be_read(write, change):
-    with pytest.raises(UsageError, match="not KEY=VALUE"):
-        read_recipe(write(BASE), set=[change])
-
-
-def test_drop(write):
-    assert list(read_recipe(write(BASE), drop=["generator.image"]).phases["generator"].minimize) == ["gan"]
+def test_drop_and_set_to_tilde(write):
+    for change in ({"drop": ["generator.image"]}, {"set": ["phases.generator.minimize.image=~"]}):
+        assert list(read_recipe(write(BASE), **change).phases["generator"].minimize) == ["gan"]
     assert read_recipe(write(BASE), drop=["discriminator.gan"]).phases["discriminator"].minimize == {}
     with pytest.raises(UsageError, match=r"did you mean 'generator\.image'"):
         read_recipe(write(BASE), drop=["generator.imgae"])
@@ -184,7 +152,7 @@ def test_a_mistake_has_its_place_and_its_remedy(mistakes, old, new, expected):
     assert old in BASE
     lines = mistakes(BASE.replace(old, new, 1))
     assert any(expected in line for line in lines), lines
-    assert len(lines) <= 5
+    assert len(lines) <= 5  # and the way to mend them in one more
 
 
 def test_all_mistakes_are_reported_at_once(mistakes):
@@ -255,14 +223,6 @@ def test_a_mistake_in_a_base_has_the_place_in_the_base(mistakes, write):
     assert line.startswith("r.yaml:2:30: networks.content_encoder.widht: ")
 
 
-def test_single_mistakes_are_at_most_six_lines(write, vocabulary):
-    for old, new, _ in REPLACED:
-        with pytest.raises(RecipeError) as caught:
-            read_recipe(write(BASE.replace(old, new, 1)), vocabulary=vocabulary)
-        assert len(str(caught.value).splitlines()) <= 6
-        assert max(map(len, caught.value.message.splitlines())) < 450
-
-
 def test_a_name_is_a_shipped_recipe_even_beside_a_run_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "munit_synthetic").mkdir()
@@ -315,7 +275,8 @@ def test_a_mapping_is_merged_and_a_list_is_replaced(write):
         (["nothing.at.all=~"], "there is no such key to remove"),
         (["seed=3", "seed.x=3"], "--set seed.x=3: seed is 3, it has no keys of its own"),
         (["phases.generator.trains.0=x"], "it has no keys of its own"),
-        ([""], "this is not KEY=VALUE"),
+        (["phases.generator.minimize.image.ab=l1(style, style)"], "it has no keys of its own"),
+        *(([change], "this is not KEY=VALUE") for change in ("", "steps", "=3", "a..b=1")),
     ],
 )
 def test_changes_that_make_no_sense(write, changes, words):

@@ -7,8 +7,8 @@ from jsonschema import Draft202012Validator
 
 from i2i_forge.catalog.loading import find_plugins
 from i2i_forge.recipe.json_schema import recipe_schema
-from i2i_forge.recipe.json_schema.options import option_texts, or_null, type_schema
-from i2i_forge.recipe.json_schema.terms import SCHEDULE_PATTERN, term_pattern
+from i2i_forge.recipe.json_schema.methods import SCHEDULE_PATTERN, term_pattern
+from i2i_forge.recipe.json_schema.values import or_null, type_schema
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.recipe.terms import TermSyntaxError, parse_term, parse_weight
@@ -197,10 +197,6 @@ def test_types():
     assert type_schema("Literal['a', 2]") == {"enum": ["a", 2]}
     assert type_schema("dict[str, int] | str") == type_schema("Sequence[int]") == type_schema(None) == {}
     assert or_null(type_schema("bool | None")) == {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+    assert or_null(type_schema("Literal['a', None]")) == {"enum": ["a", None]} and type_schema("Literal[K.A]") == {}
+    assert or_null(type_schema("None")) == {"type": ["null"]}
     assert or_null({"type": "string", "enum": ["a"]}) == {"type": ["string", "null"], "enum": ["a", None]}
-
-
-def test_texts_of_options():
-    text = "A net.\n\nArgs:\n    width: of one,\n        and more: of it.\n    a, b: both.\n\nRaises:\n    E: never.\n"
-    assert option_texts(text) == {"width": "of one, and more: of it.", "a": "both.", "b": "both."}
-    assert option_texts("Nothing.") == {}

@@ -11,12 +11,6 @@ from i2i_forge.recipe.schedules import SCHEDULES
 from i2i_forge.recipe.terms import TermSyntaxError, parse_weight
 
 
-def test_a_step_schedule_changes_after_exactly_so_many_steps():
-    at = parse_weight("step(100_000, .5)").at
-    assert (at(0), at(99_999), at(100_000), at(199_999), at(200_000)) == (1, 1, 0.5, 0.5, 0.25)
-    assert at(10**9) == 0.5**10_000 == 0.0  # so late, nothing is left
-
-
 def test_every_schedule_is_offered_and_documented():
     public = {n for n, f in vars(schedules).items() if callable(f) and not n.startswith("_") and n != "Schedule"}
     assert set(SCHEDULES) == public - {"Callable"}

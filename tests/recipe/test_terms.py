@@ -1,6 +1,5 @@
 """The grammar of terms and schedules."""
 
-import contextlib
 import keyword
 
 import pytest
@@ -47,6 +46,28 @@ def test_terms_are_read_and_written(text, weight, loss, tensors, options):
         ("(lambda: 1)()", "not a name"),
         ("", "cannot read"),
         ("10 + l1(a)", "is not a loss"),
+        ("l1(a, x=1, x=2)", "'x' is given twice"),
+        ("l1(a, target=b)", "quote it if it is text (tensors come first, without `name=`)"),
+        ("1e999 * l1(a)", "is not a number"),
+        ("1/3 * l1(a)", "'1 / 3' is not a number"),
+        ("1j * l1(a)", "is not a number"),
+        ("l1(a, x=1e999)", "is not a number, text"),
+        ("l1(a, x={1, 2})", "is not a number, text"),
+        ("l1(a, x=b'1')", "is not a number, text"),
+        ("l1(*a)", "is not the name of a tensor"),
+        ("2 * l1(a) * mse(b)", "there is no schedule 'l1'"),
+        ("l1(a) * 10", "'10' is not a loss"),
+        ("a.b.c(x)", "is not a name"),
+        ("l1(a); l1(b)", "cannot read"),
+        ("l1(a)\nl1(b)", "cannot read"),
+        ("l1(a) if True else l1(b)", "is not a loss"),
+        ("l1(a := b)", "is not the name of a tensor"),
+        ("0x" + "f" * 480 + " * l1(a)", "is not a number"),
+        ("0x" + "f" * 5000, "more than 500 characters"),
+        ("(" * 240 + "l1(a)" + ")" * 240, "cannot read"),
+        ("-" * 480 + "1 * l1(a)", "cannot read"),
+        ("l1(a\0)", "cannot read"),
+        ("l1('\ud800')", "cannot read"),
     ],
 )
 def test_mistakes_are_said_in_plain_words(text, part):
@@ -54,13 +75,6 @@ def test_mistakes_are_said_in_plain_words(text, part):
         parse_term(text)
     assert part in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-
-
-@given(st.text(alphabet="l1(ab),*=.'[]{}0+-_ stepé\n", max_size=40))
-@settings(max_examples=150, database=None, deadline=None)
-def test_nothing_but_a_term_syntax_error_is_raised(text):
-    with contextlib.suppress(TermSyntaxError):
-        parse_term(text)
 
 
 def test_zero_weights_are_known_only_when_they_are_zero_for_ever():
@@ -72,7 +86,7 @@ def test_zero_weights_are_known_only_when_they_are_zero_for_ever():
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        ("step(100_000, 0.5)", {0: 1, 99_999: 1, 100_000: 0.5, 199_999: 0.5, 200_000: 0.25}),
+        ("step(100_000, 0.5)", {0: 1, 99_999: 1, 100_000: 0.5, 199_999: 0.5, 200_000: 0.25, 10**9: 0}),
         ("linear(1, 0, steps=10, after=5)", {0: 1, 5: 1, 10: 0.5, 15: 0, 99: 0}),
         ("cosine(1, 0, steps=10)", {0: 1, 5: 0.5, 10: 0, 99: 0}),
         ("warmup(4)", {0: 0.25, 3: 1, 4: 1}),
@@ -87,7 +101,7 @@ def test_schedules_in_closed_form(text, values):
 
 
 @given(st.text() | st.text(alphabet="l1(ab),*=.'[]{}0+-_ stepé\n\\x\t\"ef9jJ:<>@#&|~;!%^", max_size=60))
-@settings(max_examples=400, database=None, deadline=None)
+@settings(max_examples=500, database=None, deadline=None)
 def test_any_text_is_a_term_or_a_plain_error_in_one_line(text):
     for read in (parse_term, parse_weight):
         try:
@@ -115,39 +129,6 @@ def test_every_term_comes_back_from_its_text(weight, loss, tensors, options):
     again = parse_term(str(term))
     assert again == term
     assert [again.weight.at(step) for step in (0, 5, 50)] == [term.weight.at(step) for step in (0, 5, 50)]
-
-
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("l1(a, x=1, x=2)", "'x' is given twice"),
-        ("l1(a, target=b)", "quote it if it is text (tensors come first, without `name=`)"),
-        ("1e999 * l1(a)", "is not a number"),
-        ("1/3 * l1(a)", "'1 / 3' is not a number"),
-        ("1j * l1(a)", "is not a number"),
-        ("l1(a, x=1e999)", "is not a number, text"),
-        ("l1(a, x={1, 2})", "is not a number, text"),
-        ("l1(a, x=b'1')", "is not a number, text"),
-        ("l1(*a)", "is not the name of a tensor"),
-        ("2 * l1(a) * mse(b)", "there is no schedule 'l1'"),
-        ("l1(a) * 10", "'10' is not a loss"),
-        ("a.b.c(x)", "is not a name"),
-        ("l1(a); l1(b)", "cannot read"),
-        ("l1(a)\nl1(b)", "cannot read"),
-        ("l1(a) if True else l1(b)", "is not a loss"),
-        ("l1(a := b)", "is not the name of a tensor"),
-        ("0x" + "f" * 480 + " * l1(a)", "is not a number"),
-        ("0x" + "f" * 5000, "more than 500 characters"),
-        ("(" * 240 + "l1(a)" + ")" * 240, "cannot read"),
-        ("-" * 480 + "1 * l1(a)", "cannot read"),
-        ("l1(a\0)", "cannot read"),
-        ("l1('\ud800')", "cannot read"),
-    ],
-)
-def test_odd_text_is_refused(text, part):
-    with pytest.raises(TermSyntaxError) as caught:
-        parse_term(text)
-    assert part in str(caught.value)
 
 
 def test_python_has_no_remarks_on_the_spelling():

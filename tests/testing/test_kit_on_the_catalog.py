@@ -6,7 +6,8 @@ import torch
 import torchvision
 from PIL import Image
 
-from i2i_forge.catalog.loading import HOST, find_plugins, load_plugins, read_vocabulary
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
+from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.testing.importing import import_problems
 from i2i_forge.testing.kit import check_loaded

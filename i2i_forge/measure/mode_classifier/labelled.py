@@ -72,7 +72,7 @@ class LabelledData:
     origin: Mapping[str, Any]
 
 
-def read_labelled(data: str, options: Mapping[str, Any], datasets: Registry) -> LabelledData:
+def read_labelled(data: str, options: Mapping[str, Any], datasets: Registry[Any]) -> LabelledData:
     """The images of a folder, or of a registered data set.
 
     A folder has a sub-folder for each mode, or train/ and test/ (or val/) with one each; or it has modes.csv with the

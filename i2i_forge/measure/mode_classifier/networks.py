@@ -74,7 +74,7 @@ class InceptionNetwork(Network):
 
     def __init__(self, modes: int) -> None:
         super().__init__()
-        from torchvision.models import inception_v3  # type: ignore[import-untyped]  # slow to import
+        from torchvision.models import inception_v3  # slow to import
 
         self.trunk = inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
         self.trunk.AuxLogits.fc = nn.Linear(768, modes)

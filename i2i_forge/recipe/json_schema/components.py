@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
-from i2i_forge.recipe.json_schema.options import Schema, option_schemas, or_null
+from i2i_forge.recipe.check_components import rule_options
+from i2i_forge.recipe.json_schema.methods import SCHEDULE_PATTERN
+from i2i_forge.recipe.json_schema.values import NO_SUCH_KEY, Schema, option_schema, or_null
+from i2i_forge.recipe.schema import RULES
 
-NO_SUCH_KEY: Schema = {"type": "null", "errorMessage": "There is no such key; only `~` may stand here."}
 
-
-def component_schema(
-    vocabulary: Vocabulary, files: Mapping[str, Path | None], kind: str, own: Schema, others: Schema = NO_SUCH_KEY
-) -> Schema:
+def component_schema(vocabulary: Vocabulary, kind: str, own: Schema, others: Schema = NO_SUCH_KEY) -> Schema:
     """The mapping of one component.
 
     Args:
         vocabulary: the components there are.
-        files: the plugins' files by name.
         kind: a registry, "encoders".
         own: the keys of the framework beside `use`, with their schemas.
         others: the schema of all other keys.
     """
-    options = [(c, option_schemas(c, files.get(c.plugin))) for c in _of(vocabulary, kind)]
+    options = [(c, {o.name: option_schema(o) for o in c.options or ()}) for c in vocabulary.of(kind)]
     cases = [
         _case(
-            {"properties": {"use": {"enum": called(vocabulary, component)}}, "required": ["use"]},
+            {"properties": {"use": {"enum": vocabulary.called(component)}}, "required": ["use"]},
             own | _or_other(schemas, others),
             others if component.options is not None else {},
         )
@@ -47,33 +44,34 @@ def names_schema(vocabulary: Vocabulary, kind: str) -> Schema:
     """The names of a kind, each with what it is; any text where a plugin's names cannot be read."""
     names: list[Schema] = [
         {"const": name, "description": component.summary} if component.summary else {"const": name}
-        for component in _of(vocabulary, kind)
-        for name in called(vocabulary, component)[:1]
+        for component in vocabulary.of(kind)
+        for name in vocabulary.called(component)[:1]
     ]
-    further = [name for component in _of(vocabulary, kind) for name in called(vocabulary, component)[1:]]
+    further = [name for component in vocabulary.of(kind) for name in vocabulary.called(component)[1:]]
     return {"anyOf": [*names, {"enum": further} if vocabulary.complete else {"type": "string"}]}
-
-
-def called(vocabulary: Vocabulary, component: Component) -> list[str]:
-    """How a recipe may name a component: `plugin:name` always, the bare name where no other plugin brings it."""
-    full = f"{component.plugin}:{component.name}"
-    return [component.name, full] if len(vocabulary.find(component.kind, component.name)) == 1 else [full]
 
 
 def required_options(vocabulary: Vocabulary, kind: str) -> list[Schema]:
     """For each component that cannot do without some options: if it is used, they are there."""
     return [
         {
-            "if": {"properties": {"use": {"enum": called(vocabulary, component)}}, "required": ["use"]},
+            "if": {"properties": {"use": {"enum": vocabulary.called(component)}}, "required": ["use"]},
             "then": {"required": required},
         }
-        for component in _of(vocabulary, kind)
+        for component in vocabulary.of(kind)
         if (required := [option.name for option in component.options or () if option.default is None])
     ]
 
 
-def _of(vocabulary: Vocabulary, kind: str) -> list[Component]:
-    return sorted((c for c in vocabulary.components if c.kind == kind), key=lambda c: (c.name, c.plugin))
+def optimizer_schema(own: dict[str, Schema]) -> Schema:
+    """The schema of an entry of `optimizers` with the framework's keys `own`."""
+    rules = [Component("rules", rule, "torch", f"torch.optim.{rule}", options=rule_options(rule)) for rule in RULES]
+    schedule: Schema = {"type": ["number", "string", "null"], "pattern": SCHEDULE_PATTERN}
+    schedule["patternErrorMessage"] = "A schedule reads `step(100_000, 0.5)`."
+    beside = {key: value for key, value in own.items() if key != "use"} | {"schedule": own["schedule"] | schedule}
+    found = component_schema(Vocabulary(rules), "rules", beside)
+    found["properties"]["use"] = own["use"] | {"enum": [*RULES, None]}
+    return found
 
 
 def _case(condition: Schema, options: Mapping[str, Schema], others: Schema) -> Schema:

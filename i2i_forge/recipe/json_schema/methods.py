@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from itertools import chain
 
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
-from i2i_forge.recipe.json_schema.components import called
-from i2i_forge.recipe.json_schema.options import NAME, Schema, or_null
-from i2i_forge.recipe.json_schema.terms import term_pattern
+from i2i_forge.recipe.json_schema.values import NAME, Schema, or_null
+from i2i_forge.recipe.schedules import SCHEDULES
 
+# What these expressions of terms and schedules let pass may still be refused by `terms`.
+_NAME = "[A-Za-z_][A-Za-z0-9_]*"
+_NUMBER = r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
+_SCHEDULE = rf"(?:{'|'.join(SCHEDULES)})\s*\([^()]*\)"
+SCHEDULE_PATTERN = rf"^\s*(?:{_NUMBER}|{_SCHEDULE})(?:\s*\*\s*(?:{_NUMBER}|{_SCHEDULE}))*\s*$"
 EXAMPLES = ["10 * l1(cycled, source)", "linear(0, 1, steps=10_000) * l1(recovered_style, random_style)"]
 
 
@@ -17,22 +21,17 @@ def method_schemas(vocabulary: Vocabulary) -> list[Schema]:
     """One for each trainer: if the recipe names it, then its roles, tensors and routes hold."""
     return [
         {
-            "if": {"properties": {"trainer": {"enum": called(vocabulary, trainer)}}, "required": ["trainer"]},
+            "if": {"properties": {"trainer": {"enum": vocabulary.called(trainer)}}, "required": ["trainer"]},
             "then": _method_schema(vocabulary, trainer),
         }
-        for trainer in trainers(vocabulary)
+        for trainer in vocabulary.of("trainers")
     ]
-
-
-def trainers(vocabulary: Vocabulary) -> list[Component]:
-    """The trainers, by name."""
-    return sorted((c for c in vocabulary.components if c.kind == "trainers"), key=lambda c: (c.name, c.plugin))
 
 
 def kinds_of_roles(vocabulary: Vocabulary) -> dict[str, list[str]]:
     """Role -> the registries its networks come from, over all methods."""
     found: dict[str, set[str]] = {}
-    for trainer in trainers(vocabulary):
+    for trainer in vocabulary.of("trainers"):
         for role, kind in (trainer.roles or {}).items():
             found.setdefault(role, set()).add(kind)
     return {role: sorted(kinds) for role, kinds in sorted(found.items())}
@@ -40,13 +39,13 @@ def kinds_of_roles(vocabulary: Vocabulary) -> dict[str, list[str]]:
 
 def domains(vocabulary: Vocabulary) -> list[str] | None:
     """The domains of all methods; None where some are not known."""
-    every = [trainer.routes for trainer in trainers(vocabulary)] + ([] if vocabulary.complete else [None])
+    every = [trainer.routes for trainer in vocabulary.of("trainers")] + ([] if vocabulary.complete else [None])
     return _union(None if routes is None else chain.from_iterable(routes.values()) for routes in every)
 
 
 def phases_schema(vocabulary: Vocabulary, trainer: Component | None = None) -> Schema:
     """Roles, terms and tensors of the phases: of one method, or of all together."""
-    mine = [trainer] if trainer else trainers(vocabulary)
+    mine = [trainer] if trainer else vocabulary.of("trainers")
     unread = trainer is None and not vocabulary.complete
     roles, routes, tensors = (
         None if unread else _union(getattr(one, what) for one in mine) for what in ("roles", "routes", "tensors")
@@ -70,6 +69,20 @@ def term_schema(losses: Iterable[str] | None, arguments: Iterable[str] | None, r
     text |= {"description": words, "examples": EXAMPLES}
     by_route: Schema = {"type": "object", "propertyNames": _names(routes), "additionalProperties": or_null(text)}
     return {"anyOf": [text, by_route, {"type": "null"}]}
+
+
+def term_pattern(losses: Iterable[str] | None = None, arguments: Iterable[str] | None = None) -> str:
+    """The pattern of `[factor *]... loss(argument, ..., option=literal)`.
+
+    Args:
+        losses: the names there are, with or without "plugin."; None: any name.
+        arguments: the tensors and roles there are; None: any name.
+    """
+    loss, argument = (_NAME if names is None else f"(?:{'|'.join(sorted(names))})" for names in (losses, arguments))
+    given = rf"(?:{argument}(?:\s*,\s*{argument})*)?"
+    options = rf"(?:\s*,?\s*{_NAME}\s*=[\s\S]*)?"
+    factors = rf"(?:(?:{_NUMBER}|{_SCHEDULE})\s*\*\s*)*"
+    return rf"^\s*{factors}(?:{_NAME}\s*\.\s*)?{loss}\s*\(\s*{given}{options}\s*,?\s*\)\s*$"
 
 
 def _method_schema(vocabulary: Vocabulary, trainer: Component) -> Schema:

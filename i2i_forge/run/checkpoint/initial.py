@@ -18,7 +18,7 @@ from i2i_forge.run.foreign import Format, by_part, read_files
 
 
 def initialise(
-    trainer: Trainer, sources: Sequence[str | Path], formats: Registry, warn: Callable[[str], None]
+    trainer: Trainer, sources: Sequence[str | Path], formats: Registry[Any], warn: Callable[[str], None]
 ) -> dict[str, Any]:
     """Give a fresh trainer the weights of a checkpoint, those of its last step, and nothing else of it.
 
@@ -62,7 +62,7 @@ def initialise(
 
 
 def _weights(
-    formats: Registry, sources: Sequence[str | Path], own: dict[str, Tensor], warn: Callable[[str], None]
+    formats: Registry[Any], sources: Sequence[str | Path], own: dict[str, Tensor], warn: Callable[[str], None]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors under our names, and what identifies them."""
     if any(Path(source).is_dir() for source in sources):
@@ -74,7 +74,7 @@ def _weights(
 
 
 def _foreign(
-    sources: Sequence[str | Path], formats: Registry, own: dict[str, Tensor]
+    sources: Sequence[str | Path], formats: Registry[Any], own: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of another program's files, of the first layout that they and the trainer's networks fit."""
     readers: dict[str, Format] = {f"{entry.plugin}:{entry.name}": entry.component() for entry in formats.entries()}
