@@ -21,7 +21,7 @@ MOVED = {  # below i2i_forge: what docs/plugins.md named, and what the built-in 
     "images": "data.images",
     "metrics": "measure",
     "mode_classifier": "measure.mode_classifier",
-    "paths": "system.paths",
+    "paths": "system.files",
     "plugins": "catalog.loading",
     "precision": "system.precision",
     "registry": "catalog.registry",
