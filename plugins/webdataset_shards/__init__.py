@@ -16,21 +16,15 @@ from typing import Literal
 from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
 from i2i_forge.data.packs import MANIFEST, Manifest
-from i2i_forge.data.remote_shards import (
-    ShardCache,
-    ShardImages,
-    ShardPairs,
-    Shards,
-    ShardSource,
-    counted,
-    expand,
-    find_manifest,
-    need_scheme,
-    of_pack,
-    room,
-)
 from i2i_forge.errors import DataError, suggest
 from i2i_forge.system.paths import cache_dir
+
+from .cache import ShardCache
+from .fetching import need_scheme
+from .from_pack import find_manifest, of_pack
+from .listing import counted
+from .patterns import expand
+from .sharded import ShardImages, ShardPairs, Shards, ShardSource, room
 
 
 class WebDatasetShards:

@@ -5,7 +5,7 @@ from file_server import serving
 from packed_folders import noise, packed, pairs
 from served_shards import upload
 
-from i2i_forge.data.remote_shards import fetching
+from i2i_forge_plugins.webdataset_shards import fetching
 
 
 @pytest.fixture

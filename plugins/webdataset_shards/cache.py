@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from i2i_forge.data.remote_shards.fetching import fetch
-from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.errors import DataError, ResourceError
 from i2i_forge.system.fetch.download import disk_error, forget
+
+from .fetching import fetch
+from .patterns import LOCAL, scheme
 
 OPENING = 5  # times that a shard is fetched before it is given up, because other processes remove it
 

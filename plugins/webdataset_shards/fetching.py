@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.data.remote_shards.patterns import WEB, scheme
 from i2i_forge.errors import DataError, ForgeError, UsageError
 from i2i_forge.system.fetch.download import disk_error, download, forget, offline
 from i2i_forge.system.fetch.remote import note_of
+
+from .patterns import WEB, scheme
 
 log = logging.getLogger("i2i_forge")
 

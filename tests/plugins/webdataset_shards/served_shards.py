@@ -5,7 +5,7 @@ import tarfile
 
 import torch
 
-from i2i_forge.data.remote_shards.scanning import samples as samples_of
+from i2i_forge_plugins.webdataset_shards.scanning import samples as samples_of
 
 
 def upload(server, folder, *leave_out):

@@ -7,11 +7,11 @@ import torch
 from packed_folders import LAYOUTS, dataset, noise, packed, pairs, side_by_side, unpaired
 from served_shards import asked, everything, options_of, same, tar_of, upload
 
-from i2i_forge.data.remote_shards import expand
-from i2i_forge.data.remote_shards.order import ShardOrder
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.errors import DataError
 from i2i_forge.system.seeding import generator
+from i2i_forge_plugins.webdataset_shards.order import ShardOrder
+from i2i_forge_plugins.webdataset_shards.patterns import expand
 
 # ---- what comes out --------------------------------------------------------------------------------------------------
 

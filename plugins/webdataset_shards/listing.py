@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from i2i_forge.data.packs.table import ALONE, ROW, Rows, Table, write_table
-from i2i_forge.data.remote_shards.cache import ShardCache, locked, short
-from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
-from i2i_forge.data.remote_shards.scanning import Member, samples
 from i2i_forge.errors import DataError
+
+from .cache import ShardCache, locked, short
+from .patterns import LOCAL, scheme
+from .scanning import Member, samples
 
 log = logging.getLogger("i2i_forge")
 Numbers = np.ndarray[Any, np.dtype[np.int64]]

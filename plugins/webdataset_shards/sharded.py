@@ -15,13 +15,14 @@ from torch import Tensor
 from i2i_forge.data.decode import Encoded
 from i2i_forge.data.lazy import Lazy
 from i2i_forge.data.packs.files import OpenFiles
-from i2i_forge.data.remote_shards.cache import ShardCache
-from i2i_forge.data.remote_shards.fetching import Exchanged
-from i2i_forge.data.remote_shards.listing import Listing
-from i2i_forge.data.remote_shards.order import ShardOrder
-from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.data.source import Source
 from i2i_forge.errors import DataError, ForgeError
+
+from .cache import ShardCache
+from .fetching import Exchanged
+from .listing import Listing
+from .order import ShardOrder
+from .patterns import LOCAL, scheme
 
 FIX = "the shard was exchanged, or its copy is damaged: the same command fetches it again"
 

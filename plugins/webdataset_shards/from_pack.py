@@ -10,12 +10,13 @@ import numpy as np
 
 from i2i_forge.data.packs.manifest import AGAIN, FORMAT, INDEX, MANIFEST, Manifest, read_manifest
 from i2i_forge.data.packs.table import Table
-from i2i_forge.data.remote_shards.cache import ShardCache, locked, short
-from i2i_forge.data.remote_shards.fetching import fetch, is_missing
-from i2i_forge.data.remote_shards.listing import Listing
-from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.errors import DataError
 from i2i_forge.system.fetch.download import forget, offline
+
+from .cache import ShardCache, locked, short
+from .fetching import fetch, is_missing
+from .listing import Listing
+from .patterns import LOCAL, scheme
 
 NOT_PACKED = "if `forge data pack` did not make these shards, set data.packed: false"
 

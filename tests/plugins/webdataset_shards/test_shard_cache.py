@@ -7,10 +7,9 @@ import pytest
 from packed_folders import dataset
 from served_shards import asked, everything, kept, same
 
-from i2i_forge.data.remote_shards import ShardCache
-from i2i_forge.data.remote_shards.cache import locked
 from i2i_forge.data.stream import Stream
 from i2i_forge.errors import ForgeError, ResourceError
+from i2i_forge_plugins.webdataset_shards.cache import ShardCache, locked
 
 
 def test_the_shards_used_longest_ago_are_removed(server, tmp_path):
