@@ -1,7 +1,7 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
 from i2i_forge.data.bad_images import Sizes, check_images, check_lists, tolerant
-from i2i_forge.data.decode import BadImage, check_header, decode
+from i2i_forge.data.decode import BadImage, Encoded, check_header, decode
 from i2i_forge.data.folders import (
     A_NAMES,
     B_NAMES,
@@ -12,8 +12,8 @@ from i2i_forge.data.folders import (
     split_folder,
 )
 from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
-from i2i_forge.data.path_list import Pairs, Paths
-from i2i_forge.data.source import Dataset, HalfSource, ImageSource, PairSource, SideBySideSource, Source
+from i2i_forge.data.path_list import Lazy, Pairs, Paths
+from i2i_forge.data.source import Dataset, HalfSource, ImageSource, PairSource, SideBySideSource, Source, need_one_of
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [
@@ -23,8 +23,10 @@ __all__ = [
     "BadImage",
     "Dataset",
     "Draw",
+    "Encoded",
     "HalfSource",
     "ImageSource",
+    "Lazy",
     "PairSource",
     "Pairs",
     "Paths",
@@ -41,6 +43,7 @@ __all__ = [
     "is_side_by_side",
     "list_images",
     "match_stems",
+    "need_one_of",
     "read_list",
     "split_folder",
     "to_tensor",

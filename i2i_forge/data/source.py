@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from i2i_forge.data.decode import Encoded, decode
 from i2i_forge.data.transforms import Transform
-from i2i_forge.errors import DataError
+from i2i_forge.errors import DataError, suggest
 
 
 class Source(Protocol):
@@ -75,6 +75,12 @@ def without_tests(dataset: Dataset) -> tuple[str, ...]:
     """The domains whose test images are training images, because there are no others."""
     told: Callable[[], tuple[str, ...]] = getattr(dataset, "without_tests", tuple)
     return told()
+
+
+def need_one_of(option: str, value: str, known: Collection[str]) -> None:
+    """Raises DataError for a value of a dataset's option that is not among those there are."""
+    if value not in known:
+        raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, known))
 
 
 class ImageSource:

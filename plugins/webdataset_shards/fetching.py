@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import importlib
 import logging
-import re
 import time
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from i2i_forge.errors import DataError, ForgeError, UsageError
 from i2i_forge.system.fetch.download import disk_error, download, forget, offline
 from i2i_forge.system.fetch.remote import note_of
 
-from .patterns import WEB, scheme
+from .addresses import WEB, Shard, opener_of_stores, scheme
 
 log = logging.getLogger("i2i_forge")
 
-STORES = ("ais", "ftps", "gs", "hf", "s3", "scp", "sftp")
 TRIES, PAUSE = 5, 1.0  # the pause in seconds before the second try; doubled before each further one
 CHUNK = 1 << 20
 FIX = "check the connection and the address; the same command goes on where it stopped"
@@ -36,37 +32,21 @@ class Exchanged(DataError):
     """The store has another file than the one that is known."""
 
 
-def need_scheme(address: str) -> None:
-    """Raises DataError for an address that nobody opens, or that needs a package which is not there."""
-    kind = scheme(address)
-    if kind and kind not in (*WEB, *STORES):
-        raise DataError(f"{address}: there is no '{kind}:'", fix=f"use a path, or {', '.join((*WEB, *STORES))}")
-    if re.search(r"[\x00-\x20\x7f]", address) and kind:
-        raise DataError(f"{address!r} is no address: it has spaces or control characters", fix="write %20 for a space")
-    if kind in STORES:
-        _webdataset(address)
-
-
-def fetch(
-    address: str,
-    file: Path,
-    *,
-    size: int | None = None,
-    sha256: str = "",
-    accept: Callable[[Path], bool] = lambda part: True,
-) -> bool:
+def fetch(wanted: Shard, file: Path, *, accept: Callable[[Path], bool] = lambda part: True) -> bool:
     """Bring a file to its place, whole; what there is of it before lies in FILE.part. The caller holds a lock.
 
     Args:
-        address, size, sha256: as of `bring`.
+        wanted: of an address that `expand` gave; any file may be fetched, not only a shard.
         accept: looks at what came. What it does not accept is not kept, and False is returned.
 
     Raises:
-        as `bring`.
+        DataError: the store does not have it, cannot be reached, or has another file (Exchanged).
+        ResourceError: the disk is full.
+        UsageError: FORGE_OFFLINE forbids it.
     """
     part = file.with_suffix(".part")
     try:
-        bring(address, part, size=size, sha256=sha256)
+        _bring(wanted, part)
         if not accept(part):
             forget(part)
             return False
@@ -77,36 +57,6 @@ def fetch(
     return True
 
 
-def bring(address: str, file: Path, *, size: int | None = None, sha256: str = "") -> dict[str, Any]:
-    """Bring `file` to completion; returns {"bytes", "sha256"}.
-
-    Args:
-        address: http, https, or one of STORES.
-        file: may hold a part already.
-        size, sha256: what it must have, where that is known.
-
-    Raises:
-        DataError: the store does not have it, cannot be reached, or has another file (Exchanged).
-        ResourceError: the disk is full.
-        UsageError: FORGE_OFFLINE forbids it.
-    """
-    for attempt in range(1, TRIES + 1):
-        try:
-            if scheme(address) in WEB:
-                return download(address, file, size=size, sha256=sha256)
-            return _from_store(address, file, size, sha256)
-        except DataError as error:
-            if scheme(address) in WEB and error.__cause__ is None and not file.exists():
-                raise Exchanged(error.message, fix=error.fix) from error
-            if not _may_pass(error, file):
-                raise
-            last = error
-        if attempt < TRIES:
-            log.warning("%s; try %d of %d follows", last.message, attempt + 1, TRIES)
-            time.sleep(PAUSE * 2 ** (attempt - 1))
-    raise DataError(f"{last.message} ({TRIES} tries)", fix=FIX) from last
-
-
 def is_missing(error: ForgeError) -> bool:
     """Whether the store said that it does not have the file. A refusal or a broken connection says nothing of it."""
     cause = error.__cause__
@@ -115,58 +65,67 @@ def is_missing(error: ForgeError) -> bool:
     )
 
 
-def _may_pass(error: DataError, file: Path) -> bool:
+def _bring(wanted: Shard, part: Path) -> None:
+    is_web = scheme(wanted.address) in WEB
+    for attempt in range(1, TRIES + 1):
+        try:
+            if is_web:
+                download(wanted.address, part, size=wanted.size, sha256=wanted.sha256)
+            else:
+                _from_store(wanted, part)
+            return
+        except DataError as error:
+            if is_web and error.__cause__ is None and not part.exists():
+                raise Exchanged(error.message, fix=error.fix) from error
+            if not _may_pass(error, part):
+                raise
+            last = error
+        if attempt < TRIES:
+            log.warning("%s; try %d of %d follows", last.message, attempt + 1, TRIES)
+            time.sleep(PAUSE * 2 ** (attempt - 1))
+    raise DataError(f"{last.message} ({TRIES} tries)", fix=FIX) from last
+
+
+def _may_pass(error: DataError, part: Path) -> bool:
     cause = error.__cause__
     if is_missing(error):
         return False
     if isinstance(cause, urllib.error.HTTPError):
         return cause.code >= 500 or cause.code in (408, 425, 429)
-    return isinstance(cause, (OSError, http.client.HTTPException)) or file.exists()  # a part: the connection ended
+    return isinstance(cause, (OSError, http.client.HTTPException)) or part.exists()  # a part: the connection ended
 
 
-def _from_store(address: str, file: Path, size: int | None, sha256: str) -> dict[str, Any]:
+def _from_store(wanted: Shard, part: Path) -> None:
     if offline():
-        raise UsageError(f"{address} is not fetched: FORGE_OFFLINE is set", fix="unset it, or copy the data here")
-    package, digest, done = _webdataset(address), hashlib.sha256(), 0
+        cause = f"{wanted.address} is not fetched: FORGE_OFFLINE is set"
+        raise UsageError(cause, fix="unset it, or copy the data here")
+    digest = hashlib.sha256()
     try:
-        target = file.open("wb")
-    except OSError as error:
-        raise disk_error(file, error) from error
-    try:
-        with target, package.gopen(address, "rb") as source:
-            while piece := source.read(CHUNK):
+        with part.open("wb") as target:
+            for piece in _pieces(wanted.address):
                 digest.update(piece)
-                _write(target, piece, file)
-                done += len(piece)
-    except ForgeError:
+                target.write(piece)
+    except DataError:
+        part.unlink()
         raise
+    size, sha256 = part.stat().st_size, digest.hexdigest()
+    if wanted.size not in (None, size) or wanted.sha256 not in ("", sha256):
+        part.unlink()
+        raise Exchanged(
+            f"{wanted.address} is not the expected file: {size:,} bytes, SHA-256 {sha256[:12]}",
+            fix="upload the pack again",
+        )
+
+
+def _pieces(address: str) -> Iterator[bytes]:
+    package = opener_of_stores(address)
+    try:
+        with package.gopen(address, "rb") as source:
+            while piece := source.read(CHUNK):
+                yield piece
     except ValueError as error:
-        file.unlink()
         fix = "use an https address of it; s3:// goes through AIStore if USE_AIS_FOR=s3 is set"
         raise DataError(f"{address}: webdataset does not open it: {error}", fix=fix) from error
     except Exception as error:  # each store's program fails in its own way
-        file.unlink(missing_ok=True)
         cause = error if isinstance(error, FileNotFoundError) else OSError(str(error))
         raise DataError(f"{address} cannot be read: {str(error)[:300]}", fix=FIX) from cause
-    found = digest.hexdigest()
-    if (size is not None and size != done) or (sha256 and sha256 != found):
-        file.unlink(missing_ok=True)
-        raise Exchanged(
-            f"{address} is not the expected file: {done:,} bytes, SHA-256 {found[:12]}", fix="upload the pack again"
-        )
-    return {"url": address, "bytes": done, "sha256": found}
-
-
-def _write(target: Any, piece: bytes, file: Path) -> None:
-    try:
-        target.write(piece)
-    except OSError as error:
-        raise disk_error(file, error) from error
-
-
-def _webdataset(address: str) -> Any:
-    try:
-        return importlib.import_module("webdataset")
-    except ImportError:
-        cause = f"{address}: '{scheme(address)}:' needs webdataset, which is not installed"
-        raise DataError(cause, fix="pip install 'i2i-forge[webdataset]'") from None

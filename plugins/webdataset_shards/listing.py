@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from i2i_forge.data.packs.table import ALONE, ROW, Rows, Table, write_table
+from i2i_forge.data.packs import ALONE, ROW, Rows, Table, write_table
 from i2i_forge.errors import DataError
 
+from .addresses import Shard
 from .cache import ShardCache, locked, short
-from .patterns import LOCAL, scheme
-from .scanning import Member, samples
+from .scanning import samples
 
 log = logging.getLogger("i2i_forge")
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -28,7 +28,7 @@ class Listing:
     """Shards with their samples.
 
     Attributes:
-        addresses, sizes, sha256: of each shard; a checksum is "" where it is not known.
+        shards: where they are.
         numbers: what each shard is called in the table.
         table: rows of images, each with that of its partner.
         firsts: the row of each shard's first sample; its further samples follow.
@@ -36,10 +36,8 @@ class Listing:
         notes: of shards that were read to find this out, the files where it is written.
     """
 
-    addresses: list[str]
+    shards: list[Shard]
     numbers: Numbers
-    sizes: list[int]
-    sha256: list[str]
     table: Table
     firsts: Numbers
     counts: Numbers
@@ -60,100 +58,85 @@ def counted(addresses: Sequence[str], endings: tuple[str, ...], cache: ShardCach
     Raises:
         DataError: a shard cannot be fetched, is damaged, or has no such samples.
     """
-    folder = cache.folder / "listings"
-    keys = [short(*_identity(address), *endings) for address in addresses]
-    missing = [address for address, key in zip(addresses, keys, strict=True) if not (folder / f"{key}.json").is_file()]
-    if missing:
-        log.warning("%d shards have no index of `forge data pack`: each is read once now", len(missing))
-    facts = [_facts(address, folder / key, endings, cache) for address, key in zip(addresses, keys, strict=True)]
-    index = folder / f"{short(*keys)}.bin"
+    folder, unknown = cache.folder / "listings", [Shard(address) for address in addresses]
+    places = [folder / short(*_identity(shard), *endings) for shard in unknown]
+    if missing := sum(not place.with_suffix(".json").is_file() for place in places):
+        log.warning("%d shards have no index of `forge data pack`: each is read once now", missing)
+    facts = [_facts(shard, place, endings, cache) for shard, place in zip(unknown, places, strict=True)]
+    shards = [Shard(address, size) for address, (size, _) in zip(addresses, facts, strict=True)]
+    counts, sizes = np.array([count for _, count in facts], np.int64), [size for size, _ in facts]
+    index = folder / f"{short(*(place.name for place in places))}.bin"
     with locked(index.with_suffix(".lock")):
-        sizes = [fact["bytes"] for fact in facts]
         if not index.is_file():
-            files = {folder / f"{key}.bin": size for key, size in zip(keys, sizes, strict=True)}
-            _merge(files, len(endings), index)
+            files = [place.with_suffix(".bin") for place in places]
+            _merge([Table(*each, _again(folder)) for each in zip(files, ([size] for size in sizes), strict=True)],
+                   len(endings), index)  # fmt: skip
         table = Table(index, sizes, _again(folder))
-    counts = np.array([fact["samples"] for fact in facts], np.int64)
     if len(table) != counts.sum() * len(endings):
         raise DataError(f"{index} does not fit the shards it is of", fix=_again(folder))
-    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
     notes = {
-        shard: [folder / f"{key}.json", folder / f"{key}.bin", index]
-        for shard, (address, key) in enumerate(zip(addresses, keys, strict=True))
-        if scheme(address) != LOCAL  # of a path, its time of change is part of the key: otherwise it is damaged
+        number: [place.with_suffix(".json"), place.with_suffix(".bin"), index]
+        for number, place in enumerate(places)
+        if not shards[number].is_local  # of a path, its time of change is part of the key: otherwise it is damaged
     }
-    return Listing(list(addresses), np.arange(len(addresses)), sizes, [""] * len(sizes), table, firsts, counts, notes)
+    return Listing(shards, np.arange(len(shards)), table, np.cumsum(counts) - counts, counts, notes)
 
 
 def _again(folder: Path) -> str:
     return f"remove the folder {folder}; it is made again"
 
 
-def _identity(address: str) -> list[str]:
-    if scheme(address) != LOCAL:
-        return [address]
+def _identity(shard: Shard) -> list[str]:
+    if not shard.is_local:
+        return [shard.address]
     try:
-        status = Path(address).stat()
+        status = Path(shard.address).stat()
     except OSError as error:
-        raise DataError(f"shard {address}: {error.strerror}", fix="correct `shards`") from error
-    return [str(Path(address).resolve()), str(status.st_size), str(status.st_mtime_ns)]
+        raise DataError(f"shard {shard.address}: {error.strerror}", fix="correct `shards`") from error
+    return [str(Path(shard.address).resolve()), str(status.st_size), str(status.st_mtime_ns)]
 
 
-def _facts(address: str, place: Path, endings: tuple[str, ...], cache: ShardCache) -> dict[str, int]:
-    """{"bytes", "samples"} of a shard; its table is beside them."""
+def _facts(shard: Shard, place: Path, endings: tuple[str, ...], cache: ShardCache) -> tuple[int, int]:
+    """The bytes and samples of a shard; its table is beside this note."""
     note = place.with_suffix(".json")
     with locked(place.with_suffix(".lock")):
         try:
-            fact: dict[str, int] = json.loads(note.read_text())
-            if all(type(fact[key]) is int for key in ("bytes", "samples")):
-                return fact
+            fact = json.loads(note.read_text())
+            if type(fact["bytes"]) is int and type(fact["samples"]) is int:
+                return fact["bytes"], fact["samples"]
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        with os.fdopen(cache.open(address), "rb") as file:
-            found = samples(file, address, endings)
+        with os.fdopen(cache.open(shard), "rb") as file:
+            found = samples(file, shard.address, endings)
             size = os.fstat(file.fileno()).st_size
-        _write([member for column in zip(*found, strict=True) for member in column], len(found), place)
-        fact = {"bytes": size, "samples": len(found)}
-        _put(note, json.dumps(fact).encode())
-        return fact
+        members = [member for column in zip(*found, strict=True) for member in column]
+        rows = np.zeros(len(members), ROW)
+        for key in ("offset", "length", "crc"):
+            rows[key] = [getattr(member, key) for member in members]
+        _write(rows, [member.name for member in members], len(endings), place.with_suffix(".bin"))
+        part = note.with_suffix(".json.part")
+        part.write_text(json.dumps({"bytes": size, "samples": len(found)}))
+        part.replace(note)
+        return size, len(found)
 
 
-def _write(members: list[Member], count: int, place: Path) -> None:
-    """The table of one shard: all first images, then all second ones."""
-    rows = np.zeros(len(members), ROW)
-    for key in ("offset", "length", "crc"):
-        rows[key] = [getattr(member, key) for member in members]
-    rows["partner"] = ALONE if len(members) == count else (np.arange(len(members)) + count) % len(members)
-    part = place.with_suffix(".part")
-    write_table(part, rows, [member.name.encode(errors="surrogateescape") for member in members])
-    part.replace(place.with_suffix(".bin"))
-
-
-def _merge(files: dict[Path, int], images: int, index: Path) -> None:
-    """One table of the shards whose tables these are, in the same way.
-
-    Args:
-        files: the table of each shard, and the length of the shard.
-        images: of a sample.
-    """
-    rows: list[list[Rows]] = [[] for _ in range(images)]
-    names: list[list[bytes]] = [[] for _ in range(images)]
-    for number, (file, size) in enumerate(files.items()):
-        table = Table(file, [size], _again(file.parent))
-        count = len(table) // images
-        for image in range(images):
+def _merge(tables: list[Table], images: int, index: Path) -> None:
+    """One table of the shards whose tables these are, in the same way. `images` are in a sample."""
+    pieces: list[Rows] = []
+    names: list[str] = []
+    for image in range(images):
+        for number, table in enumerate(tables):
+            count = len(table) // images
             mine = range(image * count, (image + 1) * count)
-            rows[image].append(np.array(table.rows[mine.start : mine.stop]))
-            rows[image][-1]["shard"] = number
-            names[image] += [table.name(row).encode(errors="surrogateescape") for row in mine]
-    every = np.concatenate([piece for pieces in rows for piece in pieces])
-    every["partner"] = ALONE if images == 1 else (np.arange(len(every)) + len(names[0])) % len(every)
-    part = index.with_suffix(".part")
-    write_table(part, every, [name for column in names for name in column])
-    part.replace(index)
+            pieces.append(np.array(table.rows[mine.start : mine.stop]))
+            pieces[-1]["shard"] = number
+            names += map(table.name, mine)
+    _write(np.concatenate(pieces), names, images, index)
 
 
-def _put(file: Path, data: bytes) -> None:
-    part = file.with_suffix(".json.part")
-    part.write_bytes(data)
+def _write(rows: Rows, names: list[str], images: int, file: Path) -> None:
+    """A table of all first images of samples, then all second ones."""
+    rows["partner"] = ALONE if images == 1 else np.roll(np.arange(len(rows)), len(rows) // 2)
+    part = file.with_suffix(".part")
+    write_table(part, rows, [name.encode(errors="surrogateescape") for name in names])
     part.replace(file)

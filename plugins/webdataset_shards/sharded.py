@@ -1,30 +1,28 @@
-"""Images in shards elsewhere, as the sequences that sources are made of, and a source with the order that suits."""
+"""Images in shards elsewhere, and a source of them with the order that suits: random, yet one shard after the other."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import zlib
-from collections.abc import Sequence
-from functools import cached_property, partial
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from i2i_forge.data.decode import Encoded
-from i2i_forge.data.lazy import Lazy
-from i2i_forge.data.packs.files import OpenFiles
-from i2i_forge.data.source import Source
+from i2i_forge.data import Encoded, Lazy, Source
+from i2i_forge.data.packs import OpenFiles
 from i2i_forge.errors import DataError, ForgeError
+from i2i_forge.system.seeding import generator
 
 from .cache import ShardCache
 from .fetching import Exchanged
-from .listing import Listing
-from .order import ShardOrder
-from .patterns import LOCAL, scheme
+from .listing import Listing, Numbers
 
 FIX = "the shard was exchanged, or its copy is damaged: the same command fetches it again"
+KEPT = 3  # groups whose order is remembered
 
 
 class Shards:
@@ -38,113 +36,119 @@ class Shards:
 
     def __init__(self, listing: Listing, cache: ShardCache, most: int) -> None:
         self.listing, self.cache, self.most = listing, cache, most
+        self._ends = np.cumsum(listing.counts)
+        self._places = {number: place for place, number in enumerate(listing.numbers.tolist())}
         self._files = OpenFiles(most)
 
-    def __len__(self) -> int:
-        return int(self._ends[-1])
+    def images(self, which: int = 0) -> Lazy[Encoded]:
+        """The first or second image (0 or 1) of each sample; each is read when it is decoded."""
+        return Lazy(int(self._ends[-1]), partial(self._image, which))
 
-    @cached_property
-    def _ends(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        return np.cumsum(self.listing.counts)
+    def pairs(self, *, swap: bool) -> Lazy[tuple[Encoded, Encoded]]:
+        """Both images of each sample; with `swap` the second one first."""
+        return Lazy(int(self._ends[-1]), partial(self._pair, swap))
 
-    def row(self, index: int, which: int) -> int:
-        """The row of the first or second image (0 or 1) of a sample."""
-        shard = int(np.searchsorted(self._ends, index, side="right"))
-        row = int(self.listing.firsts[shard] + index - (self._ends[shard] - self.listing.counts[shard]))
-        return int(self.listing.table.rows[row]["partner"]) if which else row
+    def fetch_ahead(self, numbers: Sequence[int]) -> None:
+        """Fetch shards in the background. A failure is silent: who reads the shard meets it again."""
+        wanted = [shard for shard in map(self.listing.shards.__getitem__, numbers) if not shard.is_local]
 
-    def image(self, index: int, which: int) -> Encoded:
-        """An image of a sample; it is read when it is decoded."""
-        row = self.row(index, which)
-        return Encoded(self._name(self._shard(row), row), partial(self.read, row))
+        def fetch() -> None:
+            with contextlib.suppress(ForgeError):
+                for shard in wanted:
+                    self.cache.path(shard)
 
-    def read(self, row: int) -> bytes:
+        if wanted:
+            threading.Thread(target=fetch, daemon=True).start()
+
+    def _image(self, which: int, index: int) -> Encoded:
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        row = int(self.listing.firsts[place] + index - (self._ends[place] - self.listing.counts[place]))
+        if which:
+            row = int(self.listing.table.rows[row]["partner"])
+        return Encoded(self._name(row), partial(self._read, row))
+
+    def _pair(self, swap: bool, index: int) -> tuple[Encoded, Encoded]:
+        return self._image(int(swap), index), self._image(1 - int(swap), index)
+
+    def _place(self, row: int) -> int:
+        return self._places[int(self.listing.table.rows[row]["shard"])]
+
+    def _name(self, row: int) -> str:
+        return f"{self.listing.shards[self._place(row)].address}/{self.listing.table.name(row)}"
+
+    def _read(self, row: int) -> bytes:
         """The bytes of an image.
 
         Raises:
             DataError: the shard cannot be fetched, or does not hold what is listed.
             ResourceError: there is no room for it.
         """
-        shard, entry, known = self._shard(row), self.listing.table.rows[row], self.listing
-        address, name = known.addresses[shard], partial(self._name, shard, row)
-        file = self.cache.file(address, known.sha256[shard])
-        self.cache.used(address, known.sha256[shard])
-        offset, length, opening = int(entry["offset"]), int(entry["length"]), partial(self._open, shard)
-        data = self._files.read(file, offset, length, name, FIX, opening)
+        place, entry, name = self._place(row), self.listing.table.rows[row], partial(self._name, row)
+        shard = self.listing.shards[place]
+        file = self.cache.file(shard)
+        self.cache.used(shard)
+        offset, length = int(entry["offset"]), int(entry["length"])
+        data = self._files.read(file, offset, length, name, FIX, partial(self._open, place))
         if zlib.crc32(data) != entry["crc"]:
-            self.cache.drop(address, known.sha256[shard], self._files.close(file))
-            known.forget(shard)
+            self.cache.drop(shard, self._files.close(file))
+            self.listing.forget(place)
             raise DataError(f"{name()}: does not have the checksum that is listed", fix=FIX)
         return data
 
-    def fetch_ahead(self, shards: Sequence[int]) -> None:
-        """Fetch shards in the background. A failure is silent: who reads the shard meets it again."""
-        wanted = [file for file in map(self._file, shards) if scheme(file[0]) != LOCAL]
-
-        def fetch() -> None:
-            with contextlib.suppress(ForgeError):
-                for file in wanted:
-                    self.cache.path(*file)
-
-        if wanted:
-            threading.Thread(target=fetch, daemon=True).start()
-
-    def _open(self, shard: int) -> int:
+    def _open(self, place: int) -> int:
         try:
-            return self.cache.open(*self._file(shard))
+            return self.cache.open(self.listing.shards[place])
         except Exchanged:
-            self.listing.forget(shard)
+            self.listing.forget(place)
             raise
 
-    def _file(self, shard: int) -> tuple[str, int | None, str]:
-        """Its address, and what it must have."""
-        return self.listing.addresses[shard], self.listing.sizes[shard], self.listing.sha256[shard]
 
-    def _shard(self, row: int) -> int:
-        number = int(self.listing.table.rows[row]["shard"])
-        return self._places[number]
+class ShardOrder(Lazy[int]):
+    """A permutation of all samples: shards in random order, and the samples of `mix` of them shuffled together.
 
-    @cached_property
-    def _places(self) -> dict[int, int]:
-        return {number: place for place, number in enumerate(self.listing.numbers.tolist())}
+    It is worked out group by group when it is asked for, so it costs no more than the list of shards.
 
-    def _name(self, shard: int, row: int) -> str:
-        return f"{self.listing.addresses[shard]}/{self.listing.table.name(row)}"
+    Args:
+        counts: samples of each shard.
+        mix: how many shards are open together. More mix better, and need more of the cache.
+        draws: decides the order.
+        begin: is told the shards of a group that is come to, and of the one after it.
+    """
 
+    def __init__(
+        self, counts: Numbers, mix: int, draws: torch.Generator, begin: Callable[[list[int]], None] | None = None
+    ) -> None:
+        self.seed = int(torch.randint(1 << 62, (), generator=draws))
+        shards = torch.randperm(len(counts), generator=draws).numpy()
+        self.firsts = np.concatenate([[0], np.cumsum(counts)])  # of each shard, in the order of indices
+        self.groups = [shards[at : at + mix] for at in range(0, len(shards), mix)]
+        lengths = [int(np.take(counts, group).sum()) for group in self.groups]
+        self.starts = np.concatenate([[0], np.cumsum(lengths)])  # of each group, in the order of places
+        self.begin = begin
+        self._known: OrderedDict[int, Numbers] = OrderedDict()
+        super().__init__(int(self.starts[-1]), self._at)
 
-class ShardImages(Lazy[Encoded]):
-    """One image of each sample: `which` is 0 or 1."""
+    def _at(self, place: int) -> int:
+        group = int(np.searchsorted(self.starts, place, side="right")) - 1
+        return int(self._indices(group)[place - int(self.starts[group])])
 
-    def __init__(self, shards: Shards, which: int = 0) -> None:
-        self.shards, self.which = shards, which
-
-    def __len__(self) -> int:
-        return len(self.shards)
-
-    def at(self, place: int) -> Encoded:
-        """One image."""
-        return self.shards.image(place, self.which)
-
-
-class ShardPairs(Lazy[tuple[Encoded, Encoded]]):
-    """Both images of each sample; with `swap` the second one first."""
-
-    def __init__(self, shards: Shards, *, swap: bool = False) -> None:
-        self.shards, self.swap = shards, swap
-
-    def __len__(self) -> int:
-        return len(self.shards)
-
-    def at(self, place: int) -> tuple[Encoded, Encoded]:
-        """One pair."""
-        return self.shards.image(place, int(self.swap)), self.shards.image(place, 1 - int(self.swap))
+    def _indices(self, group: int) -> Numbers:
+        if group not in self._known:
+            if self.begin:
+                self.begin([int(shard) for shards in self.groups[group : group + 2] for shard in shards])
+            indices = np.concatenate([np.arange(self.firsts[s], self.firsts[s + 1]) for s in self.groups[group]])
+            draws = torch.randperm(len(indices), generator=generator(self.seed, "group", group))
+            self._known[group] = indices[draws.numpy()]
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return self._known[group]
 
 
 class ShardSource:
     """A source whose examples are asked for shard by shard.
 
     Args:
-        source: of ShardImages or ShardPairs.
+        source: of images or pairs of the shards.
         shards: of these.
         mix: how many shards are shuffled together.
 
@@ -154,22 +158,14 @@ class ShardSource:
 
     def __init__(self, source: Source, shards: Shards, mix: int) -> None:
         self.source, self.shards, self.mix, self.ahead = source, shards, mix, False
+        self.example, self.name = source.example, source.name
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
-        """As the source's."""
-        return self.source.example(index, random)
-
-    def name(self, index: int) -> str:
-        """As the source's."""
-        return self.source.name(index)
-
     def order(self, random: torch.Generator) -> Sequence[int]:
         """All indices: `mix` shards after `mix` shards."""
-        begin = self.shards.fetch_ahead if self.ahead else None
-        return ShardOrder(self.shards.listing.counts.tolist(), self.mix, random, begin)
+        return ShardOrder(self.shards.listing.counts, self.mix, random, self.shards.fetch_ahead if self.ahead else None)
 
 
 def room(sources: Sequence[ShardSource], times: int = 1) -> int:
@@ -177,8 +173,7 @@ def room(sources: Sequence[ShardSource], times: int = 1) -> int:
     every: dict[str, int] = {}
     needed = 0
     for shards in dict.fromkeys(source.shards for source in sources):
-        both = zip(shards.listing.addresses, shards.listing.sizes, strict=True)
-        fetched = {address: size for address, size in both if scheme(address) != LOCAL}
+        fetched = {shard.address: shard.size or 0 for shard in shards.listing.shards if not shard.is_local}
         needed += sum(sorted(fetched.values())[-shards.most * times :])
         every |= fetched
     return min(needed, sum(every.values()))

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from i2i_forge.data.decode import Encoded
-from i2i_forge.data.lazy import Lazy
 from i2i_forge.data.packs.files import OpenFiles
 from i2i_forge.data.packs.manifest import AGAIN, INDEX, MANIFEST, PartOf, Shard, read_manifest
 from i2i_forge.data.packs.table import Table
+from i2i_forge.data.path_list import Lazy
 from i2i_forge.errors import DataError
 from i2i_forge.system.files import open_to_read
 
@@ -49,6 +49,14 @@ class Pack:
         """The image of a row; it is read when it is decoded."""
         return Encoded(self.name(row), partial(self.read, row))
 
+    def images(self, part: PartOf) -> Lazy[Encoded]:
+        """The images of a part."""
+        return Lazy(part.count, partial(self._image, part.first))
+
+    def pairs(self, part: PartOf, *, swap: bool = False) -> Lazy[tuple[Encoded, Encoded]]:
+        """The pairs of a part of a; with `swap` the image of b first."""
+        return Lazy(part.count, partial(self._pair, part.first, swap))
+
     def name(self, row: int) -> str:
         """The shard, and the file of the folder that was packed."""
         shard = self.manifest.shards[int(self.table.rows[row]["shard"])]
@@ -78,6 +86,14 @@ class Pack:
             if digest.hexdigest() != shard.sha256:
                 raise DataError(f"{self.root / shard.name} is damaged: it does not have its checksum", fix=AGAIN)
 
+    def _image(self, first: int, place: int) -> Encoded:
+        return self.image(first + place)
+
+    def _pair(self, first: int, swap: bool, place: int) -> tuple[Encoded, Encoded]:
+        rows = [first + place, int(self.table.rows[first + place]["partner"])]
+        a, b = map(self.image, rows[::-1] if swap else rows)
+        return a, b
+
     def _check_length(self, shard: Shard) -> None:
         file = self.root / shard.name
         try:
@@ -89,33 +105,3 @@ class Pack:
         if length != shard.bytes:
             what = "is cut" if length < shard.bytes else "is too long"
             raise DataError(f"{file} {what}: it has {length:,} bytes instead of {shard.bytes:,}", fix=AGAIN)
-
-
-class PartImages(Lazy[Encoded]):
-    """The images of a part, each made when it is asked for."""
-
-    def __init__(self, pack: Pack, part: PartOf) -> None:
-        self.pack, self.part = pack, part
-
-    def __len__(self) -> int:
-        return self.part.count
-
-    def at(self, place: int) -> Encoded:
-        """One image."""
-        return self.pack.image(self.part.first + place)
-
-
-class PartPairs(Lazy[tuple[Encoded, Encoded]]):
-    """The pairs of a part of a, each made when it is asked for."""
-
-    def __init__(self, pack: Pack, part: PartOf, *, swap: bool) -> None:
-        self.pack, self.part, self.swap = pack, part, swap
-
-    def __len__(self) -> int:
-        return self.part.count
-
-    def at(self, place: int) -> tuple[Encoded, Encoded]:
-        """One pair."""
-        row = self.part.first + place
-        a, b = self.pack.image(row), self.pack.image(int(self.pack.table.rows[row]["partner"]))
-        return (b, a) if self.swap else (a, b)

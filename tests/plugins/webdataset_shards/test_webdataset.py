@@ -10,8 +10,8 @@ from served_shards import asked, everything, options_of, same, tar_of, upload
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.errors import DataError
 from i2i_forge.system.seeding import generator
-from i2i_forge_plugins.webdataset_shards.order import ShardOrder
-from i2i_forge_plugins.webdataset_shards.patterns import expand
+from i2i_forge_plugins.webdataset_shards.addresses import expand
+from i2i_forge_plugins.webdataset_shards.sharded import ShardOrder
 
 # ---- what comes out --------------------------------------------------------------------------------------------------
 
