@@ -28,18 +28,18 @@ class Lazy(Sequence[T]):
     """
 
     def __init__(self, count: int, make: Callable[[int], T]) -> None:
-        self.count, self.make = count, make
+        self._count, self._make = count, make
 
     def __len__(self) -> int:
-        return self.count
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[T]: ...
     def __getitem__(self, index: int | slice) -> T | Sequence[T]:
-        places = range(self.count)
-        return [self.make(place) for place in places[index]] if isinstance(index, slice) else self.make(places[index])
+        places = range(self._count)
+        return [self._make(place) for place in places[index]] if isinstance(index, slice) else self._make(places[index])
 
 
 class Names:

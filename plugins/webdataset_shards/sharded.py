@@ -38,7 +38,7 @@ class Shards:
         self.listing, self.cache, self.most = listing, cache, most
         self._ends = np.cumsum(listing.counts)
         self._places = {number: place for place, number in enumerate(listing.numbers.tolist())}
-        self._files = OpenFiles(most)
+        self._files = OpenFiles(FIX, most)
 
     def images(self, which: int = 0) -> Lazy[Encoded]:
         """The first or second image (0 or 1) of each sample; each is read when it is decoded."""
@@ -87,8 +87,7 @@ class Shards:
         shard = self.listing.shards[place]
         file = self.cache.file(shard)
         self.cache.used(shard)
-        offset, length = int(entry["offset"]), int(entry["length"])
-        data = self._files.read(file, offset, length, name, FIX, partial(self._open, place))
+        data = self._files.read(file, entry, name, lambda file: self._open(place))
         if zlib.crc32(data) != entry["crc"]:
             self.cache.drop(shard, self._files.close(file))
             self.listing.forget(place)

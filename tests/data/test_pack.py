@@ -81,9 +81,8 @@ def test_tar_reads_the_shards_and_members_of_a_sample_share_the_key(tmp_path, la
 
 def test_shards_have_about_the_size_that_was_asked_for_and_a_large_image_one_alone(tmp_path):
     with ShardWriter(tmp_path, 5000) as writer:
-        writer.begin("x")
         for length in (1000, 1000, 9000, 10):
-            writer.add([("a.png", bytes(length))])
+            writer.add("x", [("a.png", bytes(length))])
     assert [shard.name for shard in writer.shards] == ["x-000000.tar", "x-000001.tar", "x-000002.tar"]
     for shard in writer.shards:
         data = (tmp_path / shard.name).read_bytes()
@@ -250,11 +249,11 @@ def test_nothing_is_written_over_and_nothing_is_left(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="cannot be written"):
         pack(plan, tmp_path / "full/x/below")
 
-    def full(writer, file, data):
+    def full(*member):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(ShardWriter, "_write", full)
+        patched.setattr(tarfile.TarFile, "addfile", full)
         with pytest.raises(ResourceError, match="No space left on device; nothing is left") as caught:
             pack(plan, tmp_path / "out")
     assert "free disk space" in caught.value.fix

@@ -7,10 +7,9 @@
 Members of one sample share what stands before the first dot, as WebDataset wants it, so the shards can be streamed.
 """
 
-from i2i_forge.data.packs.files import OpenFiles
 from i2i_forge.data.packs.manifest import AGAIN, FORMAT, INDEX, MANIFEST, Manifest, PartOf, Seal, Shard, read_manifest
 from i2i_forge.data.packs.plan import Plan, plan_pack
-from i2i_forge.data.packs.reading import Pack
+from i2i_forge.data.packs.reading import OpenFiles, Pack
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, ROW, Rows, Table, write_table
 from i2i_forge.data.packs.writing import SHARD_BYTES, pack, refuse_what_is_there
 

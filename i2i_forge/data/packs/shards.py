@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
+from typing import Any
 
 from i2i_forge.data.packs.manifest import Shard
 
-BLOCK, RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
+BLOCK = tarfile.BLOCKSIZE
 Place = tuple[int, int, int, int]  # shard, offset, length, CRC-32
 
 
@@ -31,61 +31,55 @@ class ShardWriter:
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
         self.shards: list[Shard] = []
-        self._file: BinaryIO | None = None
-        self._prefix, self._number, self._length = "", 0, 0
-        self._digest = hashlib.sha256()
+        self._prefix, self._number = "", 0
+        self._file: _Digesting | None = None
+        self._tar: tarfile.TarFile
 
     def __enter__(self) -> ShardWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is None:
             self._finish()
         elif self._file is not None:
-            self._file.close()
+            self._file.raw.close()  # what is buffered will not be needed
 
-    def begin(self, prefix: str) -> None:
-        """What follows goes to shards of another name."""
-        self._finish()
-        self._prefix, self._number = prefix, 0
-
-    def add(self, members: Sequence[tuple[str, bytes]]) -> list[Place]:
-        """Write the members of one sample; returns where each lies."""
+    def add(self, prefix: str, members: Sequence[tuple[str, bytes]]) -> list[Place]:
+        """Write the members of one sample to a shard of this name; returns where each lies."""
         needed = sum(BLOCK + len(data) + -len(data) % BLOCK for _, data in members)
-        if self._file is not None and self._length + needed + 2 * BLOCK > self.limit:
+        if prefix != self._prefix or (self._file and self._tar.offset + needed + 2 * BLOCK > self.limit):
             self._finish()
-        file = self._file or self._open()
+        if prefix != self._prefix:
+            self._prefix, self._number = prefix, 0
+        if self._file is None:
+            self._file = _Digesting(self.folder / f"{prefix}-{self._number:06d}.tar")
+            self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
         places = []
         for name, data in members:
-            self._write(file, _header(name, len(data)))
-            places.append((len(self.shards), self._length, len(data), zlib.crc32(data)))
-            self._write(file, data)
-            self._write(file, bytes(-len(data) % BLOCK))
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            places.append((len(self.shards), self._tar.offset + BLOCK, len(data), zlib.crc32(data)))
+            self._tar.addfile(info, io.BytesIO(data))
         return places
-
-    def _write(self, file: BinaryIO, data: bytes) -> None:
-        file.write(data)
-        self._digest.update(data)
-        self._length += len(data)
-
-    def _open(self) -> BinaryIO:
-        self._name = f"{self._prefix}-{self._number:06d}.tar"
-        self._file, self._length, self._digest = (self.folder / self._name).open("xb"), 0, hashlib.sha256()
-        return self._file
 
     def _finish(self) -> None:
         if self._file is None:
             return
+        self._tar.close()
         with self._file as file:
-            self._write(file, bytes(2 * BLOCK))  # the end of a tar
-            self._write(file, bytes(-self._length % RECORD))
             file.flush()
             os.fsync(file.fileno())
-        self.shards.append(Shard(self._name, self._length, self._digest.hexdigest()))
+            self.shards.append(Shard(file.path.name, file.tell(), file.digest.hexdigest()))
         self._file, self._number = None, self._number + 1
 
 
-def _header(name: str, length: int) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size = length
-    return info.tobuf(tarfile.USTAR_FORMAT)
+class _Digesting(io.BufferedWriter):
+    """A new file that knows the SHA-256 of what was written to it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, "xb"))
+        self.path, self.digest = path, hashlib.sha256()
+
+    def write(self, data: Any, /) -> int:
+        self.digest.update(data)
+        return super().write(data)
