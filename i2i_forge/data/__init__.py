@@ -1,6 +1,6 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
-from i2i_forge.data.bad_images import Sizes, check_images, check_lists, tolerant
+from i2i_forge.data.checks import Sizes, check_halves, check_images, check_lists, check_pairs, match_stems
 from i2i_forge.data.decode import BadImage, Encoded, check_header, decode
 from i2i_forge.data.folders import (
     A_NAMES,
@@ -11,9 +11,17 @@ from i2i_forge.data.folders import (
     read_list,
     split_folder,
 )
-from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.data.path_list import Lazy, Pairs, Paths
-from i2i_forge.data.source import Dataset, HalfSource, ImageSource, PairSource, SideBySideSource, Source, need_one_of
+from i2i_forge.data.source import (
+    Dataset,
+    HalfSource,
+    ImageSource,
+    PairSource,
+    SideBySideSource,
+    Source,
+    need_one_of,
+    tolerant,
+)
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,14 +40,6 @@ def list_images(folder: str | Path) -> Paths:
             fix="put images there, or name another folder",
         )
     return Paths(Names(names), prefix=str(folder / "x")[:-1], origin=folder)
-
-
-def natural(path: Path) -> list[tuple[list[str | int], str]]:
-    """A sort key that compares runs of digits as numbers."""
-    # split at a captured pattern: text at even places, digits at odd ones; the part itself orders "1" and "01"
-    return [
-        ([int(run) if i % 2 else run for i, run in enumerate(re.split("([0-9]+)", part))], part) for part in path.parts
-    ]
 
 
 def _siblings(folder: Path) -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i_forge.data.bad_images import check_images
+from i2i_forge.data.checks import check_halves, check_images, check_pairs, match_stems
 from i2i_forge.data.folders import list_images, read_list, split_folder
-from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.errors import DataError
 
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.data import check_halves, check_images, check_lists, check_pairs, header_check, header_index
+from i2i_forge.data import check_halves, check_images, check_lists, check_pairs, headers
+from i2i_forge.data.checks import match_stems
 from i2i_forge.data.folders import list_images, read_list
-from i2i_forge.data.pairs import match_stems
 from i2i_forge.errors import DataError
 from i2i_forge.system.paths import cache_dir
 
@@ -22,8 +22,8 @@ COUNT = 8
 def folder(tmp_path, monkeypatch):
     """Eight images, 0.png to 7.jpg, every second a JPEG. Few as they are, they get an index, and are read in chunks."""
     monkeypatch.setenv("FORGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(header_check, "MANY", 1)
-    monkeypatch.setattr(header_check, "CHUNK", 3)
+    monkeypatch.setattr(headers, "MANY", 1)
+    monkeypatch.setattr(headers, "CHUNK", 3)
     (tmp_path / "images").mkdir()
     for number in range(COUNT):
         Image.new("RGB", (10 + number, 4)).save(tmp_path / "images" / f"{number}.{('png', 'jpg')[number % 2]}")
@@ -34,13 +34,13 @@ def folder(tmp_path, monkeypatch):
 def opened(monkeypatch):
     """The names of the files that were opened since one looked."""
     names = []
-    size = header_check._size
+    size = headers._size
 
     def noting(path, is_file):
         names.append(path.rpartition("/")[2])
         return size(path, is_file)
 
-    monkeypatch.setattr(header_check, "_size", noting)
+    monkeypatch.setattr(headers, "_size", noting)
 
     def since():
         found = sorted(names)
@@ -139,7 +139,7 @@ def test_plain_lists_of_paths_are_not_kept(folder, opened):
 
 
 def test_small_folders_are_not_kept(folder, opened, monkeypatch):
-    monkeypatch.setattr(header_check, "MANY", COUNT + 1)
+    monkeypatch.setattr(headers, "MANY", COUNT + 1)
     for _ in range(2):
         assert sizes(folder) == EXPECTED and len(opened()) == COUNT
     assert not cache_dir().exists()
@@ -167,7 +167,7 @@ def test_a_damaged_cache_is_built_anew(folder, opened, how):
 
 def test_another_version_is_built_anew(folder, opened, monkeypatch):
     sizes(folder), opened()
-    monkeypatch.setattr(header_index, "VERSION", "another")
+    monkeypatch.setattr(headers, "VERSION", "another")
     assert sizes(folder) == EXPECTED and len(opened()) == COUNT
     assert sizes(folder) == EXPECTED and opened() == []
 
@@ -205,7 +205,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(folder, opened, monkeypa
         def refuse(*arguments, **options):
             raise OSError(30 if place == "read-only" else 28, "no")
 
-        where = (header_index.tempfile, "mkstemp") if place == "read-only" else (header_index.np, "savez")
+        where = (headers.tempfile, "mkstemp") if place == "read-only" else (headers.np, "savez")
         monkeypatch.setattr(*where, refuse)
     for _ in range(2):
         assert sizes(folder) == EXPECTED and len(opened()) == COUNT
@@ -213,7 +213,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(folder, opened, monkeypa
 
 
 def _check_often(folder, results):
-    header_check.MANY = 1
+    headers.MANY = 1
     results.put([sizes(folder) == EXPECTED for _ in range(20)])
 
 
@@ -233,15 +233,15 @@ def test_several_processes_at_once(folder):
 
 
 def test_files_that_make_us_wait_are_read_by_several_threads(folder, opened, monkeypatch):
-    monkeypatch.setattr(header_check, "WAITING", 0)
+    monkeypatch.setattr(headers, "WAITING", 0)
     threads = set()
-    read = header_check._read_chunk
+    read = headers._read_chunk
 
     def noting(*arguments):
         threads.add(threading.current_thread())
         return read(*arguments)
 
-    monkeypatch.setattr(header_check, "_read_chunk", noting)
+    monkeypatch.setattr(headers, "_read_chunk", noting)
     assert sizes(folder) == EXPECTED and len(opened()) == COUNT
     assert len(threads) > 1 and not any(thread.is_alive() for thread in threads - {threading.main_thread()})
     for number in range(COUNT):
@@ -252,8 +252,8 @@ def test_files_that_make_us_wait_are_read_by_several_threads(folder, opened, mon
 
 
 def test_work_that_takes_long_says_so(folder, monkeypatch, caplog):
-    monkeypatch.setattr(header_check, "NOTE_AFTER", 0)
-    monkeypatch.setattr(header_check, "NOTE_EVERY", 0)
+    monkeypatch.setattr(headers, "NOTE_AFTER", 0)
+    monkeypatch.setattr(headers, "NOTE_EVERY", 0)
     sizes(folder)
     assert [record.getMessage() for record in caplog.records] == [
         "reading the headers of 8 images: 3 are done", "reading the headers of 8 images: 6 are done",

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import stat
 from pathlib import Path
 
@@ -9,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i_forge.data.folders import list_images, natural
+from i2i_forge.data.folders import list_images
 from i2i_forge.data.walking import EXTENSIONS, in_natural_order
 from i2i_forge.errors import DataError
+
+
+def natural(path):
+    """A sort key that compares runs of digits as numbers; the part itself orders "1" and "01"."""
+    return [([int(run) if run.isdecimal() and run.isascii() else run for run in re.split("([0-9]+)", part)], part)
+            for part in path.parts]  # fmt: skip
 
 
 def plainly(root):

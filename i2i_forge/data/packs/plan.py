@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from i2i_forge.data.bad_images import OnBad, Sizes, check_images, check_lists
+from i2i_forge.data.checks import Sizes, check_halves, check_images, check_lists, check_pairs, match_stems
+from i2i_forge.data.decode import OnBad
 from i2i_forge.data.folders import (
     A_NAMES,
     B_NAMES,
@@ -18,7 +19,6 @@ from i2i_forge.data.folders import (
     shown,
     split_folder,
 )
-from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.data.path_list import Paths
 from i2i_forge.errors import DataError
 
