@@ -14,8 +14,7 @@ from PIL import Image
 
 from i2i_forge.data import depths
 from i2i_forge.data.decode import decode, opened
-from i2i_forge.data.folders import list_images
-from i2i_forge.data.walking import in_natural_order
+from i2i_forge.data.folders import in_natural_order, list_images
 from i2i_forge.errors import DataError
 
 SPLITS = ("trainA", "trainB", "testA", "testB", "valA", "valB", "train", "test", "val")

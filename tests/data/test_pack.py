@@ -21,8 +21,8 @@ from PIL import Image
 from i2i_forge.data.decode import Encoded, check_header, decode
 from i2i_forge.data.folders import list_images
 from i2i_forge.data.packs import Pack, pack, plan_pack
-from i2i_forge.data.packs.shards import ShardWriter
 from i2i_forge.data.packs.table import HEADER, ROW
+from i2i_forge.data.packs.writing import ShardWriter
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
 

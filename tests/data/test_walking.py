@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i_forge.data.folders import list_images
-from i2i_forge.data.walking import EXTENSIONS, in_natural_order
+from i2i_forge.data.folders import EXTENSIONS, in_natural_order, list_images
 from i2i_forge.errors import DataError
 
 
