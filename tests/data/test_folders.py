@@ -22,21 +22,6 @@ def names(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in list_images(folder)]
 
 
-def test_natural_order_any_case_and_sub_folders(tmp_path):
-    fill(tmp_path, "10.JPG", "2.jpeg", "1.png", "b/2.tif", "b/10.TIFF", "a/x.webp", "y.BmP", "z.ppm", "01.png")
-    assert names(tmp_path) == [
-        "01.png",
-        "1.png",
-        "2.jpeg",
-        "10.JPG",
-        "a/x.webp",
-        "b/2.tif",
-        "b/10.TIFF",
-        "y.BmP",
-        "z.ppm",
-    ]
-
-
 def test_what_is_not_listed(tmp_path):
     fill(tmp_path, "a.png", ".hidden.png", ".git/b.png", "notes.txt", "png", "c.gif", "folder.jpg/d.png")
     os.mkfifo(tmp_path / "fifo.png")

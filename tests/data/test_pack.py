@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from packed_folders import LAYOUTS, dataset, noise, packed, pairs, side_by_side, unpaired
+from packed_folders import LAYOUTS, dataset, noise, packed, pairs, same, side_by_side, unpaired
 from PIL import Image
 
 from i2i_forge.data.decode import Encoded, check_header, decode
@@ -25,10 +24,6 @@ from i2i_forge.data.packs.table import HEADER, ROW
 from i2i_forge.data.packs.writing import ShardWriter
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.errors import DataError, ForgeError, ResourceError, UsageError
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
 def content(folder):
@@ -50,6 +45,7 @@ def test_every_image_is_there_as_it_was(tmp_path, layout):
     out = packed(root, tmp_path / "out")
     found = Pack(out)
     assert len(found.manifest.shards) > 3 and found.manifest.pairs == (layout == "pairs")
+    assert dataset("packed", root=str(out)).paired is (layout != "unpaired")
     for part in found.manifest.parts.values():
         paths = list(list_images(root / part.folder))
         assert len(paths) == part.count
@@ -170,11 +166,6 @@ def test_folders_of_other_names_and_layouts(tmp_path):
     assert {role: len(part.images) for role, part in plan.parts.items()} == {"train": 1, "test": 2}
     with pytest.raises(DataError, match="is not a folder"):
         plan_pack(tmp_path / "none")
-
-
-@pytest.mark.parametrize(("layout", "is_paired"), [("unpaired", False), ("pairs", True), ("side_by_side", True)])
-def test_a_pack_says_whether_it_has_pairs(tmp_path, layout, is_paired):
-    assert dataset("packed", root=str(packed(LAYOUTS[layout](tmp_path / "in"), tmp_path / "out"))).paired is is_paired
 
 
 def test_pairs_are_asked_for_refused_or_found_out(tmp_path):

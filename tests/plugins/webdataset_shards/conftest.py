@@ -26,6 +26,12 @@ def many(server, tmp_path):
 
 
 @pytest.fixture
+def shards(server, tmp_path):
+    """The training shards of a pack of pairs, `out`, that the server has."""
+    return upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
+
+
+@pytest.fixture
 def image(tmp_path):
     """Bytes of small images, all different."""
 

@@ -4,8 +4,8 @@ import multiprocessing
 import os
 
 import pytest
-from packed_folders import dataset
-from served_shards import asked, kept, same
+from packed_folders import dataset, same
+from served_shards import asked, kept
 
 from i2i_forge.data.stream import Stream
 from i2i_forge.errors import ForgeError, ResourceError
@@ -120,17 +120,13 @@ def test_a_folder_that_cannot_be_locked_is_an_error_with_words(tmp_path, monkeyp
         pass
 
 
-def fetch(cache, url, results):
-    results.put(cache.path(Shard(url, 300_000)).stat().st_size)
+def fetched(cache, url):
+    return cache.path(Shard(url, 300_000)).stat().st_size
 
 
 def test_several_processes_fetch_a_shard_once(server, tmp_path):
     server.files = {"x.tar": bytes(300_000)}
-    cache, results = ShardCache(tmp_path / "own", 10**6), multiprocessing.SimpleQueue()
-    workers = [multiprocessing.Process(target=fetch, args=(cache, f"{server.url}/x.tar", results)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    assert [results.get() for _ in workers] == [300_000] * 4
-    for worker in workers:
-        worker.join()
+    cache = ShardCache(tmp_path / "own", 10**6)
+    with multiprocessing.Pool(4) as pool:
+        assert pool.starmap(fetched, [(cache, f"{server.url}/x.tar")] * 4, 1) == [300_000] * 4
     assert len(server.asked) == 1 and len(kept(cache)) == 1

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from packed_folders import dataset
-from served_shards import asked, kept, same
+from packed_folders import dataset, same
+from served_shards import asked, kept
 
 from i2i_forge.data.stream import Stream
 from i2i_forge.errors import DataError
