@@ -190,7 +190,6 @@ class ShardWriter:
         self.shards: list[Shard] = []
         self._prefix, self._number = "", 0
         self._file: _Digesting | None = None
-        self._tar: tarfile.TarFile
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -204,26 +203,27 @@ class ShardWriter:
     def add(self, prefix: str, members: Sequence[tuple[str, bytes]]) -> list[Place]:
         """Write the members of one sample to a shard of this name; returns where each lies."""
         needed = sum(BLOCK + len(data) + -len(data) % BLOCK for _, data in members)
-        if prefix != self._prefix or (self._file and self._tar.offset + needed + 2 * BLOCK > self.limit):
+        if prefix != self._prefix or (self._file and self._file.tell() + needed + 2 * BLOCK > self.limit):
             self._finish()
         if prefix != self._prefix:
             self._prefix, self._number = prefix, 0
-        if self._file is None:
-            self._file = _Digesting(self.folder / f"{prefix}-{self._number:06d}.tar")
-            self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+        file = self._file = self._file or _Digesting(self.folder / f"{prefix}-{self._number:06d}.tar")
         places = []
         for name, data in members:
             info = tarfile.TarInfo(name)
             info.size = len(data)
-            places.append((len(self.shards), self._tar.offset + BLOCK, len(data), zlib.crc32(data)))
-            self._tar.addfile(info, io.BytesIO(data))
+            file.write(info.tobuf(tarfile.USTAR_FORMAT))
+            places.append((len(self.shards), file.tell(), len(data), zlib.crc32(data)))
+            file.write(data)
+            file.write(bytes(-len(data) % BLOCK))
         return places
 
     def _finish(self) -> None:
         if self._file is None:
             return
-        self._tar.close()
         with self._file as file:
+            file.write(bytes(2 * BLOCK))  # the end of a tar
+            file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
             file.flush()
             os.fsync(file.fileno())
             self.shards.append(Shard(file.path.name, file.tell(), file.digest.hexdigest()))
