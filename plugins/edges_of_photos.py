@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.data import ImageSource, Source, Transform, check_images, list_images, tolerant
-from i2i_forge.errors import DataError, suggest
+from i2i_forge.data import ImageSource, Source, Transform, check_images, list_images, need_one_of, tolerant
+from i2i_forge.errors import DataError
 
 THRESHOLDS = {"canny": (0.2, 0.5), "sobel": (0.4, 2.0)}
 
@@ -61,8 +61,8 @@ class EdgesOfPhotos:
     ) -> None:
         if not root and not photos:
             raise DataError("the dataset has no folder", fix="set `root` to a folder of photographs")
-        if detector not in THRESHOLDS:
-            raise DataError(f"detector: there is no '{detector}'", fix=suggest(detector, THRESHOLDS))
+        need_one_of("detector", detector, THRESHOLDS)
+        need_one_of("on_bad", on_bad, ("error", "skip"))
         usual_low, usual_high = THRESHOLDS[detector]
         self.low = usual_low if low is None else low
         self.high = usual_high if high is None else high
@@ -70,8 +70,6 @@ class EdgesOfPhotos:
             limit = "0 < low < high, low < 1" if detector == "canny" else "0 < low < high"
             raise DataError(f"low: {self.low}, high: {self.high} are no thresholds of {detector}", fix=f"give {limit}")
         self.root, self.photos, self.test_photos = root, photos, test_photos
-        if on_bad not in ("error", "skip"):
-            raise DataError(f"on_bad: there is no '{on_bad}'", fix=suggest(on_bad, ("error", "skip")))
         self.detector, self.paired, self.on_bad = detector, paired, on_bad
         self.transform = Transform(size, resize, flip, test_crop)
 

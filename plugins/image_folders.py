@@ -24,11 +24,12 @@ from i2i_forge.data import (
     is_side_by_side,
     list_images,
     match_stems,
+    need_one_of,
     read_list,
     split_folder,
     tolerant,
 )
-from i2i_forge.errors import DataError, suggest
+from i2i_forge.errors import DataError
 
 
 class UnpairedFolders:
@@ -66,8 +67,8 @@ class UnpairedFolders:
         test_crop: bool = True,
         on_bad: Literal["error", "skip"] = "error",
     ) -> None:
-        _need_one_of("on_bad", on_bad, ("error", "skip"))
-        _need_one_of("layout", layout, ("auto", "two_folders", "side_by_side"))
+        need_one_of("on_bad", on_bad, ("error", "skip"))
+        need_one_of("layout", layout, ("auto", "two_folders", "side_by_side"))
         _need_folders(root, a, a if layout == "side_by_side" else b)
         self.layout, self.on_bad = layout, on_bad
         self.root, self.a, self.b, self.test_a, self.test_b = root, a, b, test_a, test_b
@@ -127,7 +128,7 @@ class ImageLists:
         test_crop: bool = True,
         on_bad: Literal["error", "skip"] = "error",
     ) -> None:
-        _need_one_of("on_bad", on_bad, ("error", "skip"))
+        need_one_of("on_bad", on_bad, ("error", "skip"))
         train = [(train_a, folder_train_a), (train_b, folder_train_b)]
         test = [(test_a, folder_test_a), (test_b, folder_test_b)]
         self.root, self.on_bad = root, on_bad
@@ -183,9 +184,9 @@ class PairedFolders:
         test_crop: bool = True,
         on_bad: Literal["error", "skip"] = "error",
     ) -> None:
-        _need_one_of("on_bad", on_bad, ("error", "skip"))
-        _need_one_of("layout", layout, ("side_by_side", "two_folders"))
-        _need_one_of("direction", direction, ("AtoB", "BtoA"))
+        need_one_of("on_bad", on_bad, ("error", "skip"))
+        need_one_of("layout", layout, ("side_by_side", "two_folders"))
+        need_one_of("direction", direction, ("AtoB", "BtoA"))
         _need_folders(root, a, b if layout == "two_folders" else a)
         self.root, self.layout, self.swap, self.on_bad = root, layout, direction == "BtoA", on_bad
         self.a, self.b, self.test_a, self.test_b = a, b, test_a, test_b
@@ -239,11 +240,6 @@ def _unpaired(
 def _need_folders(root: str, a: str, b: str) -> None:
     if not root and not (a and b):
         raise DataError("the dataset has no folder", fix="set `root`, or name the folders `a` and `b`")
-
-
-def _need_one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, known))
 
 
 @hookimpl

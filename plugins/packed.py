@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from typing import Literal
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
-from i2i_forge.data.packs import Pack, PartImages, PartPairs
-from i2i_forge.errors import DataError, suggest
+from i2i_forge.data import (
+    HalfSource,
+    ImageSource,
+    PairSource,
+    SideBySideSource,
+    Source,
+    Transform,
+    need_one_of,
+    tolerant,
+)
+from i2i_forge.data.packs import Pack
+from i2i_forge.errors import DataError
 
 
 class PackedImages:
@@ -37,9 +46,8 @@ class PackedImages:
         test_crop: bool = True,
         on_bad: Literal["error", "skip"] = "error",
     ) -> None:
-        for option, value, known in (("direction", direction, ("AtoB", "BtoA")), ("on_bad", on_bad, ("error", "skip"))):
-            if value not in known:
-                raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, known))
+        need_one_of("direction", direction, ("AtoB", "BtoA"))
+        need_one_of("on_bad", on_bad, ("error", "skip"))
         self.root, self._paired, self.swap, self.on_bad = root, paired, direction == "BtoA", on_bad
         self.transform = Transform(size, resize, flip, test_crop)
         self._pack: Pack | None = None
@@ -71,7 +79,7 @@ class PackedImages:
         return self._pack
 
     def _side_by_side(self, pack: Pack, split: str) -> list[Source]:
-        images = PartImages(pack, pack.manifest.part(split))
+        images = pack.images(pack.manifest.part(split))
         if not self.paired:
             return [HalfSource(domain, images, self.transform, half) for half, domain in enumerate(("a", "b"))]
         return [SideBySideSource(images, self.transform, ("b", "a") if self.swap else ("a", "b"))]
@@ -79,15 +87,13 @@ class PackedImages:
     def _folders(self, pack: Pack, split: str) -> list[Source]:
         a, b = (pack.manifest.part(f"{split}_{domain}") for domain in ("a", "b"))
         if not self.paired:
-            return [
-                ImageSource(domain, PartImages(pack, part), self.transform) for domain, part in (("a", a), ("b", b))
-            ]
+            return [ImageSource(name, pack.images(part), self.transform) for name, part in (("a", a), ("b", b))]
         if not pack.manifest.pairs:
             raise DataError(
                 f"{self.root} has no pairs: not all images had a partner of their name and size",
                 fix="forge data pack --pairs says which; or set paired: false",
             )
-        return [PairSource(PartPairs(pack, a, swap=self.swap), self.transform)]
+        return [PairSource(pack.pairs(a, swap=self.swap), self.transform)]
 
 
 @hookimpl

@@ -18,8 +18,10 @@ ROOMS = [
 ]  # fmt: skip
 SIDE_BY_SIDE = {"nn", "data"}
 PLUGIN_MAY_IMPORT = {
-    "__future__", "abc", "collections", "colorsys", "csv", "dataclasses", "functools", "importlib", "itertools", "math",
-    "os", "pathlib", "re", "secrets", "typing", "i2i_forge", "PIL", "kornia", "numpy", "torch", "torchvision", "wandb",
+    "__future__", "abc", "collections", "colorsys", "contextlib", "csv", "dataclasses", "fcntl", "functools", "hashlib",
+    "http", "importlib", "itertools", "json", "logging", "math", "os", "pathlib", "re", "secrets", "tarfile",
+    "threading", "time", "typing", "urllib", "zlib", "i2i_forge", "PIL", "kornia", "numpy", "torch", "torchvision",
+    "wandb",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from i2i_forge.data import check_images, folders, read_list
+from i2i_forge.system.files import natural_key
 from i2i_forge_benchmarks.fuzz_targets import Target
 
 IMAGE = b"P6 1 1 255 abc"
@@ -17,7 +18,7 @@ def read(data: bytes) -> None:
         (file := Path(place, "list.txt")).write_bytes(data)
         Path(place, "a.ppm").write_bytes(IMAGE)
         paths = read_list(file, place)
-        sorted(paths, key=folders.natural)
+        sorted(paths, key=natural_key)
         check_images(paths[:50])
 
 

@@ -1,7 +1,7 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
-from i2i_forge.data.bad_images import Sizes, check_images, check_lists, tolerant
-from i2i_forge.data.decode import BadImage, check_header, decode
+from i2i_forge.data.checks import Sizes, check_halves, check_images, check_lists, check_pairs, match_stems
+from i2i_forge.data.decode import BadImage, Encoded, check_header, decode
 from i2i_forge.data.folders import (
     A_NAMES,
     B_NAMES,
@@ -11,38 +11,22 @@ from i2i_forge.data.folders import (
     read_list,
     split_folder,
 )
-from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
-from i2i_forge.data.path_list import Pairs, Paths
-from i2i_forge.data.source import Dataset, HalfSource, ImageSource, PairSource, SideBySideSource, Source
+from i2i_forge.data.path_list import Lazy, Pairs, Paths
+from i2i_forge.data.source import (
+    Dataset,
+    HalfSource,
+    ImageSource,
+    PairSource,
+    SideBySideSource,
+    Source,
+    need_one_of,
+    tolerant,
+)
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [
-    "A_NAMES",
-    "B_NAMES",
-    "SIDE_NAMES",
-    "BadImage",
-    "Dataset",
-    "Draw",
-    "HalfSource",
-    "ImageSource",
-    "PairSource",
-    "Pairs",
-    "Paths",
-    "SideBySideSource",
-    "Sizes",
-    "Source",
-    "Transform",
-    "check_halves",
-    "check_header",
-    "check_images",
-    "check_lists",
-    "check_pairs",
-    "decode",
-    "is_side_by_side",
-    "list_images",
-    "match_stems",
-    "read_list",
-    "split_folder",
-    "to_tensor",
-    "tolerant",
-]
+    "A_NAMES", "B_NAMES", "SIDE_NAMES", "BadImage", "Dataset", "Draw", "Encoded", "HalfSource", "ImageSource", "Lazy",
+    "PairSource", "Pairs", "Paths", "SideBySideSource", "Sizes", "Source", "Transform", "check_halves",
+    "check_header", "check_images", "check_lists", "check_pairs", "decode", "is_side_by_side", "list_images",
+    "match_stems", "need_one_of", "read_list", "split_folder", "to_tensor", "tolerant",
+]  # fmt: skip

@@ -1,4 +1,6 @@
-"""Paths of very many files: what they are called in one block of bytes, in place of an object for each.
+"""Sequences of very many items, which are made when they are asked for: paths of files, and anything else (`Lazy`).
+
+What files are called lies in one block of bytes, in place of an object for each.
 
 A million paths cost some 30 MB, and processes that fork share them: a list of objects is copied page by page, because
 whoever looks at an object counts its use.
@@ -6,14 +8,38 @@ whoever looks at an object counts its use.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 CODING = ("utf-8", "surrogateescape")  # as Linux and Python name files
+T = TypeVar("T")
+
+
+class Lazy(Sequence[T]):
+    """Items that a function makes, each anew.
+
+    Args:
+        count: how many there are.
+        make: gives the item at a place from 0 to count - 1.
+    """
+
+    def __init__(self, count: int, make: Callable[[int], T]) -> None:
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        places = range(self._count)
+        return [self._make(place) for place in places[index]] if isinstance(index, slice) else self._make(places[index])
 
 
 class Names:

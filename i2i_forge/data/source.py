@@ -1,8 +1,14 @@
-"""What a dataset offers: sources, each an independent stream of examples."""
+"""What a dataset offers: sources, each an independent stream of examples.
+
+An image whose header is good may turn out to be damaged when it is decoded. With `on_bad: skip` the next one of the
+list is taken instead, which depends on the files alone, so a batch stays a function of (seed, step). That a disk or a
+network fails is no damage of an image: it is always an error.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -10,9 +16,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from i2i_forge.data.decode import Encoded, decode
+from i2i_forge.data.decode import BadImage, Encoded, OnBad, decode
 from i2i_forge.data.transforms import Transform
-from i2i_forge.errors import DataError
+from i2i_forge.errors import DataError, suggest
+
+log = logging.getLogger("i2i_forge")
 
 
 class Source(Protocol):
@@ -77,7 +85,27 @@ def without_tests(dataset: Dataset) -> tuple[str, ...]:
     return told()
 
 
-class ImageSource:
+def need_one_of(option: str, value: str, known: Collection[str]) -> None:
+    """Raises DataError for a value of a dataset's option that is not among those there are."""
+    if value not in known:
+        raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, known))
+
+
+class _Files:
+    """Sources of one file for each example."""
+
+    def __init__(self, paths: Sequence[Path | Encoded], transform: Transform) -> None:
+        self.paths, self.transform = paths, transform
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def name(self, index: int) -> str:
+        """The file."""
+        return str(self.paths[index])
+
+
+class ImageSource(_Files):
     """The images of one domain.
 
     Args:
@@ -86,20 +114,12 @@ class ImageSource:
     """
 
     def __init__(self, domain: str, paths: Sequence[Path | Encoded], transform: Transform) -> None:
+        super().__init__(paths, transform)
         self.domain = domain
-        self.paths = paths
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
         """{domain: 3,H,W}."""
         return {self.domain: self.transform(decode(self.paths[index]), self.transform.draw(random))}
-
-    def name(self, index: int) -> str:
-        """The file."""
-        return str(self.paths[index])
 
 
 class PairSource:
@@ -110,8 +130,7 @@ class PairSource:
     """
 
     def __init__(self, pairs: Sequence[tuple[Path | Encoded, Path | Encoded]], transform: Transform) -> None:
-        self.pairs = pairs
-        self.transform = transform
+        self.pairs, self.transform = pairs, transform
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -131,7 +150,7 @@ class PairSource:
         return f"{a} and {b}"
 
 
-class SideBySideSource:
+class SideBySideSource(_Files):
     """Pairs in one file, left and right; both halves get the same flip and crop.
 
     Args:
@@ -142,22 +161,14 @@ class SideBySideSource:
     def __init__(
         self, paths: Sequence[Path | Encoded], transform: Transform, domains: tuple[str, str] = ("a", "b")
     ) -> None:
-        self.paths = paths
-        self.transform = transform
+        super().__init__(paths, transform)
         self.domains = domains
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
         """{"a": 3,H,W, "b": 3,H,W}."""
         draw = self.transform.draw(random)
         halves = _halves(self.paths[index])
         return {name: self.transform(half, draw) for name, half in zip(self.domains, halves, strict=True)}
-
-    def name(self, index: int) -> str:
-        """The file."""
-        return str(self.paths[index])
 
 
 class HalfSource:
@@ -191,3 +202,41 @@ def _halves(path: Path | Encoded) -> tuple[Image.Image, Image.Image]:
         raise DataError(cause, fix="put two images of the same width side by side")
     middle = image.width // 2
     return image.crop((0, 0, middle, image.height)), image.crop((middle, 0, 2 * middle, image.height))
+
+
+def tolerant(source: Source, on_bad: OnBad) -> Source:
+    """The source as it is, or with what turns out to be bad replaced."""
+    return Replacing(source) if on_bad == "skip" else source
+
+
+class Replacing:
+    """A source whose examples that cannot be decoded are replaced, each by the next that can."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._bad: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
+        """As the source's; raises BadImage when no example at all can be decoded."""
+        for place in self._places(index):
+            try:
+                return self.source.example(place, random)
+            except BadImage as error:
+                self._note(place, error)
+                last = error
+        raise last
+
+    def name(self, index: int) -> str:
+        """The file that is read instead of this one, if it is known by now that it is replaced."""
+        return self.source.name(next((place for place in self._places(index) if place not in self._bad), index))
+
+    def _places(self, index: int) -> Iterator[int]:
+        return ((index + offset) % len(self) for offset in range(len(self)))
+
+    def _note(self, place: int, error: BadImage) -> None:
+        if place not in self._bad:
+            self._bad.add(place)
+            log.warning("the next image is taken instead (%d so far): %s", len(self._bad), error.message)

@@ -25,10 +25,6 @@ TIMEOUT = 300.0  # seconds without a batch before a worker counts as hanging
 BETWEEN_LOSSES = 1000  # batches: a run of days outlives a loss now and then, but not one that comes back
 
 
-def _ignore(name: str) -> None:
-    pass
-
-
 class Stream:
     """Batches from sources: every source runs through its examples in an order of its own, again and again.
 
@@ -51,7 +47,7 @@ class Stream:
                 raise DataError(f"data: a source of stream '{name}' is empty", fix="give it at least one image")
 
     @float32_by_default()
-    def batch(self, step: int, begin: Callable[[str], None] = _ignore) -> dict[str, Tensor]:
+    def batch(self, step: int, begin: Callable[[str], None] = lambda name: None) -> dict[str, Tensor]:
         """The batch of a step: domain -> N,3,H,W in [-1, 1]; `begin` is told each image's name before it is read."""
         merged: dict[str, Tensor] = {}
         for number, source in enumerate(self.sources):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2i_forge.data.decode import decode
-from i2i_forge.data.folders import list_images, natural
-from i2i_forge.data.oddities import oddities
+import numpy as np
+from PIL import Image
+
+from i2i_forge.data import depths
+from i2i_forge.data.decode import decode, opened
+from i2i_forge.data.folders import in_natural_order, list_images
 from i2i_forge.errors import DataError
 
 SPLITS = ("trainA", "trainB", "testA", "testB", "valA", "valB", "train", "test", "val")
+ENDINGS = {"JPEG": ("jpg", "jpeg"), "MPO": ("jpg", "jpeg"), "TIFF": ("tif", "tiff")}  # where not the name of the format
 Size = tuple[int, int]
 
 
@@ -113,17 +117,55 @@ def _parts(root: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
     for path in images:
         below = path.relative_to(root).parts
         parts[below[0] if len(below) > 1 else "."].append(path)
-    order = [name for name in SPLITS if name in parts]
-    return {name: parts[name] for name in [*order, *sorted(parts.keys() - order, key=lambda name: natural(Path(name)))]}
+    order = [name for name in (*SPLITS, ".") if name in parts]
+    return {name: parts[name] for name in [*order, *in_natural_order(parts.keys() - order)]}
 
 
 def _look(path: Path) -> tuple[Size | DataError, bytes, list[str]]:
     try:
         image = decode(path)
         digest = hashlib.blake2b(image.tobytes(), digest_size=16, key=repr(image.size).encode())
-        return image.size, digest.digest(), oddities(path)
+        return image.size, digest.digest(), _oddities(path)
     except DataError as error:
         return error, b"", []
+
+
+def _oddities(path: Path) -> list[str]:
+    """What is done to an image that its owner may not expect, by its header; of deep grey also by its values.
+
+    Nothing of it keeps an image from being used.
+    """
+    try:
+        with opened(path) as image:
+            return list(_notes(image, path.suffix.lower()[1:]))
+    except DataError:
+        return []
+
+
+def _notes(image: Image.Image, ending: str) -> Iterator[str]:
+    kind = image.format or ""
+    if ending not in ENDINGS.get(kind, (kind.lower(),)):
+        yield f"{kind} although named .{ending}"
+    if image.mode in ("CMYK", "YCCK", "LAB"):
+        yield f"{image.mode} is converted without a colour profile"
+    elif "icc_profile" in image.info:
+        yield "the colour profile is not applied"
+    if image.mode == "F" or image.mode.startswith("I"):
+        yield "more than 8 bits are rounded to 8"
+        if narrow := depths.narrow(np.asarray(image), 1 if image.mode == "F" else 65535):
+            yield narrow
+    if image.has_transparency_data:
+        yield "transparent parts become white"
+    if _has_second_frame(image):
+        yield "of several frames or pages the first is used"
+
+
+def _has_second_frame(image: Image.Image) -> bool:
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
 
 
 def _twins(parts: Sequence[Part]) -> list[tuple[Path, Path]]:

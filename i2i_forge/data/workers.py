@@ -20,11 +20,12 @@ from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
 
 from i2i_forge.data import forking
-from i2i_forge.data.watchdog import Watchdog
 
 Read = Callable[[int, Callable[[str], None]], Any]  # a number, and what is told each file before it is read -> a value
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+TICK = 0.25  # seconds between two looks of the watchdog
+PATIENCE = 10.0  # seconds that a wait may take once a stop is asked for
 
 
 class WorkerLost(Exception):
@@ -81,7 +82,7 @@ def _watched(loader: DataLoader[Any], job: _Job, timeout: float, stop: Sequence[
         stuck.update(job.unfinished(values._workers))
         kill()
 
-    watchdog = Watchdog(kill_stuck, timeout, stop)
+    watchdog = _Watchdog(kill_stuck, timeout, stop)
     atexit.register(kill)  # a program may end without closing this, and workers outlast a request to stop
     if ours:
         signal.signal(signal.SIGCHLD, check_when_waiting)
@@ -116,6 +117,49 @@ def _watched(loader: DataLoader[Any], job: _Job, timeout: float, stop: Sequence[
 
 
 _NO_MORE = object()
+
+
+class _Watchdog:
+    """A thread that calls `end` once, when a wait takes too long.
+
+    A wait may be deaf to its own timeout: tensors are fetched from a socket, which a process that is stopped, or whose
+    threads cannot run, never answers. Time is counted in looks, so that a machine that slept does not count as a hang.
+
+    Args:
+        end: ends the wait: it kills the processes.
+        timeout: seconds that one wait may take.
+        stop: holds something when a stop is asked for; then a wait may take PATIENCE at most.
+
+    Attributes:
+        wait: the number of the wait that goes on, None between waits; whoever waits sets it.
+        why: why it ended a wait, empty if it did not.
+    """
+
+    def __init__(self, end: Callable[[], None], timeout: float, stop: Sequence[int]) -> None:
+        self.end, self.timeout, self.stop = end, timeout, stop
+        self.wait: int | None = None
+        self.why = ""
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog of data workers", daemon=True)
+
+    def __enter__(self) -> _Watchdog:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        seen, looks = None, 0
+        while not self._closed.wait(TICK):
+            looks = looks + 1 if self.wait is not None and self.wait == seen else 0
+            seen = self.wait
+            limit = min(self.timeout, PATIENCE) if self.stop else self.timeout
+            if looks * TICK > limit:
+                self.why = f"timed out after {limit:g} seconds"
+                self.end()
+                return
 
 
 class _Job:

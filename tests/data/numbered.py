@@ -38,9 +38,5 @@ def make(*sources, batch=2, seed=0, **options):
     return Stream(sources or [Numbers(7), Numbers(5, "b")], batch=batch, seed=seed, **options)
 
 
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
-
-
 def indices(stream, steps, domain="a"):
     return [int(i) for step in steps for i in stream.batch(step)[domain][:, 0, 0, 0]]

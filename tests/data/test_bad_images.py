@@ -7,9 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i_forge.data import HalfSource, ImageSource, PairSource, Transform, check_halves, check_pairs, tolerant
-from i2i_forge.data.bad_images import Replacing, check_images
+from i2i_forge.data import (
+    HalfSource,
+    ImageSource,
+    PairSource,
+    Transform,
+    check_halves,
+    check_images,
+    check_pairs,
+    tolerant,
+)
 from i2i_forge.data.decode import Encoded, _Clamped
+from i2i_forge.data.source import Replacing
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.errors import DataError
 

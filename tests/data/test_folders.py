@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i_forge.data.bad_images import check_images
+from i2i_forge.data.checks import check_halves, check_images, check_pairs, match_stems
 from i2i_forge.data.folders import list_images, read_list, split_folder
-from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.errors import DataError
 
 
@@ -21,21 +20,6 @@ def fill(folder: Path, *names: str) -> Path:
 
 def names(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in list_images(folder)]
-
-
-def test_natural_order_any_case_and_sub_folders(tmp_path):
-    fill(tmp_path, "10.JPG", "2.jpeg", "1.png", "b/2.tif", "b/10.TIFF", "a/x.webp", "y.BmP", "z.ppm", "01.png")
-    assert names(tmp_path) == [
-        "01.png",
-        "1.png",
-        "2.jpeg",
-        "10.JPG",
-        "a/x.webp",
-        "b/2.tif",
-        "b/10.TIFF",
-        "y.BmP",
-        "z.ppm",
-    ]
 
 
 def test_what_is_not_listed(tmp_path):

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from numbered import Failing, Numbers, indices, make, same
+from numbered import Failing, Numbers, indices, make
+from packed_folders import same
 from PIL import Image
 
 from i2i_forge.data.source import ImageSource

@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i_forge.data.folders import list_images
-from i2i_forge.data.walking import EXTENSIONS, in_natural_order
+from i2i_forge.data.folders import EXTENSIONS, in_natural_order, list_images
 from i2i_forge.errors import DataError
 
 
 def natural(path):
-    """Runs of digits are compared as numbers; what differs only in leading zeros in plain order."""
-    split = ((part, re.split("([0-9]+)", part)) for part in path.parts)
-    return [([int(run) if i % 2 else run for i, run in enumerate(runs)], part) for part, runs in split]
+    """A sort key that compares runs of digits as numbers; the part itself orders "1" and "01"."""
+    return [([int(run) if run.isdecimal() and run.isascii() else run for run in re.split("([0-9]+)", part)], part)
+            for part in path.parts]  # fmt: skip
 
 
 def plainly(root):
@@ -78,13 +77,6 @@ def test_a_folder_may_be_a_link_or_the_working_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "real")
     assert list_images(".") == [Path("1.png")]
     assert list(list_images("").texts()) == ["1.png"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
-def test_an_unreadable_folder(tmp_path):
-    (tmp_path / "sub").mkdir(mode=0o000)
-    with pytest.raises(DataError, match="sub: cannot be listed: Permission denied"):
-        list_images(tmp_path)
 
 
 def test_an_unreadable_folder_by_call(tmp_path, monkeypatch):

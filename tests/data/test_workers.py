@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from numbered import Failing, Numbers, indices, make, same
+from numbered import Failing, Numbers, indices, make
+from packed_folders import same
 
 from i2i_forge.data.stream import batches
 from i2i_forge.errors import DataError, ForgeError

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i_forge.data import watchdog
+from i2i_forge.data import workers
 from i2i_forge.data.workers import WorkerLost, prepared
 from i2i_forge.errors import UsageError
 
@@ -140,7 +140,7 @@ def test_100_a_stopped_worker_is_killed(short):
 
 
 def test_100_a_request_to_stop_does_not_wait_for_the_timeout(short, monkeypatch):
-    monkeypatch.setattr(watchdog, "PATIENCE", 0.5)
+    monkeypatch.setattr(workers, "PATIENCE", 0.5)
     with pytest.raises(WorkerLost, match=r"timed out after 0.5 seconds; it was reading image 3"):
         list(values(holding, timeout=300, stop=[signal.SIGTERM]))
 

@@ -7,26 +7,14 @@
 Members of one sample share what stands before the first dot, as WebDataset wants it, so the shards can be streamed.
 """
 
-from i2i_forge.data.packs.manifest import MANIFEST, Manifest, PartOf, Seal, Shard, read_manifest
+from i2i_forge.data.packs.manifest import AGAIN, FORMAT, INDEX, MANIFEST, Manifest, PartOf, Seal, Shard, read_manifest
 from i2i_forge.data.packs.plan import Plan, plan_pack
-from i2i_forge.data.packs.reading import Pack, PartImages, PartPairs
-from i2i_forge.data.packs.table import Table
+from i2i_forge.data.packs.reading import OpenFiles, Pack
+from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, ROW, Rows, Table, write_table
 from i2i_forge.data.packs.writing import SHARD_BYTES, pack, refuse_what_is_there
 
 __all__ = [
-    "MANIFEST",
-    "SHARD_BYTES",
-    "Manifest",
-    "Pack",
-    "PartImages",
-    "PartOf",
-    "PartPairs",
-    "Plan",
-    "Seal",
-    "Shard",
-    "Table",
-    "pack",
-    "plan_pack",
-    "read_manifest",
-    "refuse_what_is_there",
-]
+    "AGAIN", "ALONE", "FORMAT", "INDEX", "LARGEST_IMAGE", "MANIFEST", "ROW", "SHARD_BYTES", "Manifest", "OpenFiles",
+    "Pack", "PartOf", "Plan", "Rows", "Seal", "Shard", "Table", "pack", "plan_pack", "read_manifest",
+    "refuse_what_is_there", "write_table",
+]  # fmt: skip

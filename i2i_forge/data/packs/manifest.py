@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from i2i_forge.data.packs.table import VERSION
 from i2i_forge.errors import DataError
@@ -19,37 +21,40 @@ INDEX = "index.bin"
 FORMAT = "i2i_forge pack"
 LARGEST = 100_000_000  # bytes: half a million shards
 AGAIN = "copy it again, or pack the folder again (forge data pack)"
-LAYOUTS = ("two_folders", "side_by_side")
 PARTS = {"two_folders": ("train_a", "train_b", "test_a", "test_b"), "side_by_side": ("train", "test")}
 
+CHECKED = ConfigDict(extra="forbid")
+Count = Annotated[int, Field(strict=True, ge=0, lt=1 << 62)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=CHECKED)
 class PartOf:
     """The images of one folder: rows first ... first + count - 1 of the index, in the order of that folder."""
 
     folder: str
-    first: int
-    count: int
+    first: Count
+    count: Annotated[Count, Field(gt=0)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class Shard:
     """One tar."""
 
-    name: str
-    bytes: int
-    sha256: str
+    name: Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)?-[0-9]{6,9}\.tar$")]
+    bytes: Count
+    sha256: Digest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class Seal:
     """What the index must have: its length and SHA-256."""
 
-    bytes: int
-    sha256: str
+    bytes: Count
+    sha256: Digest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class Manifest:
     """What a pack holds.
 
@@ -58,12 +63,23 @@ class Manifest:
         pairs: whether each image of a has its partner in b ("two_folders").
     """
 
-    layout: str
-    pairs: bool
-    entries: int
+    layout: Literal["two_folders", "side_by_side"]
+    pairs: Annotated[bool, Field(strict=True)]
+    entries: Count
     parts: dict[str, PartOf]
     shards: list[Shard]
     index: Seal
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Manifest:
+        known, counts = PARTS[self.layout], {name: part.count for name, part in self.parts.items()}
+        if not {name for name in known if name.startswith("train")} <= counts.keys() <= set(known):
+            raise ValueError(f"layout {self.layout!r} with parts {', '.join(counts)}")
+        if any(part.first + part.count > self.entries for part in self.parts.values()):
+            raise ValueError("a part lies outside the index")
+        if self.pairs and any(counts.get(f"{split}_a") != counts.get(f"{split}_b") for split in ("train", "test")):
+            raise ValueError("pairs with a part alone")
+        return self
 
     def part(self, name: str) -> PartOf:
         """A part; one of test images that is not there is that of training."""
@@ -92,7 +108,8 @@ def read_manifest(file: Path) -> Manifest:
             raise DataError(f"{file} {cause}", fix="pack the folder again, or use the i2i_forge that packed it")
         if _digest(data) != stated:
             raise ValueError("it does not have the checksum it states")
-        return _manifest(data)
+        known = {key: value for key, value in data.items() if key not in ("format", "version")}
+        return TypeAdapter(Manifest).validate_python(known)
     except FileNotFoundError as error:
         raise DataError(
             f"{file.parent} is no pack: there is no {file.name}", fix="make one: forge data pack"
@@ -100,36 +117,15 @@ def read_manifest(file: Path) -> Manifest:
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}", fix=AGAIN) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        cause = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
-        raise DataError(f"{file} is damaged: {cause}", fix=AGAIN) from error
+        raise DataError(f"{file} is damaged: {_cause(error)}", fix=AGAIN) from error
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'pack'}: {first['msg']}"
+    return f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _digest(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-
-
-def _manifest(data: dict[str, Any]) -> Manifest:
-    """Raises ValueError, KeyError or TypeError for what no pack has."""
-    parts = {name: PartOf(**part) for name, part in data["parts"].items()}
-    shards = [Shard(**shard) for shard in data["shards"]]
-    index = Seal(**data["index"])
-    known = PARTS[data["layout"]] if data["layout"] in LAYOUTS else ()
-    needed = [name for name in known if name.startswith("train")]
-    if not needed or not set(needed) <= set(parts) <= set(known):
-        raise ValueError(f"layout {data['layout']!r} with parts {', '.join(parts)}")
-    numbers = [number for part in parts.values() for number in (part.first, part.count)]
-    numbers += [data["entries"], index.bytes, *(shard.bytes for shard in shards)]
-    if not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers):
-        raise ValueError("a number of it is none")
-    if not all(part.count and part.first + part.count <= data["entries"] for part in parts.values()):
-        raise ValueError("a part lies outside the index")
-    for shard in shards:
-        if not re.fullmatch(r"[a-z]+(-[a-z]+)?-\d{6,9}\.tar", shard.name):
-            raise ValueError(f"shard {shard.name!r}")
-    if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in (index.sha256, *(each.sha256 for each in shards))):
-        raise ValueError("a checksum of it is none")
-    pairs = bool(data["pairs"])
-    for split in ("train", "test"):
-        if pairs and parts.get(f"{split}_a", PartOf("", 0, 0)).count != parts.get(f"{split}_b", PartOf("", 0, 0)).count:
-            raise ValueError("pairs with a part alone")
-    return Manifest(data["layout"], pairs, data["entries"], parts, shards, index)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from i2i_forge.data.bad_images import OnBad, Sizes, check_images, check_lists
+from i2i_forge.data.checks import Sizes, check_halves, check_images, check_lists, check_pairs, match_stems
+from i2i_forge.data.decode import OnBad
 from i2i_forge.data.folders import (
     A_NAMES,
     B_NAMES,
@@ -18,12 +19,12 @@ from i2i_forge.data.folders import (
     shown,
     split_folder,
 )
-from i2i_forge.data.pairs import check_halves, check_pairs, match_stems
 from i2i_forge.data.path_list import Paths
 from i2i_forge.errors import DataError
 
 Numbers = np.ndarray[Any, np.dtype[np.uint32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Layout = Literal["two_folders", "side_by_side"]
 NAMES = {"a": A_NAMES, "b": B_NAMES, "": SIDE_NAMES}
 
 
@@ -46,13 +47,12 @@ class Plan:
 
     Attributes:
         root: what names are relative to.
-        layout: "two_folders" or "side_by_side".
         parts: by role: "train_a", "train_b", "test_a", "test_b"; or "train", "test".
         partners: by split, for each image of a the place of its partner in b; empty if there are no pairs.
     """
 
     root: Path
-    layout: str
+    layout: Layout
     parts: dict[str, Part]
     partners: dict[str, Numbers]
 
@@ -81,25 +81,16 @@ def plan_pack(
     Raises:
         DataError: folders are missing or empty, images cannot be used, or do not pair.
     """
-    if layout == "auto":
-        layout = "side_by_side" if is_side_by_side(root, a, b) else ""
-    if layout != "side_by_side" and not (a or b) and not (root / A_NAMES[0]).exists():
+    halves = layout == "side_by_side" or (layout == "auto" and is_side_by_side(root, a, b))
+    if not halves and not (a or b) and not (root / A_NAMES[0]).exists():
         raise _no_layout(root)
-    roles = {"": (a, test_a)} if layout == "side_by_side" else {"a": (a, test_a), "b": (b, test_b)}
-    folders: dict[str, Path] = {}
-    for split in ("train", "test"):
-        for domain, named in roles.items():
-            folder = split_folder(str(root), split, *named, NAMES[domain])
-            role = f"{split}_{domain}".rstrip("_")
-            if folder != folders.get(
-                role.replace("test", "train")
-            ):  # without test images, tests take those of training
-                folders[role] = folder
+    named = {"": (a, test_a)} if halves else {"a": (a, test_a), "b": (b, test_b)}
+    folders = _folders(root, named)
     images = {role: list_images(folder) for role, folder in folders.items()}
     sizes = dict(zip(images, _checked(list(images.values()), on_bad), strict=True))
     kept = {role: found.good for role, found in sizes.items()}
     partners: dict[str, Numbers] = {}
-    if layout == "side_by_side":
+    if halves:
         for found in sizes.values():
             if (odd := found.sizes[:, 0] % 2).any():
                 check_halves(found.paths.take(np.flatnonzero(odd)))
@@ -112,7 +103,21 @@ def plan_pack(
                 raise
             partners, kept = {}, {role: found.good for role, found in sizes.items()}
     parts = {role: _part(folders[role], paths, sizes[role], kept[role]) for role, paths in images.items()}
-    return Plan(root, layout or "two_folders", parts, partners)
+    return Plan(root, "side_by_side" if halves else "two_folders", parts, partners)
+
+
+def _folders(root: Path, named: dict[str, tuple[str, str]]) -> dict[str, Path]:
+    """By role; tests without images of their own, which take those of training, have none."""
+    found = {
+        (split, domain): split_folder(str(root), split, *named[domain], NAMES[domain])
+        for split in ("train", "test")
+        for domain in named
+    }
+    return {
+        f"{split}_{domain}".rstrip("_"): folder
+        for (split, domain), folder in found.items()
+        if split == "train" or folder != found["train", domain]
+    }
 
 
 def _checked(lists: list[Paths], on_bad: OnBad) -> list[Sizes]:

@@ -57,7 +57,7 @@ class Table:
         file: as `write_table` writes it.
         shards: the length of each shard in bytes; rows must lie inside.
         fix: what to do when it cannot be used.
-        sha256: of the file, where that is known.
+        sha256: of the file, where that is known; otherwise the checksum that it states counts.
 
     Raises:
         DataError: the file is missing, of another version, damaged, or speaks of what is not there.
@@ -65,12 +65,11 @@ class Table:
 
     def __init__(self, file: Path, shards: Sequence[int], fix: str, sha256: str = "") -> None:
         self.file, self.fix, self.sha256 = file, fix, sha256
-        self._count = self._names = 0
         self._content: tuple[Rows, Block] | None = None
         self._check_rows(shards)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self.rows)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_content": None}  # another process reads it itself
@@ -83,33 +82,31 @@ class Table:
     def name(self, index: int) -> str:
         """The name of an image."""
         rows, names = self._read()
-        end = int(rows[index + 1]["name"]) if index + 1 < len(rows) else self._names
+        end = int(rows[index + 1]["name"]) if index + 1 < len(rows) else len(names)
         return names[int(rows[index]["name"]) : end].tobytes().decode(errors="surrogateescape")
 
     def _read(self) -> tuple[Rows, Block]:
-        """Rows and names, with the checksum that is stated."""
         if self._content is None:
             try:
                 with open_to_read(self.file, LARGEST_TENSORS) as handle:
                     head = handle.read(HEADER.size)
-                    stated = self._check_header(head, os.fstat(handle.fileno()).st_size)
-                    block = np.empty(self._count * ROW.itemsize + self._names, np.uint8)
+                    count, names, stated = self._header(head, os.fstat(handle.fileno()).st_size)
+                    block = np.empty(count * ROW.itemsize + names, np.uint8)
                     if handle.readinto(block.data) < len(block):
                         raise self._bad("was cut while it was read")
             except OSError as error:
                 raise self._bad(f"cannot be read: {error.strerror or error}") from error
-            if _digest(block.data).digest() != stated:
+            if not self.sha256 and _digest(block.data).digest() != stated:
                 raise self._bad("is damaged: it does not have the checksum it states")
-            sha256 = _digest(head, block.data).hexdigest()
-            if self.sha256 not in ("", sha256):
-                raise self._bad(f"is not the one that was made with it: its SHA-256 is {sha256[:12]}")
+            if self.sha256 and (found := _digest(head, block.data).hexdigest()) != self.sha256:
+                raise self._bad(f"is not the one that was made with it, or is damaged: its SHA-256 is {found[:12]}")
             block.flags.writeable = False
-            middle = self._count * ROW.itemsize
-            self._content, self.sha256 = (block[:middle].view(ROW), block[middle:]), sha256
+            middle = count * ROW.itemsize
+            self._content = block[:middle].view(ROW), block[middle:]
         return self._content
 
-    def _check_header(self, head: bytes, length: int) -> bytes:
-        """Notes how many rows there are, and the length of the names; returns the checksum of what follows."""
+    def _header(self, head: bytes, length: int) -> tuple[int, int, bytes]:
+        """How many rows there are, the length of the names, and the checksum of what follows."""
         if len(head) < HEADER.size or not head.startswith(MAGIC):
             raise self._bad("is no index of packed images")
         _, version, _, count, names, stated = HEADER.unpack(head)
@@ -120,18 +117,17 @@ class Table:
             raise self._bad(f"has {length:,} bytes instead of {expected:,}")
         if not 0 < count < ALONE or not names:
             raise self._bad(f"speaks of {count:,} images")
-        self._count, self._names = count, names
-        return bytes(stated)
+        return count, names, stated
 
     def _check_rows(self, shards: Sequence[int]) -> None:
         # a checksum tells damage, not intent: whoever writes a file can write its checksum
-        rows, lengths = self.rows, np.array(shards, np.uint64)
-        for start in range(0, self._count, PIECE):
+        (rows, names), lengths = self._read(), np.array(shards, np.uint64)
+        for start in range(0, len(rows), PIECE):
             some, after = rows[start : start + PIECE], rows["name"][start + 1 : start + PIECE + 1]
-            ends = np.append(after, np.uint64(self._names)) if len(after) < len(some) else after
+            ends = np.append(after, np.uint64(len(names))) if len(after) < len(some) else after
             named = (some["name"] < ends) & (ends - some["name"] <= LONGEST_NAME)
             good = (some["shard"] < len(lengths)) & (some["length"] <= LARGEST_IMAGE)
-            good &= named & ((some["partner"] < self._count) | (some["partner"] == ALONE))
+            good &= named & ((some["partner"] < len(rows)) | (some["partner"] == ALONE))
             if good.all():
                 room = lengths[some["shard"]]
                 good = (some["offset"] <= room) & (some["length"] <= room - np.minimum(some["offset"], room))

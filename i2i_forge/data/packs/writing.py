@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, Seal, write_manifest
-from i2i_forge.data.packs.plan import Numbers, Part, Plan
-from i2i_forge.data.packs.shards import ShardWriter
+from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, Seal, Shard, write_manifest
+from i2i_forge.data.packs.plan import Plan
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import FULL, DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.system.files import open_to_read, sync, take_lock
 from i2i_forge.system.outputs import refuse_to_fill
 
 SHARD_BYTES = 256_000_000
-Names = list[bytes]
+BLOCK = tarfile.BLOCKSIZE
 Progress = Callable[[int, int], None]  # images packed, of how many
+Place = tuple[int, int, int, int]  # shard, offset, length, CRC-32
 
 
 def pack(
@@ -67,16 +72,15 @@ def _write(plan: Plan, folder: Path, shard_bytes: int, progress: Progress) -> Ma
     rows, parts, names = _described(plan)
     done = 0
     with ShardWriter(folder, shard_bytes) as writer:
-        for prefix, samples in _samples(plan, parts):
-            writer.begin(prefix)
-            for number, sample in enumerate(samples):
-                members = [(_member(number, domain, path), _read(path)) for _, domain, path in sample]
-                placed = [row for row, _, _ in sample]
-                for row, place in zip(placed, writer.add(members), strict=True):
-                    rows["shard"][row], rows["offset"][row], rows["length"][row], rows["crc"][row] = place
-                if len(placed) == 2:
-                    rows["partner"][placed] = placed[::-1]
-                progress(done := done + len(sample), len(plan))
+        for prefix, number, sample in _samples(plan, parts):
+            # not the name of a user's file: it may have dots, which mean something here, and letters no tar can hold
+            members = [(f"{number:09d}.{end}{path.suffix[1:].lower()}", _read(path)) for _, end, path in sample]
+            placed = [row for row, _, _ in sample]
+            for row, place in zip(placed, writer.add(prefix, members), strict=True):
+                rows["shard"][row], rows["offset"][row], rows["length"][row], rows["crc"][row] = place
+            if len(placed) == 2:
+                rows["partner"][placed] = placed[::-1]
+            progress(done := done + len(sample), len(plan))
     index = Seal(*write_table(folder / INDEX, rows, names))
     manifest = Manifest(plan.layout, bool(plan.partners), len(plan), parts, writer.shards, index)
     write_manifest(folder / MANIFEST, manifest)
@@ -85,7 +89,7 @@ def _write(plan: Plan, folder: Path, shard_bytes: int, progress: Progress) -> Ma
     return manifest
 
 
-def _described(plan: Plan) -> tuple[Rows, dict[str, PartOf], Names]:
+def _described(plan: Plan) -> tuple[Rows, dict[str, PartOf], list[bytes]]:
     """What is known before anything is packed: the rows without places, where each part begins, and the names."""
     rows, parts, first = np.zeros(len(plan), ROW), {}, 0
     for role, part in plan.parts.items():
@@ -93,43 +97,24 @@ def _described(plan: Plan) -> tuple[Rows, dict[str, PartOf], Names]:
         mine = rows[first : first + len(part.images)]
         mine["width"], mine["height"], mine["partner"] = part.sizes[:, 0], part.sizes[:, 1], ALONE
         first += len(part.images)
-    names = (_name(path, plan.root) for part in plan.parts.values() for path in part.images)
-    return rows, parts, list(names)
+    paths = (path for part in plan.parts.values() for path in part.images)
+    return rows, parts, [os.fsencode(_relative(path, plan.root))[-LONGEST_NAME:] for path in paths]
 
 
-def _samples(plan: Plan, parts: dict[str, PartOf]) -> Iterator[tuple[str, Iterator[list[tuple[int, str, Path]]]]]:
-    """(name of the shards, samples in order), a sample as (row, domain, path) of its members."""
+def _samples(plan: Plan, parts: dict[str, PartOf]) -> Iterator[tuple[str, int, list[tuple[int, str, Path]]]]:
+    """(name of the shards, number, sample), a sample as (row, what its ending begins with, path) of its members."""
     for split, partners in plan.partners.items():
-        yield split, _pairs_of(plan, parts, split, partners)
+        a, b = f"{split}_a", f"{split}_b"
+        for place, other in enumerate(partners.tolist()):
+            yield split, place, [(parts[a].first + place, "a.", plan.parts[a].images[place]),
+                                 (parts[b].first + other, "b.", plan.parts[b].images[other])]  # fmt: skip
     for role, part in plan.parts.items() if not plan.partners else ():
-        yield role.replace("_", "-"), _images_of(part, parts[role].first)
-
-
-def _images_of(part: Part, first: int) -> Iterator[list[tuple[int, str, Path]]]:
-    for place, path in enumerate(part.images):
-        yield [(first + place, "", path)]
-
-
-def _pairs_of(
-    plan: Plan, parts: dict[str, PartOf], split: str, partners: Numbers
-) -> Iterator[list[tuple[int, str, Path]]]:
-    a, b = f"{split}_a", f"{split}_b"
-    for place, other in enumerate(partners.tolist()):
-        yield [(parts[a].first + place, "a.", plan.parts[a].images[place]),
-               (parts[b].first + other, "b.", plan.parts[b].images[other])]  # fmt: skip
-
-
-def _member(number: int, domain: str, path: Path) -> str:
-    # not the name of a user's file: it may have dots, which mean something here, and letters that a tar cannot hold
-    return f"{number:09d}.{domain}{path.suffix[1:].lower()}"
+        for place, path in enumerate(part.images):
+            yield role.replace("_", "-"), place, [(parts[role].first + place, "", path)]
 
 
 def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
-
-
-def _name(path: Path, root: Path) -> bytes:
-    return os.fsencode(_relative(path, root))[-LONGEST_NAME:]
 
 
 def _read(path: Path) -> bytes:
@@ -183,3 +168,71 @@ def _disk_error(out: Path, error: OSError) -> ForgeError:
             fix="free disk space, or choose another --out, and run the same command again",
         )
     return UsageError(f"{out} cannot be written: {error.strerror or error}", fix="name another folder: --out DIR")
+
+
+class ShardWriter:
+    """Samples to NAME-000000.tar, NAME-000001.tar, ... The same members give the same bytes.
+
+    Args:
+        folder: where the shards go.
+        limit: bytes after which the next shard begins; a sample is never divided.
+
+    Attributes:
+        shards: those that are complete, of all names.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder, self.limit = folder, limit
+        self.shards: list[Shard] = []
+        self._prefix, self._number = "", 0
+        self._file: _Digesting | None = None
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self._finish()
+        elif self._file is not None:
+            self._file.raw.close()  # what is buffered will not be needed
+
+    def add(self, prefix: str, members: Sequence[tuple[str, bytes]]) -> list[Place]:
+        """Write the members of one sample to a shard of this name; returns where each lies."""
+        needed = sum(BLOCK + len(data) + -len(data) % BLOCK for _, data in members)
+        if prefix != self._prefix or (self._file and self._file.tell() + needed + 2 * BLOCK > self.limit):
+            self._finish()
+        if prefix != self._prefix:
+            self._prefix, self._number = prefix, 0
+        file = self._file = self._file or _Digesting(self.folder / f"{prefix}-{self._number:06d}.tar")
+        places = []
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.write(info.tobuf(tarfile.USTAR_FORMAT))
+            places.append((len(self.shards), file.tell(), len(data), zlib.crc32(data)))
+            file.write(data)
+            file.write(bytes(-len(data) % BLOCK))
+        return places
+
+    def _finish(self) -> None:
+        if self._file is None:
+            return
+        with self._file as file:
+            file.write(bytes(2 * BLOCK))  # the end of a tar
+            file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
+            file.flush()
+            os.fsync(file.fileno())
+            self.shards.append(Shard(file.path.name, file.tell(), file.digest.hexdigest()))
+        self._file, self._number = None, self._number + 1
+
+
+class _Digesting(io.BufferedWriter):
+    """A new file that knows the SHA-256 of what was written to it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, "xb"))
+        self.path, self.digest = path, hashlib.sha256()
+
+    def write(self, data: Any, /) -> int:
+        self.digest.update(data)
+        return super().write(data)

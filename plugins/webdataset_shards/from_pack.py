@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
-from i2i_forge.data.packs.manifest import AGAIN, FORMAT, INDEX, MANIFEST, Manifest, read_manifest
-from i2i_forge.data.packs.table import Table
-from i2i_forge.data.remote_shards.cache import ShardCache, locked, short
-from i2i_forge.data.remote_shards.fetching import fetch, is_missing
-from i2i_forge.data.remote_shards.listing import Listing
-from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
+from i2i_forge.data.packs import AGAIN, FORMAT, INDEX, MANIFEST, Manifest, Table, read_manifest
 from i2i_forge.errors import DataError
 from i2i_forge.system.fetch.download import forget, offline
 
+from .addresses import LOCAL, Shard, beside, file_name, scheme
+from .cache import ShardCache, locked, short
+from .fetching import fetch, is_missing
+from .listing import Listing
+
 NOT_PACKED = "if `forge data pack` did not make these shards, set data.packed: false"
-
-
-def beside(address: str, name: str) -> str:
-    """The address of another file in the same folder."""
-    if scheme(address) == LOCAL:
-        return str(Path(address).with_name(name))
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(path=parts.path.rpartition("/")[0] + f"/{name}"))
 
 
 def find_manifest(addresses: Sequence[str], cache: ShardCache) -> Manifest | None:
@@ -42,14 +33,8 @@ def find_manifest(addresses: Sequence[str], cache: ShardCache) -> Manifest | Non
         return None
     manifest = read_manifest(file)
     known = {shard.name for shard in manifest.shards}
-    is_whole = all(_name(address) in known and beside(address, MANIFEST) == place for address in addresses)
+    is_whole = all(file_name(address) in known and beside(address, MANIFEST) == place for address in addresses)
     return manifest if is_whole else None
-
-
-def _speaks_of_a_pack(file: Path) -> bool:
-    # a server may answer anything, under any name
-    with file.open("rb") as handle:
-        return FORMAT.encode() in handle.read(1000)
 
 
 def of_pack(addresses: Sequence[str], manifest: Manifest, cache: ShardCache) -> Listing:
@@ -62,7 +47,7 @@ def of_pack(addresses: Sequence[str], manifest: Manifest, cache: ShardCache) -> 
     if len(table) != manifest.entries:
         raise DataError(f"{beside(addresses[0], INDEX)} and {MANIFEST} are of different packs", fix=AGAIN)
     numbers = {shard.name: number for number, shard in enumerate(manifest.shards)}
-    mine = np.array([numbers[_name(address)] for address in addresses])
+    mine = np.array([numbers[file_name(address)] for address in addresses])
     for role, part in manifest.parts.items():
         if manifest.pairs and role.endswith("_b"):
             continue  # the partners, in the order of their own folder
@@ -71,15 +56,19 @@ def of_pack(addresses: Sequence[str], manifest: Manifest, cache: ShardCache) -> 
             raise DataError(f"{table.file} is damaged: the shards of {role} are not in order", fix=AGAIN)
         firsts, ends = (np.searchsorted(column, mine, side=side) for side in ("left", "right"))
         if (ends > firsts).all():
-            shards = [manifest.shards[number] for number in mine]
-            return Listing(
-                list(addresses), mine, [shard.bytes for shard in shards], [shard.sha256 for shard in shards],
-                table, firsts + part.first, ends - firsts,
-            )  # fmt: skip
+            known = zip(addresses, (manifest.shards[number] for number in mine), strict=True)
+            shards = [Shard(address, shard.bytes, shard.sha256) for address, shard in known]
+            return Listing(shards, mine, table, firsts + part.first, ends - firsts)
     raise DataError(
         f"{addresses[0]} ... {addresses[-1]} are shards of several parts of the pack",
         fix=f"name those of one part: {', '.join(role.replace('_', '-') for role in manifest.parts)}",
     )
+
+
+def _speaks_of_a_pack(file: Path) -> bool:
+    # a server may answer anything, under any name
+    with file.open("rb") as handle:
+        return FORMAT.encode() in handle.read(1000)
 
 
 def _local(place: str) -> Path | None:
@@ -99,7 +88,7 @@ def _fetched(place: str, cache: ShardCache) -> Path | None:
     with locked(file.with_suffix(".lock")):
         forget(file.with_suffix(".part"))  # it is small, and may be another by now
         try:
-            if fetch(place, file, accept=_speaks_of_a_pack):
+            if fetch(Shard(place), file, accept=_speaks_of_a_pack):
                 return file
         except DataError as error:
             if not is_missing(error):
@@ -111,19 +100,15 @@ def _fetched(place: str, cache: ShardCache) -> Path | None:
 
 def _table(address: str, manifest: Manifest, cache: ShardCache) -> Table:
     """The index; of one elsewhere a copy, named by its content. A copy that is damaged is removed."""
-    shards, seal = [shard.bytes for shard in manifest.shards], manifest.index
+    shards, index = [shard.bytes for shard in manifest.shards], manifest.index
     if scheme(address) == LOCAL:
-        return Table(Path(address), shards, AGAIN, seal.sha256)
-    file = cache.folder / "packs" / f"{seal.sha256}.bin"
+        return Table(Path(address), shards, AGAIN, index.sha256)
+    file = cache.folder / "packs" / f"{index.sha256}.bin"
     with locked(file.with_suffix(".lock")):
         if not file.is_file():
-            fetch(address, file, size=seal.bytes, sha256=seal.sha256)
+            fetch(Shard(address, index.bytes, index.sha256), file)
         try:
-            return Table(file, shards, f"run the same command again: it is fetched anew; or {AGAIN}", seal.sha256)
+            return Table(file, shards, f"run the same command again: it is fetched anew; or {AGAIN}", index.sha256)
         except DataError:
             file.unlink(missing_ok=True)
             raise
-
-
-def _name(address: str) -> str:
-    return Path(address).name if scheme(address) == LOCAL else urlsplit(address).path.rpartition("/")[2]

@@ -5,7 +5,7 @@ from file_server import serving
 from packed_folders import noise, packed, pairs
 from served_shards import upload
 
-from i2i_forge.data.remote_shards import fetching
+from i2i_forge_plugins.webdataset_shards import fetching
 
 
 @pytest.fixture
@@ -23,6 +23,12 @@ def server(monkeypatch, tmp_path):
 def many(server, tmp_path):
     """The options of many shards of pairs."""
     return {"shards": upload(server, packed(pairs(tmp_path / "in", 20), tmp_path / "out"))["train"], "mix": 2}
+
+
+@pytest.fixture
+def shards(server, tmp_path):
+    """The training shards of a pack of pairs, `out`, that the server has."""
+    return upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from packed_folders import dataset
-from served_shards import asked, kept, same
+from packed_folders import dataset, same
+from served_shards import asked, kept
 
 from i2i_forge.data.stream import Stream
 from i2i_forge.errors import DataError
@@ -19,8 +19,8 @@ def stream(**options):
 def groups(reader):
     """The shards of each group, by name, in the order of the first epoch."""
     (source,) = reader.sources
-    addresses = source.shards.listing.addresses
-    return [[addresses[s].rpartition("/")[2] for s in group] for group in reader._order(0, 0).groups]
+    shards = source.shards.listing.shards
+    return [[shards[s].address.rpartition("/")[2] for s in group] for group in reader._order(0, 0).groups]
 
 
 def wait_for(count, server):
@@ -46,7 +46,7 @@ def test_the_next_shards_come_while_some_are_read(server, many):
 
 def test_the_numbers_are_those_of_a_cache_without_room(server, many):
     (source,) = dataset("webdataset", **many).sources("train")
-    sizes = sorted(source.shards.listing.sizes)
+    sizes = sorted(shard.size for shard in source.shards.listing.shards)
     small = stream(**many, cache_gb=(sum(sizes[-MIX:]) + 10) / 1e9)
     expected = [small.batch(step) for step in range(10)]
     assert len(kept(small.sources[0].shards.cache)) <= MIX
@@ -56,7 +56,7 @@ def test_the_numbers_are_those_of_a_cache_without_room(server, many):
 
 def test_without_room_nothing_is_fetched_ahead(server, many):
     (source,) = dataset("webdataset", **many).sources("train")
-    sizes = sorted(source.shards.listing.sizes)
+    sizes = sorted(shard.size for shard in source.shards.listing.shards)
     reader = stream(**many, cache_gb=(sum(sizes[-MIX:]) + 10) / 1e9)
     reader.batch(0)
     first = groups(reader)[0]

@@ -7,9 +7,10 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import IO, BinaryIO, cast
 
-from i2i_forge.data.packs.table import LARGEST_IMAGE
+from i2i_forge.data.packs import LARGEST_IMAGE
 from i2i_forge.errors import DataError
 from i2i_forge.system.fetch.archive import IMAGES, LONGEST_HEADERS, next_member
 
@@ -24,6 +25,7 @@ class Member:
 
     Attributes:
         key, ending: its name, divided at the first dot of its last part; the ending in small letters.
+        crc: of an image; 0 of other files, which are not read.
     """
 
     name: str
@@ -33,14 +35,19 @@ class Member:
     length: int
     crc: int
 
+    def fits(self, wanted: str) -> bool:
+        """Whether it is the image that an ending names: "edges.png", or "a" for "a.png", "a.jpg" ...; "" is any."""
+        wanted = wanted.lower()
+        return _is_image(self.ending) and (not wanted or self.ending == wanted or self.ending.startswith(f"{wanted}."))
+
 
 def samples(file: BinaryIO, name: str, endings: tuple[str, ...]) -> list[tuple[Member, ...]]:
-    """The samples of a shard that have all the images wanted, in order.
+    """The samples of a shard that have all the images wanted, in order: members one behind the other that share a key.
 
     Args:
         file: the shard, from its beginning.
         name: what messages call the shard.
-        endings: one for each image: "edges.png", or "a" for "a.png", "a.jpg" ...; "" for the first image of any kind.
+        endings: one for each image; see `Member.fits`. The first that fits is taken.
 
     Raises:
         DataError: it is no tar, is cut or damaged, or has no such sample.
@@ -48,8 +55,9 @@ def samples(file: BinaryIO, name: str, endings: tuple[str, ...]) -> list[tuple[M
     found: list[tuple[Member, ...]] = []
     seen: set[str] = set()
     try:
-        for members in _grouped(_members(file, os.fstat(file.fileno()).st_size), file):
-            chosen = [next((m for m in members if _fits(m.ending, ending)), None) for ending in endings]
+        for _, sample in groupby(_members(file), key=lambda member: member.key):
+            members = list(sample)
+            chosen = [next((member for member in members if member.fits(ending)), None) for ending in endings]
             if all(chosen):
                 found.append(tuple(member for member in chosen if member))
             elif len(seen) < 8:
@@ -68,14 +76,12 @@ def samples(file: BinaryIO, name: str, endings: tuple[str, ...]) -> list[tuple[M
     return found
 
 
-def _fits(ending: str, wanted: str) -> bool:
-    wanted = wanted.lower()
-    is_image = ending.rpartition(".")[2] in IMAGES
-    return is_image and (not wanted or ending == wanted or ending.startswith(f"{wanted}."))
+def _is_image(ending: str) -> bool:
+    return ending.rpartition(".")[2] in IMAGES
 
 
-def _members(handle: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
-    headers = _Headers(handle)
+def _members(handle: BinaryIO) -> Iterator[Member]:
+    headers, size = _Headers(handle), os.fstat(handle.fileno()).st_size
     with tarfile.open(fileobj=cast("IO[bytes]", headers), mode="r:") as tar:
         count = 0
         while info := next_member(tar, headers):
@@ -86,7 +92,7 @@ def _members(handle: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
             if info.isreg() and not info.issparse():
                 if info.offset_data + info.size > size:
                     raise ValueError(f"it ends within {info.name!r}")
-                yield info
+                yield _member(info, handle)
         handle.seek(tar.offset)  # a damaged header ends the list as the end mark does, and so does the end of the file
         if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise ValueError(f"there is neither a header nor an end mark at byte {tar.offset:,}")
@@ -105,24 +111,11 @@ class _Headers:
         return self.handle.read(count)
 
 
-def _grouped(members: Iterator[tarfile.TarInfo], handle: BinaryIO) -> Iterator[list[Member]]:
-    """Images one behind the other that share a key."""
-    sample: list[Member] = []
-    for info in members:
-        member = _member(info, handle)
-        if sample and member.key != sample[0].key:
-            yield sample
-            sample = []
-        sample.append(member)
-    if sample:
-        yield sample
-
-
 def _member(info: tarfile.TarInfo, handle: BinaryIO) -> Member:
     folder, slash, base = info.name.rpartition("/")
     stem, _, ending = base.partition(".")
     crc = 0
-    if ending.lower().rpartition(".")[2] in IMAGES:
+    if _is_image(ending.lower()):
         if info.size > LARGEST_IMAGE:
             raise ValueError(f"{info.name!r} is longer than 1 GB")
         place = handle.tell()

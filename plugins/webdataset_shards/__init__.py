@@ -14,23 +14,25 @@ from collections.abc import Sequence
 from typing import Literal
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.data import HalfSource, ImageSource, PairSource, SideBySideSource, Source, Transform, tolerant
-from i2i_forge.data.packs import MANIFEST, Manifest
-from i2i_forge.data.remote_shards import (
-    ShardCache,
-    ShardImages,
-    ShardPairs,
-    Shards,
-    ShardSource,
-    counted,
-    expand,
-    find_manifest,
-    need_scheme,
-    of_pack,
-    room,
+from i2i_forge.data import (
+    HalfSource,
+    ImageSource,
+    PairSource,
+    SideBySideSource,
+    Source,
+    Transform,
+    need_one_of,
+    tolerant,
 )
-from i2i_forge.errors import DataError, suggest
+from i2i_forge.data.packs import MANIFEST, Manifest
+from i2i_forge.errors import DataError
 from i2i_forge.system.files import cache_dir
+
+from .addresses import expand
+from .cache import ShardCache
+from .from_pack import find_manifest, of_pack
+from .listing import counted
+from .sharded import Shards, ShardSource, room
 
 
 class WebDatasetShards:
@@ -85,33 +87,22 @@ class WebDatasetShards:
         test_crop: bool = True,
         on_bad: Literal["error", "skip"] = "error",
     ) -> None:
-        known = {"layout": (layout, ("auto", "pairs", "side_by_side")), "on_bad": (on_bad, ("error", "skip"))}
-        for option, (value, values) in known.items():
-            if value not in values:
-                raise DataError(f"{option}: there is no '{value}'", fix=suggest(value, values))
+        need_one_of("layout", layout, ("auto", "pairs", "side_by_side"))
+        need_one_of("on_bad", on_bad, ("error", "skip"))
         if bool(shards) == bool(shards_a and shards_b) or bool(shards_a) != bool(shards_b):
             raise DataError("the dataset needs shards", fix="set `shards`, or `shards_a` and `shards_b`")
-        others = (
-            {"test_shards": test_shards}
-            if shards_a
-            else {"test_shards_a": test_shards_a, "test_shards_b": test_shards_b}
-        )
-        if shards_a and layout != "auto":
-            others["layout"] = layout
+        others = {"test_shards_a": test_shards_a, "test_shards_b": test_shards_b}
+        if shards_a:
+            others = {"test_shards": test_shards, "layout": layout if layout != "auto" else ""}
         if wrong := [option for option, value in others.items() if value]:
             form = "shards_a and shards_b" if shards_a else "shards"
             raise DataError(f"{' and '.join(wrong)} would do nothing beside {form}", fix="use the options of one form")
         if mix < 1 or cache_gb <= 0:
             raise DataError(f"mix: {mix}, cache_gb: {cache_gb}: that is not possible", fix="set both above 0")
-        one = {"train": {"shards": shards}, "test": {"test_shards": test_shards} if test_shards else {"shards": shards}}
-        two = {
-            "train": {"shards_a": shards_a, "shards_b": shards_b},
-            "test": {
-                "test_shards_a" if test_shards_a else "shards_a": test_shards_a or shards_a,
-                "test_shards_b" if test_shards_b else "shards_b": test_shards_b or shards_b,
-            },
-        }
-        self.patterns = one if shards else two
+        train = {"shards": shards} if shards else {"shards_a": shards_a, "shards_b": shards_b}
+        tests = {"shards": test_shards, "shards_a": test_shards_a, "shards_b": test_shards_b}
+        test = {f"test_{option}" if tests[option] else option: tests[option] or train[option] for option in train}
+        self.patterns = {"train": train, "test": test}
         self.a, self.b, self.layout, self.packed, self.paired = a, b, layout, packed, paired and bool(shards)
         self.mix, self.on_bad = mix, on_bad
         self.cache = ShardCache(cache_dir() / "shards", int(cache_gb * 1e9))
@@ -119,7 +110,7 @@ class WebDatasetShards:
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W, "b": 3,H,W}, or one of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
-        made = [_expanded(option, pattern) for option, pattern in self.patterns[split].items()]
+        made = [expand(option, pattern) for option, pattern in self.patterns[split].items()]
         sources = self._together(*made) if len(made) == 1 else self._alone(*made)
         self.cache.need(room(sources))
         for source in sources:
@@ -147,7 +138,7 @@ class WebDatasetShards:
             listing = counted(addresses, endings if holds == "pairs" else ("",), self.cache)
         shards = Shards(listing, self.cache, self.mix if self.paired else 2 * self.mix)
         made = self._pairs(shards, swap=swap) if holds == "pairs" else self._halves(shards, swap=swap)
-        return [ShardSource(tolerant(source, self.on_bad), shards, self.mix) for source in made]
+        return [self._by_shards(source, shards) for source in made]
 
     def _pack(self, addresses: list[str]) -> Manifest | None:
         pack = find_manifest(addresses, self.cache) if self.packed is not False else None
@@ -158,12 +149,11 @@ class WebDatasetShards:
 
     def _pairs(self, shards: Shards, *, swap: bool) -> list[Source]:
         if self.paired:
-            return [PairSource(ShardPairs(shards, swap=swap), self.transform)]
-        images = {"a": ShardImages(shards, int(swap)), "b": ShardImages(shards, 1 - int(swap))}
-        return [ImageSource(domain, mine, self.transform) for domain, mine in images.items()]
+            return [PairSource(shards.pairs(swap=swap), self.transform)]
+        return [ImageSource(name, shards.images(which ^ swap), self.transform) for which, name in enumerate("ab")]
 
     def _halves(self, shards: Shards, *, swap: bool) -> list[Source]:
-        domains, images = ("b", "a") if swap else ("a", "b"), ShardImages(shards)
+        domains, images = ("b", "a") if swap else ("a", "b"), shards.images()
         if self.paired:
             return [SideBySideSource(images, self.transform, domains)]
         return [HalfSource(domain, images, self.transform, domains.index(domain)) for domain in ("a", "b")]
@@ -187,17 +177,12 @@ class WebDatasetShards:
             pack = packs[domain]
             listing = of_pack(addresses, pack, self.cache) if pack else counted(addresses, (ending,), self.cache)
             shards = Shards(listing, self.cache, self.mix)
-            images = ShardImages(shards, int(holds_pairs[domain] and domain == "b"))
-            source = ImageSource(domain, images, self.transform)
-            made.append(ShardSource(tolerant(source, self.on_bad), shards, self.mix))
+            images = shards.images(int(holds_pairs[domain] and domain == "b"))
+            made.append(self._by_shards(ImageSource(domain, images, self.transform), shards))
         return made
 
-
-def _expanded(option: str, pattern: str) -> list[str]:
-    addresses = expand(option, pattern)
-    for address in addresses:
-        need_scheme(address)
-    return addresses
+    def _by_shards(self, source: Source, shards: Shards) -> ShardSource:
+        return ShardSource(tolerant(source, self.on_bad), shards, self.mix)
 
 
 @hookimpl

@@ -6,8 +6,8 @@ import sys
 import types
 
 import pytest
-from packed_folders import dataset, noise, packed, pairs, unpaired
-from served_shards import everything, kept, same, tar_of, upload
+from packed_folders import dataset, noise, packed, pairs, same, unpaired
+from served_shards import everything, kept, tar_of, upload
 
 from i2i_forge.errors import DataError, UsageError
 
@@ -26,8 +26,7 @@ def test_failures_are_tried_again_and_parts_continued(server, tmp_path):
     assert not list(tmp_path.glob("cache/shards/*.part*"))
 
 
-def test_failures_that_stay_name_the_address_and_what_to_do(server, tmp_path):
-    shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
+def test_failures_that_stay_name_the_address_and_what_to_do(server, shards):
     (source,) = dataset("webdataset", shards=shards).sources("train")
     server.break_after, server.ranges = 1000, False
     with pytest.raises(
@@ -45,8 +44,7 @@ def test_failures_that_stay_name_the_address_and_what_to_do(server, tmp_path):
     assert len(server.asked) == 1  # what is not there will not come
 
 
-def test_a_shard_that_was_exchanged_is_refused(server, tmp_path):
-    shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
+def test_a_shard_that_was_exchanged_is_refused(server, shards):
     (source,) = dataset("webdataset", shards=shards).sources("train")
     body = server.files["train-000000.tar"]
     server.files["train-000000.tar"] = body[:600] + b"\0\1\2" + body[603:]
@@ -108,8 +106,7 @@ def test_skipping_bad_images_does_not_skip_what_the_network_or_the_disk_did(serv
         source.example(1, None)
 
 
-def test_a_copy_that_was_damaged_is_named_and_fetched_again(server, tmp_path):
-    shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
+def test_a_copy_that_was_damaged_is_named_and_fetched_again(shards):
     data = dataset("webdataset", shards=shards)
     (source,) = data.sources("train")
     source.example(0, None)
@@ -124,8 +121,7 @@ def test_a_copy_that_was_damaged_is_named_and_fetched_again(server, tmp_path):
     assert dataset("webdataset", shards=shards).sources("train")[0].example(0, None)
 
 
-def test_a_pack_that_was_made_anew_is_noticed(server, tmp_path):
-    shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
+def test_a_pack_that_was_made_anew_is_noticed(server, tmp_path, shards):
     everything(dataset("webdataset", shards=shards))
     again = packed(pairs(tmp_path / "in2", 10), tmp_path / "out2")
     shards = upload(server, again)["train"]
@@ -144,8 +140,7 @@ def test_offline(server, tmp_path, monkeypatch):
         dataset("webdataset", shards=f"{server.url}/other.tar").sources("train")
 
 
-def test_an_index_that_does_not_belong_to_the_shards(server, tmp_path):
-    shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
+def test_an_index_that_does_not_belong_to_the_shards(server, tmp_path, shards):
     index = packed(unpaired(tmp_path / "in2"), tmp_path / "out2") / "index.bin"
     good, server.files["index.bin"] = server.files["index.bin"], index.read_bytes()
     with pytest.raises(DataError, match=r"index\.bin (is not the expected file|has .* bytes instead of)"):
@@ -160,8 +155,7 @@ def test_an_index_that_does_not_belong_to_the_shards(server, tmp_path):
     assert dataset("webdataset", shards=shards).sources("train")
 
 
-def test_a_copy_of_the_index_that_is_damaged_is_fetched_again(server, tmp_path):
-    shards = upload(server, packed(pairs(tmp_path / "in"), tmp_path / "out"))["train"]
+def test_a_copy_of_the_index_that_is_damaged_is_fetched_again(shards):
     data = dataset("webdataset", shards=shards)
     expected = everything(data)
     (copy,) = (data.cache.folder / "packs").glob("*.bin")

@@ -4,14 +4,14 @@ import itertools
 
 import pytest
 import torch
-from packed_folders import LAYOUTS, dataset, noise, packed, pairs, side_by_side, unpaired
-from served_shards import asked, everything, options_of, same, tar_of, upload
+from packed_folders import LAYOUTS, dataset, noise, packed, pairs, same, side_by_side, unpaired
+from served_shards import asked, everything, options_of, tar_of, upload
 
-from i2i_forge.data.remote_shards import expand
-from i2i_forge.data.remote_shards.order import ShardOrder
 from i2i_forge.data.stream import Stream, batches
 from i2i_forge.errors import DataError
 from i2i_forge.system.seeding import generator
+from i2i_forge_plugins.webdataset_shards.addresses import expand
+from i2i_forge_plugins.webdataset_shards.sharded import ShardOrder
 
 # ---- what comes out --------------------------------------------------------------------------------------------------
 
@@ -198,20 +198,10 @@ def test_patterns():
     assert expand("s", "x") == ["x"]
     assert expand("s", "{a,b}-{8..10}.tar") == [f"{x}-{n}.tar" for x in "ab" for n in (8, 9, 10)]
     assert expand("s", "{098..101}") == ["098", "099", "100", "101"]
-    for wrong in (
-        "{",
-        "a}",
-        "{3..1}",
-        "{a}",
-        "{a..c}",
-        "{1..2..3}",
-        "{0..999999}",
-        "{0..999}{0..999}",
-        "{a,a}",
-        "{{1..2}}",
-    ):
+    wrong = ("{", "a}", "{3..1}", "{a}", "{a..c}", "{1..2..3}", "{0..999999}", "{0..999}{0..999}", "{a,a}", "{{1..2}}")
+    for pattern in wrong:
         with pytest.raises(DataError, match="shards: ") as caught:
-            expand("shards", wrong)
+            expand("shards", pattern)
         assert "{000000..000012}" in caught.value.fix
 
 

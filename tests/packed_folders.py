@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import torch
 from PIL import Image
 
 from i2i_forge.catalog.loading import load_plugins
@@ -50,6 +51,10 @@ def packed(root, out, shard_bytes=SMALL, **options):
     """A pack of a folder; returns its folder."""
     pack(plan_pack(root, **options), out, shard_bytes=shard_bytes)
     return out
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
 @functools.cache

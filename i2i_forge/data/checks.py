@@ -1,17 +1,89 @@
-"""Which images are pairs, and whether they fit each other."""
+"""Which images can be used, and which are pairs that fit each other: by headers, which are read before training."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from i2i_forge.data.bad_images import OnBad, Sizes, check_images, check_lists
+from i2i_forge.data.decode import OnBad
 from i2i_forge.data.folders import SHOWN, shown
+from i2i_forge.data.headers import Headers, read_headers
 from i2i_forge.data.path_list import Pairs, Paths, compact, compact_pairs
 from i2i_forge.errors import DataError
+
+log = logging.getLogger("i2i_forge")
+
+
+class Sizes(Mapping[Path, tuple[int, int]]):
+    """(width, height) of each image that can be used.
+
+    Attributes:
+        paths: these images.
+        sizes: int32 N,2: their widths and heights.
+        good: bool M: which of all images that were checked they are.
+        all_sizes: int32 M,2: as `sizes`, with 0 for those that cannot be used.
+    """
+
+    def __init__(self, checked: Paths, headers: Headers) -> None:
+        self.good = headers.good
+        self.paths = checked if self.good.all() else checked.take(np.flatnonzero(self.good))
+        self.all_sizes = headers.sizes
+        self.sizes = headers.sizes[self.good]
+
+    @cached_property
+    def _by_path(self) -> dict[Path, tuple[int, int]]:
+        # built for who looks paths up, not for a million of them
+        return {path: (width, height) for path, (width, height) in zip(self.paths, self.sizes.tolist(), strict=True)}
+
+    def __getitem__(self, path: Path) -> tuple[int, int]:
+        return self._by_path[path]
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._by_path)
+
+    def __len__(self) -> int:
+        return len(self._by_path)
+
+
+def check_images(paths: Sequence[Path], on_bad: OnBad | None = None) -> Sizes:
+    """(width, height) of each image that can be used, from its header.
+
+    Args:
+        on_bad: "skip" notes files that cannot be used; otherwise they are an error. None: the user has no choice.
+
+    Raises:
+        DataError: one error for all files that cannot be used, with how many there are and the first five; or none can.
+    """
+    return check_lists([paths], on_bad)[0]
+
+
+def check_lists(
+    lists: Sequence[Sequence[Path]], on_bad: OnBad | None = None, *, are_pairs: bool = False
+) -> list[Sizes]:
+    """As check_images of several lists, with one error for all of them.
+
+    Args:
+        are_pairs: the error names the bad images pair by pair, not list by list.
+    """
+    checked = [compact(paths) for paths in lists]
+    headers = [read_headers(paths) for paths in checked]
+    bad = sum(int((~found.good).sum()) for found in headers)
+    if bad:
+        places = [(number, place) for number, found in enumerate(headers) for place in found.errors]
+        places.sort(key=lambda where: where[::-1] if are_pairs else where)
+        errors = [headers[number].errors[place] for number, place in places]
+        first = "\n".join(error.message for error in errors[:SHOWN])
+        message = f"{bad} of {sum(map(len, checked))} images cannot be used: {first}"
+        if on_bad != "skip" or not any(found.good.any() for found in headers):
+            fix = errors[0].fix if bad == 1 else "repair or remove these files"
+            raise DataError(message, fix=f"{fix}; or go on without (on_bad: skip)" if on_bad == "error" else fix)
+        log.warning("%s", message)
+    return [Sizes(paths, found) for paths, found in zip(checked, headers, strict=True)]
 
 
 def match_stems(a: Sequence[Path], b: Sequence[Path], folder_a: Path, folder_b: Path) -> Pairs:

@@ -7,8 +7,9 @@ import tarfile
 import pytest
 from served_shards import samples, tar_of
 
-from i2i_forge.data.remote_shards import ShardCache, counted
 from i2i_forge.errors import DataError
+from i2i_forge_plugins.webdataset_shards.cache import ShardCache
+from i2i_forge_plugins.webdataset_shards.listing import counted
 
 
 def test_damaged_tars_are_refused_or_read_as_they_are(tmp_path, image):

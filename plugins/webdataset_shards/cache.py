@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from i2i_forge.data.remote_shards.fetching import fetch
-from i2i_forge.data.remote_shards.patterns import LOCAL, scheme
 from i2i_forge.errors import DataError, ResourceError
 from i2i_forge.system.fetch.download import disk_error, forget
+from i2i_forge.system.files import descriptor, take_lock
 
-OPENING = 5  # times that a shard is fetched before it is given up, because other processes remove it
+from .addresses import Shard
+from .fetching import fetch
 
 
 class ShardCache:
     """A folder of shards.
 
-    A shard that is removed while another process reads it goes on to be read there; its space is free when that one has
-    turned to others.
+    Each has a lock, which is held while it is fetched and opened, so that no other process removes it meanwhile. One
+    that is removed while a process reads it goes on to be read there; its space is free when that one has turned to
+    others.
 
     Args:
         folder: is made when it is needed.
@@ -32,56 +32,39 @@ class ShardCache:
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
 
-    def file(self, address: str, sha256: str = "") -> Path:
+    def file(self, shard: Shard) -> Path:
         """Where a shard lies when it is there: a path is itself."""
-        return Path(address) if scheme(address) == LOCAL else self.folder / f"{short(address, sha256)}.tar"
+        return Path(shard.address) if shard.is_local else self.folder / f"{short(shard.address, shard.sha256)}.tar"
 
-    def open(self, address: str, size: int | None = None, sha256: str = "") -> int:
-        """The descriptor of a shard, open for reading; the arguments and errors are those of `path`."""
-        for _ in range(OPENING):
-            file = self.path(address, size, sha256)
-            try:
-                return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                if scheme(address) == LOCAL or not isinstance(error, FileNotFoundError):
-                    cause = f"shard {file} cannot be read: {error.strerror or error}"
-                    raise DataError(cause, fix="correct its path or its permissions") from error
-        raise ResourceError(
-            f"{address} was fetched {OPENING} times, and each time another process removed it before it was read",
-            fix="set data.cache_gb higher, in all processes that share the cache",
-        )
-
-    def path(self, address: str, size: int | None = None, sha256: str = "") -> Path:
-        """The file of a shard, fetched if it is not there. Another process may remove it at any time: see `open`.
-
-        Args:
-            address: a path, which is returned as it is, or where to fetch it.
-            size, sha256: what it must have, where that is known.
+    def open(self, shard: Shard) -> int:
+        """The descriptor of a shard, open for reading, fetched if it is not there.
 
         Raises:
-            DataError: it cannot be fetched, or is not what it should be.
+            DataError: it cannot be fetched or read, or is not what it should be.
             ResourceError: the disk is full, or the limit is less than one shard.
         """
-        file = self.file(address, sha256)
-        if scheme(address) == LOCAL or self._is_there(file, size):
+        with self._there(shard) as file:
+            try:
+                return descriptor(file)
+            except OSError as error:
+                cause = f"shard {file} cannot be read: {error.strerror or error}"
+                raise DataError(cause, fix="correct its path or its permissions") from error
+
+    def path(self, shard: Shard) -> Path:
+        """The file of a shard, which another process may remove at any time. Raises as `open`."""
+        with self._there(shard) as file:
             return file
-        with locked(file.with_suffix(".lock")):
-            if not self._is_there(file, size):  # no other process was quicker
-                self._trim(size or 0, file)
-                fetch(address, file, size=size, sha256=sha256)
-                self._trim(0, file)
-        return file
 
-    def used(self, address: str, sha256: str = "") -> None:
+    def used(self, shard: Shard) -> None:
         """Keep a shard longer than those that were used before."""
-        if scheme(address) != LOCAL:
+        if not shard.is_local:
             with contextlib.suppress(OSError):
-                os.utime(self.file(address, sha256))
+                os.utime(self.file(shard))
 
-    def drop(self, address: str, sha256: str, read: os.stat_result) -> None:
+    def drop(self, shard: Shard, read: os.stat_result) -> None:
         """Remove a shard that turned out to be damaged here, if it is still the file that was read."""
-        if scheme(address) != LOCAL:
-            file = self.file(address, sha256)
+        if not shard.is_local:
+            file = self.file(shard)
             with locked(file.with_suffix(".lock")), contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(file.stat(), read):
                     file.unlink()
@@ -94,14 +77,19 @@ class ShardCache:
                 fix="set data.cache_gb higher, or data.mix lower",
             )
 
-    def _is_there(self, file: Path, size: int | None) -> bool:
-        try:
-            if size is not None and file.stat().st_size != size:
-                return False
-            os.utime(file)  # it was used
-        except OSError:
-            return False
-        return True
+    @contextmanager
+    def _there(self, shard: Shard) -> Iterator[Path]:
+        file = self.file(shard)
+        if shard.is_local:
+            yield file
+            return
+        with locked(file.with_suffix(".lock")):
+            if not file.is_file() or shard.size not in (None, file.stat().st_size):
+                self._trim(shard.size or 0, file)
+                fetch(shard, file)
+                self._trim(0, file)
+            self.used(shard)
+            yield file
 
     def _trim(self, needed: int, kept: Path) -> None:
         """Remove shards, those first that were used longest ago, until `needed` bytes fit below the limit."""
@@ -112,7 +100,7 @@ class ShardCache:
             )
         with locked(self.folder / "trim.lock"):
             found = []
-            for file in (*self.folder.glob("*.tar"), *self.folder.glob("*.part")):
+            for file in (*self.folder.glob("*.tar"), *self.folder.glob("[!.]*.part")):  # a hidden part is of a note
                 with contextlib.suppress(FileNotFoundError):
                     status = file.stat()
                     if file != kept.with_suffix(".part"):  # that is to be `kept`
@@ -124,14 +112,9 @@ class ShardCache:
 
 
 def _remove(file: Path) -> bool:
-    """Remove a shard, or a part that nobody goes on with; returns whether it did."""
-    if file.suffix != ".part":
-        file.unlink(missing_ok=True)
-        return True
+    """Remove a shard, or a part of one, that no process holds; returns whether it did."""
     with file.with_suffix(".lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not take_lock(lock):
             return False
         forget(file)
     return True
@@ -152,7 +135,7 @@ def locked(file: Path) -> Iterator[None]:
         raise disk_error(file, error) from error
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            take_lock(handle, wait=True)
         except OSError as error:
             raise disk_error(file, error) from error
         yield

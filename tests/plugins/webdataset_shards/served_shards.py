@@ -3,9 +3,7 @@
 import io
 import tarfile
 
-import torch
-
-from i2i_forge.data.remote_shards.scanning import samples as samples_of
+from i2i_forge_plugins.webdataset_shards.scanning import samples as samples_of
 
 
 def upload(server, folder, *leave_out):
@@ -20,10 +18,6 @@ def upload(server, folder, *leave_out):
 
 def asked(server, ending=".tar"):
     return [path.rpartition("/")[2] for path, _ in server.asked if path.endswith(ending)]
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
 def samples(file, *arguments):
