@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from i2i_forge.nn import ConvBlock, LinearBlock, ResidualBlock, adain
+from i2i_forge.nn import ConvBlock, DoubledConvBlock, LinearBlock, ResidualBlock, adain
 
 NORMS = ("none", "instance", "layer", "batch", "spectral", "adain")
 ACTIVATIONS = ("relu", "lrelu", "prelu", "selu", "tanh", "none")
@@ -66,12 +66,6 @@ def test_a_residual_block_adds_without_activation() -> None:
     assert (block(x) < 0).any()
 
 
-def test_a_residual_block_hands_each_part_its_map() -> None:
-    block = ResidualBlock(4, norm="adain", activation="relu", padding="zero")
-    x, maps = torch.randn(2, 4, 6, 6), (torch.randn(2, 8), torch.randn(2, 8))
-    assert torch.equal(block(x, maps), x + block.second(block.first(x, maps[0]), maps[1]))
-
-
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("norm", ["none", "layer", "batch", "spectral"])
 def test_every_linear_block(norm: str, activation: str) -> None:
@@ -82,15 +76,6 @@ def test_every_linear_block(norm: str, activation: str) -> None:
     assert all(p.grad is not None for p in block.parameters())
 
 
-@pytest.mark.parametrize("norm", NORMS)
-def test_blocks_take_channels_last(norm: str) -> None:
-    block = ConvBlock(3, 4, 3, 1, 1, norm=norm).eval()
-    affine = torch.randn(2, 8) if norm == "adain" else None
-    x = torch.randn(2, 3, 8, 8)
-    last = block.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), affine)
-    assert torch.allclose(last, block(x, affine), atol=1e-5)
-
-
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="activation 'gelu' is not one of relu, lrelu"):
         ConvBlock(3, 4, 3, activation="gelu")
@@ -98,3 +83,59 @@ def test_unknown_names_are_refused() -> None:
         ConvBlock(3, 4, 3, padding="same")
     with pytest.raises(ValueError, match="norm 'instance'"):
         LinearBlock(3, 4, norm="instance")
+
+
+# ---- a convolution of the doubled image ------------------------------------------------------------------------------
+
+
+class Doubling(ConvBlock):
+    """What DoubledConvBlock computes, as one would write it."""
+
+    def forward(self, x, affine=None):
+        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"), affine)
+
+
+def pair(padding, norm="none"):
+    """A block, and one with the same weights that doubles first."""
+    torch.manual_seed(0)
+    block = DoubledConvBlock(3, 4, norm=norm, activation="none", padding=padding).double()
+    plain = Doubling(3, 4, 5, 1, 2, norm=norm, activation="none", padding=padding).double()
+    plain.load_state_dict(block.state_dict())
+    return block, plain
+
+
+@pytest.mark.parametrize("padding", ["reflect", "replicate", "zero"])
+@pytest.mark.parametrize("size", [(2, 2), (2, 7), (5, 4), (3, 3)])
+def test_values_and_gradients_are_those_of_doubling_first(padding, size):
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(2, 4, 2 * size[0], 2 * size[1], dtype=torch.float64)
+    (found, gradients), (wanted, wanted_gradients) = (
+        (y := network(x), torch.autograd.grad(y, (x, network.conv.weight, network.conv.bias), upstream))
+        for network in pair(padding)
+    )
+    for one, other in zip((found, *gradients), (wanted, *wanted_gradients), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_a_spectral_norm_is_of_the_large_filter():
+    block, plain = (network.eval() for network in pair("reflect", "spectral"))
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    torch.testing.assert_close(block(x), plain(x), rtol=1e-10, atol=1e-12)
+
+
+def test_reflection_needs_two_pixels_as_it_does_after_doubling():
+    block, plain = pair("reflect")
+    for network in (block, plain):
+        with pytest.raises((RuntimeError, ValueError, IndexError)):
+            network(torch.randn(1, 3, 1, 4, dtype=torch.float64))
+
+
+def test_bfloat16_sums_taps_in_full_precision():
+    torch.manual_seed(0)
+    block = DoubledConvBlock(8, 8, activation="none")
+    x = torch.randn(1, 8, 6, 6)
+    wanted = block(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = block(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, rtol=2e-2, atol=2e-2)
