@@ -9,18 +9,6 @@ from i2i_forge.nn.norms import AffineInstanceNorm, ConditionalInstanceNorm, Inst
 from i2i_forge.nn.padding import Pad
 
 __all__ = [
-    "AffineInstanceNorm",
-    "Augmentation",
-    "ConditionalInstanceNorm",
-    "ConvBlock",
-    "DoubledConvBlock",
-    "ImagePool",
-    "InstanceNorm",
-    "LayerNorm",
-    "LinearBlock",
-    "Pad",
-    "ResidualBlock",
-    "adain",
-    "as_channels",
-    "initialize",
-]
+    "AffineInstanceNorm", "Augmentation", "ConditionalInstanceNorm", "ConvBlock", "DoubledConvBlock", "ImagePool",
+    "InstanceNorm", "LayerNorm", "LinearBlock", "Pad", "ResidualBlock", "adain", "as_channels", "initialize",
+]  # fmt: skip
