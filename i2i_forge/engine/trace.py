@@ -192,11 +192,8 @@ def with_takes(phases: list[PhasePlan], traced: Trace) -> list[PhasePlan]:
 
 def _taken(phase: PhasePlan, term: BoundTerm, traced: Trace) -> frozenset[Node]:
     asked = {n for node in traced.terms[f"{phase.name}/{term.name}/{term.route}"] for n in traced.closure(node)}
-    return frozenset(
-        (phase.reuse[tensor], route, tensor)
-        for turn, route, tensor in asked
-        if turn == phase.name and tensor in phase.reuse
-    )
+    own = {(route, tensor) for turn, route, tensor in asked if turn == phase.name and tensor in phase.reuse}
+    return frozenset((phase.reuse[tensor], route, tensor) for route, tensor in own)
 
 
 def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:
@@ -206,11 +203,7 @@ def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:
         for tensor, owner in taker.reuse.items():
             between = [phase for phase in phases[index : order.index(owner)] if phase.terms]
             stepped = {role for phase in between for role in phase.trains}
-            nodes = [
-                node
-                for node in {*traced.shapes, *traced.needs, *traced.calls}
-                if node[0] == owner and node[2] == tensor
-            ]
+            nodes = [n for n in {*traced.shapes, *traced.needs, *traced.calls} if (n[0], n[2]) == (owner, tensor)]
             used = {name.partition(".")[0] for node in nodes for name in traced.networks(node)}
             if stale := sorted(stepped & used):
                 raise RecipeError(

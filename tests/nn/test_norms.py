@@ -47,6 +47,11 @@ def test_an_instance_norm_has_no_state() -> None:
     assert torch.equal(norm.eval()(x), norm.train()(x))
 
 
+@pytest.mark.parametrize("norm", [LayerNorm(3), InstanceNorm()], ids=["layer", "instance"])
+def test_norms_keep_bfloat16(norm: nn.Module) -> None:
+    assert norm(torch.randn(2, 3, 8, 8).bfloat16()).dtype == torch.bfloat16
+
+
 def test_adain_broadcasts_one_content_over_many_styles() -> None:
     x, affine = torch.randn(1, 3, 4, 4), torch.randn(5, 6)
     together = adain(x, affine)
