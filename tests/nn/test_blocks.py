@@ -50,6 +50,7 @@ def test_an_adaptive_block_has_no_state_of_its_own_and_wants_its_map() -> None:
 
 
 def test_spectral_norm_bounds_the_matrix() -> None:
+    torch.manual_seed(0)
     block = ConvBlock(3, 4, 3, norm="spectral").train()
     with torch.no_grad():
         for _ in range(20):
