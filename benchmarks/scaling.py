@@ -101,7 +101,9 @@ def modelled(recipe: str) -> list[str]:
     """The table of the model."""
     trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe), "meta")
     trained = {role for phase in trainer.phases for role in phase.trains}
-    gradients = 4 * sum(p.numel() for role in trained for p in trainer.parameters_of(role).values())
+    gradients = 4 * sum(
+        p.numel() for role in trained for net in trainer.networks[role].values() for p in net.parameters()
+    )
     work_of_image = operations(recipe)
     computing = IMAGES * work_of_image / RATE
     lines = [

@@ -12,15 +12,15 @@ from torch import nn
 
 from i2i_forge.catalog.construct import call, refuse_what_cannot_be_built
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.engine.compiled import compiled
 from i2i_forge.engine.ema import Ema
 from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.engine.image_sizes import size_problem
+from i2i_forge.engine.method import Networks, named
+from i2i_forge.engine.networks import compiled, recompute
 from i2i_forge.engine.optimizers import OptimizerEntry, RoleOptimizer
-from i2i_forge.engine.passes import BoundTerm, PhasePlan
-from i2i_forge.engine.recompute import recompute
+from i2i_forge.engine.phases import BoundTerm, PhasePlan
 from i2i_forge.engine.trace import Trace, refuse_stale_reuse, trace, with_takes
-from i2i_forge.engine.trainer import Networks, Trainer
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError, suggest
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.terms import Term, parse_weight
@@ -33,54 +33,44 @@ from i2i_forge.system.seeding import seed_of
 def build_trainer(
     recipe: Recipe, catalog: Catalog, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Trainer:
-    """The recipe's trainer, freshly initialised from the recipe's seed.
-
-    Args:
-        recipe: a checked recipe.
-        catalog: where the components come from.
-        device: where the networks live and the steps run.
-        dtype: of parameters and images.
-
-    Raises:
-        RecipeError: something in the recipe does not fit the components.
-        PluginError: a component is not there.
-    """
+    """See `i2i_forge.build_trainer`."""
     method: type[Trainer] = catalog.trainers.get(recipe.trainer)
-    networks = _networks(recipe, method, catalog, torch.device(device), dtype)
+    device = torch.device(device)
+    networks = _networks(recipe, method, catalog, device, dtype)
     for role in recipe.run.recompute:
-        for domain, network in networks[role].items():
-            recompute(network, f"run.recompute: {role}" + ("" if domain == "shared" else f".{domain}"))
-    for role in recipe.run.compile if torch.device(device).type != "meta" else ():
+        for name, network in named(role, networks[role]):
+            recompute(network, f"run.recompute: {name}")
+    for role in recipe.run.compile if device.type != "meta" else ():
         for network in networks[role].values():
             compiled(network)
-    trainer = method(
-        networks, _phases(recipe, method, catalog), _optimizers(recipe, networks), _states(recipe, method, device),
-        seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
-    )  # fmt: skip
-    if any(phase.minimize for phase in recipe.phases.values()):  # it is to take steps
-        trainer.parts = parts_of(recipe)
-    if recipe.ema:
-        trainer.ema = Ema(
-            {name: p for role in recipe.ema.roles for name, p in trainer.parameters_of(role).items()},
-            half_life=recipe.ema.half_life, rampup=recipe.ema.rampup, images=recipe.data.batch,
-        )  # fmt: skip
-    for phase in trainer.phases:
+    phases = _phases(recipe, method, catalog)
+    for phase in phases:
         for term in phase.terms:
             if isinstance(loss := getattr(term.loss, "func", term.loss), nn.Module):
                 loss.to(device, dtype).requires_grad_(False)
-    if any(phase.reuse for phase in trainer.phases) and trainer.device.type != "meta":
+    if any(phase.reuse for phase in phases) and device.type != "meta":
         traced = trace_recipe(recipe, catalog)
-        refuse_stale_reuse(trainer.phases, traced)
-        trainer.phases = with_takes(trainer.phases, traced)
-    return trainer
+        refuse_stale_reuse(phases, traced)
+        phases = with_takes(phases, traced)
+    return method(
+        networks, phases, _optimizers(recipe, networks), _states(recipe, method, device),
+        seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
+        ema=_ema(recipe, networks), parts=_parts(recipe),
+    )  # fmt: skip
 
 
-def parts_of(recipe: Recipe) -> int:
-    """In how many parts each rank takes its images of a step.
+def _ema(recipe: Recipe, networks: Networks) -> Ema | None:
+    if not recipe.ema:
+        return None
+    averaged = (pair for role in recipe.ema.roles for pair in named(role, networks[role]))
+    parameters = {f"{key}.{name}": p for key, network in averaged for name, p in network.named_parameters()}
+    return Ema(parameters, half_life=recipe.ema.half_life, rampup=recipe.ema.rampup, images=recipe.data.batch)
 
-    Raises:
-        RecipeError: the images cannot be shared equally by the ranks, or not be taken in equal parts.
-    """
+
+def _parts(recipe: Recipe) -> int:
+    """In how many parts each rank takes its images of a step, if it is to take steps."""
+    if not any(phase.minimize for phase in recipe.phases.values()):
+        return 1
     ranks = distributed.world_size()
     for name, spec in recipe.data.streams.items():
         if spec.batch % ranks:
@@ -158,7 +148,7 @@ def _networks(
     return networks
 
 
-def _states(recipe: Recipe, method: type[Trainer], device: torch.device | str) -> Networks:
+def _states(recipe: Recipe, method: type[Trainer], device: torch.device) -> Networks:
     for name in recipe.state:
         if name not in method.state:
             raise RecipeError(f"state.{name}: {recipe.trainer} has no such state", fix=suggest(name, method.state))
@@ -177,13 +167,11 @@ def _phases(recipe: Recipe, method: type[Trainer], catalog: Catalog) -> list[Pha
                     fix="name the phase that computes it",
                 )
     losses: dict[str, Any] = {}  # one object for all terms that say the same, so that weights are loaded once
+    terms = {name: tuple(_terms(recipe, name, method, catalog, losses)) for name in recipe.phases}
     return [
-        PhasePlan(
-            name, tuple(phase.trains), tuple(_terms(recipe, name, method, catalog, losses)),
-            phase.every, phase.stream, phase.reuse,
-        )
+        PhasePlan(name, tuple(phase.trains), terms[name], phase.every, phase.stream, phase.reuse)
         for name, phase in recipe.phases.items()
-    ]  # fmt: skip
+    ]
 
 
 def _terms(
@@ -232,20 +220,12 @@ def _optimizers(recipe: Recipe, networks: Networks) -> list[OptimizerEntry]:
     entries = []
     for name, entry in recipe.optimizers.items():
         roles = entry.roles if entry.roles is not None else [role for role in networks if role not in named]
-        optimizers = {
-            role: RoleOptimizer(
-                {
-                    f"{domain}.{key}": parameter
-                    for domain, network in networks[role].items()
-                    for key, parameter in network.named_parameters()
-                },
-                rule=entry.use,
-                lr=entry.lr,
-                schedule=parse_weight(entry.schedule),
-                options=entry.options,
-            )
+        parameters = {
+            role: {f"{domain}.{key}": p for domain, net in networks[role].items() for key, p in net.named_parameters()}
             for role in roles
             if role in trained
         }
-        entries.append(OptimizerEntry(name, optimizers, entry.clip))
+        schedule = parse_weight(entry.schedule)
+        make = partial(RoleOptimizer, rule=entry.use, lr=entry.lr, schedule=schedule, options=entry.options)
+        entries.append(OptimizerEntry(name, {role: make(of) for role, of in parameters.items()}, entry.clip))
     return entries

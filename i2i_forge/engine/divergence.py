@@ -31,16 +31,11 @@ class NotFiniteError(DivergedError):
         self, step: int, phase: str, found: Sequence[Sequence[str]], losses: Sequence[Mapping[str, float]]
     ) -> None:
         self.ranks = [rank for rank, things in enumerate(found) if things] or list(range(len(found)))
-        things = [
-            f"{thing}{f' on rank {r}' if len(found) > 1 else ''}" for r, some in enumerate(found) for thing in some
-        ]
+        places = [f" on rank {rank}" for rank in range(len(found))] if len(found) > 1 else [""]
+        things = [f"{thing}{place}" for place, some in zip(places, found, strict=True) for thing in some]
         things = things or ["the norm of the gradients, which is too large for a number"]
-        self.record: dict[str, Any] = {
-            "step": step,
-            "phase": phase,
-            "not_finite": things,
-            "losses": {name: _json(value) for name, value in losses[self.ranks[0]].items()},
-        }
+        numbers = {name: v if math.isfinite(v) else str(v) for name, v in losses[self.ranks[0]].items()}
+        self.record = {"step": step, "phase": phase, "not_finite": things, "losses": numbers}
         shown = f"{', '.join(things[:6])}{f' and {len(things) - 6} more' if len(things) > 6 else ''}"
         super().__init__(
             f"not finite at step {step}: {shown}; phase '{phase}' was not updated",
@@ -52,7 +47,3 @@ def write_down(record: Mapping[str, Any], file: Path) -> None:
     """Write a record so that the file is there whole or as it was; a disk that does not take it costs the record."""
     with suppress(OSError):
         write_whole(file, json.dumps(record, indent=2) + "\n")
-
-
-def _json(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)

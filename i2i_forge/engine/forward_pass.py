@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.engine.requiring import requiring
-from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
-from i2i_forge.system import distributed
+from i2i_forge.engine.networks import DomainNetworks, requiring
+from i2i_forge.engine.watcher import Node, Watcher
+from i2i_forge.errors import ForgeError, PluginError, UsageError
+from i2i_forge.system.distributed import shares
 from i2i_forge.system.seeding import generator, seed_of
 
 T = TypeVar("T")
@@ -34,16 +35,9 @@ class tensor(Generic[T]):
         return self if instance is None else instance._value(self)
 
 
-class Watcher(Protocol):
-    """Is told of every tensor that is asked for, and of every computation."""
-
-    def asked(self, forward: ForwardPass, name: str) -> None: ...
-    def computing(self, forward: ForwardPass, name: str) -> AbstractContextManager[None]: ...
-
-
 @dataclass
 class Frame:
-    """What surrounds a pass: whose turn it is, the inputs, and the keys of its randomness."""
+    """What surrounds a pass: whose turn it is, the inputs, the keys of its randomness, and who looks on."""
 
     phase: str
     step: int
@@ -54,38 +48,14 @@ class Frame:
     state: Mapping[str, Mapping[str, nn.Module]] = field(default_factory=dict)  # name -> route
     training: bool = True
     generator: torch.Generator | None = None  # inference: draws come from here
-    watcher: Watcher | None = None
-
-
-class DomainNetworks:
-    """The networks of one domain by role: `self.src.content_encoder`."""
-
-    def __init__(self, networks: Mapping[str, Mapping[str, nn.Module]], domain: str) -> None:
-        self._networks, self._domain = networks, domain
-
-    def __contains__(self, role: str) -> bool:
-        """Whether the recipe has this role; an optional one may be left out."""
-        return role in self._networks
-
-    def __getattr__(self, role: str) -> Any:
-        if role.startswith("_"):
-            raise AttributeError(role)
-        if role not in self._networks:
-            raise RecipeError(
-                f"networks.{role}: the recipe has none, and a tensor needs it", fix=suggest(role, self._networks)
-            )
-        per_domain = self._networks[role]
-        network = per_domain.get(self._domain, per_domain.get("shared"))
-        if network is None:
-            raise RecipeError(
-                f"networks.{role}: domain '{self._domain}' has none, and a tensor needs it",
-                fix=f"name the domain too: `per: [{', '.join([*per_domain, self._domain])}]`",
-            )
-        return network
+    watcher: Watcher = field(default_factory=Watcher)
+    seed_layers: bool = True  # False: layers that draw for themselves do so as they would without a pass
 
 
 class ForwardPass:
-    """One direction through a method. Subclasses define its tensors.
+    """One direction through a method. Subclasses define its tensors, and may call them anything but what is here.
+
+    A tensor may be called `noise`; such a pass draws by `super().noise(...)`.
 
     Attributes:
         src, dst: the networks of the domain we leave and of the domain we enter.
@@ -95,6 +65,16 @@ class ForwardPass:
     """
 
     reverse: Any
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse what would break the pass, as it is defined. Raises PluginError."""
+        super().__init_subclass__(**options)
+        own = [pair for base in cls.mro() if base not in ForwardPass.mro() for pair in vars(base).items()]
+        for name, value in own:
+            if name in _MACHINERY or (name in _HELPERS and isinstance(value, tensor)):
+                raise PluginError(
+                    f"{cls.__name__}.{name} hides what every ForwardPass has under this name", fix="call it otherwise"
+                )
 
     def __init__(self, frame: Frame, route: str, domains: tuple[str, str], given: Mapping[str, Any]) -> None:
         self.route, self.domains = route, domains
@@ -121,15 +101,14 @@ class ForwardPass:
     def input(self, name: str) -> Tensor:
         """A tensor of the batch. Raises UsageError when the batch has none of that name."""
         if name not in self._frame.batch:
-            with_data = "give the trainer a batch with that key, or a data set that provides it"
-            without = (
-                "a step without data has only images of domains: use `forge check --no-step`; `forge train` gives "
-                "what its data set has, if no phase has `reuse`"
-            )
-            raise UsageError(
-                f"route '{self.route}' needs images '{name}'; the batch holds {sorted(self._frame.batch)}",
-                fix=without if self._frame.device.type == "meta" else with_data,
-            )
+            fix = "give the trainer a batch with that key, or a data set that provides it"
+            if self._frame.device.type == "meta":
+                fix = (
+                    "a step without data has only images of domains: use `forge check --no-step`; `forge train` gives "
+                    "what its data set has, if no phase has `reuse`"
+                )
+            batch = sorted(self._frame.batch)
+            raise UsageError(f"route '{self.route}' needs images '{name}'; the batch holds {batch}", fix=fix)
         return self._frame.batch[name]
 
     def noise(self, count: int, *shape: int, like: Tensor) -> Tensor:
@@ -138,53 +117,46 @@ class ForwardPass:
         They are a function of (seed, step, phase, route, tensor) and of the sample's place in the global batch: leaving
         a term out, resuming, or using more ranks changes none of them. In inference every rank has its own images.
         """
-        frame = self._frame
-        number, shares = distributed.share() if self.training else (0, 1)
-        draws = frame.generator
-        if draws is None:
-            name = self._computing[-1] if self._computing else ""
-            draws = generator(frame.seed, "noise", frame.step, frame.phase, self.route, name, self._draws)
+        frame, name = self._frame, self._computing[-1] if self._computing else ""
+        number, of = shares.share() if self.training else (0, 1)
+        draws = frame.generator or generator(
+            frame.seed, "noise", frame.step, frame.phase, self.route, name, self._draws
+        )
         self._draws += 1
-        everyone = torch.randn(count * shares, *shape, generator=draws, device=draws.device)
+        everyone = torch.randn(count * of, *shape, generator=draws, device=draws.device)
         mine = everyone[number * count :][:count]
         return mine.to(dtype=like.dtype, device=like.device)
-
-    def keep(self, names: Collection[str]) -> None:
-        """Forget every value but these, of which the graph is forgotten."""
-        for name in list(self._values):
-            value = self._values.pop(name)
-            if name in names:
-                self._values[name] = _detached(value)
-
-    def clear(self) -> None:
-        """Forget every value, so that no graph outlives its turn."""
-        self._values.clear()
-        self._reused.clear()
-        self.reverse = None
-
-    def argument(self, name: str) -> Any:
-        """What a term's argument stands for: a tensor of this pass, else the entered domain's network of that role."""
-        return getattr(self if isinstance(getattr(type(self), name, None), tensor) else self.dst, name)
-
-    def watched(self, name: str) -> AbstractContextManager[None]:
-        """Tells the watcher, if there is one, that what runs inside is computed for `name`."""
-        return nullcontext() if self._frame.watcher is None else self._frame.watcher.computing(self, name)
 
     @classmethod
     def tensors(cls) -> dict[str, tensor[Any]]:
         """The named tensors of this pass, inherited ones included."""
         return {name: found for name in dir(cls) if isinstance(found := getattr(cls, name), tensor)}
 
+    def _keep(self, names: Collection[str]) -> None:
+        """Forget every value but these, of which the graph is forgotten."""
+        self._values = {name: _detached(value) for name, value in self._values.items() if name in names}
+
+    def _clear(self) -> None:
+        """Forget every value, so that no graph outlives its turn."""
+        self._values.clear()
+        self._reused.clear()
+        self.reverse = None
+
+    def _argument(self, name: str) -> Any:
+        """What a term's argument stands for: a tensor of this pass, else the entered domain's network of that role."""
+        return getattr(self if isinstance(getattr(type(self), name, None), tensor) else self.dst, name)
+
     def _value(self, wanted: tensor[Any]) -> Any:
-        name = wanted.name
-        if self._frame.watcher is not None:
-            self._frame.watcher.asked(self, name)
+        name, watcher = wanted.name, self._frame.watcher
+        node = (self._frame.phase, self.route, name)
+        watcher.asked(node)
         if name not in self._values:
-            self._values[name] = self._obtain(wanted)
+            self._values[name] = self._obtain(wanted, node)
+            watcher.computed(node, self._values[name])
         return self._values[name]
 
-    def _obtain(self, wanted: tensor[Any]) -> Any:
-        name = wanted.name
+    def _obtain(self, wanted: tensor[Any], node: Node) -> Any:
+        phase, route, name = node
         if name in self._given:
             return self._given[name]
         if name in self._reused:
@@ -194,26 +166,34 @@ class ForwardPass:
         outer_draws, self._draws = self._draws, 0
         self._computing.append(name)
         try:
-            with torch.profiler.record_function(f"{self._frame.phase}/{name}/{self.route}"), self._surroundings(name):
+            watched = self._frame.watcher.computing(node)
+            with torch.profiler.record_function(f"{phase}/{name}/{route}"), watched, self._seeded(name):
                 return wanted.compute(self)
         except ForgeError:
             raise
         except Exception as error:
-            error.add_note(f"while computing tensor '{name}' (phase {self._frame.phase}, route {self.route})")
+            error.add_note(f"while computing tensor '{name}' (phase {phase}, route {route})")
             raise
         finally:
             self._computing.pop()
             self._draws = outer_draws
 
-    def _surroundings(self, name: str) -> AbstractContextManager[None]:
+    def _seeded(self, name: str) -> AbstractContextManager[None]:
         """Dropout and other layers that draw for themselves do so under this tensor's own key."""
         frame = self._frame
-        if frame.watcher is not None:
-            return frame.watcher.computing(self, name)
+        if not frame.seed_layers:
+            return nullcontext()
         seed = frame.seed if frame.generator is None else frame.generator.initial_seed()
         return seeded(
-            seed_of(seed, "layers", frame.step, frame.phase, self.route, name, distributed.share()[0]), frame.device
+            seed_of(seed, "layers", frame.step, frame.phase, self.route, name, shares.share()[0]), frame.device
         )
+
+
+_HELPERS = frozenset({"src", "dst", "reverse", "route", "domains", "state", "training", "input", "tensors"})
+_MACHINERY = frozenset({
+    "_frame", "_given", "_reused", "_values", "_computing", "_draws",
+    "_keep", "_clear", "_argument", "_value", "_obtain", "_seeded",
+})  # fmt: skip
 
 
 @contextmanager

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from i2i_forge.engine.ema import Ema
 from i2i_forge.engine.forward_pass import ForwardPass
+from i2i_forge.engine.networks import requiring
 from i2i_forge.engine.optimizers import OptimizerEntry
-from i2i_forge.engine.requiring import requiring
+from i2i_forge.engine.phases import PhasePlan
 
 Networks = dict[str, dict[str, nn.Module]]  # role -> domain, or "shared" -> network
 
 
 class Method:
-    """Networks by role and domain, with the optimizers' memory of them; Inference and Trainer add what is done.
+    """Networks by role and domain, and what a step makes of them; Inference and Trainer add what is done.
 
     Attributes:
         forward_pass: the method's tensors; a mapping by route where the directions differ.
@@ -28,6 +30,16 @@ class Method:
             counts on the routes whose pass has it; without any the method is deterministic.
         state: name -> what makes a module that is neither network nor tensor (an image pool), one for each route; its
             options are in the recipe's `state`, it is checkpointed.
+
+    Args:
+        networks: role -> domain, or "shared" -> network.
+        phases: whose turns make a step.
+        optimizers: with their memory of the networks.
+        states: name -> route -> module.
+        seed, precision: of the recipe.
+        device, dtype: of parameters and images.
+        ema: averages of weights over the steps.
+        parts: in how many equal parts a step's images are taken, one after the other; their gradients are averaged.
     """
 
     forward_pass: ClassVar[type[ForwardPass] | Mapping[str, type[ForwardPass]]]
@@ -38,19 +50,22 @@ class Method:
     state: ClassVar[Mapping[str, Callable[..., nn.Module]]] = {}
 
     def __init__(
-        self,
-        networks: Networks,
-        optimizers: list[OptimizerEntry],
-        states: Networks | None,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self.networks, self.optimizers, self.device, self.dtype = networks, optimizers, device, dtype
-        self.states = states or {}  # name -> route -> module
+        self, networks: Networks, phases: list[PhasePlan], optimizers: list[OptimizerEntry],
+        states: Networks | None = None, *, seed: int = 0, device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32, precision: str = "fp32", ema: Ema | None = None, parts: int = 1,
+    ) -> None:  # fmt: skip
+        self.networks, self.phases, self.optimizers, self.states = networks, phases, optimizers, states or {}
+        self.seed, self.device, self.dtype, self.precision = seed, torch.device(device), dtype, precision
+        self.ema, self.parts = ema, parts
         self._trainable = {  # without what a plugin froze for good
             role: [p for network in domains.values() for p in network.parameters() if p.requires_grad]
             for role, domains in networks.items()
         }
+
+    def alike(self, **settings: Any) -> Self:
+        """The same networks, optimizers and states under other settings: `phases`, `precision`, `ema` or `parts`."""
+        kept = ("networks", "phases", "optimizers", "states", "seed", "device", "dtype", "precision", "ema", "parts")
+        return type(self)(**{name: getattr(self, name) for name in kept} | settings)
 
     @classmethod
     def pass_along(cls, route: str) -> type[ForwardPass]:
@@ -82,8 +97,7 @@ class Method:
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """Every network and registered state, by its name in a checkpoint: "decoder.a", "decoder" when shared."""
         for role, domains in self.networks.items():
-            for domain, network in domains.items():
-                yield (role if domain == "shared" else f"{role}.{domain}"), network
+            yield from named(role, domains)
         for name, routes in self.states.items():
             for route, module in routes.items():
                 yield f"state.{name}.{route}", module
@@ -92,20 +106,18 @@ class Method:
         """All parameters by name."""
         return {f"{key}.{name}": value for key, m in self.modules() for name, value in m.named_parameters()}
 
-    def parameters_of(self, role: str) -> dict[str, nn.Parameter]:
-        """The parameters of a role's networks, by the same names."""
-        own = [f"{key}." for key, network in self.modules() if network in self.networks[role].values()]
-        return {name: value for name, value in self.parameters().items() if name.startswith(tuple(own))}
-
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers of every module."""
         return {f"{key}.{name}": value for key, m in self.modules() for name, value in m.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state_dict` gave. Raises KeyError or RuntimeError when names or shapes differ."""
+        """Take back what `state_dict` gave; averages begin anew there. Raises KeyError or RuntimeError when names or
+        shapes differ."""
         for key, module in self.modules():
             own = {name: state[f"{key}.{name}"] for name in module.state_dict()}
             module.load_state_dict(own)
+        if self.ema:
+            self.ema.begin()
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """The optimizers' memory, by "role|parameter|quantity"."""
@@ -122,3 +134,8 @@ class Method:
             for role, optimizer in entry.roles.items():
                 prefix = f"{role}|"
                 optimizer.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+
+
+def named(role: str, domains: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:
+    """The networks of a role by their names in a checkpoint: "decoder.a", "decoder" when shared."""
+    return ((role if domain == "shared" else f"{role}.{domain}", network) for domain, network in domains.items())

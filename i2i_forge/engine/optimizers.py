@@ -33,14 +33,9 @@ class RoleOptimizer:
     """
 
     def __init__(
-        self,
-        parameters: Mapping[str, nn.Parameter],
-        *,
-        rule: str,
-        lr: float,
-        schedule: Weight,
+        self, parameters: Mapping[str, nn.Parameter], *, rule: str, lr: float, schedule: Weight,
         options: Mapping[str, Any],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.names = list(parameters)
         self.parameters = list(parameters.values())
         self.lr, self.schedule = lr, schedule

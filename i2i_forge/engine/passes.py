@@ -2,97 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from i2i_forge.engine.forward_pass import ForwardPass, Frame, Watcher
-from i2i_forge.errors import RecipeError, UsageError
+from i2i_forge.engine.forward_pass import ForwardPass, Frame
+from i2i_forge.engine.phases import PhasePlan
+from i2i_forge.errors import UsageError
 
 if TYPE_CHECKING:
-    import torch
+    from i2i_forge.engine.method import Method
 
-    from i2i_forge.engine.inference import Inference
-    from i2i_forge.recipe.terms import Weight
-
-Node = tuple[str, str, str]  # phase, route, tensor
 Given = Mapping[str, Mapping[str, Mapping[str, Tensor]]]  # phase -> route -> tensor -> value
-
-
-@dataclass(frozen=True)
-class BoundTerm:
-    """A term on one route, ready to be computed. An argument is a tensor of the pass or the name of a role."""
-
-    name: str
-    route: str
-    weight: Weight
-    loss: Callable[..., Tensor]
-    arguments: tuple[str, ...]
-    takes: frozenset[Node] = frozenset()  # what it needs of other phases' passes
-
-    def value(self, phase: str, given: Sequence[Any]) -> Tensor:
-        """The loss of these arguments. Raises RecipeError when it is not one number."""
-        try:
-            loss = self.loss(*given)
-        except Exception as error:
-            error.add_note(f"while computing the loss of term '{self.name}' (phase {phase}, route {self.route})")
-            raise
-        if not isinstance(loss, Tensor) or loss.shape != ():
-            shape = "x".join(map(str, loss.shape)) if isinstance(loss, Tensor) else type(loss).__name__
-            raise RecipeError(
-                f"phases.{phase}.minimize.{self.name}: the loss gives {shape} instead of a tensor with one number",
-                fix="end the loss with `.mean()`; `forge plugin check` tries a loss by itself",
-            )
-        return loss
-
-
-@dataclass(frozen=True)
-class PhasePlan:
-    """One player's turn, ready to be taken."""
-
-    name: str
-    trains: tuple[str, ...]
-    terms: tuple[BoundTerm, ...]
-    every: int = 1
-    stream: str = "main"
-    reuse: Mapping[str, str] = field(default_factory=dict)
 
 
 class StepPasses:
     """The passes of one step, made when first asked for: one for each phase and route.
 
     Args:
-        trainer: whose networks run.
-        batch: as for `Trainer.step`, on the trainer's device.
+        method: whose networks run.
+        batch: as for `Trainer.step`, on the method's device.
         step: the key of the randomness, with the phase's name.
         given: phase -> route -> tensor -> value.
         phases: the plans; a name that none of them has is a pass over the main stream without reuse.
-        training: False in inference.
-        generator: inference: draws come from here.
-        watcher: is told of every tensor.
         sparing: whether to keep no pass from one turn to a later one, where it can be made again.
+        options: of `Frame`: training, generator, watcher, seed_layers.
     """
 
     def __init__(
-        self,
-        trainer: Inference,
-        batch: Mapping[str, Any],
-        step: int,
-        given: Given,
-        *,
-        phases: Sequence[PhasePlan] = (),
-        training: bool = True,
-        generator: torch.Generator | None = None,
-        watcher: Watcher | None = None,
-        sparing: bool = False,
-    ) -> None:
-        self.trainer, self.batch, self.step, self.given = trainer, batch, step, given
-        self.training, self.generator, self.watcher = training, generator, watcher
+        self, method: Method, batch: Mapping[str, Any], step: int, given: Given, *, phases: Sequence[PhasePlan] = (),
+        sparing: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
+        self.method, self.batch, self.step, self.given, self._sparing = method, batch, step, given, sparing
         self._plans = {phase.name: phase for phase in phases}
-        self._sparing = sparing
+        self._frame = partial(Frame, step=step, seed=method.seed, device=method.device, **options)
         self._passes: dict[str, dict[str, ForwardPass]] = {}
         self._finished: set[str] = set()  # phases from whose passes later ones still take something
 
@@ -112,7 +57,7 @@ class StepPasses:
         if taken:
             self._finished.add(phase)
             for route, forward in self._passes[phase].items():
-                forward.keep({tensor for _, of, tensor in taken if of == route})
+                forward._keep({tensor for _, of, tensor in taken if of == route})
         for name in list(self._passes) if self._sparing else [phase]:
             if name not in self._finished:
                 self._forget(name)
@@ -124,17 +69,14 @@ class StepPasses:
 
     def _forget(self, phase: str) -> None:
         for forward in self._passes.pop(phase, {}).values():
-            forward.clear()
+            forward._clear()
 
     def _make(self, plan: PhasePlan) -> dict[str, ForwardPass]:
-        trainer = self.trainer
-        frame = Frame(
-            plan.name, self.step, trainer.seed, trainer.device, self._stream(plan),
-            trainer.networks, trainer.states, self.training, self.generator, self.watcher,
-        )  # fmt: skip
+        method = self.method
+        frame = self._frame(phase=plan.name, batch=self._stream(plan), networks=method.networks, state=method.states)
         made = {
-            route: trainer.pass_along(route)(frame, route, domains, self._given(plan.name, route))
-            for route, domains in trainer.routes.items()
+            route: method.pass_along(route)(frame, route, domains, self._given(plan.name, route))
+            for route, domains in method.routes.items()
         }
         for route, forward in made.items():
             forward.reverse = next((f for f in made.values() if f.domains == forward.domains[::-1]), None)
@@ -155,13 +97,30 @@ class StepPasses:
 
     def _from_owner(self, tensor: str, owner: str, route: str) -> Any:
         """A tensor of another phase's pass, computed as that phase would: its trained networks, its noise."""
-        with self.trainer.training_only(self._plans[owner].trains):
+        with self.method.training_only(self._plans[owner].trains):
             return getattr(self.get(owner, route), tensor)
 
     def _given(self, phase: str, route: str) -> dict[str, Tensor]:
         values = self.given.get(phase, {}).get(route, {})
-        return {name: self._code(name, self.trainer.ready(value)) for name, value in values.items()}
+        return {name: self._code(name, self.method.ready(value)) for name, value in values.items()}
 
     def _code(self, name: str, value: Tensor) -> Tensor:
         """A code may also be given as N,dim,1,1."""
-        return value.flatten(1) if name in self.trainer.latents and value.shape[2:] == (1, 1) else value
+        return value.flatten(1) if name in self.method.latents and value.shape[2:] == (1, 1) else value
+
+
+def split(value: Any, parts: int) -> list[Any]:
+    """A batch, or what is given in place of tensors, in equal parts along the first axis.
+
+    Raises:
+        UsageError: it does not divide.
+    """
+    if parts == 1:
+        return [value]
+    if isinstance(value, Mapping):
+        split_values = {name: split(item, parts) for name, item in value.items()}
+        return [{name: item[number] for name, item in split_values.items()} for number in range(parts)]
+    size, rest = divmod(len(value), parts)
+    if rest:
+        raise UsageError(f"{len(value)} images cannot be taken in {parts} equal parts", fix="change run.micro_batch")
+    return [value[number * size :][:size] for number in range(parts)]

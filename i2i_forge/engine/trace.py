@@ -5,19 +5,20 @@ A step is taken on tensors without data (device "meta"), so that a recipe of any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import isfunction
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.engine.forward_pass import ForwardPass
-from i2i_forge.engine.network_calls import Calls
-from i2i_forge.engine.passes import BoundTerm, Node, PhasePlan, StepPasses
+from i2i_forge.engine.passes import StepPasses
+from i2i_forge.engine.phases import BoundTerm, PhasePlan
 from i2i_forge.engine.trainer import Trainer
+from i2i_forge.engine.watcher import Needs, Node
 from i2i_forge.errors import RecipeError
 from i2i_forge.nn.colour import WrongChannels
 from i2i_forge.recipe.terms import parse_weight
@@ -63,36 +64,59 @@ class Trace:
         return sum(map(len, self.calls.values()))
 
 
-class _Recorder:
-    """Watches passes and networks."""
+class _Recorder(Needs):
+    """Watches networks too."""
 
     def __init__(self, result: Trace) -> None:
-        self.result = result
-        self.stack: list[Node] = []
+        super().__init__()
+        self.needs, self.calls = result.needs, result.calls
         self.network = ""  # the last that ran
-
-    def asked(self, forward: ForwardPass, name: str) -> None:
-        node = _node(forward, name)
-        if self.stack and node not in (needs := self.result.needs.setdefault(self.stack[-1], [])):
-            needs.append(node)
-
-    @contextmanager
-    def computing(self, forward: ForwardPass, name: str) -> Iterator[None]:
-        self.stack.append(_node(forward, name))
-        try:
-            yield
-        finally:
-            self.stack.pop()
 
     def called(self, network: str) -> None:
         self.network = network
         if self.stack:
-            self.result.calls.setdefault(self.stack[-1], []).append(network)
+            self.calls.setdefault(self.stack[-1], []).append(network)
 
     def convolving(self, network: str, layer: nn.Conv2d, arguments: Any) -> None:
         self.network = network
         if len(arguments[0].shape) == 4 and arguments[0].shape[1] != layer.in_channels:
             raise WrongChannels(layer.in_channels, arguments[0].shape[1])
+
+
+class _Calls:
+    """Tells `called` of the calls of a network, of any of its layers by itself, and of its methods that run layers.
+
+    What these call meanwhile does not count. `hooks` takes away what is put on the network.
+    """
+
+    def __init__(self, network: nn.Module, called: Callable[[], None], hooks: ExitStack) -> None:
+        self.called, self.depth, self.runs = called, 0, False
+        for module in network.modules():
+            hooks.callback(module.register_forward_pre_hook(self._enter).remove)
+            hooks.callback(module.register_forward_hook(self._leave, always_call=True).remove)
+        for name in set(dir(type(network))) - set(dir(nn.Module)) - vars(network).keys():
+            if not name.startswith("_") and isfunction(getattr(type(network), name)):
+                setattr(network, name, partial(self._method, getattr(network, name)))
+                hooks.callback(delattr, network, name)
+
+    def _enter(self, module: nn.Module, given: Any) -> None:
+        if not self.depth:
+            self.called()
+        self.depth, self.runs = self.depth + 1, True
+
+    def _leave(self, module: nn.Module, given: Any, output: Any) -> None:
+        self.depth -= 1
+
+    def _method(self, method: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if self.depth:
+            return method(*args, **options)
+        self.depth, self.runs = 1, False
+        try:
+            return method(*args, **options)
+        finally:
+            self.depth = 0
+            if self.runs:
+                self.called()
 
 
 def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
@@ -104,11 +128,11 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
     result = Trace()
     recorder = _Recorder(result)
     phases = [_at_full_weight(phase) for phase in trainer.phases]
-    passes = StepPasses(trainer, batch, 0, {}, phases=phases, watcher=recorder)
+    passes = StepPasses(trainer, batch, 0, {}, phases=phases, watcher=recorder, seed_layers=False)
     with ExitStack() as hooks:
         for name, network in trainer.modules():
             if not name.startswith("state."):  # no network
-                Calls(network, partial(recorder.called, name), hooks)
+                _Calls(network, partial(recorder.called, name), hooks)
             for layer in network.modules():
                 if isinstance(layer, nn.Conv2d):
                     hooks.callback(layer.register_forward_pre_hook(partial(recorder.convolving, name)).remove)
@@ -147,9 +171,8 @@ def _collect(result: Trace, phase: PhasePlan, passes: StepPasses, trainer: Train
     wanted: set[str] = set()
     for term in phase.terms:
         known = trainer.pass_along(term.route).tensors()
-        loss = (phase.name, term.route, f"{term.name} (loss)")  # there if it runs a network itself
         nodes = [(phase.name, term.route, name) for name in term.arguments if name in known]
-        nodes += [loss] if loss in result.calls else []
+        nodes += {term.node(phase.name)} & result.calls.keys()  # there if the loss runs a network itself
         result.terms[f"{phase.name}/{term.name}/{term.route}"] = nodes
         wanted |= {tensor for node in nodes for owner, _, tensor in result.closure(node) if owner == phase.name}
     for route in trainer.routes if phase.terms else ():
@@ -169,11 +192,8 @@ def with_takes(phases: list[PhasePlan], traced: Trace) -> list[PhasePlan]:
 
 def _taken(phase: PhasePlan, term: BoundTerm, traced: Trace) -> frozenset[Node]:
     asked = {n for node in traced.terms[f"{phase.name}/{term.name}/{term.route}"] for n in traced.closure(node)}
-    return frozenset(
-        (phase.reuse[tensor], route, tensor)
-        for turn, route, tensor in asked
-        if turn == phase.name and tensor in phase.reuse
-    )
+    own = {(route, tensor) for turn, route, tensor in asked if turn == phase.name and tensor in phase.reuse}
+    return frozenset((phase.reuse[tensor], route, tensor) for route, tensor in own)
 
 
 def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:
@@ -183,11 +203,7 @@ def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:
         for tensor, owner in taker.reuse.items():
             between = [phase for phase in phases[index : order.index(owner)] if phase.terms]
             stepped = {role for phase in between for role in phase.trains}
-            nodes = [
-                node
-                for node in {*traced.shapes, *traced.needs, *traced.calls}
-                if node[0] == owner and node[2] == tensor
-            ]
+            nodes = [n for n in {*traced.shapes, *traced.needs, *traced.calls} if (n[0], n[2]) == (owner, tensor)]
             used = {name.partition(".")[0] for node in nodes for name in traced.networks(node)}
             if stale := sorted(stepped & used):
                 raise RecipeError(
@@ -195,10 +211,6 @@ def refuse_stale_reuse(phases: list[PhasePlan], traced: Trace) -> None:
                     f"'{tensor}' and the backward of phase '{owner}'",
                     fix=f"put '{owner}' before the phases that train {', '.join(stale)}, or do not reuse '{tensor}'",
                 )
-
-
-def _node(forward: ForwardPass, name: str) -> Node:
-    return forward._frame.phase, forward.route, name
 
 
 def _counting_bytes(trainer: Trainer) -> tuple[Callable[[Tensor], Tensor], dict[int, int]]:

@@ -1,9 +1,10 @@
-"""The trainer: one step that serves every method."""
+"""The trainer: one step that serves every method, and inference."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -11,30 +12,26 @@ import torch
 from torch import Tensor
 
 from i2i_forge.engine.divergence import NotFiniteError
-from i2i_forge.engine.forward_pass import seeded
-from i2i_forge.engine.inference import Inference
-from i2i_forge.engine.method import Networks
+from i2i_forge.engine.forward_pass import ForwardPass, seeded
+from i2i_forge.engine.method import Method, named
+from i2i_forge.engine.networks import remembering
 from i2i_forge.engine.optimizers import RoleOptimizer
-from i2i_forge.engine.passes import Given, PhasePlan, StepPasses
-from i2i_forge.engine.recompute import remembering
-from i2i_forge.errors import RecipeError, UsageError
+from i2i_forge.engine.passes import Given, StepPasses, split
+from i2i_forge.engine.phases import PhasePlan
+from i2i_forge.engine.watcher import Watcher
+from i2i_forge.errors import RecipeError, UsageError, suggest
 from i2i_forge.system import distributed
 from i2i_forge.system.precision import autocast, float32_by_default, full
 from i2i_forge.system.seeding import seed_of
 
-__all__ = ["Networks", "Trainer"]
-
 Losses = dict[str, Tensor]  # "phase/term/route", unweighted
 
 
-class Trainer(Inference):
-    """Base of all methods. A method sets the class attributes of `Method`; the step is the same for all.
+class Trainer(Method):
+    """Base of all methods, which set the class attributes of `Method`: how they learn, and what they then compute.
 
-    Attributes:
-        parts: in how many equal parts a step's images are taken, one after the other; their gradients are averaged.
+    Inference runs in eval mode, with averaged weights where the recipe asks for them.
     """
-
-    parts = 1
 
     @cached_property
     def sparing(self) -> bool:
@@ -42,13 +39,16 @@ class Trainer(Inference):
         return self.parts > 1 and not any(map(remembering, (network for _, network in self.modules())))
 
     @float32_by_default()
-    def step(self, batch: Mapping[str, Any], step: int, given: Given | None = None) -> dict[str, float]:
+    def step(
+        self, batch: Mapping[str, Any], step: int, given: Given | None = None, *, watcher: Watcher | None = None
+    ) -> dict[str, float]:
         """Every phase takes its turn once.
 
         Args:
             batch: domain -> images N,3,H,W in [-1, 1]; further streams are nested under their names.
             step: the number of steps done before this one; noise and schedules depend on it.
             given: phase -> route -> tensor -> value, in place of what would be drawn or computed.
+            watcher: is told of every tensor and every loss; changes nothing.
 
         Returns:
             {"phase/term/route": unweighted loss}.
@@ -60,7 +60,7 @@ class Trainer(Inference):
         turns = [phase for phase in self.phases if phase.terms and step % phase.every == 0]
         batches, givens = split(self.ready(batch), self.parts), split(given or {}, self.parts)
         parts = [
-            StepPasses(self, part, step, own, phases=self.phases, sparing=self.sparing)
+            StepPasses(self, part, step, own, phases=self.phases, sparing=self.sparing, watcher=watcher or Watcher())
             for part, own in zip(batches, givens, strict=True)
         ]
         self._set_mode(training=True)
@@ -121,11 +121,13 @@ class Trainer(Inference):
                 if weight == 0:
                     continue
                 forward = passes.get(phase.name, term.route)
-                values = [full(forward.argument(name)) for name in term.arguments]
-                name = f"{phase.name}/{term.name}/{term.route}"
+                watcher = forward._frame.watcher
+                values = [full(forward._argument(name)) for name in term.arguments]
+                name, node = f"{phase.name}/{term.name}/{term.route}", term.node(phase.name)
                 key = seed_of(self.seed, "loss", step, name, distributed.share()[0])
-                with autocast(self.device, "fp32"), seeded(key, self.device), forward.watched(f"{term.name} (loss)"):
+                with autocast(self.device, "fp32"), seeded(key, self.device), watcher.computing(node):
                     loss = term.value(phase.name, values)
+                watcher.computed(node, loss)
                 losses[name] = loss.detach()
                 total = total + weight * loss
         return losses, total
@@ -135,9 +137,9 @@ class Trainer(Inference):
         values = {name: float(loss) for name, loss in losses.items()}
         found = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
         found = found or [
-            f"the gradient of {role}" + (f".{domain}" if domain != "shared" else "")
+            f"the gradient of {name}"
             for role in phase.trains
-            for domain, network in self.networks[role].items()
+            for name, network in named(role, self.networks[role])
             if any(p.grad is not None and not torch.isfinite(p.grad).all() for p in network.parameters())
         ]
         if not found and not torch.isfinite(total):
@@ -152,22 +154,69 @@ class Trainer(Inference):
     def _optimizer(self, role: str) -> RoleOptimizer:
         return next(entry.roles[role] for entry in self.optimizers if role in entry.roles)
 
+    @contextmanager
+    def translating(
+        self, batch: Mapping[str, Any], route: str, given: Mapping[str, Tensor], **options: Any
+    ) -> Iterator[ForwardPass]:
+        """A route's pass in eval mode, of a batch on the trainer's device; `options` are those of StepPasses."""
+        self._set_mode(training=False)
+        passes = StepPasses(self, batch, 0, {"translate": {route: given}}, training=False, **options)
+        try:
+            yield passes.get("translate", route)
+        finally:
+            passes.clear()
 
-def split(value: Any, parts: int) -> list[Any]:
-    """A batch, or what is given in place of tensors, in equal parts along the first axis.
+    @float32_by_default()
+    @torch.no_grad()
+    def infer(
+        self, wanted: str, batch: Mapping[str, Tensor], route: str, *,
+        generator: torch.Generator | None = None, **given: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """A tensor of a route's pass in eval mode, e.g. `infer("translation", {"a": x}, "ab", random_style=s)`."""
+        if route not in self.routes:
+            raise UsageError(f"there is no route '{route}'", fix=suggest(route, self.routes))
+        known = self.pass_along(route).tensors()
+        for name in (wanted, *given):
+            if name not in known:
+                raise UsageError(f"{type(self).__name__} has no tensor '{name}'", fix=suggest(name, known))
+        averaged = self.ema.in_use() if self.ema else nullcontext()
+        made = self.translating(self.ready(batch), route, given, generator=generator)
+        with autocast(self.device, self.precision), averaged, made as forward:
+            return full(getattr(forward, wanted))  # type: ignore[no-any-return]
 
-    Raises:
-        UsageError: it does not divide.
-    """
-    if parts == 1:
-        return [value]
-    if isinstance(value, Mapping):
-        split_values = {name: split(item, parts) for name, item in value.items()}
-        return [{name: item[number] for name, item in split_values.items()} for number in range(parts)]
-    size, rest = divmod(len(value), parts)
-    if rest:
-        raise UsageError(f"{len(value)} images cannot be taken in {parts} equal parts", fix="change run.micro_batch")
-    return [value[number * size :][:size] for number in range(parts)]
+    def translate(
+        self, x: Tensor, route: str = "ab", *, generator: torch.Generator | None = None, **given: Tensor
+    ) -> Tensor:
+        """Translate images.
+
+        Args:
+            x: N,3,H,W in [-1, 1]. With N = 1 a given code may have K rows: one content, K translations.
+            route: the direction.
+            generator: where draws that are not given come from; without it they are the same at every call.
+            given: tensors of the pass, by name: `random_style=s`.
+
+        Returns:
+            The translations, N,3,H,W (or K,3,H,W) in [-1, 1].
+        """
+        return self.infer("translation", {self.routes[route][0]: x} if route in self.routes else {}, route,
+                          generator=generator, **given)  # fmt: skip
+
+    def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
+        """A code of images, N,3,H,W in [-1, 1], that belong to a domain: `encode(x, "style", "b")`.
+
+        It is computed along a route that leaves the domain, or that enters it if no such route has the tensor.
+        """
+        leaving = [route for route, (source, _) in self.routes.items() if source == domain]
+        entering = [route for route, (_, target) in self.routes.items() if target == domain]
+        for route in (*leaving, *entering):
+            if what in self.pass_along(route).tensors():
+                return self.infer(what, {domain: x}, route)
+        if leaving:
+            return self.infer(what, {domain: x}, leaving[0])  # which says that there is no such tensor
+        raise UsageError(
+            f"no route that passes domain '{domain}' has a tensor '{what}'",
+            fix=f"the domains are {', '.join(sorted({d for pair in self.routes.values() for d in pair}))}",
+        )
 
 
 def _mean(parts: Sequence[Losses]) -> Losses:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from i2i_forge.errors import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 KINDS = ("color", "translation", "cutout", "flip")
 
@@ -45,14 +45,10 @@ class Augmentation(nn.Module):
 def _operation(kind: str) -> nn.Module:
     from kornia import augmentation as k
 
-    made: nn.Module
-    match kind:
-        case "color":
-            made = k.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.8, p=1.0)
-        case "translation":
-            made = k.RandomAffine(degrees=0.0, translate=(0.125, 0.125), padding_mode="border", p=1.0)
-        case "cutout":
-            made = k.RandomErasing(scale=(0.25, 0.25), ratio=(1.0, 1.0), value=0.5, p=1.0)
-        case _:
-            made = k.RandomHorizontalFlip(p=0.5)
-    return made
+    made: dict[str, Callable[[], nn.Module]] = {
+        "color": lambda: k.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.8, p=1.0),
+        "translation": lambda: k.RandomAffine(degrees=0.0, translate=(0.125, 0.125), padding_mode="border", p=1.0),
+        "cutout": lambda: k.RandomErasing(scale=(0.25, 0.25), ratio=(1.0, 1.0), value=0.5, p=1.0),
+        "flip": lambda: k.RandomHorizontalFlip(p=0.5),
+    }
+    return made[kind]()

@@ -11,8 +11,8 @@ from typing import Any
 from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.engine.build import trace_recipe
-from i2i_forge.engine.passes import Node
 from i2i_forge.engine.trace import Trace
+from i2i_forge.engine.watcher import Node
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.terms import parse_weight
 from i2i_forge.system.hardware import memory

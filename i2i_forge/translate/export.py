@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,6 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as symbolic
 
-from i2i_forge.engine.forward_pass import ForwardPass
-from i2i_forge.engine.passes import StepPasses
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import ForgeError, UsageError, disk_error
 from i2i_forge.system.files import made_whole
@@ -80,13 +78,10 @@ class Program(nn.Module):
 
     def _translated(self, source: Tensor, given: dict[str, Tensor]) -> Tensor:
         trainer, route = self._made_by
-        batch, along = {trainer.routes[route][0]: source}, {"translate": {route: given}}
-        passes = StepPasses(trainer, batch, 0, along, training=False, watcher=_Nobody())
-        try:
-            translation: Tensor = getattr(passes.get("translate", route), "translation")  # noqa: B009
+        batch = {trainer.routes[route][0]: source}
+        with trainer.translating(batch, route, given, seed_layers=False) as forward:  # a program cannot hold seeds
+            translation: Tensor = getattr(forward, "translation")  # noqa: B009
             return translation.clamp(-1, 1)
-        finally:
-            passes.clear()
 
 
 class CodedProgram(Program):
@@ -99,24 +94,6 @@ class CodedProgram(Program):
     def forward(self, source: Tensor, code: Tensor) -> Tensor:  # type: ignore[override]
         """N,3,H,W and N,dim -> N,3,H,W in [-1, 1]."""
         return self._translated(source, {self._latent: code})
-
-
-class _Nobody:
-    """A watcher that looks away: with one, a pass seeds no layers, which a program cannot hold."""
-
-    def asked(self, forward: ForwardPass, name: str) -> None: ...
-
-    def computing(self, forward: ForwardPass, name: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-
-@contextmanager
-def _in_fp32(trainer: Trainer) -> Iterator[None]:
-    before, trainer.precision = trainer.precision, "fp32"
-    try:
-        yield
-    finally:
-        trainer.precision = before
 
 
 @torch.no_grad()
@@ -132,8 +109,8 @@ def export(translator: Translator, out: Path, route: str = "ab") -> Exported:
         UsageError: the method or its networks cannot be exported; or the file cannot be written there.
         ForgeError: the program translates otherwise than the run. Then there is no file.
     """
-    with _in_fp32(translator.trainer):
-        return _written(translator, out, route)
+    in_fp32 = translator.trainer.alike(precision="fp32")
+    return _written(Translator(in_fp32, translator.recipe, translator.step), out, route)
 
 
 def _written(translator: Translator, out: Path, route: str) -> Exported:

@@ -233,8 +233,7 @@ def load(
     if trainer.ema and averaged:
         trainer.ema.settle()
         sha256 = found.ema_sha256 or sha256
-    trainer.ema = None  # which weights it translates with is settled
-    return Translator(trainer, recipe, found.step, sha256, edited)
+    return Translator(trainer.alike(ema=None), recipe, found.step, sha256, edited)
 
 
 def _warn(text: str) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from i2i_forge.engine.forward_pass import ForwardPass
-from i2i_forge.engine.passes import StepPasses
 from i2i_forge.engine.trainer import Trainer
-
-Node = tuple[str, str]  # route, tensor
+from i2i_forge.engine.watcher import Needs, Node
 
 
 class Varying:
@@ -44,53 +40,29 @@ def unvaried(trainer: Trainer, batch: dict[str, Tensor], route: str, given: dict
 
     A translation is made of tensors without data. What cannot be made so has none: everything is computed every time.
     """
-    seen = _Needs()
-    trainer._set_mode(training=False)
-    passes = StepPasses(trainer, trainer.ready(batch), 0, {"translate": {route: given}}, training=False, watcher=seen)
+    needs, images = Needs(), trainer.ready(batch)
     try:
         with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
-            passes.batch = {name: fake.from_tensor(value) for name, value in passes.batch.items()}
-            getattr(passes.get("translate", route), "translation")  # noqa: B009
+            images = {name: fake.from_tensor(value) for name, value in images.items()}
+            with trainer.translating(images, route, given, watcher=needs, seed_layers=False) as forward:
+                getattr(forward, "translation")  # noqa: B009
     except Exception:  # whatever a plugin does that needs values
         return []
-    finally:
-        passes.clear()
-    found = seen.nearest((route, "translation"), {(route, name) for name in given})
-    return [name for along, name in found if along == route]
+    varied = {("translate", route, name) for name in given}
+    found = _nearest(("translate", route, "translation"), varied, needs.needs)
+    return [name for _, along, name in found if along == route]
 
 
-class _Needs:
-    """Watches which tensor asks for which."""
+def _nearest(node: Node, varied: set[Node], needs: dict[Node, list[Node]]) -> list[Node]:
+    """The tensors nearest to one that it needs and that do not vary; an image of the batch needs no keeping."""
+    found: list[Node] = []
+    for needed in needs.get(node, []):
+        if _varies(needed, varied, needs):
+            found += [n for n in _nearest(needed, varied, needs) if n not in found]
+        elif needed in needs and needed not in found:
+            found.append(needed)
+    return found
 
-    def __init__(self) -> None:
-        self.needs: dict[Node, dict[Node, None]] = {}
-        self.stack: list[Node] = []
 
-    def asked(self, forward: ForwardPass, name: str) -> None:
-        if self.stack:
-            self.needs[self.stack[-1]][forward.route, name] = None
-
-    @contextmanager
-    def computing(self, forward: ForwardPass, name: str) -> Iterator[None]:
-        self.stack.append((forward.route, name))
-        self.needs.setdefault(self.stack[-1], {})
-        try:
-            yield
-        finally:
-            self.stack.pop()
-
-    def nearest(self, node: Node, varied: set[Node]) -> list[Node]:
-        found: list[Node] = []
-        for needed in self.needs.get(node, {}):
-            if self._varies(needed, varied):
-                found += [n for n in self.nearest(needed, varied) if n not in found]
-            elif self._is_made(needed) and needed not in found:
-                found.append(needed)
-        return found
-
-    def _varies(self, node: Node, varied: set[Node]) -> bool:
-        return node in varied or any(self._varies(needed, varied) for needed in self.needs.get(node, {}))
-
-    def _is_made(self, node: Node) -> bool:
-        """Whether anything computes it: an image of the batch needs no keeping."""
-        return bool(self.needs.get(node))
+def _varies(node: Node, varied: set[Node], needs: dict[Node, list[Node]]) -> bool:
+    return node in varied or any(_varies(needed, varied, needs) for needed in needs.get(node, []))

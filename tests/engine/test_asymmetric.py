@@ -154,10 +154,7 @@ def test_a_trace_knows_both_passes() -> None:
 
 # ---- one direction -------------------------------------------------------------------------------------------------
 
-ONE_WAY = {
-    "trainer": "one_way",
-    "networks": {"encoder": {"use": "conv"}, "decoder": {"use": "conv"}},
-}
+ONE_WAY = {"trainer": "one_way", "networks": {"encoder": {"use": "conv"}, "decoder": {"use": "conv"}}}
 
 
 def test_a_code_may_come_from_a_route_that_enters_the_domain() -> None:

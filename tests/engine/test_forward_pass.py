@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from i2i_forge.engine.forward_pass import ForwardPass, frozen, seeded, tensor
 from i2i_forge.engine.passes import StepPasses
-from i2i_forge.errors import ForgeError, RecipeError, UsageError
-from i2i_forge.system.seeding import generator, seed_of
+from i2i_forge.errors import ForgeError, PluginError, RecipeError, UsageError
+from i2i_forge.system.seeding import seed_of
 
 
 def passes(trainer: Any, *, step: int = 0, given: Any = None, phase: str = "phase") -> dict[str, Any]:
@@ -108,6 +108,44 @@ def test_reverse_is_the_pass_the_other_way_of_the_same_phase() -> None:
     assert both["ab"].reverse_content is both["ba"].content
 
 
+# ---- names --------------------------------------------------------------------------------------------------------
+
+
+def called(name: str) -> Any:
+    """A toy that has one more tensor, of this name."""
+
+    def compute(self: Any) -> Tensor:
+        return self.source + 1
+
+    compute.__name__ = name
+    forward_pass = type("Named", (toy.ToyForward,), {name: tensor(compute)})
+    return type("Named", (toy.Toy,), {"forward_pass": forward_pass})
+
+
+@pytest.mark.parametrize("name", ["keep", "clear", "argument", "watched", "step", "values", "seeded"])
+def test_a_tensor_may_have_any_other_name(name: str) -> None:
+    catalog = toy.catalog()
+    catalog.trainers.add("named", called(name))
+    phases = toy.only(f"1 * mse({name}, translation)")
+    report = toy.build(phases, of=catalog, trainer="named").step(toy.images(), 0)
+    ab = passes(toy.build())["ab"]
+    assert report["phase/term/ab"] == pytest.approx((ab.source + 1 - ab.translation).square().mean().item())
+
+
+def test_what_a_pass_needs_for_itself_is_no_name_for_a_tensor() -> None:
+    own = {name for name in {*vars(ForwardPass), *vars(passes(toy.build())["ab"])} if not name.startswith("__")}
+    assert {"src", "state", "_values"} <= own
+    for name in own - {"source", "target", "noise"}:  # the tensors of all passes, and what UNIT calls one of its own
+        with pytest.raises(PluginError, match=rf"Named\.{name} hides what every ForwardPass has under this name"):
+            called(name)
+
+
+def test_helpers_may_be_replaced_and_machinery_may_not() -> None:
+    assert type("Halving", (toy.ToyForward,), {"input": lambda self, name: name})
+    with pytest.raises(PluginError, match=r"Mine\._draws hides"):
+        type("Mine", (toy.ToyForward,), {"_draws": 3})
+
+
 # ---- noise ---------------------------------------------------------------------------------------------------------
 
 
@@ -150,14 +188,6 @@ def test_noise_is_standard_normal_with_the_type_of_like() -> None:
     assert noise.shape == (10_000, 4)
     assert abs(noise.mean().item()) < 0.02
     assert abs(noise.std().item() - 1) < 0.02
-
-
-def test_the_first_samples_of_a_larger_batch_draw_the_same() -> None:
-    """What makes a rank's noise a slice of the global noise."""
-    forward = passes(toy.build())["ab"]
-    few, many = (generator("key") for _ in range(2))
-    assert torch.equal(torch.randn(2, 3, generator=few), torch.randn(2, 3, generator=many))
-    assert forward.noise(5, 3, like=forward.source).shape == (5, 3)
 
 
 def test_seeds_differ_by_the_type_and_place_of_every_part() -> None:
@@ -242,12 +272,12 @@ def test_clear_forgets_values_and_the_reverse_pass() -> None:
     both = passes(toy.build())
     translation = weakref.ref(both["ab"].translation)
     gone = weakref.ref(both["ab"])
-    both["ab"].clear()
+    both["ab"]._clear()
     assert translation() is None
     assert both["ab"].reverse is None
     gc.disable()
     try:
-        both["ba"].clear()
+        both["ba"]._clear()
         both.clear()
         assert gone() is None  # without the collector's help: there is no circle left
     finally:

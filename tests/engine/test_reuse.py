@@ -7,7 +7,6 @@ import torch
 import toy
 from torch import Tensor
 
-from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.errors import RecipeError
@@ -171,12 +170,6 @@ def test_a_reused_tensor_must_be_its_owners_own() -> None:
     }
     with pytest.raises(RecipeError, match=r"phases\.one\.reuse\.translation: 'two' does not compute it"):
         toy.build(phases)
-
-
-def test_refusals_come_on_every_device() -> None:
-    phases = {"early": {**REUSING, "trains": ["decoder", "critic"]}, "translator": TRANSLATOR}
-    with pytest.raises(RecipeError):
-        build_trainer(toy.recipe(phases), toy.catalog(), "cpu", torch.float64)
 
 
 class CrosswiseForward(toy.ToyForward):

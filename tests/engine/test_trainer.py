@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.engine.trainer import Trainer
+from i2i_forge.engine.watcher import Watcher
 from i2i_forge.errors import DivergedError, RecipeError, UsageError
 
 # ---- the objective -------------------------------------------------------------------------------------------------
@@ -244,19 +245,22 @@ def test_dropping_a_term_leaves_dropout_and_noise_of_the_others_alone() -> None:
 # ---- optimizers ----------------------------------------------------------------------------------------------------
 
 
+def moved(phases: dict[str, Any], optimizers: dict[str, Any]) -> dict[str, Tensor]:
+    """How a step changes every weight."""
+    trainer = toy.build(phases, optimizers=optimizers)
+    before = toy.weights(trainer)
+    trainer.step(toy.images(), 0)
+    return {name: value - before[name] for name, value in trainer.state_dict().items()}
+
+
 def test_optimizer_entries_name_their_roles_and_default_takes_the_rest() -> None:
     entries = {"default": {"use": "sgd", "lr": 0.1}, "slow": {"use": "sgd", "lr": 0.001, "roles": ["decoder"]}}
     terms = {"x": "1 * mean(content)", "y": "1 * mean(translation)"}
     phases = {"phase": {"trains": ["encoder", "decoder"], "minimize": terms}}
-    moved = {}
-    for optimizers in (toy.SGD, entries):
-        trainer = toy.build(phases, optimizers=optimizers)
-        before = toy.weights(trainer)
-        trainer.step(toy.images(), 0)
-        moved[len(optimizers)] = {n: v - before[n] for n, v in trainer.state_dict().items()}
-    for name, one_rate in moved[1].items():
+    one_rate, two_rates = (moved(phases, optimizers) for optimizers in (toy.SGD, entries))
+    for name, change in one_rate.items():
         factor = 0.01 if name.startswith("decoder") else 1.0
-        assert torch.allclose(moved[2][name], one_rate * factor, atol=1e-7), name
+        assert torch.allclose(two_rates[name], change * factor, atol=1e-7), name
 
 
 def test_clipping_takes_the_norm_over_the_entry_together() -> None:
@@ -264,26 +268,18 @@ def test_clipping_takes_the_norm_over_the_entry_together() -> None:
         "default": {"use": "sgd", "lr": 1.0},
         "clipped": {"use": "sgd", "lr": 1.0, "roles": ["encoder", "decoder"], "clip": 0.01},
     }
-    phases = {
-        "phase": {
-            "trains": ["encoder", "decoder", "critic"],
-            "minimize": {"x": "50 * size(recovered)", "y": "1 * size(real_logits)"},
-        }
-    }
-    moved = {}
-    for name, optimizers in (("free", {"default": {"use": "sgd", "lr": 1.0}}), ("clipped", entries)):
-        trainer = toy.build(phases, optimizers=optimizers)
-        before = toy.weights(trainer)
-        trainer.step(toy.images(), 0)
-        moved[name] = {n: v - before[n] for n, v in trainer.state_dict().items()}
-    norm = {
-        k: math.sqrt(sum(float(v.square().sum()) for n, v in m.items() if "critic" not in n)) for k, m in moved.items()
-    }
-    assert norm["free"] > 0.1
-    assert norm["clipped"] == pytest.approx(0.01, rel=1e-3)
-    for name, free in moved["free"].items():
-        factor = 1.0 if "critic" in name else 0.01 / norm["free"]
-        assert torch.allclose(moved["clipped"][name], free * factor, atol=1e-5), name
+    terms = {"x": "50 * size(recovered)", "y": "1 * size(real_logits)"}
+    phases = {"phase": {"trains": ["encoder", "decoder", "critic"], "minimize": terms}}
+    free, clipped = (moved(phases, each) for each in ({"default": {"use": "sgd", "lr": 1.0}}, entries))
+
+    def norm(changes: dict[str, Tensor]) -> float:
+        return math.sqrt(sum(float(v.square().sum()) for n, v in changes.items() if "critic" not in n))
+
+    assert norm(free) > 0.1
+    assert norm(clipped) == pytest.approx(0.01, rel=1e-3)
+    for name, change in free.items():
+        factor = 1.0 if "critic" in name else 0.01 / norm(free)
+        assert torch.allclose(clipped[name], change * factor, atol=1e-5), name
 
 
 def test_gradients_below_the_clip_norm_are_untouched() -> None:
@@ -316,22 +312,6 @@ def test_a_networks_gradients_of_one_phase_do_not_leak_into_the_next() -> None:
     before = bias.detach().clone()
     trainer.step(toy.images(), 0)
     assert torch.allclose(before - bias.detach(), torch.full((4,), 2 * 0.1 / 4), atol=1e-6)
-
-
-def test_optimizer_state_comes_back() -> None:
-    images, interrupted, straight = toy.images(), toy.build(optimizers=toy.ADAM), toy.build(optimizers=toy.ADAM)
-    for step in range(2):
-        interrupted.step(images, step)
-    resumed = toy.build(optimizers=toy.ADAM)
-    resumed.load_state_dict(interrupted.state_dict())
-    resumed.load_optimizer_state(interrupted.optimizer_state())
-    resumed.step(images, 2)
-    for step in range(3):
-        straight.step(images, step)
-    for mine, theirs in ((resumed.state_dict(), straight.state_dict()),
-                         (resumed.optimizer_state(), straight.optimizer_state())):  # fmt: skip
-        assert mine.keys() == theirs.keys()
-        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 @pytest.mark.parametrize("rule", ["adam", "adamw", "rmsprop", "sgd"])
@@ -417,23 +397,25 @@ def test_load_state_dict_wants_every_name() -> None:
 def test_nothing_survives_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     tensors: list[weakref.ref[Any]] = []
     passes: list[weakref.ref[Any]] = []
-    value = toy.ToyForward._value
 
-    def watched(self: Any, wanted: Any) -> Any:
-        found = value(self, wanted)
-        if wanted.name not in ("source", "target"):  # those are the batch's
-            tensors.append(weakref.ref(found))
+    class Listed(toy.ToyForward):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
             passes.append(weakref.ref(self))
-        return found
 
-    monkeypatch.setattr(toy.ToyForward, "_value", watched)
+    class Listing(Watcher):
+        def computed(self, node: Any, value: Any) -> None:
+            if node[2] not in ("source", "target"):  # those are the batch's
+                tensors.append(weakref.ref(value))
+
+    monkeypatch.setattr(toy.Toy, "forward_pass", Listed)
     trainer = toy.build()
     images = toy.images()
     gc.collect()
     gc.disable()
     try:
-        trainer.step(images, 0)
-        assert len(tensors) > 10
+        trainer.step(images, 0, watcher=Listing())
+        assert len(tensors) > 10 and len(passes) == 4
         assert not [ref for ref in tensors if ref() is not None]
         assert not [ref for ref in passes if ref() is not None]
     finally:

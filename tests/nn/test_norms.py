@@ -1,32 +1,11 @@
-import math
+"""What `test_memory_formats` leaves open: its formulas are those of every norm."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.nn import InstanceNorm, LayerNorm, adain
+from i2i_forge.nn import AffineInstanceNorm, ConditionalInstanceNorm, InstanceNorm, LayerNorm, adain
 from i2i_forge.nn.norms import norm_layer
-
-
-def naive_layer_norm(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-    """Specification 1.6, number by number: unbiased std, eps outside the root."""
-    out = torch.empty_like(x)
-    for n in range(len(x)):
-        values = x[n].flatten().tolist()
-        mean = sum(values) / len(values)
-        std = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-        for c in range(x.shape[1]):
-            out[n, c] = (x[n, c] - mean) / (std + 1e-5) * gamma[c] + beta[c]
-    return out
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (3, 2, 3, 3), (2, 6)])
-def test_layer_norm_is_the_formula(shape: tuple[int, ...]) -> None:
-    torch.manual_seed(0)
-    norm = LayerNorm(shape[1]).double()
-    nn.init.normal_(norm.beta)
-    x = torch.randn(shape, dtype=torch.float64) * 3 + 7
-    assert torch.allclose(norm(x), naive_layer_norm(x, norm.gamma, norm.beta), rtol=1e-12)
 
 
 def test_layer_norm_is_not_group_norm() -> None:
@@ -55,17 +34,6 @@ def test_layer_norm_of_a_constant_image_is_finite_with_its_gradient() -> None:
     assert torch.isfinite(x.grad).all()
 
 
-@pytest.mark.parametrize("layer", [LayerNorm(3), InstanceNorm()], ids=["layer", "instance"])
-def test_norms_take_channels_last_and_bfloat16(layer: nn.Module) -> None:
-    x = torch.randn(2, 3, 8, 8)
-    expected = layer(x)
-    last = layer(x.contiguous(memory_format=torch.channels_last))
-    assert torch.allclose(last, expected, atol=1e-6)
-    half = layer(x.bfloat16())
-    assert half.dtype == torch.bfloat16
-    assert torch.allclose(half.float(), layer(x.bfloat16().float()), atol=0.02)
-
-
 def test_layer_norms_statistics_are_not_summed_in_bfloat16() -> None:
     """A sum of 65536 ones in bfloat16 stops at 256."""
     x = (torch.randn(1, 4, 128, 128) + 100).bfloat16()
@@ -73,22 +41,15 @@ def test_layer_norms_statistics_are_not_summed_in_bfloat16() -> None:
     assert abs(out.float().mean().item()) < 0.1
 
 
-def test_instance_norm_is_the_formula() -> None:
-    x = torch.randn(2, 3, 4, 5, dtype=torch.float64) * 2 + 5
-    centred = x - x.mean((2, 3), keepdim=True)
-    expected = centred / (centred.square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
-    norm = InstanceNorm()
-    assert torch.allclose(norm(x), expected, rtol=1e-10)
-    assert torch.equal(norm.eval()(x), norm.train()(x))
+def test_an_instance_norm_has_no_state() -> None:
+    norm, x = InstanceNorm(), torch.randn(2, 3, 4, 5)
     assert not list(norm.state_dict())
+    assert torch.equal(norm.eval()(x), norm.train()(x))
 
 
-def test_adain_is_shift_then_scale_without_one_plus() -> None:
-    x, affine = torch.randn(2, 3, 4, 4, dtype=torch.float64), torch.randn(2, 6, dtype=torch.float64)
-    shift, scale = affine[:, :3, None, None], affine[:, 3:, None, None]
-    mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), keepdim=True, unbiased=False)
-    assert torch.allclose(adain(x, affine), (x - mean) / (variance + 1e-5).sqrt() * scale + shift, rtol=1e-10)
-    assert not adain(x, torch.zeros(2, 6, dtype=torch.float64)).any()
+@pytest.mark.parametrize("norm", [LayerNorm(3), InstanceNorm()], ids=["layer", "instance"])
+def test_norms_keep_bfloat16(norm: nn.Module) -> None:
+    assert norm(torch.randn(2, 3, 8, 8).bfloat16()).dtype == torch.bfloat16
 
 
 def test_adain_broadcasts_one_content_over_many_styles() -> None:
@@ -111,3 +72,57 @@ def test_unknown_norms_are_refused() -> None:
         norm_layer("group", 4)
     with pytest.raises(ValueError, match="norm 'instance' is not one of none, layer, batch, spectral"):
         norm_layer("instance", 4, dims=0)
+
+
+# ---- with an affine map of their own, or of a code -------------------------------------------------------------------
+
+
+def images(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 7
+
+
+def drawn(norm: nn.Module) -> nn.Module:
+    for index, parameter in enumerate(norm.parameters()):
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(index))
+    return norm.double()
+
+
+def test_scale_and_shift_of_a_code_are_never_negative() -> None:
+    norm = drawn(ConditionalInstanceNorm(2, 1))
+    with torch.no_grad():
+        for linear in (norm.scale, norm.shift):
+            linear.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+            linear.bias.zero_()
+    x = images(1, 2, 4, 4)
+    one, other = norm(x, torch.ones(1, 1).double()), norm(x, -torch.ones(1, 1).double())
+    assert abs(one[:, 0].mean().item() - 1) < 1e-9
+    assert not one[:, 1].any()
+    assert not other[:, 0].any()
+    assert abs(other[:, 1].mean().item() - 1) < 1e-9
+
+
+def test_one_image_takes_many_codes() -> None:
+    norm, x, codes = drawn(ConditionalInstanceNorm(3, 4)), images(1, 3, 4, 4), images(5, 4)
+    together = norm(x, codes)
+    assert together.shape == (5, 3, 4, 4)
+    for index in range(5):
+        assert torch.allclose(together[index : index + 1], norm(x, codes[index : index + 1]), rtol=1e-12)
+
+
+def test_the_affine_norm_begins_small() -> None:
+    norm = AffineInstanceNorm(10_000)
+    assert abs(norm.scale.mean().item()) < 0.002
+    assert abs(norm.scale.std().item() - 0.02) < 0.001
+    assert not norm.shift.any()
+    assert [name for name, _ in norm.named_parameters()] == ["scale", "shift"]
+    assert AffineInstanceNorm(10_000, std=0.5).scale.std() > 0.4
+
+
+@pytest.mark.parametrize(
+    "norm", [AffineInstanceNorm(3), ConditionalInstanceNorm(3, 4), ConditionalInstanceNorm(3, 4).eval()]
+)
+def test_they_keep_bfloat16_and_refuse_a_single_pixel(norm: nn.Module) -> None:
+    codes = [images(2, 4).float()] if isinstance(norm, ConditionalInstanceNorm) else []
+    assert norm(images(2, 3, 8, 8).bfloat16(), *codes).dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="more than 1 spatial element"):
+        norm(images(2, 3, 1, 1).float(), *codes)

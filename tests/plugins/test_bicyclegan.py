@@ -12,7 +12,7 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.forward_pass import Frame
 from i2i_forge.errors import RecipeError
-from i2i_forge.system import distributed
+from i2i_forge.system.distributed import shares
 from i2i_forge.translate.translator import Translator
 from i2i_forge_plugins.bicyclegan import BicycleganForward
 
@@ -105,7 +105,7 @@ def test_the_halves_of_ranks_are_slices_of_the_whole_batchs(monkeypatch: pytest.
     assert len(alone["source"]) == 4 and not torch.equal(alone["random_code"], alone["random_code_2"])
     ranks = []
     for rank in range(2):
-        monkeypatch.setattr(distributed, "share", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(shares, "share", lambda rank=rank: (rank, 2))
         mine = forward({domain: images[4 * rank : 4 * rank + 4] for domain, images in whole.items()})
         ranks.append({name: getattr(mine, name) for name in names})
     for name in names:

@@ -38,7 +38,7 @@ def test_ranks_take_the_steps_of_one_process(folder, case, path):
 def test_batch_statistics_and_dropout_of_ranks_are_those_of_parts_of_a_batch(folder, case, path):
     trainer, _ = steps(case, 0, 0)
     for half, ranks in enumerate(PATHS[path]):
-        trainer.parts = ranks
+        trainer = trainer.alike(parts=ranks)
         reports = take(trainer, case, half * STEPS, (half + 1) * STEPS)
         equal(folder / case / path / str(half), trainer, reports, ranks)
 

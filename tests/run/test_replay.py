@@ -144,16 +144,17 @@ def test_an_image_is_found_and_no_network_blamed(fresh):
 
 
 def with_loss(trainer, loss):
-    """Replace the loss of the term `image`."""
-    for index, phase in enumerate(trainer.phases):
-        terms = tuple(replace(term, loss=loss) if term.name == "image" else term for term in phase.terms)
-        trainer.phases[index] = replace(phase, terms=terms)
+    """The trainer with another loss of the term `image`."""
+    phases = [
+        replace(phase, terms=tuple(replace(t, loss=loss) if t.name == "image" else t for t in phase.terms))
+        for phase in trainer.phases
+    ]
+    return trainer.alike(phases=phases)
 
 
 def test_a_loss_is_found(fresh):
     trainer, batch = fresh
-    with_loss(trainer, lambda one, other: (one - other).sum() / 0)
-    seen = watched_step(trainer, batch, 0)
+    seen = watched_step(with_loss(trainer, lambda one, other: (one - other).sum() / 0), batch, 0)
     assert (seen.tensor, seen.layer) == ("", "")
     assert seen.where == f"every tensor is finite, the loss {LOSS} is not"
 
@@ -161,8 +162,7 @@ def test_a_loss_is_found(fresh):
 def test_a_gradient_is_found(fresh):
     """The derivative of the root at 0."""
     trainer, batch = fresh
-    with_loss(trainer, lambda one, other: (one - one).abs().sum().sqrt())
-    seen = watched_step(trainer, batch, 0)
+    seen = watched_step(with_loss(trainer, lambda one, other: (one - one).abs().sum().sqrt()), batch, 0)
     assert all(math.isfinite(loss) for loss in seen.losses.values())
     assert seen.where == f"every loss is finite, the gradient of {seen.gradient} is not"
     assert not seen.gradient.startswith("discriminator")

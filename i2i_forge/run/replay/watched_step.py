@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from i2i_forge.engine.passes import PhasePlan, StepPasses
 from i2i_forge.engine.trainer import Trainer
+from i2i_forge.engine.watcher import Node, Watcher
 from i2i_forge.errors import DivergedError
 
 
@@ -53,9 +53,8 @@ class WatchedStep:
 
 def watched_step(trainer: Trainer, batch: Mapping[str, Any], step: int) -> WatchedStep:
     """Take a step as `trainer.step` does, watching; a step that is not finite is no error here."""
-    seen = _Watch(trainer)
+    seen = _Seen(trainer)
     with ExitStack() as hooks:
-        hooks.enter_context(seen.losses())
         for name, network in trainer.modules():
             if name.startswith("state."):
                 continue
@@ -68,57 +67,38 @@ def watched_step(trainer: Trainer, batch: Mapping[str, Any], step: int) -> Watch
                     handle = parameter.register_post_accumulate_grad_hook(arrived)  # type: ignore[no-untyped-call]
                     hooks.callback(handle.remove)
         try:
-            trainer.step(batch, step)
+            trainer.step(batch, step, watcher=seen)
         except DivergedError as error:
             seen.result.problem = error.message
-    for phase, squares in seen.squares.items():
-        sums: dict[str, float] = {}
-        for (changed, _), square in squares.items():
-            sums[changed] = sums.get(changed, 0.0) + float(square)
-        seen.result.gradients[phase] = {changed: math.sqrt(total) for changed, total in sums.items()}
+    for (phase, changed, _), square in seen.squares.items():
+        norms = seen.result.gradients.setdefault(phase, {})
+        norms[changed] = norms.get(changed, 0.0) + square
+    for norms in seen.result.gradients.values():
+        norms.update({changed: math.sqrt(squares) for changed, squares in norms.items()})
     return seen.result
 
 
-class _Watch:
-    """Notes what the hooks tell."""
+class _Seen(Watcher):
+    """Notes what the step and the hooks tell."""
 
     def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
         self.result = WatchedStep()
-        self.squares: dict[str, dict[tuple[str, str], Tensor]] = {}  # phase -> (network, parameter)
-        self.phase = ""
+        self.squares: dict[tuple[str, str, str], float] = {}  # of gradients, by phase, network and parameter
+        self._parts, self._phase = trainer.parts, ""
+        self._losses = {
+            term.node(phase.name): f"{phase.name}/{term.name}/{term.route}"
+            for phase in trainer.phases
+            for term in phase.terms
+        }
 
-    @contextmanager
-    def losses(self) -> Iterator[None]:
-        """Inside, the trainer's losses are noted, and the tensors that they need."""
-        compute = self.trainer.losses
-
-        def noted(phase: PhasePlan, passes: StepPasses, step: int) -> tuple[dict[str, Tensor], Tensor]:
-            self.phase = phase.name
-            self._watch_tensors(passes)
-            losses, total = compute(phase, passes, step)
-            for name, loss in losses.items():
-                before = self.result.losses.get(name, 0.0)
-                self.result.losses[name] = before + float(loss) / self.trainer.parts
-            return losses, total
-
-        self.trainer.losses = noted  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            del self.trainer.losses
-
-    def _watch_tensors(self, passes: StepPasses) -> None:
-        for phase in self.trainer.phases:
-            for route in self.trainer.routes:
-                forward = passes.get(phase.name, route)
-                if not isinstance(forward._values, _Values):
-                    forward._values = _Values(self, f"{phase.name}/{{}}/{route}")
-
-    def tensor_made(self, name: str, value: Any) -> None:
-        """A tensor of a pass is there."""
-        if not self.result.tensor and not _finite(value):
-            self.result.tensor = name
+    def computed(self, node: Node, value: Any) -> None:
+        """The first tensor that is not finite, and the losses."""
+        if name := self._losses.get(node):
+            self._phase = node[0]  # whose turn it is; backward follows
+            self.result.losses[name] = self.result.losses.get(name, 0.0) + float(value.detach()) / self._parts
+        elif not self.result.tensor and not _finite(value):
+            phase, route, tensor = node
+            self.result.tensor = f"{phase}/{tensor}/{route}"
 
     def layer_ran(self, name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
         """A forward hook: the innermost layer is told first."""
@@ -128,22 +108,10 @@ class _Watch:
     def gradient_arrived(self, network: str, path: str, parameter: Tensor) -> None:
         """A parameter has its gradient of this phase."""
         assert parameter.grad is not None
-        square = parameter.grad.detach().double().square().sum()
-        if not self.result.gradient and not _finite(square):
+        square = float(parameter.grad.detach().double().square().sum())
+        if not self.result.gradient and not math.isfinite(square):
             self.result.gradient = f"{network}.{path}"
-        self.squares.setdefault(self.phase, {})[network, path] = square  # of several parts the last has the sum
-
-
-class _Values(dict[str, Any]):
-    """The values of a pass, which are told of."""
-
-    def __init__(self, watch: _Watch, name: str) -> None:
-        super().__init__()
-        self._watch, self._name = watch, name
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, value)
-        self._watch.tensor_made(self._name.format(name), value)
+        self.squares[self._phase, network, path] = square  # of several parts the last has the sum
 
 
 def _finite(value: Any) -> bool:

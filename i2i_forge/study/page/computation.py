@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from i2i_forge.engine.passes import Node
 from i2i_forge.engine.trace import Trace
+from i2i_forge.engine.watcher import Node
 from i2i_forge.study.page.markup import Html, join, table, tag
 from i2i_forge.study.page.run_report import RunReport
 
