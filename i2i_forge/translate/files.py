@@ -16,7 +16,6 @@ from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import DataError
 from i2i_forge.system.outputs import marked, refuse_to_replace
-from i2i_forge.translate.codes import codes_for, translated
 from i2i_forge.translate.translator import Translator
 
 ON_SHEET = 24  # rows: a sheet is for looking at
@@ -83,7 +82,7 @@ def translate_files(
         DataError: an image cannot be used, or with `skip` none can.
     """
     found = find_inputs(inputs)
-    codes = codes_for(translator, route, styles, reference, interpolate, seed)
+    codes = translator.codes(route, styles, reference, interpolate, seed)
     count = len(codes) if codes is not None else 1
     digits = max(2, len(str(count - 1)))
     outputs = [[out / f"{name}-{index:0{digits}d}.png" for index in range(count)] for _, name in found]
@@ -95,7 +94,7 @@ def translate_files(
     for number, ((path, _), files) in enumerate(zip(found, outputs, strict=True)):
         if (x := _read(path, resize, skip)) is not None:
             row = [_small(x[0])]
-            images = translated(translator, x, route, codes, batch, tile, exact=exact)
+            images = translator.translations(x, route, codes, batch=batch, tile=tile, exact=exact)
             for file, image in zip(files, images, strict=True):
                 save_png(image, file, MARK)
                 row += [_small(image)] if len(row) <= 12 else []

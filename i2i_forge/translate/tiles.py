@@ -24,6 +24,8 @@ from i2i_forge.errors import UsageError
 from i2i_forge.translate.whole_statistics import WITHOUT, Core, Statistics
 
 PATCH = 128  # pixels, a side of the patches of a sample: many small ones tell more of an image than a few large ones
+LARGE = 2**23  # pixels, 8.4 million: larger images are translated in tiles if nobody says otherwise
+TILE = 1024  # pixels of a tile's side if nobody says otherwise
 LEAST = 64  # pixels of a tile's side: of smaller tiles nearly all work is their halos
 PROBE = 512  # pixels, the longer side of the image that shows how far the networks reach
 
@@ -108,6 +110,16 @@ class Tiling:
             with statistics.settled_for():
                 y[each.kept] = self._run(x[each.shown], given)[each.inside]
         return y
+
+    def side_for(self, x: Tensor) -> int:
+        """The side of tiles where nobody says it: TILE for a LARGE image that can be cut, else 0."""
+        if x.shape[-2] * x.shape[-1] <= LARGE:
+            return 0
+        try:
+            _ = self.halo
+        except UsageError:  # as a whole, if memory allows
+            return 0
+        return TILE
 
     def sampled(self, x: Tensor, side: int, given: Mapping[str, Tensor]) -> Statistics:
         """Statistics of patches evenly spread over the image, as many as a tile could hold."""

@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-import i2i_forge.translate.codes as codes_module
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.decode import decode
 from i2i_forge.data.images import to_uint8
@@ -19,8 +18,9 @@ from i2i_forge.run import checkpoint
 from i2i_forge.run.loop import Run
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate import files as translate_files_module
+from i2i_forge.translate import tiles
 from i2i_forge.translate.files import find_inputs, translate_files
-from i2i_forge.translate.translator import load
+from i2i_forge.translate.loading import load
 
 SIZES = [(61, 97), (40, 40), (300, 64), (1, 1), (64, 64), (7, 130)]  # height, width
 
@@ -226,8 +226,8 @@ def test_the_sheet_has_a_column_for_the_input_and_each_style(translator, image, 
 def test_tiles_change_nothing_that_can_be_seen(translator, tmp_path, monkeypatch, large):
     image, shown = write(tmp_path / "in/wide.png", 150, 230), []
     whole = translate_files(translator, [image], tmp_path / "whole", styles=2, tile=0)
-    monkeypatch.setattr(codes_module, "LARGE", 1000)
-    monkeypatch.setattr(codes_module, "TILE", 64)
+    monkeypatch.setattr(tiles, "LARGE", 1000)
+    monkeypatch.setattr(tiles, "TILE", 64)
     monkeypatch.setattr(translator, "translate_in_tiles", lambda x, *given, translate=translator.translate_in_tiles,
                         **options: shown.append(options["tile"]) or translate(x, *given, **options))  # fmt: skip
     tiled = translate_files(translator, [image], tmp_path / "tiled", styles=2, tile=None if large else 96)
