@@ -12,7 +12,7 @@ import click
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.images import save_png
-from i2i_forge.run.loop import build_streams
+from i2i_forge.run.streams import build_streams
 from i2i_forge.translate.files import translate_files
 from i2i_forge.translate.loading import load
 

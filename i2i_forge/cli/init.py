@@ -47,7 +47,7 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     """
     from i2i_forge.data.survey import survey
     from i2i_forge.engine.build import build_trainer
-    from i2i_forge.run.progress import seconds_per_step
+    from i2i_forge.run.forecast import seconds_per_step
     from i2i_forge.run.small_recipe import fitting_size, propose
     from i2i_forge.run.streams import build_streams
 

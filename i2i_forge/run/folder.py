@@ -18,8 +18,7 @@ from i2i_forge.catalog.loading import Host
 from i2i_forge.errors import FULL, CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
 from i2i_forge.recipe.names import find_recipe
 from i2i_forge.recipe.reading import Recipe, read_recipe
-from i2i_forge.run.attribution import attribution, plugin_versions
-from i2i_forge.run.identity import differences, settings_of
+from i2i_forge.run.identity import attribution, differences, plugin_versions, settings_of
 from i2i_forge.run.lock import LOCK, RunLock
 from i2i_forge.system.files import append_line, lines_in, one_line, open_to_append, read_bytes, read_text, write_whole
 from i2i_forge.system.outputs import refuse_to_replace

@@ -19,7 +19,7 @@ from i2i_forge.errors import CheckpointError, DivergedError, ResourceError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.checkpoint import writing
-from i2i_forge.run.checkpoint.migrations import MIGRATIONS
+from i2i_forge.run.checkpoint.reading import MIGRATIONS
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.loop import Run
 from i2i_forge.system import distributed

@@ -10,9 +10,8 @@ from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError, DivergedError, UsageError
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import checkpoint
+from i2i_forge.run import checkpoint, forecast
 from i2i_forge.run import loop as run_module
-from i2i_forge.run import progress as progress_module
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import identity
 
@@ -359,7 +358,7 @@ def test_the_duration_is_told_before_the_first_step_and_changes_none(tiny, strai
             return lambda *arguments: told.append((event, *arguments))
 
     monkeypatch.setattr(run_module, "WORTH_TIMING", 1)
-    monkeypatch.setattr(progress_module, "ENOUGH", 0.01)
+    monkeypatch.setattr(forecast, "ENOUGH", 0.01)
     tiny.run(tmp_path, progress=Listener()).train()
     events = [event for event, *_ in told]
     foreseen = told[events.index("foresee")]

@@ -17,9 +17,8 @@ from i2i_forge.run.checkpoint.folders import (
     list_steps,
     sweep,
 )
-from i2i_forge.run.checkpoint.initial import initialise
 from i2i_forge.run.checkpoint.reading import newest, read
-from i2i_forge.run.checkpoint.restoring import digest, restore
+from i2i_forge.run.checkpoint.restoring import digest, initialise, restore
 from i2i_forge.run.checkpoint.writing import of_this_rank, save
 
 __all__ = [

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from i2i_forge.run.checkpoint.folders import (
     folder_of,
     list_steps,
 )
-from i2i_forge.run.checkpoint.migrations import migrated
 from i2i_forge.system.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
 from i2i_forge.system.tensor_files import read_json, read_tensors
 
 MODEL = "model.safetensors"
+# format -> what makes a checkpoint of the next format of it; a format that was ever released stays here for good,
+# with a frozen checkpoint in tests/run/fixtures/
+MIGRATIONS: dict[int, Callable[[Checkpoint], Checkpoint]] = {}
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)  # what wrong content makes readers raise
 
 
@@ -53,7 +56,11 @@ def read(folder: Path) -> Checkpoint:
             folder, int(state["step"]), model, optimizers, state, _sha256(MODEL, sums), version,
             ema, _sha256(EMA, sums), others,
         )  # fmt: skip
-        return migrated(found)
+        for older in range(version, FORMAT_VERSION):
+            if older not in MIGRATIONS:
+                raise ValueError(f"there is no format {older}")
+            found = MIGRATIONS[older](found)
+        return replace(found, state={**found.state, "format": FORMAT_VERSION})
     except UNUSABLE as error:
         raise _damaged(folder, str(error)) from error
 
