@@ -102,8 +102,7 @@ def _without_pairs(recipe: Recipe, catalog: Catalog, traced: Trace) -> Iterator[
     """Terms that compare images, or features, of different domains place by place, on data without pairs."""
     unpaired = {stream for stream, paired in _told(recipe, catalog, "paired").items() if paired is False}
     routes, said = catalog.trainers.get(recipe.trainer).routes, set()
-    for key in traced.terms:
-        phase, name, route = key.split("/")
+    for phase, name, route in (key.split("/") for key in traced.terms):
         lines = recipe.terms(phase)[name]
         term = lines.get(route, lines.get("*"))
         if term is None or recipe.phases[phase].stream not in unpaired or (phase, name) in said:
@@ -129,14 +128,11 @@ def _compared(loss: Any, arguments: tuple[str, ...]) -> tuple[str, ...]:
 
 def _seen(node: Node, traced: Trace, routes: Mapping[str, tuple[str, str]]) -> set[str]:
     """The domains of the images whose places a tensor keeps: what comes through a code has none."""
-    seen: set[Node] = set()
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if node not in seen and _has_places(traced.shapes.get(node, "")):
-            seen.add(node)
-            waiting += traced.needs.get(node, [])
-    return {routes[route][name == "target"] for _, route, name in seen if name in ("source", "target")}
+    _, route, name = node
+    if not _has_places(traced.shapes.get(node, "")):
+        return set()
+    own = {routes[route][name == "target"]} if name in ("source", "target") else set[str]()
+    return own.union(*(_seen(needed, traced, routes) for needed in traced.needs.get(node, ())))
 
 
 def _has_places(shape: str) -> bool:

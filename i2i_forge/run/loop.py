@@ -57,16 +57,9 @@ class Run:
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        host: Host,
-        folder: str | Path,
-        *,
-        device: torch.device | str = "cpu",
-        source: str | Path | None = None,
-        progress: Display | None = None,
-        init_from: Sequence[str | Path] = (),
-    ) -> None:
+        self, recipe: Recipe, host: Host, folder: str | Path, *, device: torch.device | str = "cpu",
+        source: str | Path | None = None, progress: Display | None = None, init_from: Sequence[str | Path] = (),
+    ) -> None:  # fmt: skip
         self.recipe, self.host, self.init_from = recipe, host, init_from
         self.folder = RunFolder(Path(folder))
         self.source = source or recipe.name
@@ -109,7 +102,7 @@ class Run:
             return
         self.folder.prepare()
         with self.folder.locked() as lock, logging_to(self.folder.log):
-            self._remember()
+            self.folder.remember(self.recipe, self.source, self.host, hardware(self.device))
             if not lock.keeps_out:
                 self._note(f"the disk of {self.folder.path} knows no locks: let no second run into this folder")
             checkpoint.sweep(self.folder.checkpoints)
@@ -119,13 +112,10 @@ class Run:
                 self._note(f"warning: {text}")
             yield
 
-    def _remember(self) -> None:
-        self.folder.remember(self.recipe, self.source, self.host, hardware(self.device))
-
     def _follow_folder(self) -> None:
         """See before anything is written that the path still is the folder that is locked."""
         if happened := self.folder.follow():
-            self._remember()
+            self.folder.remember(self.recipe, self.source, self.host, hardware(self.device))
             self._note(happened)
 
     def _resume(self) -> int:
@@ -134,11 +124,9 @@ class Run:
         step = distributed.everyone(found.step if found else None)[0]
         if step is None:
             self._begin()
-            done = 0
         else:
-            found = found or checkpoint.read(checkpoint.folder_of(self.folder.checkpoints, step))
-            self._go_on(found)
-            done = found.step
+            self._go_on(found or checkpoint.read(checkpoint.folder_of(self.folder.checkpoints, step)))
+        done = step or 0
         distributed.check_in_step(self.trainer.parameters(), done)
         if self.leads:
             self._records.go_on_after(done)

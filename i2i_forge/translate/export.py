@@ -66,19 +66,17 @@ class Exported:
 
 
 class Program(nn.Module):
-    """A route's translation as a module: source -> translation. It has the networks that are used, no others."""
+    """A route's translation as a module, (source, code) -> translation, with the networks that are used, no others."""
 
-    def __init__(self, trainer: Trainer, route: str, used: Sequence[nn.Module]) -> None:
+    def __init__(self, trainer: Trainer, route: str, used: Sequence[nn.Module], latent: str | None) -> None:
         super().__init__()
         self.networks = nn.ModuleList(used)
-        self._made_by = (trainer, route)
+        self._made_by = (trainer, route, latent)
 
-    def forward(self, source: Tensor) -> Tensor:
-        """N,3,H,W -> N,3,H,W in [-1, 1]."""
-        return self._translated(source, {})
-
-    def _translated(self, source: Tensor, given: dict[str, Tensor]) -> Tensor:
-        trainer, route = self._made_by
+    def forward(self, source: Tensor, code: Tensor | None = None) -> Tensor:
+        """N,3,H,W, and N,dim of a method with codes -> N,3,H,W in [-1, 1]."""
+        trainer, route, latent = self._made_by
+        given = {str(latent): code} if code is not None else {}
         batch, along = {trainer.routes[route][0]: source}, {"translate": {route: given}}
         passes = StepPasses(trainer, batch, 0, along, training=False, watcher=_Nobody())
         try:
@@ -86,18 +84,6 @@ class Program(nn.Module):
             return translation.clamp(-1, 1)
         finally:
             passes.clear()
-
-
-class CodedProgram(Program):
-    """The same with a code: (source, code) -> translation."""
-
-    def __init__(self, trainer: Trainer, route: str, used: Sequence[nn.Module], latent: str) -> None:
-        super().__init__(trainer, route, used)
-        self._latent = latent
-
-    def forward(self, source: Tensor, code: Tensor) -> Tensor:  # type: ignore[override]
-        """N,3,H,W and N,dim -> N,3,H,W in [-1, 1]."""
-        return self._translated(source, {self._latent: code})
 
 
 class _Nobody:
@@ -139,7 +125,7 @@ def _written(translator: Translator, out: Path, route: str) -> Exported:
     trainer, latent, sides = translator.trainer, translator.latent(route), translator.sides(route)
     inputs = _inputs(translator, route, 2, *_larger(sides, 1, 2))
     used = used_for(trainer, lambda x: trainer.translate(x, route), inputs[0])
-    program = CodedProgram(trainer, route, used, latent) if latent else Program(trainer, route, used)
+    program = Program(trainer, route, used, latent)
     axes = [_axes(translator, route, number, len(value.shape)) for number, value in enumerate(inputs)]
     exported = _exported(program, inputs, axes, sides)
     partial = out.with_name(f".{out.name}.part.pt2")

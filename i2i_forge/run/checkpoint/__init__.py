@@ -11,7 +11,6 @@ damaged version is told from a newer one. There is no pickle anywhere.
 from i2i_forge.run.checkpoint.folders import (
     FORMAT_VERSION,
     MANIFEST,
-    PREFIX,
     Checkpoint,
     folder_of,
     list_steps,
@@ -22,18 +21,6 @@ from i2i_forge.run.checkpoint.restoring import digest, initialise, restore
 from i2i_forge.run.checkpoint.writing import of_this_rank, save
 
 __all__ = [
-    "FORMAT_VERSION",
-    "MANIFEST",
-    "PREFIX",
-    "Checkpoint",
-    "digest",
-    "folder_of",
-    "initialise",
-    "list_steps",
-    "newest",
-    "of_this_rank",
-    "read",
-    "restore",
-    "save",
-    "sweep",
-]
+    "FORMAT_VERSION", "MANIFEST", "Checkpoint", "digest", "folder_of", "initialise", "list_steps", "newest",
+    "of_this_rank", "read", "restore", "save", "sweep",
+]  # fmt: skip
