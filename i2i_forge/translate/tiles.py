@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,40 +29,25 @@ LEAST = 64  # pixels of a tile's side: of smaller tiles nearly all work is their
 PROBE = 512  # pixels, the longer side of the image that shows how far the networks reach
 
 
-@dataclass(frozen=True)
-class Tile:
-    """Rows and columns of an image: what is shown to the networks, and the core of it that is kept."""
+class Tile(NamedTuple):
+    """A part of an image: what the networks are shown and what is kept, as indices, and where this lies in that."""
 
-    top: int
-    left: int
+    shown: tuple[Any, ...]
+    kept: tuple[Any, ...]
     core: Core
-
-    @property
-    def shown(self) -> tuple[Any, ...]:
-        """Of the image."""
-        return ..., slice(self.top, self.top + self.core.height), slice(self.left, self.left + self.core.width)
-
-    @property
-    def kept(self) -> tuple[Any, ...]:
-        """Of the image."""
-        c = self.core
-        return ..., slice(self.top + c.top, self.top + c.bottom), slice(self.left + c.left, self.left + c.right)
-
-    @property
-    def inside(self) -> tuple[Any, ...]:
-        """Of what is shown."""
-        return ..., slice(self.core.top, self.core.bottom), slice(self.core.left, self.core.right)
 
 
 def tiles_of(height: int, width: int, tile: int, halo: int) -> Iterator[Tile]:
     """Tiles whose cores cover an image once; at the image's border there is no halo."""
     for top in range(0, height, tile):
         for left in range(0, width, tile):
-            first, last = max(0, top - halo), min(height, top + tile + halo)
-            begin, end = max(0, left - halo), min(width, left + tile + halo)
-            core = Core(top - first, min(height, top + tile) - first, left - begin, min(width, left + tile) - begin,
-                        last - first, end - begin)  # fmt: skip
-            yield Tile(first, begin, core)
+            bottom, right = min(height, top + tile), min(width, left + tile)
+            first, last = max(0, top - halo), min(height, bottom + halo)
+            begin, end = max(0, left - halo), min(width, right + halo)
+            yield Tile(
+                (..., slice(first, last), slice(begin, end)), (..., slice(top, bottom), slice(left, right)),
+                Core(top - first, bottom - first, left - begin, right - begin, last - first, end - begin),
+            )  # fmt: skip
 
 
 class Tiling:
@@ -108,7 +92,7 @@ class Tiling:
         y = torch.empty_like(x)
         for each in tiles:
             with statistics.settled_for():
-                y[each.kept] = self._run(x[each.shown], given)[each.inside]
+                y[each.kept] = each.core.of(self._run(x[each.shown], given))
         return y
 
     def side_for(self, x: Tensor) -> int:

@@ -1,6 +1,5 @@
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.decode import decode
 from i2i_forge.data.images import to_uint8
 from i2i_forge.data.transforms import Transform, to_tensor
-from i2i_forge.errors import CheckpointError, DataError, UsageError
+from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.loop import Run
@@ -206,13 +205,6 @@ def test_reference(translator, image, tmp_path):
     assert np.abs(pixels(steps[2]).astype(int) - pixels(file)).max() <= 1
 
 
-def test_chunks_of_styles_change_nothing_that_can_be_seen(translator, image, tmp_path):
-    one = translate_files(translator, [image], tmp_path / "1", styles=5, batch=1)
-    four = translate_files(translator, [image], tmp_path / "4", styles=5, batch=4)
-    for a, b in zip(one[:-1], four[:-1], strict=True):
-        assert np.abs(pixels(a).astype(int) - pixels(b)).max() <= 1
-
-
 @pytest.mark.parametrize(("options", "columns"), [({"styles": 3}, 4), ({"interpolate": 6}, 7), ({"styles": 20}, 13)])
 def test_the_sheet_has_a_column_for_the_input_and_each_style(translator, image, tmp_path, options, columns):
     second = write(tmp_path / "in/tall.png", 90, 30)
@@ -359,11 +351,6 @@ def test_a_run_without_a_checkpoint(tiny, host, tmp_path):
     with pytest.raises(CheckpointError, match="has no checkpoint yet") as caught:
         load(tmp_path, catalog=host.catalog)
     assert "train it first" in caught.value.fix
-
-
-def test_missing_inputs_of_python_callers():
-    with pytest.raises(DataError, match="no such file"):
-        find_inputs([Path("nowhere.png")])
 
 
 # ---- a method without latents ----------------------------------------------------------------------------------

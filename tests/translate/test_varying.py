@@ -1,10 +1,9 @@
 """What many translations share: found by dependency, computed once, equal to computing everything."""
 
-from typing import ClassVar
-
 import pytest
 import torch
 import toy
+from small_translators import of_pass
 from torch import Tensor
 
 from i2i_forge.engine.forward_pass import tensor
@@ -45,15 +44,6 @@ class DependentForward(toy.ToyForward):
         return self.src.encoder(self.source) + self.code.sum()
 
 
-def trainer(forward: type[toy.ToyForward]) -> toy.Toy:
-    class Other(toy.Toy):
-        forward_pass: ClassVar = forward
-
-    made = toy.catalog()
-    made.trainers.add("other", Other)
-    return toy.build(trainer="other", of=made)
-
-
 @pytest.mark.parametrize(
     ("forward", "shared"),
     [
@@ -64,7 +54,7 @@ def trainer(forward: type[toy.ToyForward]) -> toy.Toy:
     ],
 )
 def test_what_no_code_changes_is_computed_once(forward: type[toy.ToyForward], shared: list[str]) -> None:
-    method, x = trainer(forward), toy.images(1)["a"]
+    method, x = of_pass(forward).trainer, toy.images(1)["a"]
     codes = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
     assert unvaried(method, {"a": x}, "ab", {"code": codes[:1]}) == shared
     vary = Varying(method, x, "ab", "code", shared)
@@ -77,6 +67,6 @@ def test_what_no_code_changes_is_computed_once(forward: type[toy.ToyForward], sh
 
 
 def test_several_images_with_one_code_each() -> None:
-    method, x = trainer(toy.ToyForward), toy.images(3)["a"]
+    method, x = of_pass(toy.ToyForward).trainer, toy.images(3)["a"]
     codes = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
     assert torch.equal(Varying(method, x, "ab", "code", ["content"])(codes), method.translate(x, "ab", code=codes))
