@@ -39,7 +39,15 @@ def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any] | None = N
     else:
         streams = {name: value for name, value in batch.items() if isinstance(value, Mapping)}
         given = {"main": batch.keys() - streams.keys(), **streams}
-    found = list(_unused_domains(recipe, catalog, given))
+    used = {domain for route in catalog.trainers.get(recipe.trainer).routes.values() for domain in route}
+    found = []
+    for stream, domains in given.items():
+        known = domains if isinstance(domains, Iterable) else ()
+        if extra := sorted(domain for domain in known if isinstance(domain, str) and domain not in used):
+            found.append(
+                f"{'data' if stream == 'main' else f'data.{stream}'}: images of {', '.join(extra)} are loaded and "
+                f"never used: the routes of {recipe.trainer} pass {', '.join(sorted(used))} alone"
+            )
     return found if found and _tried(recipe, catalog) else []  # the trace had no others
 
 
@@ -48,18 +56,6 @@ def _tried(recipe: Recipe, catalog: Catalog) -> Trace | None:
     with suppress(Exception):
         return trace_recipe(recipe, catalog)
     return None
-
-
-def _unused_domains(recipe: Recipe, catalog: Catalog, given: Mapping[str, Any]) -> Iterator[str]:
-    """Of the domains that each stream gives, those that no route of the method passes."""
-    used = {domain for route in catalog.trainers.get(recipe.trainer).routes.values() for domain in route}
-    for stream, domains in given.items():
-        known = domains if isinstance(domains, Iterable) else ()
-        if extra := sorted(domain for domain in known if isinstance(domain, str) and domain not in used):
-            yield (
-                f"{'data' if stream == 'main' else f'data.{stream}'}: images of {', '.join(extra)} are loaded and "
-                f"never used: the routes of {recipe.trainer} pass {', '.join(sorted(used))} alone"
-            )
 
 
 def _told(recipe: Recipe, catalog: Catalog, attribute: str) -> dict[str, Any]:

@@ -32,33 +32,20 @@ def find_inputs(inputs: list[Path]) -> list[tuple[Path, str]]:
             found.append((path, path.stem))
         else:
             raise DataError(f"{path}: there is no such file or folder", fix="give images, or folders of images")
-    wanted, taken = {name for _, name in found}, set[str]()
-    unique = []
+    wanted, unique = {name for _, name in found}, dict[str, Path]()
     for path, name in found:
         others = (f"{name}-{number}" for number in itertools.count(2))
-        free = name if name not in taken else next(n for n in others if n not in taken | wanted)
-        taken.add(free)
-        unique.append((path, free))
-    return unique
+        free = name if name not in unique else next(n for n in others if n not in unique.keys() | wanted)
+        unique[free] = path
+    return [(path, name) for name, path in unique.items()]
 
 
 def translate_files(
-    translator: Translator,
-    inputs: list[Path],
-    out: Path,
-    *,
-    route: str = "ab",
-    styles: int = 1,
-    reference: Path | None = None,
-    interpolate: int = 0,
-    seed: int = 0,
-    batch: int | None = None,
-    tile: int | None = None,
-    exact: bool = True,
-    resize: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    skip: Callable[[BadImage], None] | None = None,
-) -> list[Path]:
+    translator: Translator, inputs: list[Path], out: Path, *, route: str = "ab", styles: int = 1,
+    reference: Path | None = None, interpolate: int = 0, seed: int = 0, batch: int | None = None,
+    tile: int | None = None, exact: bool = True, resize: int | None = None,
+    progress: Callable[[int, int], None] | None = None, skip: Callable[[BadImage], None] | None = None,
+) -> list[Path]:  # fmt: skip
     """Translate files and folders to PNG, and write `sheet.png`.
 
     Args:

@@ -91,7 +91,7 @@ class Tiling:
         statistics = self.measured(x, tiles, given) if exact else self.sampled(x, side, given)
         y = torch.empty_like(x)
         for each in tiles:
-            with statistics.settled_for():
+            with statistics.applied():
                 y[each.kept] = each.core.of(self._run(x[each.shown], given))
         return y
 
@@ -108,7 +108,7 @@ class Tiling:
     def sampled(self, x: Tensor, side: int, given: Mapping[str, Tensor]) -> Statistics:
         """Statistics of patches evenly spread over the image, as many as a tile could hold."""
         statistics = Statistics()
-        with statistics.of_sample():
+        with statistics.applied("sampling"):
             self._run(self._patches(x, side), given)
         return statistics
 
@@ -137,7 +137,7 @@ class Tiling:
             statistics = self.sampled(probe, long, given)
             axis = shape.index(long) + 2
             probe.narrow(axis, place, self.stride).fill_(torch.nan)
-            with statistics.settled_for():
+            with statistics.applied():
                 touched = self._run(probe, given).isnan().any(1).any(5 - axis - 1)[0].nonzero().flatten()
             first, last = int(touched.min()), int(touched.max())
             if first == 0 or last == long - 1:

@@ -18,7 +18,7 @@ from i2i_forge.system.seeding import generator as seeded
 from i2i_forge.translate.pictures import Translations, checked, tensor_of, tensors_of
 from i2i_forge.translate.sides import Sides, fit, sides_of
 from i2i_forge.translate.tiles import TILE, Tiling
-from i2i_forge.translate.varying import Varying, unvaried
+from i2i_forge.translate.varying import unvaried
 
 CODE_SIDE = 64  # pixels: codes are drawn as for an image of this size, so that one code serves images of all sizes
 
@@ -127,12 +127,13 @@ class Translator:
         fitting, cut = self._fit(x, self.sides(route))
         fastest = 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // fitting[0, 0].numel())
         parts = torch.split(codes, min(batch or fastest, fastest))
+        images = {self.trainer.routes[route][0]: fitting}
         if route not in self._shared and len(parts) > 1:
-            batch_of_one = {self.trainer.routes[route][0]: fitting}
-            self._shared[route] = unvaried(self.trainer, batch_of_one, route, {latent: parts[0]})
-        vary = Varying(self.trainer, fitting, route, latent, self._shared[route] if len(parts) > 1 else [])
+            self._shared[route] = unvaried(self.trainer, images, route, {latent: parts[0]})
+        shared = self._shared[route] if len(parts) > 1 else []
+        given = {name: self.trainer.infer(name, images, route) for name in shared}
         for some in parts:
-            yield from cut(vary(some))
+            yield from cut(self.trainer.infer("translation", images, route, **given | {latent: some}))
 
     def translate_in_tiles(
         self, x: Tensor, route: str = "ab", *, tile: int = TILE, exact: bool = True,

@@ -53,7 +53,7 @@ def test_a_sample_gives_other_statistics_and_no_seams(method: Translator) -> Non
     trainer = method.trainer
     given = {name: trainer.infer(name, {"a": x[:, :, :64, :64]}, "ab") for name in trainer.latents_of("ab")}
     statistics = tiling.sampled(x, 128, given)
-    with statistics.settled_for():
+    with statistics.applied():
         whole = trainer.translate(x, "ab", **given)
     assert (tiling.translate(x, 128, exact=False, **given) - whole).abs().max() < 1e-9
     assert (trainer.translate(x, "ab", **given) - whole).abs().max() > 1e-6
@@ -67,9 +67,9 @@ def test_the_halo_is_how_far_the_networks_reach(method: Translator) -> None:
     statistics = tiling.sampled(x, 512, given)
     other = x.clone()
     other[..., :128] = picture(64, 128, seed=1)
-    with statistics.settled_for():
+    with statistics.applied():
         one = trainer.translate(x, "ab", **given)
-    with statistics.settled_for():
+    with statistics.applied():
         two = trainer.translate(other, "ab", **given)
     differs = (one != two).any(1).any(1)[0]
     assert not differs[128 + halo :].any()
@@ -170,7 +170,7 @@ def test_layers_of_torch(layer: nn.Module) -> None:
     while all(statistics.measures(lambda each=each: network(x[each.shown]), each.core) for each in tiles):
         statistics.settle()
     for each in tiles:
-        with statistics.settled_for():
+        with statistics.applied():
             part = each.core.of(network(x[each.shown]))
         torch.testing.assert_close(part, network(x)[each.kept], rtol=0, atol=1e-12)
 

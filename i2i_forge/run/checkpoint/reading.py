@@ -53,8 +53,8 @@ def read(folder: Path) -> Checkpoint:
         others = [_tensors(folder, file, sums) for file in ranks]
         ema = _tensors(folder, EMA, sums) if EMA in sums else {}
         found = Checkpoint(
-            folder, int(state["step"]), model, optimizers, state, _sha256(MODEL, sums), version,
-            ema, _sha256(EMA, sums), others,
+            folder, int(state["step"]), model, optimizers, state, sums[MODEL]["sha256"], version,
+            ema, sums[EMA]["sha256"] if EMA in sums else "", others,
         )  # fmt: skip
         for older in range(version, FORMAT_VERSION):
             if older not in MIGRATIONS:
@@ -98,10 +98,6 @@ def _manifest(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
         return int(manifest["format"]), {str(file): dict(sums) for file, sums in manifest["files"].items()}
     except (OSError, *UNUSABLE) as error:
         raise _damaged(folder, f"its {MANIFEST} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _sha256(file: str, sums: Mapping[str, Mapping[str, Any]]) -> str:
-    return str(sums[file]["sha256"]) if file in sums else ""
 
 
 def _tensors(folder: Path, file: str, sums: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
