@@ -202,11 +202,10 @@ def newest_run(root: Path = Path()) -> Path:
         CheckpointError: there is none.
     """
     manifests = [file for depth in ("*", "*/*") for file in root.glob(f"{depth}/checkpoints/step-*/MANIFEST.json")]
-    runs = {file.parents[2]: file.stat().st_mtime for file in sorted(manifests, key=lambda file: file.stat().st_mtime)}
-    found = [run for run in runs if (run / "resolved.yaml").is_file()]
+    found = [file for file in manifests if (file.parents[2] / "resolved.yaml").is_file()]
     if not found:
         raise CheckpointError(
             f"there is no trained run in {root.resolve()} (looked for */checkpoints and */*/checkpoints)",
             fix="name a run's folder, or train one: forge train munit_synthetic",
         )
-    return found[-1]
+    return max(found, key=lambda file: file.stat().st_mtime).parents[2]

@@ -123,7 +123,7 @@ def export(translator: Translator, out: Path, route: str = "ab") -> Exported:
 
 def _written(translator: Translator, out: Path, route: str) -> Exported:
     trainer, latent, sides = translator.trainer, translator.latent(route), translator.sides(route)
-    inputs = _inputs(translator, route, 2, *_larger(sides, 1, 2))
+    inputs = _inputs(translator, route, 2, 1, 2)
     used = used_for(trainer, lambda x: trainer.translate(x, route), inputs[0])
     program = Program(trainer, route, used, latent)
     axes = [_axes(translator, route, number, len(value.shape)) for number, value in enumerate(inputs)]
@@ -181,19 +181,11 @@ def _exported(program: Program, inputs: tuple[Tensor, ...], axes: Sequence[Axes]
 
 def _axes(translator: Translator, route: str, number: int, count: int) -> Axes:
     """Which axes of an input grow with the image, found by larger images."""
-    small, high, wide = (
-        _inputs(translator, route, 1, *_larger(translator.sides(route), *by))[number].shape
-        for by in ((1, 1), (2, 1), (1, 2))
-    )
+    small, high, wide = (_inputs(translator, route, 1, *by)[number].shape for by in ((1, 1), (2, 1), (1, 2)))
     return {
         axis: (way, larger[axis] - small[axis])
         for way, larger in enumerate((high, wide)) for axis in range(count) if larger[axis] != small[axis]
     }  # fmt: skip
-
-
-def _larger(sides: Sides, rows: int, columns: int) -> tuple[int, int]:
-    """Height and width so many strides above the smallest."""
-    return sides.least + rows * sides.stride, sides.least + columns * sides.stride
 
 
 def _described(shape: Sequence[int], axes: Axes, stride: int) -> str:
@@ -203,7 +195,10 @@ def _described(shape: Sequence[int], axes: Axes, stride: int) -> str:
     return ",".join(["N", *(letters.get(axis, str(size)) for axis, size in enumerate(shape) if axis)])
 
 
-def _inputs(translator: Translator, route: str, count: int, height: int, width: int) -> tuple[Tensor, ...]:
+def _inputs(translator: Translator, route: str, count: int, rows: int, columns: int) -> tuple[Tensor, ...]:
+    """Images with so many strides more than the smallest, and codes for them."""
+    sides = translator.sides(route)
+    height, width = sides.least + rows * sides.stride, sides.least + columns * sides.stride
     draws = generator("export", count, height, width)
     x = torch.rand(count, 3, height, width, generator=draws) * 2 - 1
     latent, source = translator.latent(route), translator.trainer.routes[route][0]
@@ -216,7 +211,7 @@ def _difference(
     """The largest difference of a written program from its translator's networks, and the shapes it was found for."""
     program, found, shapes = torch.export.load(file).module(), [], []
     for count, *by in ((1, 0, 0), (1, 2, 1), (3, 1, 0), (2, 1, 4)):
-        inputs = _inputs(translator, route, count, *_larger(translator.sides(route), *by))
+        inputs = _inputs(translator, route, count, *by)
         wanted, got = _alike(own, inputs), _alike(program, inputs)
         found.append((got - wanted).abs().max())
         shapes.append(tuple(inputs[0].shape))
