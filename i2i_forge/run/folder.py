@@ -83,7 +83,7 @@ class RunFolder:
             ForgeError: another folder has its name, and its own name is not known.
         """
         before = self.path
-        if self._lock.is_at(before) or not self._lock.can_tell:
+        if self._lock.is_at(before):
             return ""
         if now := self._lock.folder():
             self._is_at(now)
