@@ -16,7 +16,7 @@ from i2i_forge.recipe.reading import Recipe
 from i2i_forge.system.files import printable
 
 FREE, FREE_DATA = ("steps", "run"), ("workers", "timeout")  # sections, and keys of `data`, that change no number
-PLACE = "root"  # of `data`: may differ when a run is resumed, as its images may have moved
+MOVABLE = "root"  # of `data`: may differ when a run is resumed, as its images may have moved
 SHOWN, LONGEST = 3, 100  # differences in one message, and characters of a value
 
 
@@ -29,7 +29,7 @@ def settings_of(recipe: Recipe, *, defaults: bool = True, places: bool = False) 
         places: whether the folders of images are in it: other images would make other numbers.
     """
     flat: dict[str, Any] = {}
-    free = FREE_DATA if places else (*FREE_DATA, PLACE)
+    free = FREE_DATA if places else (*FREE_DATA, MOVABLE)
 
     def walk(value: Any, keys: tuple[str, ...]) -> None:
         if isinstance(value, dict):

@@ -13,8 +13,7 @@ from torch import Tensor
 from i2i_forge.catalog.registry import Registry
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError, ForgeError, UsageError
-from i2i_forge.run.checkpoint.folders import MANIFEST, Checkpoint
-from i2i_forge.run.checkpoint.reading import newest, read
+from i2i_forge.run.checkpoint.reading import MANIFEST, Checkpoint, newest, read
 from i2i_forge.run.foreign import Format, by_part, read_files
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
