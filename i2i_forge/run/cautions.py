@@ -71,9 +71,10 @@ def _without_rate(recipe: Recipe) -> Iterator[str]:
     """Steps at whose learning rates nothing is learnt: those after the end of a schedule."""
     trained = {role for phase in recipe.phases.values() if phase.minimize for role in phase.trains}
     named = {role for entry in recipe.optimizers.values() for role in entry.roles or ()}
-    roles = {name: trained - named if entry.roles is None else trained & set(entry.roles)
-             for name, entry in recipe.optimizers.items()}  # fmt: skip
-    schedules = {name: parse_weight(recipe.optimizers[name].schedule) for name, mine in roles.items() if mine}
+    schedules = {
+        name: parse_weight(entry.schedule) for name, entry in recipe.optimizers.items()
+        if (trained - named if entry.roles is None else trained & set(entry.roles))
+    }  # fmt: skip
 
     def zero(step: int) -> bool:
         return all(schedule.at(step) == 0 for schedule in schedules.values())
