@@ -56,9 +56,9 @@ def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> 
 
 
 def fit(x: Tensor, sides: Sides) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """N,C,H,W with its border repeated to sides that are taken (x itself where it fits), and what cuts it out again.
+    """N,C,H,W with its border repeated to sides that are taken; x itself where it fits.
 
-    That makes of a translation of it one of the size of x, in [-1, 1].
+    And a function that cuts the size of x out of what becomes of it, in [-1, 1].
     """
     (rows, columns), (height, width) = x.shape[-2:], (sides.fitted(pixels) for pixels in x.shape[-2:])
     top, left = (height - rows) // 2, (width - columns) // 2

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 
 import pytest
 from PIL import Image
@@ -10,7 +11,7 @@ from i2i_forge.errors import CheckpointError, DivergedError, UsageError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint, forecast
 from i2i_forge.run import loop as run_module
-from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.folder import RunFolder, newest_run
 from i2i_forge.run.identity import identity
 
 
@@ -328,3 +329,15 @@ def test_usage_errors_of_python_callers(tiny, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError):
         tiny.run(tmp_path / "file", "steps=1").train()
+
+
+def test_the_newest_run_is_the_one_with_the_newest_checkpoint(tmp_path):
+    for age, place in enumerate(("runs/a/checkpoints/step-1", "b/checkpoints/step-1", "runs/a/checkpoints/step-2")):
+        manifest = tmp_path / place / "MANIFEST.json"
+        manifest.parent.mkdir(parents=True)
+        manifest.touch()
+        os.utime(manifest, (age, age))
+        (manifest.parents[2] / "resolved.yaml").touch()
+    assert newest_run(tmp_path) == tmp_path / "runs/a"
+    (tmp_path / "runs/a/resolved.yaml").unlink()
+    assert newest_run(tmp_path) == tmp_path / "b"
