@@ -30,29 +30,25 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, *, optimizers: bool = True
     model = checkpoint.model
     if 0 < (rank := distributed.rank()) <= len(checkpoint.other_ranks):
         model = model | dict(checkpoint.other_ranks[rank - 1])
-    if names := differing(model, trainer.state_dict()):
-        raise CheckpointError(
-            f"checkpoint {checkpoint.folder.name} is of other networks; {len(names)} tensors differ: "
-            + ", ".join(names[:5]),
-            fix=f"{_FIX}, or begin a new run with its weights: forge train --init-from",
-        )
+    name = f"checkpoint {checkpoint.folder.name}"
+    _refuse_other(model, trainer.state_dict(), f"{name} is of other networks",
+                  f"{_FIX}, or begin a new run with its weights: forge train --init-from")  # fmt: skip
     trainer.load_state_dict(model)
     if trainer.ema and checkpoint.ema:  # without any the averages begin here
-        if names := differing(checkpoint.ema, trainer.ema.values):
-            raise CheckpointError(
-                f"checkpoint {checkpoint.folder.name} has averages of other weights; {len(names)} tensors differ: "
-                + ", ".join(names[:5]),
-                fix=f"{_FIX}; ema.roles there says which",
-            )
+        averages = f"{name} has averages of other weights"
+        _refuse_other(checkpoint.ema, trainer.ema.values, averages, f"{_FIX}; ema.roles there says which")
         trainer.ema.load(checkpoint.ema)
     if not optimizers:
         return
     try:
         trainer.load_optimizer_state(checkpoint.optimizers)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"checkpoint {checkpoint.folder.name} has a state of other optimizers: {error}", fix=_FIX
-        ) from error
+        raise CheckpointError(f"{name} has a state of other optimizers: {error}", fix=_FIX) from error
+
+
+def _refuse_other(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str, fix: str) -> None:
+    if names := differing(theirs, own):
+        raise CheckpointError(f"{what}; {len(names)} tensors differ: {', '.join(names[:5])}", fix=fix)
 
 
 def differing(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
