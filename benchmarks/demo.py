@@ -12,9 +12,9 @@ import click
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.images import save_png
-from i2i_forge.run.loop import build_streams
+from i2i_forge.run.streams import build_streams
 from i2i_forge.translate.files import translate_files
-from i2i_forge.translate.translator import load
+from i2i_forge.translate.loading import load
 
 
 def main(root: Path) -> None:

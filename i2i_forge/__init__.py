@@ -13,10 +13,10 @@ Importing this package does not import torch; using these names does.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from i2i_forge.catalog.moved import find_moved_modules
+from i2i_forge.system.verbs import names_from
 
 if TYPE_CHECKING:
     from i2i_forge.catalog.hookspecs import hookimpl
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from i2i_forge.errors import ForgeError
     from i2i_forge.measure.tensors import measure
     from i2i_forge.recipe.reading import Recipe
-    from i2i_forge.translate.translator import Translator, load, translate
+    from i2i_forge.translate.loading import load, translate
+    from i2i_forge.translate.translator import Translator
 
 __all__ = [
     "Catalog",
@@ -54,11 +55,11 @@ _HOMES = {
     "Translator": "translate.translator",
     "build_trainer": "engine.api",
     "hookimpl": "catalog.hookspecs",
-    "load": "translate.translator",
+    "load": "translate.loading",
     "load_recipe": "engine.api",
     "measure": "measure.tensors",
     "tensor": "engine.forward_pass",
-    "translate": "translate.translator",
+    "translate": "translate.loading",
 }
 
 find_moved_modules()
@@ -69,9 +70,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version  # slow to import
 
         return version("i2i-forge")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'i2i_forge' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"i2i_forge.{_HOMES[name]}"), name)
+    return names_from(__name__, _HOMES)(name)
 
 
 def __dir__() -> list[str]:

@@ -31,6 +31,13 @@ def test_importing_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("room", ["recipe", "run", "translate"])
+def test_a_room_imports_its_names_when_they_are_used(room):
+    names = f"import i2i_forge.{room} as room, sys; print('torch' in sys.modules, *map(room.__getattr__, room.__all__))"
+    done = subprocess.run([sys.executable, "-c", names], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("False <")
+
+
 def test_a_star_import_gives_exactly_the_public_names():
     names = {}
     exec("from i2i_forge import *", names)

@@ -20,7 +20,7 @@ from i2i_forge.engine.optimizers import OptimizerEntry, RoleOptimizer
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.recipe.terms import parse_weight
 from i2i_forge.run import checkpoint
-from i2i_forge.run.checkpoint import folders, reading, restoring
+from i2i_forge.run.checkpoint import reading, restoring
 from i2i_forge.system import tensor_files
 from i2i_forge_benchmarks.fuzz_targets import Target
 from i2i_forge_benchmarks.fuzz_targets.mutation import changed
@@ -126,5 +126,5 @@ TOKENS = (
     b'"__metadata__":{}', b'"format":1', b'"step":', b"9" * 5000, b"[" * 2000, b"\xff", b"\0", b'"\\ud800"', b",",
     b":", b"{", b"}", BETWEEN,
 )  # fmt: skip
-MODULES = (reading, folders, restoring, tensor_files)
+MODULES = (reading, restoring, tensor_files)
 TARGET = Target(read, seeds, modules=MODULES, tokens=TOKENS, mutate=mutate, megabytes=256)

@@ -152,7 +152,7 @@ def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None
     """Write RUN's newest weights, averaged where the recipe has `ema`, as another program's checkpoint."""
     import torch
 
-    from i2i_forge.translate.translator import load
+    from i2i_forge.translate.loading import load
 
     catalog = loaded_host(folders).catalog
     translator, writer = load(run, "cpu", catalog), catalog.formats.get(layout)()

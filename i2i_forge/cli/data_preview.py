@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Make a picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
     from i2i_forge.data.images import save_png, sheet
-    from i2i_forge.run.loop import build_streams
+    from i2i_forge.run.streams import build_streams
     from i2i_forge.system.outputs import marked, refuse_to_replace
 
     refuse_to_replace([out], marked(MARK))

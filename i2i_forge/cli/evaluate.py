@@ -177,7 +177,7 @@ def _samples(
         return found, Path()
     from i2i_forge.measure.run_samples import RunSamples
     from i2i_forge.run.folder import newest_run
-    from i2i_forge.translate.translator import load
+    from i2i_forge.translate.loading import load
 
     run = run or newest_run()
     translator = load(run, device, catalog)

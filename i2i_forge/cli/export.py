@@ -29,7 +29,7 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
     """
     from i2i_forge.system.outputs import refuse_to_replace
     from i2i_forge.translate.export import export, is_export
-    from i2i_forge.translate.translator import load
+    from i2i_forge.translate.loading import load
 
     refuse_to_replace([out], is_export)
     translator = load(run, "cpu", loaded_host(folders).catalog)

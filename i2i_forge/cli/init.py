@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from i2i_forge.catalog.loading import read_vocabulary
 from i2i_forge.cli.checking_packs import MANIFEST
 from i2i_forge.cli.common import chosen_device, loaded_host, note, say, warn
 from i2i_forge.cli.counted import Counted
@@ -20,6 +21,7 @@ from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.system.files import one_line
 
 if TYPE_CHECKING:
+    from i2i_forge.catalog.vocabulary import Vocabulary
     from i2i_forge.data.survey import Survey
     from i2i_forge.run.small_recipe import Proposal
 
@@ -47,7 +49,7 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     """
     from i2i_forge.data.survey import survey
     from i2i_forge.engine.build import build_trainer
-    from i2i_forge.run.progress import seconds_per_step
+    from i2i_forge.run.forecast import seconds_per_step
     from i2i_forge.run.small_recipe import fitting_size, propose
     from i2i_forge.run.streams import build_streams
 
@@ -59,10 +61,11 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     file = out or Path(f"{_plain(folder)}_{read_recipe(proposed.base).trainer}.yaml")
     _refuse_existing(file)
     _warn_of(found, proposed)
-    catalog, device = loaded_host(folders).catalog, chosen_device("auto")
+    host, device = loaded_host(folders), chosen_device("auto")
+    catalog = host.catalog
     text = proposed.text(fitting_size(proposed.base, proposed.shorter_side(found), catalog, size))
     note("taking a few steps, to see how long they are ...")
-    recipe = _read(text, file.stem, folder)
+    recipe = _read(text, file.stem, folder, read_vocabulary(host.plugins))
     streams, _ = build_streams(recipe, catalog)
     seconds = seconds_per_step(build_trainer(recipe, catalog, device), streams["main"].batch(0))
     cost = f"{about(seconds * recipe.steps)} on {device}"
@@ -102,12 +105,12 @@ def _say_next(file: str, run: str, inputs: str) -> None:
         say(f"  {line:<{width}}   # {meaning}")
 
 
-def _read(text: str, name: str, folder: Path) -> Recipe:
+def _read(text: str, name: str, folder: Path, vocabulary: Vocabulary) -> Recipe:
     with tempfile.TemporaryDirectory() as drafts:
         draft = Path(drafts, f"{name}.yaml")
         draft.write_text(text, encoding="utf-8")
         try:
-            return read_recipe(draft)
+            return read_recipe(draft, vocabulary=vocabulary)
         except RecipeError:  # control characters
             cause = f"{one_line(str(folder))}: a recipe cannot hold this name, or that of a folder in it"
             raise DataError(cause, fix="rename it, or give a link to it") from None

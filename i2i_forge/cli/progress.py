@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from i2i_forge.cli.common import note
 from i2i_forge.cli.plain_console import PlainConsole
-from i2i_forge.run.progress import SLOW
+from i2i_forge.run.forecast import SLOW
 
 LONG = 3 * 3600.0  # seconds that nobody waits for at a processor without being told
 UNITS = {"year": 365 * 86400, "day": 86400, "hour": 3600, "minute": 60, "second": 1}

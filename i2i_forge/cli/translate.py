@@ -72,7 +72,7 @@ def command(
         raise UsageError("--styles goes with neither --reference nor --interpolate", fix="leave --styles out")
 
     from i2i_forge.translate.files import translate_files
-    from i2i_forge.translate.translator import load
+    from i2i_forge.translate.loading import load
 
     translator = load(run, chosen_device(device), loaded_host(folders).catalog)
     note_loaded(run, translator)

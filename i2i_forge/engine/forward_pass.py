@@ -184,9 +184,7 @@ class ForwardPass:
         if not frame.seed_layers:
             return nullcontext()
         seed = frame.seed if frame.generator is None else frame.generator.initial_seed()
-        return seeded(
-            seed_of(seed, "layers", frame.step, frame.phase, self.route, name, share()[0]), frame.device
-        )
+        return seeded(seed_of(seed, "layers", frame.step, frame.phase, self.route, name, share()[0]), frame.device)
 
 
 _HELPERS = frozenset({"src", "dst", "reverse", "route", "domains", "state", "training", "input", "tensors"})

@@ -39,7 +39,15 @@ def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any] | None = N
     else:
         streams = {name: value for name, value in batch.items() if isinstance(value, Mapping)}
         given = {"main": batch.keys() - streams.keys(), **streams}
-    found = list(_unused_domains(recipe, catalog, given))
+    used = {domain for route in catalog.trainers.get(recipe.trainer).routes.values() for domain in route}
+    found = []
+    for stream, domains in given.items():
+        known = domains if isinstance(domains, Iterable) else ()
+        if extra := sorted(domain for domain in known if isinstance(domain, str) and domain not in used):
+            found.append(
+                f"{'data' if stream == 'main' else f'data.{stream}'}: images of {', '.join(extra)} are loaded and "
+                f"never used: the routes of {recipe.trainer} pass {', '.join(sorted(used))} alone"
+            )
     return found if found and _tried(recipe, catalog) else []  # the trace had no others
 
 
@@ -48,18 +56,6 @@ def _tried(recipe: Recipe, catalog: Catalog) -> Trace | None:
     with suppress(Exception):
         return trace_recipe(recipe, catalog)
     return None
-
-
-def _unused_domains(recipe: Recipe, catalog: Catalog, given: Mapping[str, Any]) -> Iterator[str]:
-    """Of the domains that each stream gives, those that no route of the method passes."""
-    used = {domain for route in catalog.trainers.get(recipe.trainer).routes.values() for domain in route}
-    for stream, domains in given.items():
-        known = domains if isinstance(domains, Iterable) else ()
-        if extra := sorted(domain for domain in known if isinstance(domain, str) and domain not in used):
-            yield (
-                f"{'data' if stream == 'main' else f'data.{stream}'}: images of {', '.join(extra)} are loaded and "
-                f"never used: the routes of {recipe.trainer} pass {', '.join(sorted(used))} alone"
-            )
 
 
 def _told(recipe: Recipe, catalog: Catalog, attribute: str) -> dict[str, Any]:
@@ -75,9 +71,10 @@ def _without_rate(recipe: Recipe) -> Iterator[str]:
     """Steps at whose learning rates nothing is learnt: those after the end of a schedule."""
     trained = {role for phase in recipe.phases.values() if phase.minimize for role in phase.trains}
     named = {role for entry in recipe.optimizers.values() for role in entry.roles or ()}
-    roles = {name: trained - named if entry.roles is None else trained & set(entry.roles)
-             for name, entry in recipe.optimizers.items()}  # fmt: skip
-    schedules = {name: parse_weight(recipe.optimizers[name].schedule) for name, mine in roles.items() if mine}
+    schedules = {
+        name: parse_weight(entry.schedule) for name, entry in recipe.optimizers.items()
+        if (trained - named if entry.roles is None else trained & set(entry.roles))
+    }  # fmt: skip
 
     def zero(step: int) -> bool:
         return all(schedule.at(step) == 0 for schedule in schedules.values())
@@ -102,8 +99,7 @@ def _without_pairs(recipe: Recipe, catalog: Catalog, traced: Trace) -> Iterator[
     """Terms that compare images, or features, of different domains place by place, on data without pairs."""
     unpaired = {stream for stream, paired in _told(recipe, catalog, "paired").items() if paired is False}
     routes, said = catalog.trainers.get(recipe.trainer).routes, set()
-    for key in traced.terms:
-        phase, name, route = key.split("/")
+    for phase, name, route in (key.split("/") for key in traced.terms):
         lines = recipe.terms(phase)[name]
         term = lines.get(route, lines.get("*"))
         if term is None or recipe.phases[phase].stream not in unpaired or (phase, name) in said:
@@ -129,14 +125,11 @@ def _compared(loss: Any, arguments: tuple[str, ...]) -> tuple[str, ...]:
 
 def _seen(node: Node, traced: Trace, routes: Mapping[str, tuple[str, str]]) -> set[str]:
     """The domains of the images whose places a tensor keeps: what comes through a code has none."""
-    seen: set[Node] = set()
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if node not in seen and _has_places(traced.shapes.get(node, "")):
-            seen.add(node)
-            waiting += traced.needs.get(node, [])
-    return {routes[route][name == "target"] for _, route, name in seen if name in ("source", "target")}
+    _, route, name = node
+    if not _has_places(traced.shapes.get(node, "")):
+        return set()
+    own = {routes[route][name == "target"]} if name in ("source", "target") else set[str]()
+    return own.union(*(_seen(needed, traced, routes) for needed in traced.needs.get(node, ())))
 
 
 def _has_places(shape: str) -> bool:

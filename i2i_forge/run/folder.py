@@ -18,8 +18,7 @@ from i2i_forge.catalog.loading import Host
 from i2i_forge.errors import FULL, CheckpointError, ForgeError, RecipeError, ResourceError, UsageError
 from i2i_forge.recipe.names import find_recipe
 from i2i_forge.recipe.reading import Recipe, read_recipe
-from i2i_forge.run.attribution import attribution, plugin_versions
-from i2i_forge.run.identity import differences, settings_of
+from i2i_forge.run.identity import attribution, differences, plugin_versions, settings_of
 from i2i_forge.run.lock import LOCK, RunLock
 from i2i_forge.system.files import append_line, lines_in, one_line, open_to_append, read_bytes, read_text, write_whole
 from i2i_forge.system.outputs import refuse_special, refuse_to_replace
@@ -84,7 +83,7 @@ class RunFolder:
             ForgeError: another folder has its name, and its own name is not known.
         """
         before = self.path
-        if self._lock.is_at(before) or not self._lock.can_tell:
+        if self._lock.is_at(before):
             return ""
         if now := self._lock.folder():
             self._is_at(now)
@@ -192,11 +191,10 @@ def newest_run(root: Path = Path()) -> Path:
         CheckpointError: there is none.
     """
     manifests = [file for depth in ("*", "*/*") for file in root.glob(f"{depth}/checkpoints/step-*/MANIFEST.json")]
-    runs = {file.parents[2]: file.stat().st_mtime for file in sorted(manifests, key=lambda file: file.stat().st_mtime)}
-    found = [run for run in runs if (run / "resolved.yaml").is_file()]
+    found = [file for file in manifests if (file.parents[2] / "resolved.yaml").is_file()]
     if not found:
         raise CheckpointError(
             f"there is no trained run in {root.resolve()} (looked for */checkpoints and */*/checkpoints)",
             fix="name a run's folder, or train one: forge train munit_synthetic",
         )
-    return found[-1]
+    return max(found, key=lambda file: file.stat().st_mtime).parents[2]

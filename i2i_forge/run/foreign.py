@@ -17,16 +17,9 @@ from i2i_forge.errors import CheckpointError, UsageError, suggest
 from i2i_forge.run.foreign_files import read_foreign
 
 __all__ = [
-    "ForeignFile",
-    "Format",
-    "KeyedFormat",
-    "by_part",
-    "load_foreign",
-    "part_of",
-    "read_files",
-    "read_foreign",
+    "ForeignFile", "Format", "KeyedFormat", "by_part", "load_foreign", "part_of", "read_files", "read_foreign",
     "state_dict",
-]
+]  # fmt: skip
 
 
 class Format(Protocol):

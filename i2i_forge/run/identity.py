@@ -1,17 +1,22 @@
-"""Which recipe a run is of: the settings that make its numbers, and whether they were edited since it was trained."""
+"""What a run is of: the settings that make its numbers, whether they were edited since, and who brought its components.
+
+Here alone stands what changes no number of a run.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from i2i_forge.catalog.loading import Host
+from i2i_forge.catalog.registry import Catalog
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.system.files import printable
 
 FREE, FREE_DATA = ("steps", "run"), ("workers", "timeout")  # sections, and keys of `data`, that change no number
-PLACE = "root"  # of `data`: may differ when a run is resumed, as its images may have moved
+MOVABLE = "root"  # of `data`: may differ when a run is resumed, as its images may have moved
 SHOWN, LONGEST = 3, 100  # differences in one message, and characters of a value
 
 
@@ -24,7 +29,7 @@ def settings_of(recipe: Recipe, *, defaults: bool = True, places: bool = False) 
         places: whether the folders of images are in it: other images would make other numbers.
     """
     flat: dict[str, Any] = {}
-    free = FREE_DATA if places else (*FREE_DATA, PLACE)
+    free = FREE_DATA if places else (*FREE_DATA, MOVABLE)
 
     def walk(value: Any, keys: tuple[str, ...]) -> None:
         if isinstance(value, dict):
@@ -77,3 +82,33 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def plugin_versions(host: Host) -> dict[str, str]:
+    """The plugins that work -> "package version"; a one-file plugin's folder."""
+    return {p.name: f"{p.distribution} {p.version}".strip() for p in host.plugins if p.status == "ok"}
+
+
+def attribution(recipe: Recipe, host: Host) -> dict[str, str]:
+    """The recipe's components -> "plugin (package version)".
+
+    A component is named as the recipe names it: "losses.l1", "losses.my_plugin:l1". Raises PluginError when it is not
+    there.
+    """
+    versions, found = plugin_versions(host), {}
+    for kind, name in _components(recipe, host.catalog):
+        plugin = getattr(host.catalog, kind).entry(name).plugin
+        found[f"{kind}.{name}"] = f"{plugin} ({versions[plugin]})" if plugin in versions else plugin
+    return found
+
+
+def _components(recipe: Recipe, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """Kind and name of all that is built; a term of weight 0 is not."""
+    yield "trainers", recipe.trainer
+    yield from (("datasets", stream.use) for stream in recipe.data.streams.values())
+    for role, kind in catalog.trainers.get(recipe.trainer).roles.items():
+        if role in recipe.networks:
+            yield from ((kind, spec.use) for spec in recipe.networks[role].built().values())
+    for phase in recipe.phases:
+        for lines in recipe.terms(phase).values():
+            yield from (("losses", term.loss) for term in lines.values() if not term.weight.is_zero)

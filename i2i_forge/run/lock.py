@@ -20,7 +20,6 @@ class RunLock:
 
     Attributes:
         keeps_out: False where the disk knows no locks.
-        can_tell: False where the disk numbers a file anew whenever it is asked: then `is_at` means nothing.
 
     Raises:
         UsageError: another process holds the folder.
@@ -34,13 +33,16 @@ class RunLock:
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             self._file.flush()
-            self.can_tell = self.is_at(folder)
+            self._can_tell = self._is_in(folder)  # not where the disk numbers a file anew whenever it is asked
         except BaseException:
             self._file.close()
             raise
 
     def is_at(self, folder: Path) -> bool:
-        """Whether this is the lock of the folder that has this name now."""
+        """Whether this is the lock of the folder that has this name now, as far as that can be told."""
+        return not self._can_tell or self._is_in(folder)
+
+    def _is_in(self, folder: Path) -> bool:
         try:
             return os.path.samestat(os.fstat(self._file.fileno()), (folder / LOCK).lstat())
         except OSError:
@@ -49,7 +51,7 @@ class RunLock:
     def folder(self) -> Path | None:
         """The folder of this lock now; None when it is deleted, or the system does not tell."""
         found = Path(os.path.realpath(f"/proc/self/fd/{self._file.fileno()}")).parent
-        return found if self.is_at(found) else None
+        return found if self._is_in(found) else None
 
     def is_deleted(self) -> bool:
         """Whether its file has no name any more."""

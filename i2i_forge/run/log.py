@@ -1,13 +1,13 @@
-"""The log file of a run."""
+"""What a run tells: its log file, and a display for whoever waits."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Protocol
 
 from i2i_forge.errors import ForgeError
 from i2i_forge.system.files import open_to_append, printable
@@ -64,3 +64,30 @@ def logging_to(file: Path) -> Iterator[None]:
         log.removeHandler(handler)
         log.setLevel(before)
         handler.close()
+
+
+class Display(Protocol):
+    """Shows a run to whoever waits for it."""
+
+    def start(self, done: int, steps: int) -> None: ...
+    def foresee(self, done: int, seconds_per_step: float) -> None: ...
+    def step(self, done: int, entry: Mapping[str, Any] | None) -> None: ...
+    def note(self, text: str) -> None: ...
+    def stop(self) -> None: ...
+
+
+class SafeDisplay:
+    """Passes on what happens. A display that fails is set aside: it must not cost the run."""
+
+    def __init__(self, display: Display | None) -> None:
+        self.display = display
+
+    def __call__(self, event: str, *arguments: Any) -> None:
+        """Call a method of the display, if it has it."""
+        if not hasattr(self.display, event):
+            return
+        try:
+            getattr(self.display, event)(*arguments)
+        except Exception as error:
+            self.display = None
+            log.warning("nothing more is shown: %s: %s", type(error).__name__, error)

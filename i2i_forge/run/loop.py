@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import signal
 import time
@@ -24,9 +23,9 @@ from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.cautions import cautions, unread
 from i2i_forge.run.folder import RunFolder
+from i2i_forge.run.forecast import seconds_per_step
 from i2i_forge.run.identity import edits, identity
-from i2i_forge.run.log import logging_to
-from i2i_forge.run.progress import Progress, Shown, seconds_per_step
+from i2i_forge.run.log import Display, SafeDisplay, log, logging_to
 from i2i_forge.run.records import Records
 from i2i_forge.run.streams import build_streams, image_names
 from i2i_forge.system import distributed
@@ -34,10 +33,6 @@ from i2i_forge.system.files import one_line
 from i2i_forge.system.hardware import hardware, memory_watched
 from i2i_forge.system.precision import slow_here
 from i2i_forge.system.stop_requests import stop_requests
-
-__all__ = ["Progress", "Run", "build_streams"]
-
-log = logging.getLogger("i2i_forge")
 
 WORTH_TIMING = 100  # steps, of which the few that are taken to time them are a small part
 
@@ -61,29 +56,22 @@ class Run:
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        host: Host,
-        folder: str | Path,
-        *,
-        device: torch.device | str = "cpu",
-        source: str | Path | None = None,
-        progress: Progress | None = None,
-        init_from: Sequence[str | Path] = (),
-    ) -> None:
+        self, recipe: Recipe, host: Host, folder: str | Path, *, device: torch.device | str = "cpu",
+        source: str | Path | None = None, progress: Display | None = None, init_from: Sequence[str | Path] = (),
+    ) -> None:  # fmt: skip
         self.recipe, self.host, self.init_from = recipe, host, init_from
         self.folder = RunFolder(Path(folder))
         self.source = source or recipe.name
         self.device = torch.device(device)
         self.leads = distributed.rank() == 0
         self.progress = progress if self.leads else None
-        self._show = Shown(self.progress)
+        self._show = SafeDisplay(self.progress)
         host.require_observers(recipe.run.observers)
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
         self.trainer = build_trainer(recipe, host.catalog, self.device)
         self._origin: Mapping[str, Any] | None = None  # of the weights that it began with
         self._images = recipe.data.batch  # per step
-        self._records = Records(self.folder, self.streams["main"], self._images, lambda text: self._note(text))
+        self._records = Records(self.folder, recipe, self.streams["main"], lambda text: self._note(text))
 
     def train(self) -> int:
         """Take the steps that are left; returns how many are done.
@@ -113,7 +101,7 @@ class Run:
             return
         self.folder.prepare()
         with self.folder.locked() as lock, logging_to(self.folder.log):
-            self._remember()
+            self.folder.remember(self.recipe, self.source, self.host, hardware(self.device))
             if not lock.keeps_out:
                 self._note(f"the disk of {self.folder.path} knows no locks: let no second run into this folder")
             checkpoint.sweep(self.folder.checkpoints)
@@ -123,13 +111,10 @@ class Run:
                 self._note(f"warning: {text}")
             yield
 
-    def _remember(self) -> None:
-        self.folder.remember(self.recipe, self.source, self.host, hardware(self.device))
-
     def _follow_folder(self) -> None:
         """See before anything is written that the path still is the folder that is locked."""
         if happened := self.folder.follow():
-            self._remember()
+            self.folder.remember(self.recipe, self.source, self.host, hardware(self.device))
             self._note(happened)
 
     def _resume(self) -> int:
@@ -138,11 +123,9 @@ class Run:
         step = distributed.everyone(found.step if found else None)[0]
         if step is None:
             self._begin()
-            done = 0
         else:
-            found = found or checkpoint.read(checkpoint.folder_of(self.folder.checkpoints, step))
-            self._go_on(found)
-            done = found.step
+            self._go_on(found or checkpoint.read(checkpoint.folder_of(self.folder.checkpoints, step)))
+        done = step or 0
         distributed.check_in_step(self.trainer.parameters(), done)
         if self.leads:
             self._records.go_on_after(done)
@@ -183,7 +166,7 @@ class Run:
             last = done == self.recipe.steps
             if self.leads:
                 self._follow_folder()
-                self._report(done, report)
+                self._show("step", done, self._records.add(done, report, self.trainer.rates(done - 1)))
             late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
             wishes = distributed.roll_call(stop=next(iter(requests), 0), save=late)
             due = done % settings.checkpoint_every == 0 or last or wishes.save or wishes.stop
@@ -232,15 +215,6 @@ class Run:
                 fix=f"see it again with `forge checkpoint replay {shlex.quote(str(self.folder.path))} --step {done}`, "
                 "diverged.json there has the numbers; a new --run with a lower rate or weight may --init-from this one",
             ) from error
-
-    def _report(self, done: int, report: Mapping[str, float]) -> None:
-        """What a step gave, to the records and to whoever waits."""
-        settings, entry = self.recipe.run, None
-        if settings.alarm and (exploding := self._records.alarm.check(report)):
-            self._note(f"alarm at step {done}: {exploding}; `run.alarm: false` turns this off")
-        if done % settings.log_every == 0 or done == self.recipe.steps:
-            entry = self._records.write(done, report, self.trainer.rates(done - 1))
-        self._show("step", done, entry)
 
     def save(self, done: int) -> None:
         """Write a checkpoint of the current state, of all ranks."""

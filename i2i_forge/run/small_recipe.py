@@ -48,10 +48,7 @@ class Proposal:
 
     def text(self, size: int) -> str:
         """The recipe."""
-        inherited = [key for key in read_recipe(self.base).data.options if key not in {*self.data, "size"}]
-        options = {**{key: to_inline_yaml(value) for key, value in self.data.items()}, "size": size}
-        options |= dict.fromkeys(inherited, "~")
-        return f"base: {self.base}\ndata: {{{', '.join(f'{key}: {value}' for key, value in options.items())}}}\n"
+        return f"base: {self.base}\ndata: {to_inline_yaml({**self.data, 'size': size})}\n"
 
 
 def propose(found: Survey, root: Path, method: str | None = None) -> Proposal:

@@ -22,7 +22,7 @@ from i2i_forge.study.measures import Measures
 from i2i_forge.study.plans import Variant
 from i2i_forge.system.files import one_line, write_whole
 from i2i_forge.system.outputs import refuse_special
-from i2i_forge.translate.translator import load
+from i2i_forge.translate.loading import load
 
 
 @dataclass

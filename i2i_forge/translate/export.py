@@ -65,35 +65,21 @@ class Exported:
 
 
 class Program(nn.Module):
-    """A route's translation as a module: source -> translation. It has the networks that are used, no others."""
+    """A route's translation as a module, (source, code) -> translation, with the networks that are used, no others."""
 
-    def __init__(self, trainer: Trainer, route: str, used: Sequence[nn.Module]) -> None:
+    def __init__(self, trainer: Trainer, route: str, used: Sequence[nn.Module], latent: str | None) -> None:
         super().__init__()
         self.networks = nn.ModuleList(used)
-        self._made_by = (trainer, route)
+        self._made_by = (trainer, route, latent)
 
-    def forward(self, source: Tensor) -> Tensor:
-        """N,3,H,W -> N,3,H,W in [-1, 1]."""
-        return self._translated(source, {})
-
-    def _translated(self, source: Tensor, given: dict[str, Tensor]) -> Tensor:
-        trainer, route = self._made_by
+    def forward(self, source: Tensor, code: Tensor | None = None) -> Tensor:
+        """N,3,H,W, and N,dim of a method with codes -> N,3,H,W in [-1, 1]."""
+        trainer, route, latent = self._made_by
+        given = {str(latent): code} if code is not None else {}
         batch = {trainer.routes[route][0]: source}
         with trainer.translating(batch, route, given, seed_layers=False) as forward:  # a program cannot hold seeds
             translation: Tensor = getattr(forward, "translation")  # noqa: B009
             return translation.clamp(-1, 1)
-
-
-class CodedProgram(Program):
-    """The same with a code: (source, code) -> translation."""
-
-    def __init__(self, trainer: Trainer, route: str, used: Sequence[nn.Module], latent: str) -> None:
-        super().__init__(trainer, route, used)
-        self._latent = latent
-
-    def forward(self, source: Tensor, code: Tensor) -> Tensor:  # type: ignore[override]
-        """N,3,H,W and N,dim -> N,3,H,W in [-1, 1]."""
-        return self._translated(source, {self._latent: code})
 
 
 @torch.no_grad()
@@ -115,9 +101,9 @@ def export(translator: Translator, out: Path, route: str = "ab") -> Exported:
 
 def _written(translator: Translator, out: Path, route: str) -> Exported:
     trainer, latent, sides = translator.trainer, translator.latent(route), translator.sides(route)
-    inputs = _inputs(translator, route, 2, *_larger(sides, 1, 2))
+    inputs = _inputs(translator, route, 2, 1, 2)
     used = used_for(trainer, lambda x: trainer.translate(x, route), inputs[0])
-    program = CodedProgram(trainer, route, used, latent) if latent else Program(trainer, route, used)
+    program = Program(trainer, route, used, latent)
     axes = [_axes(translator, route, number, len(value.shape)) for number, value in enumerate(inputs)]
     exported = _exported(program, inputs, axes, sides)
     about: dict[str, Any] = {
@@ -171,19 +157,11 @@ def _exported(program: Program, inputs: tuple[Tensor, ...], axes: Sequence[Axes]
 
 def _axes(translator: Translator, route: str, number: int, count: int) -> Axes:
     """Which axes of an input grow with the image, found by larger images."""
-    small, high, wide = (
-        _inputs(translator, route, 1, *_larger(translator.sides(route), *by))[number].shape
-        for by in ((1, 1), (2, 1), (1, 2))
-    )
+    small, high, wide = (_inputs(translator, route, 1, *by)[number].shape for by in ((1, 1), (2, 1), (1, 2)))
     return {
         axis: (way, larger[axis] - small[axis])
         for way, larger in enumerate((high, wide)) for axis in range(count) if larger[axis] != small[axis]
     }  # fmt: skip
-
-
-def _larger(sides: Sides, rows: int, columns: int) -> tuple[int, int]:
-    """Height and width so many strides above the smallest."""
-    return sides.least + rows * sides.stride, sides.least + columns * sides.stride
 
 
 def _described(shape: Sequence[int], axes: Axes, stride: int) -> str:
@@ -193,7 +171,10 @@ def _described(shape: Sequence[int], axes: Axes, stride: int) -> str:
     return ",".join(["N", *(letters.get(axis, str(size)) for axis, size in enumerate(shape) if axis)])
 
 
-def _inputs(translator: Translator, route: str, count: int, height: int, width: int) -> tuple[Tensor, ...]:
+def _inputs(translator: Translator, route: str, count: int, rows: int, columns: int) -> tuple[Tensor, ...]:
+    """Images with so many strides more than the smallest, and codes for them."""
+    sides = translator.sides(route)
+    height, width = sides.least + rows * sides.stride, sides.least + columns * sides.stride
     draws = generator("export", count, height, width)
     x = torch.rand(count, 3, height, width, generator=draws) * 2 - 1
     latent, source = translator.latent(route), translator.trainer.routes[route][0]
@@ -206,7 +187,7 @@ def _difference(
     """The largest difference of a written program from its translator's networks, and the shapes it was found for."""
     program, found, shapes = torch.export.load(file).module(), [], []
     for count, *by in ((1, 0, 0), (1, 2, 1), (3, 1, 0), (2, 1, 4)):
-        inputs = _inputs(translator, route, count, *_larger(translator.sides(route), *by))
+        inputs = _inputs(translator, route, count, *by)
         wanted, got = _alike(own, inputs), _alike(program, inputs)
         found.append((got - wanted).abs().max())
         shapes.append(tuple(inputs[0].shape))

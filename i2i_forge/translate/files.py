@@ -16,7 +16,6 @@ from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.errors import DataError
 from i2i_forge.system.outputs import marked, refuse_to_replace
-from i2i_forge.translate.codes import codes_for, translated
 from i2i_forge.translate.translator import Translator
 
 ON_SHEET = 24  # rows: a sheet is for looking at
@@ -33,33 +32,20 @@ def find_inputs(inputs: list[Path]) -> list[tuple[Path, str]]:
             found.append((path, path.stem))
         else:
             raise DataError(f"{path}: there is no such file or folder", fix="give images, or folders of images")
-    wanted, taken = {name for _, name in found}, set[str]()
-    unique = []
+    wanted, unique = {name for _, name in found}, dict[str, Path]()
     for path, name in found:
         others = (f"{name}-{number}" for number in itertools.count(2))
-        free = name if name not in taken else next(n for n in others if n not in taken | wanted)
-        taken.add(free)
-        unique.append((path, free))
-    return unique
+        free = name if name not in unique else next(n for n in others if n not in unique.keys() | wanted)
+        unique[free] = path
+    return [(path, name) for name, path in unique.items()]
 
 
 def translate_files(
-    translator: Translator,
-    inputs: list[Path],
-    out: Path,
-    *,
-    route: str = "ab",
-    styles: int = 1,
-    reference: Path | None = None,
-    interpolate: int = 0,
-    seed: int = 0,
-    batch: int | None = None,
-    tile: int | None = None,
-    exact: bool = True,
-    resize: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    skip: Callable[[BadImage], None] | None = None,
-) -> list[Path]:
+    translator: Translator, inputs: list[Path], out: Path, *, route: str = "ab", styles: int = 1,
+    reference: Path | None = None, interpolate: int = 0, seed: int = 0, batch: int | None = None,
+    tile: int | None = None, exact: bool = True, resize: int | None = None,
+    progress: Callable[[int, int], None] | None = None, skip: Callable[[BadImage], None] | None = None,
+) -> list[Path]:  # fmt: skip
     """Translate files and folders to PNG, and write `sheet.png`.
 
     Args:
@@ -83,7 +69,7 @@ def translate_files(
         DataError: an image cannot be used, or with `skip` none can.
     """
     found = find_inputs(inputs)
-    codes = codes_for(translator, route, styles, reference, interpolate, seed)
+    codes = translator.codes(route, styles, reference, interpolate, seed)
     count = len(codes) if codes is not None else 1
     digits = max(2, len(str(count - 1)))
     outputs = [[out / f"{name}-{index:0{digits}d}.png" for index in range(count)] for _, name in found]
@@ -95,7 +81,7 @@ def translate_files(
     for number, ((path, _), files) in enumerate(zip(found, outputs, strict=True)):
         if (x := _read(path, resize, skip)) is not None:
             row = [_small(x[0])]
-            images = translated(translator, x, route, codes, batch, tile, exact=exact)
+            images = translator.translations(x, route, codes, batch=batch, tile=tile, exact=exact)
             for file, image in zip(files, images, strict=True):
                 save_png(image, file, MARK)
                 row += [_small(image)] if len(row) <= 12 else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from i2i_forge.data.decode import decode, upright_rgb
 from i2i_forge.data.images import save_png, sheet, to_pil
+from i2i_forge.data.path_list import Lazy
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import UsageError
 
 REACH = 2  # values up to here count as overshoot of [-1, 1]: what was 0 to 255 is beyond it
 
 
-class Translations(Sequence[Image.Image]):
+class Translations(Lazy[Image.Image]):
     """The translations of one image: `found[0]` is a PIL image, and `found.save("shoe.png")` writes them.
 
     Attributes:
@@ -28,17 +29,8 @@ class Translations(Sequence[Image.Image]):
     """
 
     def __init__(self, tensor: Tensor) -> None:
+        super().__init__(len(tensor), lambda place: to_pil(tensor[place]))
         self.tensor = tensor
-
-    @overload
-    def __getitem__(self, index: int) -> Image.Image: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Image.Image]: ...
-    def __getitem__(self, index: int | slice) -> Image.Image | list[Image.Image]:
-        return [to_pil(y) for y in self.tensor[index]] if isinstance(index, slice) else to_pil(self.tensor[index])
-
-    def __len__(self) -> int:
-        return len(self.tensor)
 
     def __repr__(self) -> str:
         count, _, height, width = self.tensor.shape

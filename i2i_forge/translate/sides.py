@@ -55,15 +55,16 @@ def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> 
     return [network for _, network in method.modules() if called & set(network.modules())]
 
 
-def pad(x: Tensor, sides: Sides) -> tuple[Tensor, tuple[int, int]]:
-    """N,C,H,W with its border repeated to sides that are taken, and where x begins in it; x itself where it fits."""
-    height, width = (sides.fitted(pixels) for pixels in x.shape[-2:])
-    top, left = (height - x.shape[-2]) // 2, (width - x.shape[-1]) // 2
-    edges = (left, width - x.shape[-1] - left, top, height - x.shape[-2] - top)
-    return (F.pad(x, edges, mode="replicate") if any(edges) else x), (top, left)
+def fit(x: Tensor, sides: Sides) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """N,C,H,W with its border repeated to sides that are taken; x itself where it fits.
 
+    And a function that cuts the size of x out of what becomes of it, in [-1, 1].
+    """
+    (rows, columns), (height, width) = x.shape[-2:], (sides.fitted(pixels) for pixels in x.shape[-2:])
+    top, left = (height - rows) // 2, (width - columns) // 2
+    edges = (left, width - columns - left, top, height - rows - top)
 
-def cut(y: Tensor, place: tuple[int, int], x: Tensor) -> Tensor:
-    """What a padded image became, without the border: the size of x, in [-1, 1]."""
-    (top, left), (height, width) = place, x.shape[-2:]
-    return y[..., top : top + height, left : left + width].clamp(-1, 1)
+    def cut(y: Tensor) -> Tensor:
+        return y[..., top : top + rows, left : left + columns].clamp(-1, 1)
+
+    return (F.pad(x, edges, mode="replicate") if any(edges) else x), cut

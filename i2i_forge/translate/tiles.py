@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,44 +23,31 @@ from i2i_forge.errors import UsageError
 from i2i_forge.translate.whole_statistics import WITHOUT, Core, Statistics
 
 PATCH = 128  # pixels, a side of the patches of a sample: many small ones tell more of an image than a few large ones
+LARGE = 2**23  # pixels, 8.4 million: larger images are translated in tiles if nobody says otherwise
+TILE = 1024  # pixels of a tile's side if nobody says otherwise
 LEAST = 64  # pixels of a tile's side: of smaller tiles nearly all work is their halos
 PROBE = 512  # pixels, the longer side of the image that shows how far the networks reach
 
 
-@dataclass(frozen=True)
-class Tile:
-    """Rows and columns of an image: what is shown to the networks, and the core of it that is kept."""
+class Tile(NamedTuple):
+    """A part of an image: what the networks are shown and what is kept, as indices, and where this lies in that."""
 
-    top: int
-    left: int
+    shown: tuple[Any, ...]
+    kept: tuple[Any, ...]
     core: Core
-
-    @property
-    def shown(self) -> tuple[Any, ...]:
-        """Of the image."""
-        return ..., slice(self.top, self.top + self.core.height), slice(self.left, self.left + self.core.width)
-
-    @property
-    def kept(self) -> tuple[Any, ...]:
-        """Of the image."""
-        c = self.core
-        return ..., slice(self.top + c.top, self.top + c.bottom), slice(self.left + c.left, self.left + c.right)
-
-    @property
-    def inside(self) -> tuple[Any, ...]:
-        """Of what is shown."""
-        return ..., slice(self.core.top, self.core.bottom), slice(self.core.left, self.core.right)
 
 
 def tiles_of(height: int, width: int, tile: int, halo: int) -> Iterator[Tile]:
     """Tiles whose cores cover an image once; at the image's border there is no halo."""
     for top in range(0, height, tile):
         for left in range(0, width, tile):
-            first, last = max(0, top - halo), min(height, top + tile + halo)
-            begin, end = max(0, left - halo), min(width, left + tile + halo)
-            core = Core(top - first, min(height, top + tile) - first, left - begin, min(width, left + tile) - begin,
-                        last - first, end - begin)  # fmt: skip
-            yield Tile(first, begin, core)
+            bottom, right = min(height, top + tile), min(width, left + tile)
+            first, last = max(0, top - halo), min(height, bottom + halo)
+            begin, end = max(0, left - halo), min(width, right + halo)
+            yield Tile(
+                (..., slice(first, last), slice(begin, end)), (..., slice(top, bottom), slice(left, right)),
+                Core(top - first, bottom - first, left - begin, right - begin, last - first, end - begin),
+            )  # fmt: skip
 
 
 class Tiling:
@@ -105,14 +91,24 @@ class Tiling:
         statistics = self.measured(x, tiles, given) if exact else self.sampled(x, side, given)
         y = torch.empty_like(x)
         for each in tiles:
-            with statistics.settled_for():
-                y[each.kept] = self._run(x[each.shown], given)[each.inside]
+            with statistics.applied():
+                y[each.kept] = each.core.of(self._run(x[each.shown], given))
         return y
+
+    def side_for(self, x: Tensor) -> int:
+        """The side of tiles where nobody says it: TILE for a LARGE image that can be cut, else 0."""
+        if x.shape[-2] * x.shape[-1] <= LARGE:
+            return 0
+        try:
+            _ = self.halo
+        except UsageError:  # as a whole, if memory allows
+            return 0
+        return TILE
 
     def sampled(self, x: Tensor, side: int, given: Mapping[str, Tensor]) -> Statistics:
         """Statistics of patches evenly spread over the image, as many as a tile could hold."""
         statistics = Statistics()
-        with statistics.of_sample():
+        with statistics.applied("sampling"):
             self._run(self._patches(x, side), given)
         return statistics
 
@@ -141,7 +137,7 @@ class Tiling:
             statistics = self.sampled(probe, long, given)
             axis = shape.index(long) + 2
             probe.narrow(axis, place, self.stride).fill_(torch.nan)
-            with statistics.settled_for():
+            with statistics.applied():
                 touched = self._run(probe, given).isnan().any(1).any(5 - axis - 1)[0].nonzero().flatten()
             first, last = int(touched.min()), int(touched.max())
             if first == 0 or last == long - 1:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.catalog.registry import Catalog
-from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.trainer import Trainer
-from i2i_forge.errors import CheckpointError, UsageError
-from i2i_forge.recipe.reading import Recipe, without_losses
-from i2i_forge.run import checkpoint
-from i2i_forge.run.folder import RunFolder
-from i2i_forge.run.identity import edits
+from i2i_forge.errors import UsageError
+from i2i_forge.recipe.reading import Recipe
+from i2i_forge.recipe.schema import MOST_STYLES
 from i2i_forge.system.files import printable
-from i2i_forge.translate.codes import TILE, codes_for, translated
-from i2i_forge.translate.pictures import Translations, checked, tensors_of
-from i2i_forge.translate.sides import Sides, cut, pad, sides_of
-from i2i_forge.translate.tiles import Tiling
-from i2i_forge.translate.varying import Varying, unvaried
+from i2i_forge.system.seeding import generator as seeded
+from i2i_forge.translate.pictures import Translations, checked, tensor_of, tensors_of
+from i2i_forge.translate.sides import Sides, fit, sides_of
+from i2i_forge.translate.tiles import TILE, Tiling
+from i2i_forge.translate.varying import unvaried
 
 CODE_SIDE = 64  # pixels: codes are drawn as for an image of this size, so that one code serves images of all sizes
 
@@ -71,10 +65,12 @@ class Translator:
         Returns:
             The translations of the image; of several images a list.
         """
-        codes = codes_for(self, route, styles, reference, seed=seed)
+        codes = self.codes(route, styles, reference, seed=seed)
         found = tensors_of(images)
-        several = [Translations(torch.stack([y.cpu() for y in translated(self, x, route, codes)]))
-                   for x in (found if isinstance(found, list) else [found])]  # fmt: skip
+        several = [
+            Translations(torch.stack([y.cpu() for y in self.translations(x, route, codes, tile=None)]))
+            for x in (found if isinstance(found, list) else [found])
+        ]
         return several if isinstance(found, list) else several[0]
 
     def latent(self, route: str) -> str | None:
@@ -98,12 +94,13 @@ class Translator:
         Returns:
             N,3,H,W (K,3,H,W) in [-1, 1], the size of x.
         """
-        padded, place = self._padded(x, self.sides(route))
-        return cut(self.trainer.translate(padded, route, generator=generator, **given), place, x)
+        fitting, cut = self._fit(x, self.sides(route))
+        return cut(self.trainer.translate(fitting, route, generator=generator, **given))
 
     def translations(
-        self, x: Tensor, route: str = "ab", codes: Tensor | None = None, *, batch: int | None = None
-    ) -> Iterator[Tensor]:
+        self, x: Tensor, route: str = "ab", codes: Tensor | None = None, *, batch: int | None = None,
+        tile: int | None = 0, exact: bool = True,
+    ) -> Iterator[Tensor]:  # fmt: skip
         """The translations of one image with each code. What no code changes is computed once, such as its content.
 
         Args:
@@ -112,20 +109,31 @@ class Translator:
             codes: K,dim; None for a deterministic route, which has one translation.
             batch: codes at once, at most; fewer where that is faster: one on a processor, whose cache a batch would
                 fall out of, elsewhere as many as fill eight images of 256x256.
+            tile: pixels that a side of a tile has, 0 for none; None: tiles where the image is LARGE and can be cut.
+            exact: of tiles, see `translate_in_tiles`.
 
         Yields:
             K times 3,H,W in [-1, 1], the size of x.
         """
         latent = self.latent(route)
+        if side := self.tiling(route).side_for(x) if tile is None else tile:
+            for code in [None] if codes is None else torch.split(codes, 1):
+                given: dict[str, Any] = {} if code is None else {str(latent): code}
+                yield self.translate_in_tiles(x, route, tile=side, exact=exact, **given)[0]
+            return
         if latent is None or codes is None:
             yield self.translate(x, route)[0]
             return
-        padded, place = self._padded(x, self.sides(route))
-        fastest = 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // padded[0, 0].numel())
+        fitting, cut = self._fit(x, self.sides(route))
+        fastest = 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // fitting[0, 0].numel())
         parts = torch.split(codes, min(batch or fastest, fastest))
-        vary = Varying(self.trainer, padded, route, latent, self._kept(padded, route, parts))
+        images = {self.trainer.routes[route][0]: fitting}
+        if route not in self._shared and len(parts) > 1:
+            self._shared[route] = unvaried(self.trainer, images, route, {latent: parts[0]})
+        shared = self._shared[route] if len(parts) > 1 else []
+        given = {name: self.trainer.infer(name, images, route) for name in shared}
         for some in parts:
-            yield from cut(vary(some), place, x)
+            yield from cut(self.trainer.infer("translation", images, route, **given | {latent: some}))
 
     def translate_in_tiles(
         self, x: Tensor, route: str = "ab", *, tile: int = TILE, exact: bool = True,
@@ -149,16 +157,16 @@ class Translator:
         Raises:
             UsageError: a pixel depends on others too far away for tiles, as in a U-Net, or what is given has places.
         """
-        padded, place = self._padded(x, self.sides(route))
-        probe = {self.trainer.routes[route][0]: padded[:, :, :CODE_SIDE, :CODE_SIDE]} if self.latent(route) else {}
+        fitting, cut = self._fit(x, self.sides(route))
+        probe = {self.trainer.routes[route][0]: fitting[:, :, :CODE_SIDE, :CODE_SIDE]} if self.latent(route) else {}
         for name in (name for name in self.trainer.latents_of(route) if name not in given):
             given[name] = self.trainer.infer(name, probe, route, generator=generator)
         tiled = [
             self.tiling(route).translate(image[None], tile, exact=exact,
                                          **{n: v[i : i + 1] if len(v) == len(x) else v for n, v in given.items()})
-            for i, image in enumerate(padded)
+            for i, image in enumerate(fitting)
         ]  # fmt: skip
-        return cut(torch.cat(tiled), place, x)
+        return cut(torch.cat(tiled))
 
     def tiling(self, route: str) -> Tiling:
         """How images are cut into tiles; its `halo` says how far the networks reach, or that there are no tiles."""
@@ -170,7 +178,44 @@ class Translator:
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
         sides = self._sides_of(what, domain, lambda x: self.trainer.encode(x, what, domain))
-        return self.trainer.encode(self._padded(x, sides)[0], what, domain)
+        return self.trainer.encode(self._fit(x, sides)[0], what, domain)
+
+    def codes(
+        self, route: str = "ab", styles: int = 1, reference: Any = None, interpolate: int = 0, seed: int = 0
+    ) -> Tensor | None:
+        """The codes to decode, K,dim; None for a deterministic method.
+
+        Args:
+            route: the direction.
+            styles: how many random ones.
+            reference: an image of the target domain (see `pictures.tensor_of`) whose code is taken instead.
+            interpolate: this many steps from one random code to another (or from the first to the reference's).
+            seed: of the random ones.
+
+        Raises:
+            UsageError: the method has no codes, or cannot take them from a reference.
+        """
+        if not 1 <= styles <= MOST_STYLES or interpolate > MOST_STYLES:
+            raise UsageError(f"{max(styles, interpolate):,} styles of one input", fix=f"ask for 1 to {MOST_STYLES:,}")
+        latent, method, guide = self.latent(route), type(self.trainer).__name__, None
+        if latent is None:
+            if reference is not None or interpolate or styles > 1:
+                along = f" along '{route}'" if self.trainer.latents else ""
+                raise UsageError(
+                    f"{method} is deterministic: it has one translation for an image{along}",
+                    fix="leave out --styles, --reference and --interpolate",
+                )
+            return None
+        if reference is not None:
+            if (encodes := self.trainer.latents[latent]) is None:
+                raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
+            guide = self.encode(tensor_of(reference), encodes, self.trainer.routes[route][1])
+        draws = (seeded(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
+        random = torch.cat([self.draw(route, draw) for draw in draws])
+        if interpolate:
+            first, last = random[:1], guide if guide is not None else random[1:2]
+            return torch.cat([torch.lerp(first, last, i / max(interpolate - 1, 1)) for i in range(interpolate)])
+        return guide if guide is not None else random[:styles]
 
     def draw(self, route: str, generator: torch.Generator) -> Tensor:
         """A random code of a route that has codes, 1,dim; where codes have places, those of an image of 64x64."""
@@ -186,60 +231,15 @@ class Translator:
             self._sides[what, where] = sides_of(self.trainer, compute)
         return self._sides[what, where]
 
-    def _kept(self, x: Tensor, route: str, parts: Sequence[Tensor]) -> list[str]:
-        """The tensors that all parts of the codes share."""
-        if len(parts) < 2:
-            return []
-        if route not in self._shared:
-            given = {str(self.latent(route)): parts[0]}
-            self._shared[route] = unvaried(self.trainer, {self.trainer.routes[route][0]: x}, route, given)
-        return self._shared[route]
-
-    def _padded(self, x: Tensor, sides: Sides) -> tuple[Tensor, tuple[int, int]]:
-        """See `sides.pad`; that the networks take no smaller images is said once."""
+    def _fit(self, x: Tensor, sides: Sides) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """See `sides.fit`; that the networks take no smaller images is said once."""
         if min(checked(x).shape[-2:]) <= sides.least - sides.stride and not self._said_small:
             self._said_small = True
-            _warn(f"images below {sides.least}x{sides.least} pixels are continued at their border: "
-                  f"the networks of {self.recipe.name} take no smaller ones")  # fmt: skip
-        return pad(x, sides)
+            warn(f"images below {sides.least}x{sides.least} pixels are continued at their border: "
+                 f"the networks of {self.recipe.name} take no smaller ones")  # fmt: skip
+        return fit(x, sides)
 
 
-def load(
-    run: str | Path, device: torch.device | str = "cpu", catalog: Catalog | None = None, *, averaged: bool = True
-) -> Translator:
-    """The translator of a run's newest verified checkpoint.
-
-    Args:
-        run: a folder that `forge train` or `forge checkpoint import` made.
-        device: where to translate.
-        catalog: the components; by default those of the installed plugins.
-        averaged: with the averages of its weights, if the recipe has `ema`.
-
-    Raises:
-        CheckpointError: there is no run, no checkpoint, or all are damaged.
-    """
-    folder = RunFolder.open(run)
-    found = checkpoint.newest(folder.checkpoints, _warn)
-    if found is None:
-        raise CheckpointError(
-            f"{run} has no checkpoint yet", fix="train it first: the same `forge train` command again"
-        )
-    recipe = folder.recipe()
-    if edited := edits(found.state, recipe):
-        _warn(f"the recipe of {run} was edited after it was trained, and is used as it is now: {edited}")
-    trainer = build_trainer(without_losses(recipe), catalog or load_plugins().catalog, device)
-    checkpoint.restore(found, trainer, optimizers=False)
-    sha256 = found.model_sha256
-    if trainer.ema and averaged:
-        trainer.ema.settle()
-        sha256 = found.ema_sha256 or sha256
-    return Translator(trainer.alike(ema=None), recipe, found.step, sha256, edited)
-
-
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """Say on stderr what a user of a run must know."""
     sys.stderr.write(printable(f"warning: {text}\n"))
-
-
-def translate(run: str | Path, images: Any, route: str = "ab", **options: Any) -> Translations | list[Translations]:
-    """Load a run and call its translator: `i2i_forge.translate("runs/munit", "photo.jpg", styles=3)`."""
-    return load(run)(images, route, **options)

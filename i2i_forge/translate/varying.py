@@ -1,9 +1,6 @@
-"""Many translations of the same images: what no code changes is computed once."""
+"""Many translations of the same images: what no code changes, and so is computed once."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,28 +8,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.engine.watcher import Needs, Node
-
-
-class Varying:
-    """Translations of some images, with one code after another: `Varying(trainer, x, "ab", "random_style", [])(codes)`.
-
-    Args:
-        trainer: whose networks run.
-        x: N,3,H,W in [-1, 1], of a size that the networks take.
-        route: the direction.
-        latent: the tensor that is given.
-        kept: tensors of the pass that are computed once, see `unvaried`.
-    """
-
-    def __init__(self, trainer: Trainer, x: Tensor, route: str, latent: str, kept: Iterable[str]) -> None:
-        self.trainer, self.route, self.latent = trainer, route, latent
-        self._batch = {trainer.routes[route][0]: x}
-        self._kept = {name: trainer.infer(name, self._batch, route) for name in kept}
-
-    def __call__(self, codes: Tensor) -> Tensor:
-        """N,dim -> N,3,H,W in [-1, 1]. With N = 1 there may be K codes: one content, K translations."""
-        given: dict[str, Any] = self._kept | {self.latent: codes}
-        return self.trainer.infer("translation", self._batch, self.route, **given)
 
 
 def unvaried(trainer: Trainer, batch: dict[str, Tensor], route: str, given: dict[str, Tensor]) -> list[str]:

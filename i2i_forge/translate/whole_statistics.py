@@ -74,7 +74,7 @@ class Moments:
 
 
 class Statistics(TorchFunctionMode):
-    """Inside `of_sample`, `measures` and `settled_for` the networks' statistics are the whole image's."""
+    """Inside `applied` the networks' statistics are the whole image's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,17 +83,10 @@ class Statistics(TorchFunctionMode):
         self._mode: Literal["sampling", "measuring", "using"] = "using"
         self._call, self._core = 0, EVERYWHERE
 
-    @contextmanager
-    def of_sample(self) -> Iterator[None]:
-        """Every statistic is that of the batch, all of its images taken as parts of one, and is settled so."""
-        self.settled.clear()
-        with self._running("sampling", EVERYWHERE):
-            yield
-
     def measures(self, run: Callable[[], object], core: Core) -> bool:
         """Run the networks up to the first statistic that is not settled, and count this part; False: there is none."""
         try:
-            with self._running("measuring", core):
+            with self.applied("measuring", core):
                 run()
         except _Measured:
             return True
@@ -105,13 +98,16 @@ class Statistics(TorchFunctionMode):
         self._next = Moments()
 
     @contextmanager
-    def settled_for(self) -> Iterator[None]:
-        """The settled statistics hold."""
-        with self._running("using", EVERYWHERE):
-            yield
+    def applied(
+        self, mode: Literal["sampling", "measuring", "using"] = "using", core: Core = EVERYWHERE
+    ) -> Iterator[None]:
+        """Inside, every statistic that the networks take is answered here.
 
-    @contextmanager
-    def _running(self, mode: Literal["sampling", "measuring", "using"], core: Core) -> Iterator[None]:
+        Args:
+            mode: "using": the settled ones. "sampling": that of the batch, all of its images taken as parts of one,
+                which is settled so. "measuring": the first that is not settled is measured, and ends the run.
+            core: whose places are measured.
+        """
         self._mode, self._core, self._call = mode, core, 0
         with self:
             yield

@@ -10,8 +10,8 @@ from PIL import Image
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import progress
-from i2i_forge.run.loop import build_streams
+from i2i_forge.run import forecast
+from i2i_forge.run.streams import build_streams
 
 NOISE = random.Random(0)
 
@@ -28,7 +28,7 @@ def images(folder, names, *sizes):
 def here(tmp_path, monkeypatch):
     """The working directory, where steps take half a second."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(progress, "seconds_per_step", lambda *_: 0.5)
+    monkeypatch.setattr(forecast, "seconds_per_step", lambda *_: 0.5)
     return tmp_path
 
 

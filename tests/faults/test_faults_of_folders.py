@@ -22,7 +22,7 @@ from i2i_forge.measure.mode_classifier import (
 from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.streams import build_streams
-from i2i_forge.translate.translator import load
+from i2i_forge.translate.loading import load
 
 
 def dataset(name, **options):

@@ -128,7 +128,7 @@ def test_88_an_observer_may_raise_anything_once(error):
 
 
 def test_88_a_progress_that_fails_is_set_aside():
-    from i2i_forge.run.progress import Shown
+    from i2i_forge.run.log import SafeDisplay
 
     called = []
 
@@ -137,7 +137,7 @@ def test_88_a_progress_that_fails_is_set_aside():
             called.append(text)
             raise OSError(errno.EIO, "Input/output error")
 
-    show = Shown(Broken())
+    show = SafeDisplay(Broken())
     show("note", "first")
     show("note", "second")
     assert called == ["first"]

@@ -21,7 +21,8 @@ from i2i_forge.measure.tensors import measure
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.loop import Run
 from i2i_forge.translate.export import export
-from i2i_forge.translate.translator import Translator, load
+from i2i_forge.translate.loading import load
+from i2i_forge.translate.translator import Translator
 
 SHORT = ("steps=2", "data.batch=2", "data.workers=0")
 CYCLEGAN = (

@@ -3,7 +3,7 @@ import torch
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.measure.run_samples import RunSamples
-from i2i_forge.translate.translator import load
+from i2i_forge.translate.loading import load
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.foreign import load_foreign
 from i2i_forge.run.loop import Run
-from i2i_forge.translate.translator import load
+from i2i_forge.translate.loading import load
 
 NAMES = sorted(shipped_recipes())
 NEEDS_FILES = "perceptual"  # a term whose weights have to be downloaded

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_forge.run.alarm import RECENT, WARM_UP, WINDOW, Alarm
+from i2i_forge.run.records import RECENT, WARM_UP, WINDOW, Alarm
 
 # 3875 steps of MUNIT on drawn shoes, 64x64, every 25th; as every step of a run that logs each, which is harder
 with (Path(__file__).parent / "losses_of_a_run.csv").open() as _file:

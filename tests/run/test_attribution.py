@@ -7,7 +7,7 @@ import pytest
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import PluginError
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run.attribution import attribution, plugin_versions
+from i2i_forge.run.identity import attribution, plugin_versions
 
 OWN = """\
 from i2i_forge import hookimpl

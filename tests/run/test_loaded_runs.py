@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from i2i_forge.translate.translator import load
+from i2i_forge.translate.loading import load
 
 
 def picture(height, width):

@@ -1,6 +1,5 @@
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,19 +7,19 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-import i2i_forge.translate.codes as codes_module
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.decode import decode
 from i2i_forge.data.images import to_uint8
 from i2i_forge.data.transforms import Transform, to_tensor
-from i2i_forge.errors import CheckpointError, DataError, UsageError
+from i2i_forge.errors import CheckpointError, UsageError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.loop import Run
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate import files as translate_files_module
+from i2i_forge.translate import tiles
 from i2i_forge.translate.files import find_inputs, translate_files
-from i2i_forge.translate.translator import load
+from i2i_forge.translate.loading import load
 
 SIZES = [(61, 97), (40, 40), (300, 64), (1, 1), (64, 64), (7, 130)]  # height, width
 
@@ -206,13 +205,6 @@ def test_reference(translator, image, tmp_path):
     assert np.abs(pixels(steps[2]).astype(int) - pixels(file)).max() <= 1
 
 
-def test_chunks_of_styles_change_nothing_that_can_be_seen(translator, image, tmp_path):
-    one = translate_files(translator, [image], tmp_path / "1", styles=5, batch=1)
-    four = translate_files(translator, [image], tmp_path / "4", styles=5, batch=4)
-    for a, b in zip(one[:-1], four[:-1], strict=True):
-        assert np.abs(pixels(a).astype(int) - pixels(b)).max() <= 1
-
-
 @pytest.mark.parametrize(("options", "columns"), [({"styles": 3}, 4), ({"interpolate": 6}, 7), ({"styles": 20}, 13)])
 def test_the_sheet_has_a_column_for_the_input_and_each_style(translator, image, tmp_path, options, columns):
     second = write(tmp_path / "in/tall.png", 90, 30)
@@ -226,8 +218,8 @@ def test_the_sheet_has_a_column_for_the_input_and_each_style(translator, image, 
 def test_tiles_change_nothing_that_can_be_seen(translator, tmp_path, monkeypatch, large):
     image, shown = write(tmp_path / "in/wide.png", 150, 230), []
     whole = translate_files(translator, [image], tmp_path / "whole", styles=2, tile=0)
-    monkeypatch.setattr(codes_module, "LARGE", 1000)
-    monkeypatch.setattr(codes_module, "TILE", 64)
+    monkeypatch.setattr(tiles, "LARGE", 1000)
+    monkeypatch.setattr(tiles, "TILE", 64)
     monkeypatch.setattr(translator, "translate_in_tiles", lambda x, *given, translate=translator.translate_in_tiles,
                         **options: shown.append(options["tile"]) or translate(x, *given, **options))  # fmt: skip
     tiled = translate_files(translator, [image], tmp_path / "tiled", styles=2, tile=None if large else 96)
@@ -359,11 +351,6 @@ def test_a_run_without_a_checkpoint(tiny, host, tmp_path):
     with pytest.raises(CheckpointError, match="has no checkpoint yet") as caught:
         load(tmp_path, catalog=host.catalog)
     assert "train it first" in caught.value.fix
-
-
-def test_missing_inputs_of_python_callers():
-    with pytest.raises(DataError, match="no such file"):
-        find_inputs([Path("nowhere.png")])
 
 
 # ---- a method without latents ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.optimizers import RoleOptimizer
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run.loop import build_streams
+from i2i_forge.run.streams import build_streams
 from i2i_forge.study.costs import cost_of
 
 SYNTHETIC = [name for name in shipped_recipes() if name.endswith("_synthetic")]

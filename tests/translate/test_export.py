@@ -8,25 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 import toy
-from shrink import shrunk
+from small_translators import of_pass, small
 from torch import Tensor
 
-from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.translate.export import ABOUT, export
-from i2i_forge.translate.translator import Translator
 
 CODED = ["munit_synthetic", "bicyclegan_synthetic", "augmented_cyclegan_synthetic", "cyclegan_noise_synthetic"]
 PLAIN = ["cyclegan_synthetic", "unit_synthetic", "pix2pix_synthetic"]
-
-
-def small(name: str, *changes: str) -> Translator:
-    catalog = load_plugins().catalog
-    recipe = read_recipe(name, set=[*shrunk(read_recipe(name), catalog, "unused"), *changes])
-    return Translator(build_trainer(recipe, catalog), recipe, 7)
 
 
 def test_a_run_in_bf16_is_compared_in_fp32(tmp_path: Path) -> None:
@@ -74,12 +64,6 @@ def test_it_needs_no_i2i_forge(tmp_path: Path) -> None:
     assert done.stdout == "torch.Size([1, 3, 64, 96])\n"
 
 
-def other(forward: type[toy.ToyForward]) -> Translator:
-    made = toy.catalog()
-    made.trainers.add("other", type("Other", (toy.Toy,), {"forward_pass": forward}))
-    return Translator(toy.build(trainer="other", of=made), toy.recipe(), 0)
-
-
 class SteeredForward(toy.ToyForward):
     @tensor
     def translation(self) -> Tensor:
@@ -97,10 +81,10 @@ class SizedForward(toy.ToyForward):
 
 def test_what_cannot_be_exported_says_why_and_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the translation cannot be exported") as caught:
-        export(other(SteeredForward), tmp_path / "program.pt2")
+        export(of_pass(SteeredForward), tmp_path / "program.pt2")
     assert "--debug" in caught.value.fix
     with pytest.raises(ForgeError, match="the exported program differs by"):
-        export(other(SizedForward), tmp_path / "program.pt2")
+        export(of_pass(SizedForward), tmp_path / "program.pt2")
     with pytest.raises(UsageError, match="there is no route 'ac'"):
-        export(other(toy.ToyForward), tmp_path / "program.pt2", "ac")
+        export(of_pass(toy.ToyForward), tmp_path / "program.pt2", "ac")
     assert list(tmp_path.iterdir()) == []

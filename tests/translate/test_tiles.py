@@ -1,19 +1,14 @@
 """Translating in tiles: no pixel depends on its tile, and statistics are those of the whole image."""
 
-from typing import ClassVar
-
 import pytest
 import torch
 import toy
-from shrink import shrunk
+from small_translators import of_pass, small
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.errors import UsageError
-from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.translate.tiles import tiles_of
 from i2i_forge.translate.translator import Translator
 from i2i_forge.translate.whole_statistics import EVERYWHERE, Core, Moments, Statistics
@@ -28,13 +23,6 @@ LOCAL = [
 U_NETS = ["pix2pix_synthetic", "bicyclegan_synthetic", "cyclegan_noise_synthetic"]
 
 
-def small(name: str, *changes: str) -> Translator:
-    """A shipped method with tiny networks, in float64."""
-    catalog = load_plugins().catalog
-    recipe = read_recipe(name, set=[*shrunk(read_recipe(name), catalog, "unused"), *changes])
-    return Translator(build_trainer(recipe, catalog, dtype=torch.float64), recipe, 0)
-
-
 def picture(height: int, width: int, seed: int = 0) -> Tensor:
     """Different in different places."""
     draws = torch.Generator().manual_seed(seed)
@@ -45,7 +33,7 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
 
 @pytest.fixture(scope="module", params=LOCAL)
 def method(request: pytest.FixtureRequest) -> Translator:
-    return small(request.param)
+    return small(request.param, dtype=torch.float64)
 
 
 @pytest.mark.parametrize(("height", "width"), [(256, 320), (250, 317)])
@@ -65,7 +53,7 @@ def test_a_sample_gives_other_statistics_and_no_seams(method: Translator) -> Non
     trainer = method.trainer
     given = {name: trainer.infer(name, {"a": x[:, :, :64, :64]}, "ab") for name in trainer.latents_of("ab")}
     statistics = tiling.sampled(x, 128, given)
-    with statistics.settled_for():
+    with statistics.applied():
         whole = trainer.translate(x, "ab", **given)
     assert (tiling.translate(x, 128, exact=False, **given) - whole).abs().max() < 1e-9
     assert (trainer.translate(x, "ab", **given) - whole).abs().max() > 1e-6
@@ -79,9 +67,9 @@ def test_the_halo_is_how_far_the_networks_reach(method: Translator) -> None:
     statistics = tiling.sampled(x, 512, given)
     other = x.clone()
     other[..., :128] = picture(64, 128, seed=1)
-    with statistics.settled_for():
+    with statistics.applied():
         one = trainer.translate(x, "ab", **given)
-    with statistics.settled_for():
+    with statistics.applied():
         two = trainer.translate(other, "ab", **given)
     differs = (one != two).any(1).any(1)[0]
     assert not differs[128 + halo :].any()
@@ -91,7 +79,7 @@ def test_the_halo_is_how_far_the_networks_reach(method: Translator) -> None:
 @pytest.mark.parametrize("name", U_NETS)
 def test_networks_that_reach_everywhere_are_refused(name: str) -> None:
     levels = [f"networks.{role}.levels=8" for role in ("encoder", "decoder")]
-    translator = small(name, *levels, "data.size=256")
+    translator = small(name, *levels, "data.size=256", dtype=torch.float64)
     with pytest.raises(UsageError, match=r"cannot be cut into tiles|dropout in use") as caught:
         translator.translate_in_tiles(torch.zeros(1, 3, 600, 600), tile=256)
     assert "--tile 0" in caught.value.fix
@@ -137,14 +125,8 @@ class GrainyForward(toy.ToyForward):
     ],
 )
 def test_what_has_no_tiles_says_why(forward: type[toy.ToyForward], message: str) -> None:
-    class Other(toy.Toy):
-        forward_pass: ClassVar = forward
-
-    made = toy.catalog()
-    made.trainers.add("other", Other)
-    translator = Translator(toy.build(trainer="other", of=made), toy.recipe(), 0)
     with pytest.raises(UsageError, match=message):
-        translator.translate_in_tiles(torch.zeros(1, 3, 128, 128), tile=64)
+        of_pass(forward).translate_in_tiles(torch.zeros(1, 3, 128, 128), tile=64)
 
 
 # ---- statistics ------------------------------------------------------------------------------------------------
@@ -188,8 +170,8 @@ def test_layers_of_torch(layer: nn.Module) -> None:
     while all(statistics.measures(lambda each=each: network(x[each.shown]), each.core) for each in tiles):
         statistics.settle()
     for each in tiles:
-        with statistics.settled_for():
-            part = network(x[each.shown])[each.inside]
+        with statistics.applied():
+            part = each.core.of(network(x[each.shown]))
         torch.testing.assert_close(part, network(x)[each.kept], rtol=0, atol=1e-12)
 
 
@@ -205,7 +187,7 @@ def test_moments_of_parts_are_those_of_the_whole() -> None:
 def test_cores_cover_the_image_once() -> None:
     seen = torch.zeros(1, 1, 100, 72)
     for tile in tiles_of(100, 72, 32, 12):
-        assert seen[tile.shown][tile.inside].shape == seen[tile.kept].shape
+        assert tile.core.of(seen[tile.shown]).shape == seen[tile.kept].shape
         assert max(seen[tile.shown].shape) <= 32 + 2 * 12
         seen[tile.kept] += 1
     assert (seen == 1).all()

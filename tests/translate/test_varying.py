@@ -1,14 +1,14 @@
 """What many translations share: found by dependency, computed once, equal to computing everything."""
 
-from typing import ClassVar
-
 import pytest
 import torch
 import toy
+from small_translators import of_pass
 from torch import Tensor
 
 from i2i_forge.engine.forward_pass import tensor
-from i2i_forge.translate.varying import Varying, unvaried
+from i2i_forge.translate import Translator
+from i2i_forge.translate.varying import unvaried
 
 
 class ChainForward(toy.ToyForward):
@@ -45,15 +45,6 @@ class DependentForward(toy.ToyForward):
         return self.src.encoder(self.source) + self.code.sum()
 
 
-def trainer(forward: type[toy.ToyForward]) -> toy.Toy:
-    class Other(toy.Toy):
-        forward_pass: ClassVar = forward
-
-    made = toy.catalog()
-    made.trainers.add("other", Other)
-    return toy.build(trainer="other", of=made)
-
-
 @pytest.mark.parametrize(
     ("forward", "shared"),
     [
@@ -64,19 +55,13 @@ def trainer(forward: type[toy.ToyForward]) -> toy.Toy:
     ],
 )
 def test_what_no_code_changes_is_computed_once(forward: type[toy.ToyForward], shared: list[str]) -> None:
-    method, x = trainer(forward), toy.images(1)["a"]
+    method, x = of_pass(forward).trainer, toy.images(1)["a"]
     codes = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
     assert unvaried(method, {"a": x}, "ab", {"code": codes[:1]}) == shared
-    vary = Varying(method, x, "ab", "code", shared)
-    encoder = method.networks["encoder"]["a"]
-    for code in codes:
-        assert torch.equal(vary(code[None]), method.translate(x, "ab", code=code[None]))
+    translator, encoder = Translator(method, toy.recipe(), 0), method.networks["encoder"]["a"]
+    images = list(translator.translations(x, "ab", codes))
     encoder.calls = 0
-    vary(codes)
-    assert encoder.calls == (0 if shared else 1)
-
-
-def test_several_images_with_one_code_each() -> None:
-    method, x = trainer(toy.ToyForward), toy.images(3)["a"]
-    codes = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(Varying(method, x, "ab", "code", ["content"])(codes), method.translate(x, "ab", code=codes))
+    list(translator.translations(x, "ab", codes))  # now it knows what is shared
+    assert encoder.calls == (1 if shared else len(codes))
+    for image, code in zip(images, codes, strict=True):
+        assert torch.equal(image[None], method.translate(x, "ab", code=code[None]).clamp(-1, 1))

@@ -8,33 +8,11 @@ MANIFEST.json holds the size and SHA-256 of each file; the format's version stan
 damaged version is told from a newer one. There is no pickle anywhere.
 """
 
-from i2i_forge.run.checkpoint.folders import (
-    FORMAT_VERSION,
-    MANIFEST,
-    PREFIX,
-    Checkpoint,
-    folder_of,
-    list_steps,
-    sweep,
-)
-from i2i_forge.run.checkpoint.initial import initialise
-from i2i_forge.run.checkpoint.reading import newest, read
-from i2i_forge.run.checkpoint.restoring import digest, restore
-from i2i_forge.run.checkpoint.writing import of_this_rank, save
+from i2i_forge.run.checkpoint.reading import FORMAT_VERSION, MANIFEST, Checkpoint, folder_of, list_steps, newest, read
+from i2i_forge.run.checkpoint.restoring import digest, initialise, restore
+from i2i_forge.run.checkpoint.writing import of_this_rank, save, sweep
 
 __all__ = [
-    "FORMAT_VERSION",
-    "MANIFEST",
-    "PREFIX",
-    "Checkpoint",
-    "digest",
-    "folder_of",
-    "initialise",
-    "list_steps",
-    "newest",
-    "of_this_rank",
-    "read",
-    "restore",
-    "save",
-    "sweep",
-]
+    "FORMAT_VERSION", "MANIFEST", "Checkpoint", "digest", "folder_of", "initialise", "list_steps", "newest",
+    "of_this_rank", "read", "restore", "save", "sweep",
+]  # fmt: skip

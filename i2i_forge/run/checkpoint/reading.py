@@ -1,36 +1,66 @@
-"""Reading a checkpoint: verified, or not at all."""
+"""What a checkpoint holds, where it is, and reading it: verified, or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.run.checkpoint.folders import (
-    EMA,
-    FORMAT_VERSION,
-    MANIFEST,
-    Checkpoint,
-    first_not_finite,
-    folder_of,
-    list_steps,
-)
-from i2i_forge.run.checkpoint.migrations import migrated
 from i2i_forge.system.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
 from i2i_forge.system.tensor_files import read_json, read_tensors
 
-MODEL = "model.safetensors"
+FORMAT_VERSION = 1
+MANIFEST, MODEL, EMA = "MANIFEST.json", "model.safetensors", "ema.safetensors"
+PREFIX = "step-"
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)  # what wrong content makes readers raise
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint in memory."""
+
+    folder: Path
+    step: int
+    model: dict[str, Tensor]
+    optimizers: dict[str, Tensor]
+    state: Mapping[str, Any]
+    model_sha256: str  # of model.safetensors: what identifies the weights
+    format: int = FORMAT_VERSION  # of the files; what is in memory is of the newest
+    ema: Mapping[str, Tensor] = field(default_factory=dict)  # averages of weights; empty where the recipe has none
+    ema_sha256: str = ""
+    other_ranks: Sequence[Mapping[str, Tensor]] = ()  # of ranks 1, 2 ...: what they hold otherwise than the model says
+
+
+# format -> what makes a checkpoint of the next format of it; a format that was ever released stays here for good,
+# with a frozen checkpoint in tests/run/fixtures/
+MIGRATIONS: dict[int, Callable[[Checkpoint], Checkpoint]] = {}
 
 
 class NewerFormatError(CheckpointError):
     """A checkpoint is of a format that only later versions read: nothing is wrong with it."""
+
+
+def folder_of(root: Path, step: int) -> Path:
+    """The folder of a step's checkpoint; `root` is the `checkpoints` folder."""
+    return root / f"{PREFIX}{step:08d}"
+
+
+def list_steps(root: Path) -> list[int]:
+    """The steps that have a checkpoint folder, ascending."""
+    numbers = [p.name.removeprefix(PREFIX) for p in root.glob(f"{PREFIX}*") if p.is_dir()] if root.is_dir() else []
+    return sorted(int(n) for n in numbers if n.isdecimal() and n == f"{int(n):08d}")
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """The name of the first tensor that holds NaN or infinity, or nothing."""
+    return next((n for n, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()), "")
 
 
 def read(folder: Path) -> Checkpoint:
@@ -50,10 +80,14 @@ def read(folder: Path) -> Checkpoint:
         others = [_tensors(folder, file, sums) for file in ranks]
         ema = _tensors(folder, EMA, sums) if EMA in sums else {}
         found = Checkpoint(
-            folder, int(state["step"]), model, optimizers, state, _sha256(MODEL, sums), version,
-            ema, _sha256(EMA, sums), others,
+            folder, int(state["step"]), model, optimizers, state, sums[MODEL]["sha256"], version,
+            ema, sums[EMA]["sha256"] if EMA in sums else "", others,
         )  # fmt: skip
-        return migrated(found)
+        for older in range(version, FORMAT_VERSION):
+            if older not in MIGRATIONS:
+                raise ValueError(f"there is no format {older}")
+            found = MIGRATIONS[older](found)
+        return replace(found, state={**found.state, "format": FORMAT_VERSION})
     except UNUSABLE as error:
         raise _damaged(folder, str(error)) from error
 
@@ -91,10 +125,6 @@ def _manifest(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
         return int(manifest["format"]), {str(file): dict(sums) for file, sums in manifest["files"].items()}
     except (OSError, *UNUSABLE) as error:
         raise _damaged(folder, f"its {MANIFEST} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _sha256(file: str, sums: Mapping[str, Mapping[str, Any]]) -> str:
-    return str(sums[file]["sha256"]) if file in sums else ""
 
 
 def _tensors(folder: Path, file: str, sums: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:

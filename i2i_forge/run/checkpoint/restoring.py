@@ -1,16 +1,20 @@
-"""Putting a checkpoint into a trainer, and comparing trainers."""
+"""Putting a checkpoint into a trainer: all of it, or its weights alone for a run to begin with; comparing trainers."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
+from i2i_forge.catalog.registry import Registry
 from i2i_forge.engine.trainer import Trainer
-from i2i_forge.errors import CheckpointError
-from i2i_forge.run.checkpoint.folders import Checkpoint
+from i2i_forge.errors import CheckpointError, ForgeError, UsageError
+from i2i_forge.run.checkpoint.reading import MANIFEST, Checkpoint, newest, read
+from i2i_forge.run.foreign import Format, by_part, read_files
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
 
@@ -26,29 +30,25 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, *, optimizers: bool = True
     model = checkpoint.model
     if 0 < (rank := distributed.rank()) <= len(checkpoint.other_ranks):
         model = model | dict(checkpoint.other_ranks[rank - 1])
-    if names := differing(model, trainer.state_dict()):
-        raise CheckpointError(
-            f"checkpoint {checkpoint.folder.name} is of other networks; {len(names)} tensors differ: "
-            + ", ".join(names[:5]),
-            fix=f"{_FIX}, or begin a new run with its weights: forge train --init-from",
-        )
+    name = f"checkpoint {checkpoint.folder.name}"
+    _refuse_other(model, trainer.state_dict(), f"{name} is of other networks",
+                  f"{_FIX}, or begin a new run with its weights: forge train --init-from")  # fmt: skip
     trainer.load_state_dict(model)
     if trainer.ema and checkpoint.ema:  # without any the averages begin here
-        if names := differing(checkpoint.ema, trainer.ema.values):
-            raise CheckpointError(
-                f"checkpoint {checkpoint.folder.name} has averages of other weights; {len(names)} tensors differ: "
-                + ", ".join(names[:5]),
-                fix=f"{_FIX}; ema.roles there says which",
-            )
+        averages = f"{name} has averages of other weights"
+        _refuse_other(checkpoint.ema, trainer.ema.values, averages, f"{_FIX}; ema.roles there says which")
         trainer.ema.load(checkpoint.ema)
     if not optimizers:
         return
     try:
         trainer.load_optimizer_state(checkpoint.optimizers)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"checkpoint {checkpoint.folder.name} has a state of other optimizers: {error}", fix=_FIX
-        ) from error
+        raise CheckpointError(f"{name} has a state of other optimizers: {error}", fix=_FIX) from error
+
+
+def _refuse_other(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str, fix: str) -> None:
+    if names := differing(theirs, own):
+        raise CheckpointError(f"{what}; {len(names)} tensors differ: {', '.join(names[:5])}", fix=fix)
 
 
 def differing(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
@@ -68,3 +68,95 @@ def digest(trainer: Trainer) -> str:
             total.update(name.encode())
             total.update(tensor_bytes({name: value.detach().cpu().contiguous()}))
     return total.hexdigest()
+
+
+def initialise(
+    trainer: Trainer, sources: Sequence[str | Path], formats: Registry[Any], warn: Callable[[str], None]
+) -> dict[str, Any]:
+    """Give a fresh trainer the weights of a checkpoint, those of its last step, and nothing else of it.
+
+    Networks that the source lacks stay as they were drawn; those that the trainer lacks are ignored.
+
+    Args:
+        trainer: fresh from `build_trainer`.
+        sources: a run's folder, one of its checkpoints, or another program's files, each as FILE or PART=FILE.
+        formats: the catalog's, of other programs' files.
+        warn: is told of damaged checkpoints and of networks without weights.
+
+    Returns:
+        Where the weights come from, for the record: {"from": [...], "sha256" or "format": ...}.
+
+    Raises:
+        CheckpointError: there is nothing to read, or it does not fit the trainer's networks.
+        UsageError: two files are of one part of a checkpoint.
+    """
+    own = {name: value for name, value in trainer.state_dict().items() if not name.startswith(STATE)}
+    found, origin = _weights(formats, sources, own, warn)
+    names = [name for name, _ in trainer.modules() if not name.startswith(STATE)]
+    given = [name for name in names if any(key.startswith(f"{name}.") for key in found)]
+    if not given:
+        raise CheckpointError(
+            f"{_listed(sources)} holds no network of this recipe (which has {', '.join(names)})",
+            fix="give the checkpoint of a run of the same method",
+        )
+    wanted, held = (
+        {key: value for key, value in tensors.items() if key.startswith(tuple(f"{name}." for name in given))}
+        for tensors in (own, found)
+    )
+    if "sha256" in origin and (bad := differing(held, wanted)):  # other programs' files were compared when read
+        raise CheckpointError(
+            f"{_listed(sources)}: {len(bad)} tensors differ from those of the recipe's networks: {', '.join(bad[:5])}",
+            fix="give the networks of the recipe the options of that run's resolved.yaml",
+        )
+    trainer.load_state_dict(trainer.state_dict() | held)
+    if fresh := [name for name in names if name not in given]:
+        warn(f"{_listed(sources)} holds no {', '.join(fresh)}: freshly drawn")
+    return {"from": [str(source) for source in sources], **origin}
+
+
+def _weights(
+    formats: Registry[Any], sources: Sequence[str | Path], own: dict[str, Tensor], warn: Callable[[str], None]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors under our names, and what identifies them."""
+    if not any(Path(source).is_dir() for source in sources):
+        return _foreign(sources, formats, own)
+    if len(sources) > 1:
+        raise UsageError(f"{_listed(sources)}: one run is enough", fix="give one folder, or files")
+    folder = Path(sources[0])
+    found = read(folder) if (folder / MANIFEST).exists() else newest(folder / "checkpoints", warn)
+    if found is None:
+        raise CheckpointError(
+            f"{folder} is neither a run with a checkpoint nor a checkpoint", fix="give a folder that `forge train` made"
+        )
+    return found.model, {"sha256": found.model_sha256}
+
+
+def _foreign(
+    sources: Sequence[str | Path], formats: Registry[Any], own: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of another program's files, of the first layout that they and the trainer's networks fit."""
+    readers: dict[str, Format] = {f"{entry.plugin}:{entry.name}": entry.component() for entry in formats.entries()}
+    files = read_files(sources, {part for reader in readers.values() for part in reader.parts})
+    problems: dict[str, ForgeError] = {}
+    for layout, reader in readers.items():
+        parts: dict[str, Any] = {}
+        try:
+            parts = {part: file.content for part, file in by_part(files, layout, formats).items()}
+            return reader.load(parts, own), {"format": layout.rpartition(":")[2]}
+        except (CheckpointError, UsageError) as error:
+            if parts or isinstance(error, UsageError):  # otherwise they are not of this layout
+                problems[layout] = error
+    if not problems:
+        raise CheckpointError(
+            f"{_listed(sources)}: not a checkpoint of any known program",
+            fix="`forge plugins` lists the formats; a run's folder is a source too",
+        )
+    first, *others = problems.values()
+    if others:
+        texts = [f"as {layout.rpartition(':')[2]}: {error.message}" for layout, error in problems.items()]
+        raise type(first)("\n".join([f"{_listed(sources)} cannot be used", *texts[:3]]), fix=first.fix)
+    raise first
+
+
+def _listed(sources: Sequence[str | Path]) -> str:
+    return ", ".join(map(str, sources))

@@ -19,22 +19,21 @@ from torch import Tensor
 
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import DivergedError, ResourceError
-from i2i_forge.run.checkpoint.folders import (
+from i2i_forge.run.checkpoint.reading import (
     EMA,
     FORMAT_VERSION,
     MANIFEST,
-    PARTIAL,
+    MODEL,
     first_not_finite,
     folder_of,
     list_steps,
-    set_aside,
-    sweep,
 )
 from i2i_forge.system.files import sync
 
 log = logging.getLogger("i2i_forge")
 
 SLOW = 60.0  # seconds: a save that takes longer is reported
+PARTIAL, TRASH = ".tmp-", ".trash-"  # begin the names of folders that are no checkpoints yet, or any more
 PAUSE = 1.0  # seconds before a failed save is tried again
 
 
@@ -79,6 +78,20 @@ def of_this_rank(trainer: Trainer) -> dict[str, Tensor]:
     return _plain({name: value for name, value in trainer.state_dict().items() if name not in shared})
 
 
+def sweep(root: Path) -> None:
+    """Remove what an interrupted save or removal left; not where a link leads."""
+    if root.is_symlink():
+        return
+    for prefix in (PARTIAL, TRASH):
+        for stray in root.glob(f"{prefix}*"):
+            shutil.rmtree(stray, ignore_errors=True)
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename what is to be deleted: a half-deleted folder must not look like a checkpoint."""
+    return folder.rename(folder.with_name(f"{TRASH}{folder.name}-{secrets.token_hex(2)}"))
+
+
 def _content(
     step: int, trainer: Trainer, state: Mapping[str, Any], other_ranks: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, bytes]:
@@ -90,7 +103,7 @@ def _content(
             fix="resume from the last checkpoint with a lower learning rate",
         )
     files = {
-        "model.safetensors": tensor_bytes(model),
+        MODEL: tensor_bytes(model),
         "optimizers.safetensors": tensor_bytes(optimizers),
         **({EMA: tensor_bytes(_plain(trainer.ema.values))} if trainer.ema else {}),
         **{f"rank-{rank}.safetensors": tensor_bytes(dict(own)) for rank, own in enumerate(other_ranks, 1)},

@@ -13,9 +13,10 @@ from PIL import Image
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.images import sheet
 from i2i_forge.data.stream import test_batch
-from i2i_forge.run.loop import build_streams
+from i2i_forge.run.streams import build_streams
 from i2i_forge.system.seeding import generator
-from i2i_forge.translate.translator import Translator, load
+from i2i_forge.translate.loading import load
+from i2i_forge.translate.translator import Translator
 
 
 @dataclass(frozen=True)
