@@ -13,7 +13,7 @@ from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.study.plans import Asked, Plan, Variant
+from i2i_forge.study.plans import Asked, Plan, Variant, shell_lines
 from i2i_forge.study.study_file import find_study, read_study
 from i2i_forge.study.variants import FULL, expand, rows_of
 
@@ -78,12 +78,11 @@ def command(
         return
     launch = _launcher(options, where, jobs)
     from i2i_forge.study.launchers import threads_each
-    from i2i_forge.study.running import run_study, stopping_cleanly
-    from i2i_forge.study.study import Place
+    from i2i_forge.study.study import Workspace, run_study, stopping_cleanly
 
     with stopping_cleanly():
-        place = Place(where, device, folders, threads_each(jobs))
-        table = run_study(plan, variants, place, catalog, launch, note)
+        workspace = Workspace(where, device, folders, threads_each(jobs))
+        table = run_study(plan, variants, workspace, catalog, launch, note)
     _print(table)
     note(f"written to {where}/table.md and table.json")
     if failed := [f"{row.name} seed {seed}" for row in table.rows for seed in row.failed]:
@@ -121,9 +120,8 @@ def _preview(
     plan: Plan, variants: Sequence[Variant], out: Path, device: str, folders: tuple[Path, ...], catalog: Catalog,
     form: str,
 ) -> None:  # fmt: skip
-    from i2i_forge.study.costs import costs_of
-    from i2i_forge.study.measures import Measures
-    from i2i_forge.study.preview import facts, saved_in_words, shell_lines
+    from i2i_forge.study.costs import costs_of, facts, saved_in_words
+    from i2i_forge.study.state import Measures
 
     measures = Measures(plan.asked, catalog)
     if form == "shell":
@@ -159,8 +157,7 @@ def _preview(
 
 def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
     from i2i_forge.recipe.yaml_source import parse_options
-    from i2i_forge.study.launchers import LocalLauncher
-    from i2i_forge.study.slurm import SlurmLauncher
+    from i2i_forge.study.launchers import LocalLauncher, SlurmLauncher
 
     if options["launcher"] == "local":
         if options["settings"]:
