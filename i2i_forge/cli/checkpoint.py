@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli import checkpoint_replay, checkpoint_verify
+from i2i_forge.cli import checkpoint_replay
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
@@ -27,8 +27,8 @@ def command() -> None:
     """Look into, verify, replay, import and export checkpoints."""
 
 
-for part in (checkpoint_verify, checkpoint_replay):
-    command.add_command(part.command)
+command.add_command(checkpoint_replay.verify_command)
+command.add_command(checkpoint_replay.replay)
 
 
 @command.command("inspect")
