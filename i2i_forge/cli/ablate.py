@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
-from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json, say
+from i2i_forge.cli.common import complain_about, device_option, loaded_host, note, print_json, print_table, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.study.plans import Asked, Plan, Variant, shell_lines
@@ -136,20 +136,14 @@ def _preview(
         print_json(found)
         return
     from rich.table import Column
-    from rich.table import Table as Shown
 
-    shown = Shown(
-        Column("variant", overflow="fold"),
-        "recipe and changes",
-        "network calls",
-        f"fewer than '{plan.baseline}'",
-        "not computed",
-    )
+    rows = []
     for fact in found[: len(costs)]:
         changes = [fact["recipe"], *(f"--set {c}" for c in fact["changes"]), *(f"--drop {d}" for d in fact["drops"])]
         words = saved_in_words(fact), ", ".join(fact["tensors_pruned"])
-        shown.add_row(fact["name"], "\n".join(changes), str(fact["network_calls"]), *words)
-    console().print(shown)
+        rows.append((fact["name"], "\n".join(changes), fact["network_calls"], *words))
+    headings = ("recipe and changes", "network calls", f"fewer than '{plan.baseline}'", "not computed")
+    print_table(Column("variant", overflow="fold"), *headings, rows=rows)
     measured = ", ".join(f"{metric} {protocol.name}" for metric, protocol in measures.protocols.items())
     say(f"{len(variants)} runs ({plan.seeds} of each), {variants[0].recipe.steps:,} steps each, in {out}")
     say(f"measured: {measured}")
@@ -169,15 +163,11 @@ def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
 
 def _print(table: Table) -> None:
     from rich.table import Column
-    from rich.table import Table as Shown
 
     from i2i_forge.study.layout import cells, remarks
 
     header, rows = cells(table)
     first = Column(overflow="fold", min_width=min(40, max(len(row[0]) for row in rows)))
-    shown = Shown(first, *header[1:], title=table.study, title_justify="left", show_lines=True)
-    for row in rows:
-        shown.add_row(*row)
-    console().print(shown)
+    print_table(first, *header[1:], rows=rows, title=table.study, title_justify="left", show_lines=True)
     for text in remarks(table):
         say(f"- {text}")
