@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
-from i2i_forge.cli.common import complain_about, console, device_option, loaded_host, note, print_json, say
+from i2i_forge.cli.common import complain_about, device_option, loaded_host, note, print_json, print_table, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.study.plans import Asked, Plan, Variant
+from i2i_forge.study.plans import Asked, Plan, Variant, shell_lines
 from i2i_forge.study.study_file import find_study, read_study
 from i2i_forge.study.variants import FULL, expand, rows_of
 
@@ -78,12 +78,11 @@ def command(
         return
     launch = _launcher(options, where, jobs)
     from i2i_forge.study.launchers import threads_each
-    from i2i_forge.study.running import run_study, stopping_cleanly
-    from i2i_forge.study.study import Place
+    from i2i_forge.study.study import Workspace, run_study, stopping_cleanly
 
     with stopping_cleanly():
-        place = Place(where, device, folders, threads_each(jobs))
-        table = run_study(plan, variants, place, catalog, launch, note)
+        workspace = Workspace(where, device, folders, threads_each(jobs))
+        table = run_study(plan, variants, workspace, catalog, launch, note)
     _print(table)
     note(f"written to {where}/table.md and table.json")
     if failed := [f"{row.name} seed {seed}" for row in table.rows for seed in row.failed]:
@@ -121,9 +120,8 @@ def _preview(
     plan: Plan, variants: Sequence[Variant], out: Path, device: str, folders: tuple[Path, ...], catalog: Catalog,
     form: str,
 ) -> None:  # fmt: skip
-    from i2i_forge.study.costs import costs_of
-    from i2i_forge.study.measures import Measures
-    from i2i_forge.study.preview import facts, saved_in_words, shell_lines
+    from i2i_forge.study.costs import costs_of, facts, saved_in_words
+    from i2i_forge.study.state import Measures
 
     measures = Measures(plan.asked, catalog)
     if form == "shell":
@@ -138,20 +136,14 @@ def _preview(
         print_json(found)
         return
     from rich.table import Column
-    from rich.table import Table as Shown
 
-    shown = Shown(
-        Column("variant", overflow="fold"),
-        "recipe and changes",
-        "network calls",
-        f"fewer than '{plan.baseline}'",
-        "not computed",
-    )
+    rows = []
     for fact in found[: len(costs)]:
         changes = [fact["recipe"], *(f"--set {c}" for c in fact["changes"]), *(f"--drop {d}" for d in fact["drops"])]
         words = saved_in_words(fact), ", ".join(fact["tensors_pruned"])
-        shown.add_row(fact["name"], "\n".join(changes), str(fact["network_calls"]), *words)
-    console().print(shown)
+        rows.append((fact["name"], "\n".join(changes), fact["network_calls"], *words))
+    headings = ("recipe and changes", "network calls", f"fewer than '{plan.baseline}'", "not computed")
+    print_table(Column("variant", overflow="fold"), *headings, rows=rows)
     measured = ", ".join(f"{metric} {protocol.name}" for metric, protocol in measures.protocols.items())
     say(f"{len(variants)} runs ({plan.seeds} of each), {variants[0].recipe.steps:,} steps each, in {out}")
     say(f"measured: {measured}")
@@ -159,8 +151,7 @@ def _preview(
 
 def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
     from i2i_forge.recipe.yaml_source import parse_options
-    from i2i_forge.study.launchers import LocalLauncher
-    from i2i_forge.study.slurm import SlurmLauncher
+    from i2i_forge.study.launchers import LocalLauncher, SlurmLauncher
 
     if options["launcher"] == "local":
         if options["settings"]:
@@ -172,15 +163,11 @@ def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
 
 def _print(table: Table) -> None:
     from rich.table import Column
-    from rich.table import Table as Shown
 
     from i2i_forge.study.layout import cells, remarks
 
     header, rows = cells(table)
     first = Column(overflow="fold", min_width=min(40, max(len(row[0]) for row in rows)))
-    shown = Shown(first, *header[1:], title=table.study, title_justify="left", show_lines=True)
-    for row in rows:
-        shown.add_row(*row)
-    console().print(shown)
+    print_table(first, *header[1:], rows=rows, title=table.study, title_justify="left", show_lines=True)
     for text in remarks(table):
         say(f"- {text}")

@@ -17,13 +17,9 @@ from i2i_forge.recipe.reading import Recipe
 @json_option
 @click.pass_obj
 def command(
-    folders: tuple[Path, ...],
-    recipe: str,
-    changes: tuple[str, ...],
-    drop: tuple[str, ...],
-    no_step: bool,
+    folders: tuple[Path, ...], recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], no_step: bool,
     as_json: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Report every mistake in RECIPE, each with file:line:column; then take one step on tensors without data.
 
     Warnings name settings that are allowed and are probably a mistake.

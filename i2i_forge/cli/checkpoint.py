@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli import checkpoint_replay, checkpoint_verify
+from i2i_forge.cli import checkpoint_replay
 from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
 from i2i_forge.errors import CheckpointError, UsageError, disk_error
+from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.yaml_text import to_inline_yaml
 from i2i_forge.system.files import write_whole
 from i2i_forge.system.outputs import refuse_to_fill, refuse_to_replace
@@ -27,8 +28,8 @@ def command() -> None:
     """Look into, verify, replay, import and export checkpoints."""
 
 
-for part in (checkpoint_verify, checkpoint_replay):
-    command.add_command(part.command)
+command.add_command(checkpoint_replay.verify_command)
+command.add_command(checkpoint_replay.replay)
 
 
 @command.command("inspect")
@@ -91,11 +92,7 @@ def import_command(
     reader = host.catalog.formats.get(layout)()
     parts = by_part(read_files(files, reader.parts), layout, host.catalog.formats)
     source = name or reader.recipe
-    changes = _network_changes(
-        reader.networks({part: file.content for part, file in parts.items()}),
-        set(checked_recipe(source, (), (), folders).networks),
-    )
-    recipe = checked_recipe(source, changes, (), folders)
+    recipe = _recipe_for(reader, parts, source, folders)
     trainer = build_trainer(without_losses(recipe), host.catalog)
     load_foreign(trainer, {part: file.path for part, file in parts.items()}, layout, host.catalog.formats)
     folder = RunFolder(target)
@@ -113,6 +110,13 @@ def import_command(
         if part not in parts:
             note(f"no file of '{part}' was given: its networks are freshly drawn")
     final_line(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
+
+
+def _recipe_for(reader: Format, parts: Mapping[str, ForeignFile], source: str, folders: tuple[Path, ...]) -> Recipe:
+    """The recipe, with networks as wide and deep as those of the files."""
+    networks = reader.networks({part: file.content for part, file in parts.items()})
+    present = set(checked_recipe(source, (), (), folders).networks)
+    return checked_recipe(source, _network_changes(networks, present), (), folders)
 
 
 def _steps_of(files: Iterable[ForeignFile], reader: Format) -> int:

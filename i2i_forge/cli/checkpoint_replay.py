@@ -1,4 +1,4 @@
-"""forge checkpoint replay"""
+"""forge checkpoint verify, forge checkpoint replay"""
 
 from __future__ import annotations
 
@@ -10,21 +10,88 @@ import click
 
 from i2i_forge.cli.common import (
     chosen_device,
-    console,
     device_option,
     json_option,
     loaded_host,
     note,
     print_json,
+    print_table,
     say,
     warn,
 )
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
-from i2i_forge.errors import DivergedError
+from i2i_forge.errors import CheckpointError, DivergedError
+from i2i_forge.system.files import one_line
 
 if TYPE_CHECKING:
-    from i2i_forge.run.replay import WatchedStep
+    from i2i_forge.run.replay import Comparison, Verdict, WatchedStep
+
+
+@click.command("verify")
+@click.argument("run", type=FilePath())
+@device_option
+@json_option
+@click.pass_obj
+def verify_command(folders: tuple[Path, ...], run: Path, device: str, as_json: bool) -> None:
+    """Say whether RUN can be trusted; exit code 5 when not. Nothing in RUN is changed.
+
+    The size and SHA-256 of every file of every checkpoint are checked. Then steps are taken again from the newest good
+    checkpoint to the next logged step, and their losses compared with the log: bit for bit on the hardware and with the
+    packages of the run, within a tolerance elsewhere. A run of several processes needs as many: torchrun
+    --nproc-per-node N -m i2i_forge checkpoint verify RUN
+    """
+    from i2i_forge.run.folder import RunFolder
+    from i2i_forge.run.replay import Player, verify
+    from i2i_forge.system.distributed import rank
+
+    folder = RunFolder.open(run)
+    with joined(device, folder.recipe().run.rank_timeout) as mine:
+        verdict = verify(folder, lambda: Player(folder, loaded_host(folders).catalog, chosen_device(mine)))
+        if rank():  # the log is of the first rank's share of the images
+            return
+    if not verdict.checkpoints:
+        raise CheckpointError(f"{run} has no checkpoint yet", fix="train it first")
+    text = _summary(verdict)
+    if as_json:
+        replayed = asdict(verdict.replayed) if verdict.replayed else None
+        print_json({"trusted": verdict.trusted, "verdict": text, "checkpoints": verdict.checkpoints,
+                    "replayed": replayed, "not_replayed": verdict.not_replayed})  # fmt: skip
+    else:
+        for name, state in verdict.checkpoints.items():
+            say(f"{name}: {state}")
+        say(f"{one_line(str(run))}: {text}")
+    if not verdict.trusted:
+        raise CheckpointError(f"{run}: {text}", fix=_fix(verdict))
+
+
+def _summary(verdict: Verdict) -> str:
+    """The verdict in one line."""
+    if verdict.damaged:
+        return f"not to be trusted: {len(verdict.damaged)} of {len(verdict.checkpoints)} checkpoints cannot be used"
+    if verdict.replayed is None:
+        return f"its checkpoints are whole; nothing was replayed: {verdict.not_replayed}"
+    return f"{'can' if verdict.trusted else 'not to'} be trusted: {_compared(verdict.replayed)}"
+
+
+def _compared(seen: Comparison) -> str:
+    steps = f"step {seen.step}, taken again from the checkpoint of step {seen.begun},"
+    if seen.difference == 0:
+        return f"{steps} has the {seen.terms} logged losses bit for bit"
+    if not seen.terms:
+        return f"{steps} fails: {seen.worst}"
+    elsewhere = f" ({seen.changed})" if seen.changed else ""
+    allowed = f"up to {seen.tolerance:g} is allowed{elsewhere}" if seen.tolerance else "the environment is the same"
+    return f"{steps} differs from the log by {seen.difference:.2g} in {seen.worst}; {allowed}"
+
+
+def _fix(verdict: Verdict) -> str:
+    good = [name for name in verdict.checkpoints if name not in verdict.damaged]
+    if not good:
+        return "restore the folder from a copy"
+    if verdict.damaged:
+        return f"check the disk; training and translating use {good[-1]}"
+    return "images, code or log have changed since, or the hardware errs; train anew from a step that you trust"
 
 
 @click.command("replay")
@@ -33,7 +100,7 @@ if TYPE_CHECKING:
 @device_option
 @json_option
 @click.pass_obj
-def command(folders: tuple[Path, ...], run: Path, step: int, device: str, as_json: bool) -> None:
+def replay(folders: tuple[Path, ...], run: Path, step: int, device: str, as_json: bool) -> None:
     """Take step K of RUN again and show its losses, gradients and images; exit code 7 when they are not finite.
 
     Steps count from 0, as in "not finite at step K"; in metrics.jsonl it is step K+1. It is taken from the newest good
@@ -63,13 +130,10 @@ def command(folders: tuple[Path, ...], run: Path, step: int, device: str, as_jso
 
 
 def _show(seen: WatchedStep, log: dict[str, float], images: list[str]) -> None:
-    from rich.table import Table
-
     def table(*headings: str, rows: list[list[Any]]) -> None:
-        shown = Table(*headings, box=None, header_style="bold", pad_edge=False)
-        for row in rows:
-            shown.add_row(*(f"{cell:.8g}" if isinstance(cell, float) else str(cell) for cell in row))
-        console().print(shown, "")
+        shown = [[f"{cell:.8g}" if isinstance(cell, float) else cell for cell in row] for row in rows]
+        print_table(*headings, rows=shown, box=None, header_style="bold", pad_edge=False)
+        say("")
 
     table("loss", "value", "logged", rows=[[name, loss, log.get(name, "")] for name, loss in seen.losses.items()])
     norms = [[phase, name, norm] for phase, found in seen.gradients.items() for name, norm in found.items()]

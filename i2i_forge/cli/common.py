@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from i2i_forge.catalog.loading import Host, Plugin, find_plugins, load_plugins, read_vocabulary
-from i2i_forge.cli import completing
+from i2i_forge.cli import completion
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.system.files import one_line, printable
@@ -18,6 +18,7 @@ from i2i_forge.system.files import one_line, printable
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
+    from rich.table import Column
 
     from i2i_forge.translate.translator import Translator
 
@@ -27,11 +28,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 def recipe_options(command: F) -> F:
     """RECIPE, --set and --drop."""
     command = click.option("--drop", multiple=True, metavar="PHASE.TERM", help="Leave this term of the objective out.",
-                           shell_complete=completing.terms)(command)  # fmt: skip
+                           shell_complete=completion.terms)(command)  # fmt: skip
     command = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
                            help="Change a value of the recipe: data.size=64. The value `~` removes the key.",
-                           shell_complete=completing.changes)(command)  # fmt: skip
-    return click.argument("recipe", metavar="RECIPE", shell_complete=completing.recipes)(command)
+                           shell_complete=completion.changes)(command)  # fmt: skip
+    return click.argument("recipe", metavar="RECIPE", shell_complete=completion.recipes)(command)
 
 
 def json_option(command: F) -> F:
@@ -114,6 +115,16 @@ def note_loaded(run: Path, translator: Translator) -> None:
 def print_json(data: Any) -> None:
     """The result, on stdout."""
     click.echo(json.dumps(data, indent=2))
+
+
+def print_table(*headings: str | Column, rows: Iterable[Sequence[object]], **options: Any) -> None:
+    """A table on stdout; `options` are rich's."""
+    from rich.table import Table
+
+    table = Table(*headings, **options)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console().print(table)
 
 
 def console() -> Console:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from i2i_forge.cli import data_check, data_get, data_pack, data_preview
-from i2i_forge.cli.common import loaded_host, note, say
+from i2i_forge.cli import data_check
+from i2i_forge.cli.common import (
+    checked_recipe,
+    json_option,
+    loaded_host,
+    note,
+    print_json,
+    print_table,
+    recipe_options,
+    say,
+)
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.errors import DataError
+from i2i_forge.cli.progress import Counted, Downloaded
+from i2i_forge.errors import DataError, UsageError, suggest
 from i2i_forge.recipe.yaml_source import parse_options
-from i2i_forge.system.outputs import refuse_to_fill
+from i2i_forge.system.outputs import marked, refuse_to_fill, refuse_to_replace
+
+ACROSS = 4  # examples in a row of a preview
+MARK = "forge data preview"  # in the PNG file, which a later preview may replace
 
 
 @click.group("data")
@@ -19,8 +33,84 @@ def command() -> None:
     """Get, check, look at, pack and make data sets."""
 
 
-for part in (data_get, data_check, data_pack, data_preview):
-    command.add_command(part.command)
+command.add_command(data_check.check)
+command.add_command(data_check.pack_command)
+
+
+@command.command("get")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--out", default="datasets", show_default=True, metavar="DIR", type=FilePath(),
+              help="The folder to download to; each NAME gets a folder in it.")  # fmt: skip
+@json_option
+def get(names: tuple[str, ...], out: Path, as_json: bool) -> None:
+    """Download public data sets; without a NAME, list them.
+
+    maps, facades and cityscapes are pairs, side by side in one image; the unpaired ones of that name are
+    maps_unpaired, facades_unpaired and cityscapes_unpaired. The same command again goes on with an interrupted
+    download. DIR/NAME/.forge-download.json records address, size, SHA-256 and date.
+    """
+    from i2i_forge.system.public_data import fetch, find
+
+    if not names:
+        _list(out, as_json)
+        return
+    records = {}
+    for data in [find(name) for name in dict.fromkeys(names)]:
+        fetched = fetch(data, out, progress=Downloaded(data.name))
+        records[data.name] = {"folder": str(fetched.folder), "new": fetched.is_new, **fetched.record}
+        if not fetched.is_new:
+            note(f"{fetched.folder} is there already; nothing was done")
+        if not as_json:
+            say(f"{fetched.folder}")
+    if as_json:
+        print_json(records)
+
+
+def _list(out: Path, as_json: bool) -> None:
+    from i2i_forge.system.public_data import TABLE
+
+    rows = [{**asdict(data), "kind": data.kind, "goes_to": str(out / data.name)} for data in TABLE]
+    if as_json:
+        print_json(rows)
+        return
+    keys = ("name", "kind", "layout", "about", "goes_to")
+    print_table("name", "kind", "layout", "domains", "goes to", rows=[[row[key] for key in keys] for row in rows])
+
+
+@command.command("preview")
+@recipe_options
+@click.option("--out", required=True, metavar="FILE.png", type=FilePath(), help="The picture to write.")
+@click.option("--count", default=12, show_default=True, type=click.IntRange(1, 1000), help="How many examples to show.")
+@click.option("--stream", default="main", show_default=True, help="Which of the recipe's streams to show.")
+@click.pass_obj
+def preview(
+    folders: tuple[Path, ...], recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], out: Path, count: int,
+    stream: str,
+) -> None:  # fmt: skip
+    """Make a picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
+    from i2i_forge.data.images import save_png, sheet
+    from i2i_forge.run.streams import build_streams
+
+    refuse_to_replace([out], marked(MARK))
+    streams, _ = build_streams(checked_recipe(recipe, changes, drop, folders), loaded_host(folders).catalog)
+    if stream not in streams:
+        raise UsageError(f"--stream {stream}: the recipe has no such stream", fix=suggest(stream, streams))
+    images: dict[str, list[object]] = {}
+    for step in range(-(-count // streams[stream].size)):
+        for domain, batch in streams[stream].batch(step).items():
+            images.setdefault(domain, []).extend(batch)
+    examples = list(zip(*(column[:count] for column in images.values()), strict=True))
+    across = min(ACROSS, count)
+    empty = [(None,) * len(images)] * (-count % across)
+    cells = [*examples, *empty]
+    rows = [[cell for example in cells[at : at + across] for cell in example] for at in range(0, len(cells), across)]
+    picture = sheet(rows, list(images) * across)
+    save_png(picture, out, MARK)
+    say(f"{out}")
+    size = "x".join(map(str, reversed(examples[0][0].shape[1:])))
+    pairs = " of a pair" if len(streams[stream].sources) == 1 else ""
+    note(f"{picture.width}x{picture.height} pixels; {len(examples)} examples as the networks see them, {size}, "
+         f"{across} in a row: {' beside '.join(images)}{pairs}")  # fmt: skip
 
 
 @command.command("make")
@@ -36,5 +126,5 @@ def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str,
     if not hasattr(made, "write"):
         raise DataError(f"data set '{dataset}' reads files, it does not make any", fix="make procedural_shoes")
     refuse_to_fill(out)
-    made.write(out, lambda done, total: note(f"{done}/{total} images") if done % 500 == 0 or done == total else None)
+    made.write(out, Counted(last=True))
     say(f"{out}")

@@ -1,4 +1,4 @@
-"""forge data check"""
+"""forge data check, forge data pack"""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.checking_packs import MANIFEST, check_pack
-from i2i_forge.cli.common import console, json_option, note, print_json, say, warn
-from i2i_forge.cli.counted import Counted
+from i2i_forge.cli.common import json_option, note, print_json, print_table, say, warn
 from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli.progress import Counted
 from i2i_forge.errors import DataError
+
+MANIFEST = "pack.json"  # as i2i_forge.data.packs has it, which imports numpy
 
 
 @click.command("check")
 @click.argument("folder", metavar="DIR", type=FilePath())
 @json_option
-def command(folder: Path, as_json: bool) -> None:
+def check(folder: Path, as_json: bool) -> None:
     """Decode every image in DIR: how many of which size, what is damaged or unusual, what training and test share; and
     say how a recipe uses the folder. Of a pack (forge data pack), compare every byte with its checksums."""
     from i2i_forge.data.survey import survey
 
     if (folder / MANIFEST).is_file():
-        check_pack(folder, as_json)
+        _check_pack(folder, as_json)
         return
     found = survey(folder, Counted())
     damaged = found.damaged
@@ -60,16 +61,14 @@ def _facts(found: Any) -> dict[str, Any]:
 
 
 def _print(found: Any, folder: Path) -> None:
-    from rich.table import Table
-
     from i2i_forge.data.folders import shown
     from i2i_forge.data.survey import common_sizes
 
-    table = Table("folder", "images", "damaged", "sizes, the most frequent first")
+    rows = []
     for part in found.parts:
         sizes = [f"{_x(size)} ({count:,})" for size, count in common_sizes(part)]
-        table.add_row(part.name, f"{len(part.images):,}", f"{len(part.damaged):,}", shown(sizes))
-    console().print(table)
+        rows.append((part.name, f"{len(part.images):,}", f"{len(part.damaged):,}", shown(sizes)))
+    print_table("folder", "images", "damaged", "sizes, the most frequent first", rows=rows)
     for error in found.damaged.values():
         say(error.message)
     for what, paths in found.noted.items():
@@ -95,3 +94,74 @@ def _print(found: Any, folder: Path) -> None:
 
 def _x(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
+
+
+@click.command("pack")
+@click.argument("folder", metavar="FOLDER", type=FilePath())
+@click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
+@click.option("--layout", default="auto", show_default=True, type=click.Choice(["auto", "two_folders", "side_by_side"]),
+              help="How FOLDER is laid out, as for the data set unpaired_folders.")  # fmt: skip
+@click.option("--a", default="", metavar="DIR", help="The folder of training images of domain a  [trainA or train]")
+@click.option("--b", default="", metavar="DIR", help="The folder of training images of domain b.")
+@click.option("--test-a", default="", metavar="DIR", help="The folder of test images of domain a.")
+@click.option("--test-b", default="", metavar="DIR", help="The folder of test images of domain b.")
+@click.option("--pairs/--no-pairs", default=None,
+              help="Whether images of one name are pairs; by default if each has a partner of its size.")  # fmt: skip
+@click.option("--on-bad", default="error", show_default=True, type=click.Choice(["error", "skip"]),
+              help="What to do with damaged images.")  # fmt: skip
+@click.option("--shard-size", default=256, show_default=True, metavar="MB", type=click.IntRange(1, 10**6),
+              help="About how large a shard is.")  # fmt: skip
+@json_option
+def pack_command(folder: Path, out: Path, on_bad: str, shard_size: int, as_json: bool, **layout: Any) -> None:
+    """Put the images of FOLDER into a few large files, as they are, and say how a recipe uses them.
+
+    For file systems and object stores that are slow with many small files. The shards are plain tars that WebDataset
+    reads too. The data set `packed` trains on them as on the folder, batch for batch the same.
+    """
+    from i2i_forge.data.packs import pack, plan_pack, refuse_what_is_there
+
+    refuse_what_is_there(out)
+    plan = plan_pack(folder, on_bad="skip" if on_bad == "skip" else "error", **layout)
+    manifest = pack(plan, out, shard_bytes=shard_size * 1_000_000, progress=Counted())
+    _show_pack(out, manifest, as_json)
+
+
+def _check_pack(folder: Path, as_json: bool) -> None:
+    """Compare the index and all shards with their checksums. Raises DataError that names what is damaged."""
+    from i2i_forge.data.packs import Pack
+
+    pack = Pack(folder)
+    pack.verify(Counted("GB", 1e9))
+    _show_pack(folder, pack.manifest, as_json)
+
+
+def _show_pack(folder: Path, manifest: Any, as_json: bool) -> None:
+    """What a pack holds and how a recipe uses it."""
+    uses = _uses(folder, manifest)
+    if as_json:
+        print_json(
+            {
+                "folder": str(folder),
+                "images": manifest.entries,
+                "parts": {role: {"folder": part.folder, "images": part.count} for role, part in manifest.parts.items()},
+                "shards": len(manifest.shards),
+                "bytes": sum(shard.bytes for shard in manifest.shards),
+                "data": [use for use, _ in uses],
+            }
+        )
+        return
+    parts = [(role, part.folder, f"{part.count:,}") for role, part in manifest.parts.items()]
+    print_table("part", "folder", "images", rows=parts)
+    size = sum(shard.bytes for shard in manifest.shards) / 1e9
+    say(f"{manifest.entries:,} images in {len(manifest.shards):,} shards of together {size:.3g} GB: {folder}")
+    say("in a recipe:")
+    for use, meaning in uses:
+        shown = {key: str(value).lower() if isinstance(value, bool) else value for key, value in use.items()}
+        say(f"  data: {{{', '.join(f'{key}: {value}' for key, value in shown.items())}}}    {meaning}")
+
+
+def _uses(folder: Path, manifest: Any) -> list[tuple[dict[str, Any], str]]:
+    plain = {"use": "packed", "root": str(folder)}
+    if manifest.pairs or manifest.layout == "side_by_side":
+        return [(plain, "pairs"), ({**plain, "paired": False}, "unpaired")]
+    return [(plain, "unpaired")]

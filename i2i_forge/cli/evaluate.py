@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli import completing
+from i2i_forge.cli import completion
 from i2i_forge.cli.common import (
     chosen_device,
     console,
@@ -22,8 +22,8 @@ from i2i_forge.cli.common import (
     print_json,
     say,
 )
-from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli.progress import Counted
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.recipe.yaml_source import parse_options
@@ -44,10 +44,10 @@ FOLDER = FilePath(exists=True, file_okay=False)
 @click.command("eval")
 @click.argument("run", metavar="[RUN]", required=False, type=FilePath())
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A metric to measure; repeat it for more.",
-              shell_complete=completing.metrics)  # fmt: skip
+              shell_complete=completion.metrics)  # fmt: skip
 @click.option("--protocol", "protocols", multiple=True, metavar="[METRIC=]NAME",
               help="How to measure; --list shows the protocols.",
-              shell_complete=completing.protocols)  # fmt: skip
+              shell_complete=completion.protocols)  # fmt: skip
 @click.option("--inputs", type=click.IntRange(min=1), help="How many inputs, in place of the protocol's number.")
 @click.option("--samples", type=click.IntRange(1, 10**4), help="How many translations of each input, likewise.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many seeds to use.")

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from i2i_forge.catalog.loading import read_vocabulary
-from i2i_forge.cli.checking_packs import MANIFEST
 from i2i_forge.cli.common import chosen_device, loaded_host, note, say, warn
-from i2i_forge.cli.counted import Counted
+from i2i_forge.cli.data_check import MANIFEST
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.cli.progress import about
+from i2i_forge.cli.progress import Counted, about
 from i2i_forge.errors import DataError, RecipeError, UsageError, disk_error
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.system.files import one_line

@@ -14,7 +14,7 @@ import click
 from i2i_forge.catalog.loading import Plugin, find_plugins
 from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.catalog.vocabulary import Component
-from i2i_forge.cli.common import console, json_option, note, print_json, say
+from i2i_forge.cli.common import json_option, note, print_json, print_table, say
 from i2i_forge.errors import PluginError, suggest
 
 PROBE_TIMEOUT = 60  # seconds
@@ -63,18 +63,16 @@ def _list(folders: tuple[Path, ...], as_json: bool, why: str | None) -> None:
     if as_json:
         print_json([_facts(plugin) for plugin in plugins])
         return
-    from rich.table import Table
-
-    table = Table("plugin", "from", "status", "provides")
+    if not plugins:
+        note("no plugins: FORGE_PLUGINS chooses none")
+        return
+    rows = []
     for plugin in plugins:
         provides = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in _provides(plugin).items())
         status = plugin.status if not plugin.reason else f"{plugin.status}: {plugin.reason}"
         origin = f"{plugin.distribution} {plugin.version}".strip()
-        table.add_row(plugin.name, origin, status, provides or ("hooks" if status == "ok" else ""))
-    if not plugins:
-        note("no plugins: FORGE_PLUGINS chooses none")
-        return
-    console().print(table)
+        rows.append((plugin.name, origin, status, provides or ("hooks" if status == "ok" else "")))
+    print_table("plugin", "from", "status", "provides", rows=rows)
 
 
 def found(folders: Sequence[str | Path]) -> list[Plugin]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, note, print_json, say, warn
+from i2i_forge.cli.common import json_option, note, print_json, print_table, say, warn
 from i2i_forge.errors import RecipeError, UsageError, suggest
 from i2i_forge.recipe.names import NamedRecipe, named_recipes
 from i2i_forge.recipe.reading import read_recipe
@@ -42,17 +42,18 @@ def command(word: str, in_full: bool, as_json: bool) -> None:
 
 
 def _print_in_full(rows: Iterable[dict[str, Any]]) -> None:
-    from rich.table import Table
+    from rich.table import Column
 
-    table = Table("name", "package", "method", "data", "cost: steps x batch", "about")
-    table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(
+    shown = [
+        (
             row["name"], row["package"], row["method"], f"{row['data']} {row['size'] or ''}",
             f"{row['steps']:,} x {row['batch']}",
             f"{row['about']} ({row['needs']})" if row["needs"] else row["about"],
-        )  # fmt: skip
-    console().print(table)
+        )
+        for row in rows
+    ]  # fmt: skip
+    headings = ("package", "method", "data", "cost: steps x batch", "about")
+    print_table(Column("name", no_wrap=True), *headings, rows=shown)
 
 
 def _rows(found: dict[str, NamedRecipe]) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import checked_recipe, console, json_option, loaded_host, print_json, recipe_options, say
+from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, print_json, print_table, recipe_options, say
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.yaml_text import to_inline_yaml
 
@@ -18,12 +18,7 @@ from i2i_forge.recipe.yaml_text import to_inline_yaml
 @json_option
 @click.pass_obj
 def command(
-    folders: tuple[Path, ...],
-    recipe: str,
-    changes: tuple[str, ...],
-    drop: tuple[str, ...],
-    graph: bool,
-    as_json: bool,
+    folders: tuple[Path, ...], recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], graph: bool, as_json: bool
 ) -> None:
     """Print RECIPE as it is after base, --set and --drop, with the origin of each value."""
     checked = checked_recipe(recipe, changes, drop, folders)
@@ -61,13 +56,9 @@ def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:
         terms = {name: [n[2] for node in nodes for n in traced.closure(node)] for name, nodes in traced.terms.items()}
         print_json({"terms": terms, "pruned": traced.pruned, "network_calls": traced.network_calls})
         return
-    from rich.table import Table
-
     seen: set[Any] = set()
     for phase, written in recipe.phases.items():
-        pruned = f"pruned: {', '.join(traced.pruned[phase]) or 'nothing'}"
-        table = Table("term", "objective", "computes for it (networks)", title=f"phase {phase}", title_justify="left",
-                      caption=pruned, caption_justify="left")  # fmt: skip
+        rows = []
         for full, nodes in traced.terms.items():
             owner, term, route = full.split("/")
             if owner != phase:
@@ -77,8 +68,11 @@ def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:
             seen.update(computed)
             calls = [_computation(n, phase, traced.calls.get(n, [])) for n in dict.fromkeys(computed)]
             equation = line if isinstance(line, str) else line[route]
-            table.add_row(f"{term} {route}", equation, ", ".join(calls) or "nothing new")
-        console().print(table)
+            rows.append((f"{term} {route}", equation, ", ".join(calls) or "nothing new"))
+        print_table(
+            "term", "objective", "computes for it (networks)", rows=rows, title=f"phase {phase}", title_justify="left",
+            caption=f"pruned: {', '.join(traced.pruned[phase]) or 'nothing'}", caption_justify="left",
+        )  # fmt: skip
     click.echo(f"{traced.network_calls} network calls in a step")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,6 +19,7 @@ from i2i_forge.cli.common import (
 )
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import final_line
+from i2i_forge.cli.progress import Counted
 from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.recipe.schema import MOST_STYLES
 
@@ -48,22 +50,10 @@ from i2i_forge.recipe.schema import MOST_STYLES
 @json_option
 @click.pass_obj
 def command(
-    folders: tuple[Path, ...],
-    run: Path,
-    inputs: tuple[Path, ...],
-    out: Path,
-    route: str,
-    styles: int | None,
-    reference: Path | None,
-    interpolate: int | None,
-    seed: int,
-    resize: int | None,
-    tile: int | None,
-    tile_statistics: str,
-    on_bad: str,
-    device: str,
-    as_json: bool,
-) -> None:
+    folders: tuple[Path, ...], /, run: Path, inputs: tuple[Path, ...], out: Path, styles: int | None,
+    reference: Path | None, interpolate: int | None, tile_statistics: str, on_bad: str, device: str, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png.
 
     Files of an earlier translation are replaced; any other file is not, an input least of all.
@@ -76,7 +66,7 @@ def command(
 
     translator = load(run, chosen_device(device), loaded_host(folders).catalog)
     note_loaded(run, translator)
-    default = 4 if translator.latent(route) else 1
+    default = 4 if translator.latent(options["route"]) else 1
     skipped: list[str] = []
 
     def skip(error: ForgeError) -> None:
@@ -87,9 +77,8 @@ def command(
         warn(f"{error.message}; it is left out")
 
     written = translate_files(
-        translator, list(inputs), out, route=route, styles=styles or default, reference=reference,
-        interpolate=interpolate or 0, seed=seed, tile=tile, exact=tile_statistics == "exact", resize=resize,
-        progress=_show, skip=skip,
+        translator, list(inputs), out, styles=styles or default, reference=reference, interpolate=interpolate or 0,
+        exact=tile_statistics == "exact", progress=Counted(last=True), skip=skip, **options,
     )  # fmt: skip
     if as_json:
         files = [str(file) for file in written[:-1]]
@@ -98,8 +87,3 @@ def command(
         final_line(f"{len(written) - 1} images and {written[-1]}")
     if skipped:
         note("\n  ".join([f"images that could not be used: {len(skipped)}", *skipped]))
-
-
-def _show(done: int, total: int) -> None:
-    if done % 50 == 0 or done == total:
-        note(f"{done}/{total} images")

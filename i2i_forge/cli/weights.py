@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from i2i_forge.cli.common import console, json_option, note, print_json, say
-from i2i_forge.cli.data_get import Progress
+from i2i_forge.cli.common import json_option, note, print_json, print_table, say
+from i2i_forge.cli.progress import Downloaded
 from i2i_forge.errors import DataError
 from i2i_forge.system.weights import MANIFEST, fetch, find, inspect, path_of
 
@@ -35,7 +35,7 @@ def get(names: tuple[str, ...], as_json: bool) -> None:
         else:
             if found.status == "wrong":
                 note(f"{found.problem}; it is replaced")
-            record = fetch(entry, progress=Progress(entry.name))
+            record = fetch(entry, progress=Downloaded(entry.name))
         rows[entry.name] = {"path": str(found.path), "new": found.status != "ok", **record}
         if not as_json:
             say(f"{found.path}")
@@ -54,13 +54,10 @@ def list_command(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    from rich.table import Table
-
-    table = Table("name", "file", "size", "licence", "needed by", "there")
-    for row in rows:
-        size, there = f"{row['megabytes']} MB", "yes" if row["there"] else "no"
-        table.add_row(row["name"], row["file"], size, row["licence"], row["needed_by"], there)
-    console().print(table)
+    keys = ("name", "file", "size", "licence", "needed_by", "there")
+    shown = [row | {"size": f"{row['megabytes']} MB", "there": "yes" if row["there"] else "no"} for row in rows]
+    headings = [key.replace("_", " ") for key in keys]
+    print_table(*headings, rows=[[row[key] for key in keys] for row in shown])
 
 
 @command.command("verify")

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from i2i_forge.errors import disk_error
-from i2i_forge.study.seeds import Cell
-from i2i_forge.study.table import Table, TableRow
+from i2i_forge.study.table import Cell, Table, TableRow
 from i2i_forge.system.files import write_whole
 
 REAL = "real images"

@@ -1,24 +1,29 @@
-"""What is left of a study: its commands as jobs, and running them."""
+"""A study from its plan to its table: what is left of it, as jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.errors import ForgeError
-from i2i_forge.study.commands import classifier_command, eval_command, run_folder, train_command
+from i2i_forge.errors import ForgeError, Interrupted
+from i2i_forge.study.costs import costs_of
 from i2i_forge.study.launchers import Job, Launcher
-from i2i_forge.study.measures import Measures
-from i2i_forge.study.plans import Asked, Plan, Variant
-from i2i_forge.study.state import State, recipe_file, state_of
+from i2i_forge.study.layout import write_table
+from i2i_forge.study.plans import Asked, Plan, Variant, classifier_command, eval_command, run_folder, train_command
+from i2i_forge.study.state import Measures, State, recipe_file, state_of, write_recipes
+from i2i_forge.study.table import Table, make_table
 from i2i_forge.system.files import lines_of, read_text
+from i2i_forge.system.stop_requests import stop_signals
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """Where a study is and how its commands are called.
 
     Attributes:
@@ -43,37 +48,29 @@ class Place:
         return run_folder(self.out, variant).with_suffix(".log")
 
 
-def with_classifier(plan: Plan, place: Place, launch: Launcher, note: Callable[[str], None]) -> Asked:
-    """What is asked, with the study's classifier of modes: trained if it is not there.
-
-    Raises:
-        ForgeError: its training failed.
-    """
+def _with_classifier(plan: Plan, workspace: Workspace, launch: Launcher, note: Callable[[str], None]) -> Asked:
+    """What is asked, with the study's classifier of modes: trained if it is not there."""
     if plan.classifier is None or plan.asked.classifier:
         return plan.asked
-    folder, log = place.out / "classifier", place.out / "classifier.log"
+    folder, log = workspace.out / "classifier", workspace.out / "classifier.log"
     if not folder.exists():  # it appears whole or not at all
         note(f"training the classifier of modes on {plan.classifier.data}; {log}")
-        command = classifier_command(plan.classifier, folder, place.device)
-        ((_, code),) = launch([place.job("classifier", [command], log)])
+        command = classifier_command(plan.classifier, folder, workspace.device)
+        ((_, code),) = launch([workspace.job("classifier", [command], log)])
         if code:
             raise ForgeError(f"the classifier could not be trained: {last_words(log)}", fix=f"see {log}")
     return replace(plan.asked, classifier=folder)
 
 
-def run_jobs(
-    variants: Sequence[Variant], place: Place, measures: Measures, catalog: Catalog, launch: Launcher,
+def _run_jobs(
+    variants: Sequence[Variant], workspace: Workspace, measures: Measures, catalog: Catalog, launch: Launcher,
     note: Callable[[str], None],
 ) -> list[State]:  # fmt: skip
-    """Run what is left of a study: train what is not trained, measure what is not measured; one failure stops no other.
-
-    Returns:
-        The state of every run, in the order of `variants`.
-    """
-    states = [state_of(variant, place.out, measures, catalog) for variant in variants]
-    jobs = {job: state for state in states if (job := _job(state, place, measures)) is not None}
+    """Train what is not trained, measure what is not measured; one failure stops no other. The states of all runs."""
+    states = [state_of(variant, workspace.out, measures, catalog) for variant in variants]
+    jobs = {job: state for state in states if (job := _job(state, workspace, measures)) is not None}
     note(f"{len(states) - len(jobs)} of {len(states)} runs are done already" if len(jobs) < len(states) else
-         f"{len(jobs)} runs in {place.out}")  # fmt: skip
+         f"{len(jobs)} runs in {workspace.out}")  # fmt: skip
     failed: dict[str, str] = {}
     with closing(launch(list(jobs))) as ended:
         for done, (job, code) in enumerate(ended, 1):
@@ -82,7 +79,7 @@ def run_jobs(
             note(f"[{done}/{len(jobs)}] {job.name}: {failed.get(job.name, 'done')}")
     for index, state in enumerate(states):
         if any(state is tried for tried in jobs.values()):
-            states[index] = state_of(state.variant, place.out, measures, catalog)
+            states[index] = state_of(state.variant, workspace.out, measures, catalog)
             states[index].failure = failed.get(_name(state.variant), "") or states[index].failure
     return states
 
@@ -97,17 +94,60 @@ def last_words(log: Path) -> str:
     return (errors or lines or ["nothing was printed"])[-1]
 
 
-def _job(state: State, place: Place, measures: Measures) -> Job | None:
+def _job(state: State, workspace: Workspace, measures: Measures) -> Job | None:
     missing = state.unmeasured(measures)
     commands = []
     if not state.is_trained:
-        source = recipe_file(place.out, state.variant)
-        commands.append(train_command(state.variant, place.out, place.device, source))
+        source = recipe_file(workspace.out, state.variant)
+        commands.append(train_command(state.variant, workspace.out, workspace.device, source))
         missing = list(measures.asked.metrics)
     if missing:
-        commands.append(eval_command(state.folder, measures.asked_for(missing), place.device))
-    return place.job(_name(state.variant), commands, place.log(state.variant)) if commands else None
+        commands.append(eval_command(state.folder, measures.asked_for(missing), workspace.device))
+    return workspace.job(_name(state.variant), commands, workspace.log(state.variant)) if commands else None
 
 
 def _name(variant: Variant) -> str:
     return f"{variant.name}/seed-{variant.seed}"
+
+
+def run_study(
+    plan: Plan, variants: Sequence[Variant], workspace: Workspace, catalog: Catalog, launch: Launcher,
+    note: Callable[[str], None] = lambda text: None,
+) -> Table:  # fmt: skip
+    """Run what is left of a study, and write its table. What cannot work is said before anything is trained.
+
+    Args:
+        variants: `expand(plan)`.
+        note: is told what happens.
+
+    Raises:
+        ForgeError: the study as a whole cannot run. A run that fails is in the table instead.
+    """
+    Measures(plan.asked, catalog)
+    costs = costs_of(variants, catalog)
+    write_recipes(variants, workspace.out)
+    measures = Measures(_with_classifier(plan, workspace, launch, note), catalog)
+    measures.build()
+    states = _run_jobs(variants, workspace, measures, catalog, launch, note)
+    table = make_table(plan.name, plan.baseline, states, costs)
+    write_table(table, workspace.out)
+    return table
+
+
+@contextmanager
+def stopping_cleanly() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP as an exception that lets the runs save first."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)  # a second one stops at once
+        raise Interrupted(
+            f"stopped by {signal.Signals(number).name}; finished runs are kept, the others have saved what they can",
+            signal_number=number, fix="run the same command again to go on",
+        )  # fmt: skip
+
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,21 +1,76 @@
-"""A study as a file: YAML -> Plan, with all mistakes at once, each with file:line:column."""
+"""A study as a file: YAML -> Plan, with all mistakes at once, each with file:line:column.
+
+    study: styles                         # its name
+    steps: 1_500                          # of every run
+    seeds: 3
+    all: {data.size: 64}                  # --set for every row
+    runs:                                 # the rows of the table; drop and set are those of the command line
+      full: {recipe: munit_synthetic}
+      no_style: {recipe: munit_synthetic, drop: [generator.style]}
+    baseline: full                        # the first run, unless said
+    metrics: {lpips-diversity: allpairs, structure: ~}      # metric: protocol; ~ is the metric's own
+    backbones: {kid: classifier}
+    classifier: {data: procedural_shoes, set: {seed: 1}}    # trained once, for the metrics of modes
+
+`inputs` and `samples` stand in place of the protocols' numbers; `data: {paired: false}` in place of options of the data
+set when runs are measured, so that all are measured on the same images.
+"""
 
 from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
 from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.recipe.schema import Count
 from i2i_forge.recipe.yaml_source import Keys, YamlSource, read_yaml
 from i2i_forge.recipe.yaml_text import to_inline_yaml
 from i2i_forge.study.plans import Asked, ClassifierData, Plan, Row
-from i2i_forge.study.study_schema import ClassifierEntry, RunEntry, StudyModel
+
+RowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._=+-]*$", max_length=100)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunEntry(_Section):
+    """A row of the table."""
+
+    recipe: str
+    drop: list[str] = []
+    set: dict[str, Any] = {}
+
+
+class ClassifierEntry(_Section):
+    """What the classifier of modes is trained on."""
+
+    data: str
+    set: dict[str, Any] = {}
+
+
+class StudyModel(_Section):
+    """A study file."""
+
+    study: RowName
+    steps: Count | None = None
+    seeds: Count = 1
+    all: dict[str, Any] = {}
+    runs: Annotated[dict[RowName, RunEntry], Field(min_length=1)]
+    baseline: str | None = None
+    metrics: Annotated[dict[str, str | None], Field(min_length=1)] = {"lpips-diversity": None}
+    backbones: dict[str, str] = {}
+    inputs: Count | None = None
+    samples: Count | None = None
+    data: dict[str, Any] = {}
+    classifier: ClassifierEntry | None = None
+
 
 RESERVED = "classifier"  # the folder beside the rows'
 

@@ -12,10 +12,10 @@ component takes is guessed from its parameters' names. Where that is not enough,
 
     CHECKS = {"my_decoder": {"options": {"width": 8}, "inputs": lambda network: [torch.randn(2, 32, 16, 16)]}}
 
-`i2i_forge.testing.example.Example` has the keys.
+`Example` has the keys.
 """
 
 from i2i_forge.testing.kit import check_plugin, run_checks
-from i2i_forge.testing.result import Result
+from i2i_forge.testing.subject import Example, Result
 
-__all__ = ["Result", "check_plugin", "run_checks"]
+__all__ = ["Example", "Result", "check_plugin", "run_checks"]

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from i2i_forge.system.seeding import generator
-from i2i_forge.testing.result import Check, described
-from i2i_forge.testing.subject import Subject
-from i2i_forge.testing.values import differ
+from i2i_forge.testing.inputs import differ
+from i2i_forge.testing.subject import Subject, described
 
 SPLITS = ("train", "test")
 TRIED = 3  # examples of each source
@@ -119,5 +118,4 @@ def modes(subject: Subject) -> Iterator[str]:
             yield f"{where} has the modes {found}, which are no indices of MODES"
 
 
-STATIC: tuple[Check, ...] = ()
 CHECKS = (examples, deterministic, goes_to_workers, named, modes)

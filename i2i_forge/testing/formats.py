@@ -11,8 +11,7 @@ from i2i_forge.engine.trainer import Trainer
 from i2i_forge.recipe.reading import without_losses
 from i2i_forge.run.foreign import Format
 from i2i_forge.testing.recipes import small_recipe
-from i2i_forge.testing.result import Check, described
-from i2i_forge.testing.subject import Subject
+from i2i_forge.testing.subject import Subject, described
 
 
 def _trainers(subject: Subject) -> tuple[Format, Trainer, Trainer]:
@@ -50,5 +49,4 @@ def comes_back(subject: Subject) -> Iterator[str]:
             yield f"'{name}' does not come back"
 
 
-STATIC: tuple[Check, ...] = ()
 CHECKS = (comes_back,)

@@ -9,12 +9,9 @@ from typing import Any
 from i2i_forge.catalog.loading import Host, Plugin, load_plugin
 from i2i_forge.errors import PluginError, suggest
 from i2i_forge.testing import datasets, formats, losses, metrics, networks, registration, trainers
-from i2i_forge.testing.example import example_of
-from i2i_forge.testing.importing import Loaded, import_problems, recipes, usable
+from i2i_forge.testing.plugins import Loaded, find_target, import_problems, recipes, usable
 from i2i_forge.testing.recipes import Method
-from i2i_forge.testing.result import Check, Result, run
-from i2i_forge.testing.subject import Subject
-from i2i_forge.testing.target import find_target
+from i2i_forge.testing.subject import Check, Result, Subject, example_of, run
 
 Checks = Mapping[str, Mapping[str, Any]]  # what a plugin says in CHECKS
 KINDS = {
@@ -89,7 +86,7 @@ def check_component(subject: Subject) -> list[Result]:
         return run(check, what, plugin=subject.plugin.name, component=component, skipped=reason)
 
     results = [result(check, subject) for check in registration.CHECKS]
-    results += [result(check, tried) for check in kind.STATIC]
+    results += [result(check, tried) for check in getattr(kind, "STATIC", ())]
     first = result(kind.runs, tried)
     stopped = "it does not run" if first.problems else f"it is not run: {first.skipped}" if first.skipped else ""
     return [*results, first, *(result(check, tried, stopped) for check in kind.CHECKS)]

@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.system.precision import autocast
-from i2i_forge.testing.guesses import HINT, loss_inputs, required
-from i2i_forge.testing.result import Check, described
-from i2i_forge.testing.subject import Subject
-from i2i_forge.testing.values import differ, leaves, mapped, shapes
+from i2i_forge.testing.inputs import HINT, differ, leaves, loss_inputs, mapped, required, shapes
+from i2i_forge.testing.subject import Subject, described
 
 CPU = torch.device("cpu")
 
@@ -37,6 +35,12 @@ def arguments(subject: Subject, loss: Any) -> dict[str, Any]:
         wanted = name not in subject.example.constant
         named[name] = _leaf(value, wanted=wanted)
     return named
+
+
+def called(subject: Subject) -> tuple[Any, dict[str, Any]]:
+    """The loss and its arguments."""
+    loss = built(subject)
+    return loss, arguments(subject, loss)
 
 
 def _leaf(value: Any, *, wanted: bool) -> Any:
@@ -81,8 +85,7 @@ def _shown(given: dict[str, Any]) -> str:
 
 def gradients(subject: Subject) -> Iterator[str]:
     """Its gradient reaches every argument that is not said to be constant."""
-    loss = built(subject)
-    given = arguments(subject, loss)
+    loss, given = called(subject)
     value = value_of(loss, given)
     if not value.requires_grad:
         yield "it has no gradient at all: does it leave torch, or detach?"
@@ -99,8 +102,7 @@ def gradients(subject: Subject) -> Iterator[str]:
 
 def leaves_inputs_alone(subject: Subject) -> Iterator[str]:
     """It does not change its arguments."""
-    loss = built(subject)
-    given = arguments(subject, loss)
+    loss, given = called(subject)
     plain = {name: _leaf(value, wanted=isinstance(value, nn.Module)) for name, value in given.items()}
     before = [value.clone() for value in leaves(list(plain.values()))]
     value_of(loss, plain)
@@ -110,8 +112,7 @@ def leaves_inputs_alone(subject: Subject) -> Iterator[str]:
 
 def deterministic(subject: Subject) -> Iterator[str]:
     """The same arguments and random state give the same number."""
-    loss = built(subject)
-    given = arguments(subject, loss)
+    loss, given = called(subject)
     first, second = (value_of(loss, given).detach() for _ in range(2))
     if not torch.equal(first, second):
         yield (
@@ -122,13 +123,11 @@ def deterministic(subject: Subject) -> Iterator[str]:
 
 def float32(subject: Subject) -> Iterator[str]:
     """It is float32 in a bfloat16 run, where losses get float32 tensors outside autocast."""
-    loss = built(subject)
-    given = arguments(subject, loss)
+    loss, given = called(subject)
     with autocast(CPU, "bf16"), autocast(CPU, "fp32"):
         value = value_of(loss, given)
     if value.dtype != torch.float32:
         yield f"it gives {value.dtype} for float32 tensors"
 
 
-STATIC: tuple[Check, ...] = ()
 CHECKS = (gradients, leaves_inputs_alone, deterministic, float32)

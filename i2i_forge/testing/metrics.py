@@ -13,9 +13,8 @@ import torch
 
 from i2i_forge.measure import Batch, Metric, Outcome, Tools
 from i2i_forge.measure.mode_classifier import random_classifier
-from i2i_forge.testing.result import described
-from i2i_forge.testing.subject import Subject
-from i2i_forge.testing.values import images
+from i2i_forge.testing.inputs import images
+from i2i_forge.testing.subject import Subject, described
 
 PROTOCOL = re.compile(r"[a-z0-9][a-z0-9.-]*/[1-9][0-9]*")
 INPUTS, DRAWS, SIDE = 24, 2, 32

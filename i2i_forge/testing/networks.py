@@ -10,11 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.engine.forward_pass import seeded
-from i2i_forge.testing.calling import CPU, arguments, double, outputs
-from i2i_forge.testing.guesses import HINT
-from i2i_forge.testing.result import Check, described
-from i2i_forge.testing.subject import Subject
-from i2i_forge.testing.values import differ, far, leaves, mapped, normal, shapes
+from i2i_forge.testing.inputs import CPU, HINT, arguments, differ, double, far, leaves, mapped, normal, outputs, shapes
+from i2i_forge.testing.subject import Subject, described
 
 
 def runs(subject: Subject) -> Iterator[str]:
@@ -181,7 +178,6 @@ def without_data(subject: Subject) -> Iterator[str]:
         yield f'on the device "meta" it gives {found} instead of {expected}'
 
 
-STATIC: tuple[Check, ...] = ()
 CHECKS = (
     tells_its_shape, gradients, eval_is_a_function, samples_apart, state_comes_back, copies, bfloat16, channels_last,
     without_data,

@@ -20,8 +20,8 @@ from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.names import is_recipe, shipped_recipes
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.recipe.schema import Network
+from i2i_forge.testing.inputs import images
 from i2i_forge.testing.subject import SMALL, Subject
-from i2i_forge.testing.values import images
 
 SIDE = 64
 

@@ -17,9 +17,9 @@ from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.system.seeding import generator
+from i2i_forge.testing.inputs import images, leaves, shapes
 from i2i_forge.testing.recipes import Method, equal_state
-from i2i_forge.testing.result import described
-from i2i_forge.testing.values import images, leaves, shapes
+from i2i_forge.testing.subject import described
 from i2i_forge.translate.translator import Translator
 
 ODD = (61, 97)  # height and width that no stride divides

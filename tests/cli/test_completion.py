@@ -9,7 +9,6 @@ import pytest
 from i2i_forge.cli import cli
 from i2i_forge.cli.completion import VARIABLE, WholeWordBash
 
-TELL_TORCH = "import atexit, sys; atexit.register(lambda: sys.stderr.write('TORCH' * ('torch' in sys.modules)))\n"
 BREAKS = " \t\n\"'><=;|&(:"
 
 
@@ -79,15 +78,10 @@ def test_components_of_ones_own_plugins(complete, tmp_path):
     assert complete(f"{line}ne --set networks.decoder.de") == ["plain,networks.decoder.depth="]
 
 
-def test_torch_is_not_imported(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(TELL_TORCH)
-    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+def test_torch_is_not_imported(forge_process):
     line = "forge eval --metric cis --protocol munit-2018/1 --metric "
-    done = subprocess.run(
-        [sys.executable, "-m", "i2i_forge"], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": path, VARIABLE: "bash_complete", "COMP_WORDS": line},
-    )  # fmt: skip
-    assert "plain,lpips-diversity" in done.stdout and done.stderr == ""
+    done = forge_process(**{VARIABLE: "bash_complete", "COMP_WORDS": line})
+    assert "plain,lpips-diversity" in done.stdout and done.stderr == "" and done.returncode == 0
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

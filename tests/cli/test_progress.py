@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from i2i_forge.cli import progress
-from i2i_forge.cli.progress import TrainingProgress, about
+from i2i_forge.cli.progress import Counted, TrainingProgress, about
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,18 @@ def test_a_step_that_is_recorded_has_its_own_line_and_the_last_one_no_future(mon
     lines = told(monkeypatch, capsys, tmp_path, [0, 1], 102, entry=entry)
     assert [line.split("  ")[0] for line in lines] == ["step 101/102"] and "0.500" in lines[0]
     assert told(monkeypatch, capsys, tmp_path, [0], 101) == []
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "last", "shown"),
+    [(True, False, "\r2/2 images\n"), (False, True, "2/2 images\n"), (False, False, "")],
+)
+def test_a_short_count_shows_its_end_to_those_who_watch(monkeypatch, capsys, is_terminal, last, shown):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: is_terminal)
+    count = Counted(last=last)
+    for done in (0, 1, 2):
+        count(done, 2)
+    assert (capsys.readouterr().err, count.done) == (shown, 2)
+    count.quiet = True
+    count(2, 2)
+    assert capsys.readouterr().err == ""

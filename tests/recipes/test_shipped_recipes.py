@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from i2i_forge.cli import main
-from i2i_forge.cli.completing import recipes
+from i2i_forge.cli.completion import recipes
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.names import find_recipe, named_recipes, shipped_recipes
 from i2i_forge.recipe.reading import read_recipe

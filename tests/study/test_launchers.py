@@ -6,8 +6,7 @@ import os
 import pytest
 
 from i2i_forge.errors import UsageError
-from i2i_forge.study.launchers import Job, LocalLauncher, threads_each
-from i2i_forge.study.slurm import SlurmLauncher
+from i2i_forge.study.launchers import Job, LocalLauncher, SlurmLauncher, threads_each
 from i2i_forge.study.study import last_words
 
 OK, BAD = ("recipes",), ("recipes", "--nonsense")

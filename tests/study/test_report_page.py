@@ -7,7 +7,7 @@ import pytest
 from html_page import Page
 
 QUICK = ("--metric", "lpips-diversity", "--backbone", "random", "--inputs", "2", "--samples", "2", "--device", "cpu")
-HOSTILE = "</pre></style><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\x00"
+HOSTILE = "</pre></style><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\x00\x08\x1b\x7f"
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def test_the_page_of_a_run(page, make_run):
     assert len(shown.all("img")) == 2
     assert len([a for a in shown.all("svg") if a["viewbox"] == "0 0 320 180"]) == 5  # terms
     assert len(shown.all("polyline")) == 10  # terms x routes
+    assert "generator.gan: ab, ba" in shown.text
 
 
 def test_runs_side_by_side(page, make_run):
@@ -76,6 +77,7 @@ def test_a_long_list_of_settings_follows_the_pictures_and_is_folded(page, munit_
     assert places == sorted(places)
     assert int(re.search(r"What differs (\d+) settings munit pix2pix discriminator.gan", shown.text)[1]) > 12
     assert shown.all("details")[0] == {} and {"class": "settings"} in shown.all("table")
+    assert {"dot s0", "dot s1"} == {circle["class"] for circle in shown.all("circle")}  # of one step there is no line
 
 
 def test_a_study_shows_its_runs_by_variant(page, make_run, tmp_path):
@@ -122,7 +124,7 @@ def test_nothing_in_a_run_becomes_markup(page, make_run):
     assert_self_contained(shown)
     assert "<script>alert(1)<&script>" in shown.text
     assert shown.text.count("<script>alert(1)</script>") >= 4
-    assert "\x00" not in "".join(shown.texts)
+    assert not set("\x00\x08\x1b\x7f") & set("".join(shown.texts)) and "\ufffd" in shown.text
 
 
 def test_missing_and_damaged_files_are_no_obstacle(page, make_run, report, tmp_path):

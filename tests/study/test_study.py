@@ -14,8 +14,8 @@ from tiny_studies import TINY, InProcess, Stopped, place_of, tiny_plan, variants
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
 from i2i_forge.measure.records import FILE, read
-from i2i_forge.study.commands import run_folder
-from i2i_forge.study.running import run_study
+from i2i_forge.study.plans import run_folder
+from i2i_forge.study.study import run_study
 
 
 @pytest.fixture(scope="module")

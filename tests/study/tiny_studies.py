@@ -4,7 +4,7 @@ import contextlib
 
 from i2i_forge.cli import main
 from i2i_forge.study.plans import Asked, Plan
-from i2i_forge.study.study import Place
+from i2i_forge.study.study import Workspace
 from i2i_forge.study.variants import FULL, expand, rows_of
 
 TINY = (
@@ -27,7 +27,7 @@ def variants_of(plan):
 
 
 def place_of(folder):
-    return Place(folder, "cpu")
+    return Workspace(folder, "cpu")
 
 
 class Stopped(Exception):

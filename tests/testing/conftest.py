@@ -4,9 +4,8 @@ import pytest
 
 from i2i_forge.catalog.loading import Plugin, load_plugins
 from i2i_forge.catalog.vocabulary import Component
-from i2i_forge.testing.example import example_of
 from i2i_forge.testing.kit import check_component
-from i2i_forge.testing.subject import Subject
+from i2i_forge.testing.subject import Subject, example_of
 
 
 @pytest.fixture(scope="session")

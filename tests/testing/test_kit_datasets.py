@@ -33,57 +33,6 @@ class Dataset:
         return [self.source("a", split), self.source("b", split)]
 
 
-class NoTest(Dataset):
-    """Has no test images."""
-
-    def sources(self, split):
-        return super().sources(split) if split == "train" else []
-
-
-class Empty(Source):
-    """Has no examples."""
-
-    def __len__(self):
-        return 0
-
-
-class Bare(Source):
-    """Gives a tensor without its domain."""
-
-    def example(self, index, random):
-        return super().example(index, random)[self.domain]
-
-
-class Bytes(Source):
-    """Gives bytes."""
-
-    def example(self, index, random):
-        return {self.domain: torch.zeros(3, 8, 8, dtype=torch.uint8)}
-
-
-class Bright(Source):
-    """Is in [0, 255]."""
-
-    def example(self, index, random):
-        return {self.domain: torch.full((3, 8, 8), 255.0)}
-
-
-class Global(Source):
-    """Draws from the global generator."""
-
-    def example(self, index, random):
-        return {self.domain: torch.rand(3, 8, 8)}
-
-
-class Own(Source):
-    """Draws from a generator of its own."""
-
-    draws = torch.Generator().manual_seed(0)
-
-    def example(self, index, random):
-        return {self.domain: torch.rand(3, 8, 8, generator=self.draws)}
-
-
 class Unpicklable(Source):
     """Holds a function."""
 
@@ -108,39 +57,37 @@ class Lossy(Source):
         return {self.domain: super().example(index, random)[self.domain] * 0.1 + self.brightness}
 
 
-class Nameless(Source):
-    """Calls all alike."""
-
-    def name(self, index):
-        return "image"
-
-
-class Moded(Source):
-    """Has a mode that does not exist."""
-
-    def mode(self, index):
-        return 7
-
-
-def dataset(source, **attributes):
+def dataset(source=Source, **attributes):
     """A data set of such sources."""
     return type("Changed", (Dataset,), {"__doc__": "Changed.", "source": source, **attributes})
 
 
+def with_(**methods):
+    """A data set whose sources have other methods."""
+    return dataset(type("ChangedSource", (Source,), methods))
+
+
+OWN = torch.Generator().manual_seed(0)
+MODED = type("Moded", (Source,), {"mode": lambda self, index: 7})
 BROKEN_DATASETS = [
-    (NoTest, "runs", "sources('test') is empty"),
-    (dataset(Empty), "runs", "source 0 of 'train' has no examples"),
+    (dataset(sources=lambda self, split: [Source("a", split)] if split == "train" else []), "runs",
+     "sources('test') is empty"),
+    (with_(__len__=lambda self: 0), "runs", "source 0 of 'train' has no examples"),
     (dataset(None), "runs", "its sources cannot be made: TypeError"),
-    (dataset(Bare), "examples", "not a mapping of domains to tensors"),
-    (dataset(Bytes), "examples", "torch.uint8 (3, 8, 8), not float32 3,H,W"),
-    (dataset(Bright), "examples", "has values from 255 to 255, not [-1, 1]"),
-    (dataset(Global), "deterministic", "draws from torch's global generator"),
-    (dataset(Own), "deterministic", "differs from call to call without a generator"),
+    (with_(example=lambda self, index, random: torch.rand(3, 8, 8)), "examples", "not a mapping of domains to tensors"),
+    (with_(example=lambda self, index, random: {"a": torch.zeros(3, 8, 8, dtype=torch.uint8)}), "examples",
+     "torch.uint8 (3, 8, 8), not float32 3,H,W"),
+    (with_(example=lambda self, index, random: {"a": torch.full((3, 8, 8), 255.0)}), "examples",
+     "has values from 255 to 255, not [-1, 1]"),
+    (with_(example=lambda self, index, random: {"a": torch.rand(3, 8, 8)}), "deterministic",
+     "draws from torch's global generator"),
+    (with_(example=lambda self, index, random: {"a": torch.rand(3, 8, 8, generator=OWN)}), "deterministic",
+     "differs from call to call without a generator"),
     (dataset(Unpicklable), "goes_to_workers", "cannot be pickled"),
     (dataset(Lossy), "goes_to_workers", "other images after pickling"),
-    (dataset(Nameless), "named", "calls its examples ['image', 'image', 'image', 'image']"),
-    (dataset(Moded, MODES=("one", "two"), LABELLED="b"), "modes", "has the modes [7, 7, 7, 7]"),
-    (dataset(Moded, MODES=("one", "two")), "modes", "LABELLED (None) is no domain"),
+    (with_(name=lambda self, index: "image"), "named", "calls its examples ['image', 'image', 'image', 'image']"),
+    (dataset(MODED, MODES=("one", "two"), LABELLED="b"), "modes", "has the modes [7, 7, 7, 7]"),
+    (dataset(MODED, MODES=("one", "two")), "modes", "LABELLED (None) is no domain"),
 ]  # fmt: skip
 
 

@@ -47,40 +47,17 @@ class Rough(Brightness):
         return [Outcome(outcome.value + float(torch.rand(())))]
 
 
-class Inverting(Brightness):
-    """Changes what other metrics see."""
-
-    def update(self, batch):
-        batch.images.neg_()
-        super().update(batch)
-
-
-class NotANumber(Brightness):
-    """Divides by zero."""
-
-    def compute(self):
-        return [Outcome(float("nan"), per_input={99: 0.0})]
-
-
-class Number(Brightness):
-    """Gives a number instead of outcomes."""
-
-    def compute(self):
-        return [0.5]
-
-
-class Unfinished(Brightness):
-    """Does not compute."""
-
-    def compute(self):
-        raise ValueError("no compute")
-
-
 def metric(**changes):
     """A metric with other attributes."""
     return type("Changed", (Brightness,), {"__doc__": "Changed.", **changes})
 
 
+def inverting(self, batch):
+    batch.images.neg_()
+    Brightness.update(self, batch)
+
+
+NOT_A_NUMBER = metric(compute=lambda self: [Outcome(float("nan"), per_input={99: 0.0})])
 BROKEN_METRICS = [
     (object, "protocols", "no subclass of i2i_forge.measure.Metric"),
     (metric(direction="left"), "protocols", "`direction` is neither"),
@@ -93,11 +70,11 @@ BROKEN_METRICS = [
     (MeanOfBatches, "batches_do_not_matter", "in batches of 5 it gives"),
     (MeanOfBatches, "halves_merge", "`accumulators` must hold all it remembers"),
     (Rough, "deterministic", "the same images give"),
-    (Inverting, "leaves_images_alone", "changes the images of a batch in place"),
-    (NotANumber, "runs", "its value is nan"),
-    (NotANumber, "runs", "`per_input` names inputs that it was not shown"),
-    (Number, "runs", "does not return a list of Outcomes"),
-    (Unfinished, "runs", "ValueError: no compute"),
+    (metric(update=inverting), "leaves_images_alone", "changes the images of a batch in place"),
+    (NOT_A_NUMBER, "runs", "its value is nan"),
+    (NOT_A_NUMBER, "runs", "`per_input` names inputs that it was not shown"),
+    (metric(compute=lambda self: [0.5]), "runs", "does not return a list of Outcomes"),
+    (metric(compute=lambda self: {}["none"]), "runs", "KeyError: 'none'"),
 ]  # fmt: skip
 
 
@@ -132,29 +109,16 @@ class Forgetting(Layout):
         return {name: value for name, value in files["model"].items() if not name.startswith("decoder")}
 
 
-class Partless(Layout):
-    """Names its two parts alike."""
-
-    parts, file = ("one", "two"), "model.pt"
-
-
-class Untitled(Layout):
-    """Has no title."""
-
-    title = ""
-
-
-class NoRecipe(Layout):
-    """Is of a recipe that does not exist."""
-
-    recipe = "pix3pix"
+def layout(**changes):
+    """A layout with other attributes."""
+    return type("Changed", (Layout,), {"__doc__": "Changed.", **changes})
 
 
 BROKEN_FORMATS = [
     (Forgetting, "comes_back", "'decoder."),
-    (Partless, "runs", "its 2 parts would have one name"),
-    (Untitled, "runs", "`parts` or `title` is empty"),
-    (NoRecipe, "runs", "pix3pix: there is no such recipe"),
+    (layout(parts=("one", "two"), file="model.pt"), "runs", "its 2 parts would have one name"),
+    (layout(title=""), "runs", "`parts` or `title` is empty"),
+    (layout(recipe="pix3pix"), "runs", "pix3pix: there is no such recipe"),
 ]
 
 

@@ -43,197 +43,92 @@ def test_correct_networks_pass_without_being_told_their_inputs(failures, kind, c
     assert not {check: text for check, text in failures(kind, component).items() if check != "documented_options"}
 
 
-class WithoutStride(Encoder):
-    """Says nothing of its stride."""
-
-    stride = 1
-
-
-class WithoutDim(Code):
-    """Says a wrong length."""
-
-    dim = 8
+def network(forward=None, base=Encoder, **attributes):
+    """A network with another `forward` or other attributes."""
+    changed = {"__doc__": "Changed.", **attributes, **({"forward": forward} if forward else {})}
+    return type("Changed", (base,), changed)
 
 
-class Unbounded(Decoder):
-    """Ends without tanh."""
+def with_layer(name, make, forward=None):
+    """An encoder with one more layer, buffer or attribute."""
 
-    def forward(self, content, style):
-        return 3 * self.conv(content) + self.style(style)[:, :, None, None]
+    def init(self):
+        Encoder.__init__(self)
+        setattr(self, name, make(self))
 
-
-class Unused(Encoder):
-    """Has a layer that nothing uses."""
-
-    def __init__(self):
-        super().__init__()
-        self.spare = nn.Linear(2, 2)
+    return network(forward, __init__=init)
 
 
-class Detached(Encoder):
-    """Cuts its input off."""
-
-    def forward(self, x):
-        return self.conv(x.detach())
-
-
-class InPlace(Encoder):
-    """Changes its input."""
-
-    def forward(self, x):
-        with torch.no_grad():
-            x *= 0.5
-        return self.conv(x)
+def in_place(self, x):
+    with torch.no_grad():
+        x *= 0.5
+    return self.conv(x)
 
 
-class Random(Encoder):
-    """Draws in eval mode."""
-
-    def forward(self, x):
-        return self.conv(x) + torch.rand(())
+def counting(self, x):
+    self.calls += 1
+    return self.conv(x)
 
 
-class Counting(Encoder):
-    """Changes a buffer at every call."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x):
-        self.calls += 1
-        return self.conv(x)
-
-
-class BatchStatistics(Encoder):
-    """Normalises over the batch even in eval mode."""
-
-    def forward(self, x):
-        found = self.conv(x)
-        return found - found.mean(0)
-
-
-class Forgetful(Encoder):
-    """Has a random constant that its state dict does not hold."""
-
-    made = 0
-
-    def __init__(self):
-        super().__init__()
-        Forgetful.made += 1
-        self.shift = float(self.made)
-
-    def forward(self, x):
-        return self.conv(x) + self.shift
-
-
-class ByIdentity(Encoder):
-    """Depends on which object it is."""
-
-    def __init__(self):
-        super().__init__()
-        self.me = [id(self)]
-
-    def forward(self, x):
-        return self.conv(x) * (1.0 if id(self) == self.me[0] else 2.0)
-
-
-class Cancelling(Encoder):
+def cancelling(self, x):
     """Loses all digits of bfloat16."""
-
-    def forward(self, x):
-        found = self.conv(x)
-        return (found + 1000) - 1000 if found.dtype == torch.float32 else (found + 1000) - 1000 + 1
+    found = self.conv(x)
+    return (found + 1000) - 1000 if found.dtype == torch.float32 else (found + 1000) - 1000 + 1
 
 
-class Strides(Encoder):
-    """Reads memory as it lies."""
-
-    def forward(self, x):
-        found = self.conv(x)
-        return found * (1.0 if found.stride(1) > 1 else 2.0)
+def strides(self, x):
+    found = self.conv(x)
+    return found * (1.0 if found.stride(1) > 1 else 2.0)
 
 
-class TorchsNorm(Encoder):
-    """Has a norm whose gradients depend on the memory format."""
-
-    def __init__(self):
-        super().__init__()
-        self.norm = nn.InstanceNorm2d(4)
-
-    def forward(self, x):
-        return self.norm(super().forward(x))
+def raises(self, x):
+    raise ValueError("sides must be 100")
 
 
-class Device(Encoder):
-    """Makes a tensor on the CPU whatever its input's device."""
-
-    def forward(self, x):
-        return self.conv(x) + torch.ones(1, 4, 32, 32, device="cpu")
+def needs(self, size):
+    nn.Module.__init__(self)
 
 
-class Mean(Encoder):
-    """Gives a number for the whole batch."""
-
-    def forward(self, x):
-        return super().forward(x).mean()
-
-
-class Infinite(Encoder):
-    """Divides by zero."""
-
-    def forward(self, x):
-        return self.conv(x) / 0
-
-
-class Text(Encoder):
-    """Gives no tensor."""
-
-    def forward(self, x):
-        return "features"
-
-
-class Raises(Encoder):
-    """Cannot be called."""
-
-    def forward(self, x):
-        raise ValueError("sides must be 100")
-
-
-class Needs(Encoder):
-    """Cannot be built without options."""
-
-    def __init__(self, size):
-        super().__init__()
-
-
+MADE = iter(range(1, 1000))
 BROKEN_NETWORKS = [
-    ("encoders", WithoutStride, "tells_its_shape", "divides sides by 2, and its attribute `stride` is 1"),
-    ("encoders", WithoutDim, "tells_its_shape", "codes of length 4, and its attribute `dim` does not say so"),
-    ("decoders", Unbounded, "tells_its_shape", "not in [-1, 1]: end with tanh"),
-    ("encoders", Unused, "gradients", "no gradient reaches the parameter 'spare.weight'"),
-    ("encoders", Detached, "gradients", "no gradient reaches input 0"),
-    ("encoders", InPlace, "eval_is_a_function", "changes its input in place"),
-    ("encoders", Random, "eval_is_a_function", "two calls with the same input give different outputs"),
-    ("encoders", Counting, "eval_is_a_function", "a call in eval mode changes its 'calls'"),
-    ("encoders", BatchStatistics, "samples_apart", "depends on the other samples"),
-    ("encoders", Forgetful, "state_comes_back", "its state dict does not hold all"),
-    ("encoders", ByIdentity, "copies", "a deep copy of it gives another output"),
-    ("encoders", Cancelling, "bfloat16", "in bfloat16 autocast its output"),
-    ("encoders", Strides, "channels_last", "channels_last its output is another"),
-    ("encoders", TorchsNorm, "channels_last", "its gradients for one image are others: torch's instance norm is wrong"),
-    ("encoders", Device, "without_data", "meta"),
-    ("encoders", Mean, "runs", "it gives a scalar: not a row for each sample"),
-    ("discriminators", Infinite, "runs", "not finite"),
-    ("discriminators", Text, "runs", "neither a tensor nor a list of tensors"),
-    ("discriminators", Raises, "runs", "called with 2x3x64x64: ValueError: sides must be 100 (test_kit_networks.py"),
-    ("discriminators", Raises, "runs", 'CHECKS = {"discriminators.mine": {"inputs": lambda component: [...]}}'),
-    ("encoders", Needs, "runs", "cannot be built with (): TypeError"),
+    ("encoders", network(stride=1), "tells_its_shape", "divides sides by 2, and its attribute `stride` is 1"),
+    ("encoders", network(base=Code, dim=8), "tells_its_shape", "codes of length 4, and its attribute `dim` does not"),
+    ("decoders", network(lambda self, content, style: 3 * self.conv(content) + self.style(style)[:, :, None, None],
+                         Decoder), "tells_its_shape", "not in [-1, 1]: end with tanh"),
+    ("encoders", with_layer("spare", lambda self: nn.Linear(2, 2)), "gradients",
+     "no gradient reaches the parameter 'spare.weight'"),
+    ("encoders", network(lambda self, x: self.conv(x.detach())), "gradients", "no gradient reaches input 0"),
+    ("encoders", network(in_place), "eval_is_a_function", "changes its input in place"),
+    ("encoders", network(lambda self, x: self.conv(x) + torch.rand(())), "eval_is_a_function",
+     "two calls with the same input give different outputs"),
+    ("encoders", with_layer("calls", lambda self: nn.Buffer(torch.zeros(())), counting), "eval_is_a_function",
+     "a call in eval mode changes its 'calls'"),
+    ("encoders", network(lambda self, x: self.conv(x) - self.conv(x).mean(0)), "samples_apart",
+     "depends on the other samples"),
+    ("encoders", with_layer("shift", lambda self: float(next(MADE)), lambda self, x: self.conv(x) + self.shift),
+     "state_comes_back", "its state dict does not hold all"),
+    ("encoders", with_layer("me", lambda self: [id(self)],
+                            lambda self, x: self.conv(x) * (1.0 if id(self) == self.me[0] else 2.0)),
+     "copies", "a deep copy of it gives another output"),
+    ("encoders", network(cancelling), "bfloat16", "in bfloat16 autocast its output"),
+    ("encoders", network(strides), "channels_last", "channels_last its output is another"),
+    ("encoders", with_layer("norm", lambda self: nn.InstanceNorm2d(4), lambda self, x: self.norm(self.conv(x))),
+     "channels_last", "its gradients for one image are others: torch's instance norm is wrong"),
+    ("encoders", network(lambda self, x: self.conv(x) + torch.ones(1, 4, 32, 32, device="cpu")), "without_data",
+     "meta"),
+    ("encoders", network(lambda self, x: self.conv(x).mean()), "runs", "it gives a scalar: not a row for each sample"),
+    ("discriminators", network(lambda self, x: self.conv(x) / 0), "runs", "not finite"),
+    ("discriminators", network(lambda self, x: "features"), "runs", "neither a tensor nor a list of tensors"),
+    ("discriminators", network(raises), "runs",
+     "called with 2x3x64x64: ValueError: sides must be 100 (test_kit_networks.py"),
+    ("discriminators", network(raises), "runs",
+     'CHECKS = {"discriminators.mine": {"inputs": lambda component: [...]}}'),
+    ("encoders", network(__init__=needs), "runs", "cannot be built with (): TypeError"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("kind", "component", "check", "says"), BROKEN_NETWORKS, ids=lambda v: getattr(v, "__name__", None)
+    ("kind", "component", "check", "says"), BROKEN_NETWORKS, ids=[row[3] for row in BROKEN_NETWORKS]
 )
 def test_a_broken_network_is_found(failures, kind, component, check, says):
     found = failures(kind, component)

@@ -9,9 +9,9 @@ from PIL import Image
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.data.packs import pack, plan_pack
-from i2i_forge.testing.importing import import_problems
+from i2i_forge.testing.inputs import normal
 from i2i_forge.testing.kit import check_loaded
-from i2i_forge.testing.values import normal
+from i2i_forge.testing.plugins import import_problems
 
 OURS = {plugin.name: plugin for plugin in find_plugins() if plugin.distribution == HOST}
 SLOW = {"inception_score", *(c.plugin for c in read_vocabulary(OURS.values()).components if c.kind == "trainers")}

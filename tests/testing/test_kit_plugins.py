@@ -3,9 +3,8 @@
 import pytest
 
 from i2i_forge.errors import PluginError
-from i2i_forge.testing import check_plugin, importing, kit, run_checks
-from i2i_forge.testing.importing import import_problems
-from i2i_forge.testing.target import find_target
+from i2i_forge.testing import check_plugin, kit, plugins, run_checks
+from i2i_forge.testing.plugins import find_target, import_problems
 
 LOSS = '''
 from i2i_forge import hookimpl
@@ -73,12 +72,12 @@ def test_what_importing_does_is_found_plugin_by_plugin(folder):
 
 
 def test_without_plugins_to_import_no_process_is_started(monkeypatch):
-    monkeypatch.setattr(importing, "PROBE", "raise SystemExit(1)")
+    monkeypatch.setattr(plugins, "PROBE", "raise SystemExit(1)")
     assert import_problems([]) == {}
 
 
 def test_a_plugin_that_hangs_is_named(folder, monkeypatch):
-    monkeypatch.setattr(importing, "TIMEOUT", 0.1)
+    monkeypatch.setattr(plugins, "TIMEOUT", 0.1)
     assert import_problems(find_target(str(folder("slow")))[1]) == {"slow": ["importing it hangs (waited 0.1 s)"]}
 
 

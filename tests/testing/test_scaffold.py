@@ -13,10 +13,9 @@ import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 from i2i_forge.testing import kit
-from i2i_forge.testing.importing import import_problems
+from i2i_forge.testing.inputs import images
+from i2i_forge.testing.plugins import find_target, import_problems
 from i2i_forge.testing.scaffold import KINDS, names_of, write_package
-from i2i_forge.testing.target import find_target
-from i2i_forge.testing.values import images
 
 RULES = "E,F,W,I,UP,B,C4,SIM,RET,PTH,T20,RUF"
 

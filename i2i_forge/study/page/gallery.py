@@ -5,34 +5,40 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from i2i_forge.data.decode import opened
 from i2i_forge.errors import DataError
-from i2i_forge.study.page.markup import Html, join, tag
 from i2i_forge.study.page.run_report import RunReport
 from i2i_forge.study.page.samples import Sheet
 
 
-def gallery(runs: Sequence[RunReport], width: int) -> Html:
+@dataclass(frozen=True)
+class Picture:
+    """A grid as the page shows it: `source` is a data URI; "" where there is a problem."""
+
+    run: str
+    route: str
+    step: int
+    source: str = ""
+    problem: str = ""
+
+
+def pictures(runs: Sequence[RunReport], width: int) -> list[list[Picture]]:
     """The grids of some runs, each at most `width` pixels wide: those of one route, or of one run, side by side."""
     routes = dict.fromkeys(route for run in runs for route in run.sheets)
-    rows = [[_figure(run.place.name, r, run.sheets[r], width) for run in runs if r in run.sheets] for r in routes]
-    if len(runs) == 1:
-        rows = [[shown for row in rows for shown in row]]
-    return join(tag("div", *row, class_="sheets") for row in rows)
+    rows = [[_picture(run.place.name, r, run.sheets[r], width) for run in runs if r in run.sheets] for r in routes]
+    return rows if len(runs) > 1 else [[shown for row in rows for shown in row]]
 
 
-def _figure(name: str, route: str, shown: Sheet, width: int) -> Html:
-    caption = tag("figcaption", tag("b", name), f" {route}, step {shown.step:,}")
+def _picture(run: str, route: str, sheet: Sheet, width: int) -> Picture:
     try:
-        source = _data_uri(shown.picture, width)
+        return Picture(run, route, sheet.step, source=_data_uri(sheet.picture, width))
     except DataError as error:
-        return tag("figure", tag("p", f"The picture cannot be read: {error.message}", class_="note"), caption)
-    picture = tag("img", src=source, alt=f"Samples of {name}, {route}, step {shown.step}")
-    return tag("figure", tag("div", picture, class_="scroll sheet", tabindex=0), caption)
+        return Picture(run, route, sheet.step, problem=error.message)
 
 
 def _data_uri(picture: Path | Image.Image, width: int) -> str:

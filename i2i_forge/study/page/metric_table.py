@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from i2i_forge.study.page.markup import Html, join, lines, table, tag
-
 Lines = Sequence[str]
 
 
@@ -25,13 +23,3 @@ class MetricTable:
         names, cells = zip(*self.rows, strict=True)
         rows = list(zip(self.headings, zip(*cells, strict=True), strict=True))
         return MetricTable(names, rows, self.notes)
-
-
-def measurements(shown: MetricTable) -> Html:
-    """The table with its notes."""
-    rows = [(lines(name), *map(lines, cells)) for name, cells in shown.rows]
-    notes = [tag("li", text) for text in shown.notes]
-    return join([
-        tag("p", "Only numbers made in the same way stand side by side; ranges are 95 % intervals.", class_="note"),
-        table(("", *map(lines, shown.headings)), rows, "numbers"), tag("ul", *notes, class_="note") if notes else "",
-    ])  # fmt: skip

@@ -1,29 +1,38 @@
-"""The whole page: comparison first, then each run."""
+"""The whole page: comparison first, then each run. page.html is its text, which escapes whatever comes from a run."""
 
 from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import importlib.resources
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from i2i_forge.errors import disk_error
-from i2i_forge.study.page.comparison import differences, overview
-from i2i_forge.study.page.curves import compared_curves
-from i2i_forge.study.page.gallery import gallery
-from i2i_forge.study.page.markup import Html, escaped, section, tag
-from i2i_forge.study.page.metric_table import MetricTable, measurements
+from i2i_forge.study.page import charts, facts
+from i2i_forge.study.page.gallery import pictures
+from i2i_forge.study.page.metric_table import MetricTable
 from i2i_forge.study.page.run_report import RunReport
-from i2i_forge.study.page.run_section import run_section
 from i2i_forge.system.files import write_whole
 from i2i_forge.system.outputs import marked
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # whatever is in a run, nothing is fetched
+# Whatever is in a run, nothing is fetched. As markup.
+POLICY = "default-src &#x27;none&#x27;; style-src &#x27;unsafe-inline&#x27;; img-src data:"
+is_page = marked(POLICY)  # whether a file is one: it says so by its policy
 FEW = 6  # runs up to which their pictures keep their size
-is_page = marked(escaped(POLICY))  # whether a file is one: it says so by its policy
 LARGE, SMALL = 1200, 640  # pixels that a picture is wide at most
+UNSEEN = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")  # control characters, not HTML
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+    trim_blocks=True, lstrip_blocks=True,
+)  # fmt: skip
+TEMPLATES.globals |= {
+    "ABSENT": facts.ABSENT, "again": facts.again, "asides": facts.asides, "compared_curves": charts.compared_curves,
+    "computations": facts.computations, "differences": facts.differences, "facts": facts.facts, "field": charts,
+    "pictures": pictures, "run_curves": charts.run_curves,
+}  # fmt: skip
 
 
 def page(runs: Sequence[RunReport], numbers: MetricTable | None, title: str, command: str) -> str:
@@ -35,21 +44,13 @@ def page(runs: Sequence[RunReport], numbers: MetricTable | None, title: str, com
         title: what it is a report of.
         command: the command line that asked for it.
     """
-    style = importlib.resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", Html(style)),
-    )
-    measured = measurements(numbers) if numbers else tag("p", "None yet: ", tag("code", "forge eval"), class_="note")
-    part = section("Measurements", measured)
-    body = _comparison(runs, part) if len(runs) > 1 else [part, run_section(runs[0], LARGE)]
-    main = tag("main", _header(runs, title), *body, _footer(command))
-    return "<!DOCTYPE html>\n" + tag("html", head, tag("body", main), lang="en") + "\n"
+    text = TEMPLATES.get_template("page.html").render(
+        runs=runs, numbers=numbers, title=title, command=command, policy=POLICY, many=facts.MANY,
+        first=[next(members) for _, members in groupby(runs, key=lambda run: run.place.column)],
+        width=LARGE if len(runs) <= FEW else SMALL, version=importlib.metadata.version("i2i-forge"),
+        day=datetime.datetime.now(datetime.UTC).date(),
+    )  # fmt: skip
+    return text.translate(UNSEEN)
 
 
 def write_page(text: str, file: Path) -> None:
@@ -64,32 +65,3 @@ def write_page(text: str, file: Path) -> None:
         write_whole(file, text.encode("utf-8", "replace"))
     except OSError as error:
         raise disk_error(file, error, refused="name another file") from error
-
-
-def _header(runs: Sequence[RunReport], title: str) -> Html:
-    methods = ", ".join(dict.fromkeys(run.recipe.trainer for run in runs))
-    count = f"{len(runs)} runs" if len(runs) > 1 else f"{runs[0].steps:,} steps"
-    return tag("header", tag("h1", title), tag("p", f"{methods}; {count}", class_="beside"))
-
-
-def _comparison(runs: Sequence[RunReport], numbers: Html) -> list[Html]:
-    """The runs side by side, then a section for each."""
-    first = [next(members) for _, members in groupby(runs, key=lambda run: run.place.column)]
-    width = LARGE if len(runs) <= FEW else SMALL
-    said = "The same inputs in the rows and the same styles in the columns, where data and seed are the same."
-    said += " Of each group the first run." if len(first) < len(runs) else ""
-    parts = [section("Runs", overview(runs)), numbers]
-    if any(run.sheets for run in first):
-        parts.append(section("Samples", tag("p", said, class_="note"), gallery(first, width)))
-    parts += [section("Losses", compared_curves(runs)), section("What differs", differences(runs))]
-    for number, run in enumerate(runs, 1):
-        if run.place.group and run in first:
-            parts.append(tag("p", run.place.group, class_="group"))
-        about = run_section(run, None if run in first else width)
-        parts.append(tag("section", tag("h2", run.place.name), about, id=f"run-{number}"))
-    return parts
-
-
-def _footer(command: str) -> Html:
-    day, version = datetime.datetime.now(datetime.UTC).date(), importlib.metadata.version("i2i-forge")
-    return tag("footer", tag("p", tag("code", command)), tag("p", f"i2i_forge {version}, {day}"))

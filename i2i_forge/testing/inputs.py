@@ -1,16 +1,64 @@
-"""What a network or a loss is called with, guessed from its parameters' names and annotations."""
+"""What components are called with, guessed from their parameters' names and annotations, and what they give."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from i2i_forge.engine.forward_pass import seeded
-from i2i_forge.testing.values import images, normal
+from i2i_forge.system.seeding import generator
+from i2i_forge.testing.subject import Subject
+
+
+def leaves(value: Any) -> list[Tensor]:
+    """The tensors in a value, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [leaf for item in value for leaf in leaves(item)] if isinstance(value, list | tuple) else []
+
+
+def mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """The value with each of its tensors changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    return type(value)(mapped(change, item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal, the same for the same shape and seed."""
+    return torch.randn(shape, generator=generator("normal", seed, *shape))
+
+
+def images(count: int = 2, height: int = 64, width: int = 64, seed: int = 0) -> Tensor:
+    """Noise of several scales, N,3,H,W in [-1, 1]."""
+    draws, total = generator("images", seed), torch.zeros(count, 3, height, width)
+    for side in (2, 8, 32):
+        coarse = torch.randn(count, 3, side, side, generator=draws)
+        total += torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+    return total.div(2).tanh()
+
+
+def differ(found: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:
+    """Whether any two tensors are not bit-identical."""
+    return any(not torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def far(found: Iterable[Tensor], expected: Iterable[Tensor], relative: float, absolute: float = 1e-12) -> bool:
+    """Whether any two tensors differ by more than rounding, or in shape."""
+    return any(
+        one.shape != other.shape or not torch.allclose(one, other, rtol=relative, atol=absolute)
+        for one, other in zip(found, expected, strict=True)
+    )
+
+
+def shapes(values: Iterable[Tensor]) -> str:
+    """What messages say of tensors: "2x3x64x64, 2x8"."""
+    return ", ".join("x".join(map(str, value.shape)) or "a scalar" for value in values)
+
 
 SIDE = 64
 HINT = 'if it takes something else, say so in the plugin: CHECKS = {"%s.%s": {"inputs": lambda component: [...]}}'
@@ -86,3 +134,29 @@ def _is_code(name: str) -> bool:
 
 def _is_tensor(annotation: Any) -> bool:
     return annotation is Tensor or annotation == "Tensor"
+
+
+CPU = torch.device("cpu")
+
+
+def arguments(subject: Subject, network: nn.Module) -> list[Any]:
+    """What the network is called with."""
+    make = subject.example.inputs
+    return make(network) if make else list(network_inputs(subject.kind, network))
+
+
+def outputs(network: nn.Module, given: list[Any]) -> list[Tensor]:
+    """The tensors that the network gives; random layers draw the same every time, and `given` stays as it is."""
+    own = [mapped(lambda x: x if x.requires_grad else x.clone(), value) for value in given]
+    with seeded(0, CPU):
+        return leaves(network(*own))
+
+
+def double(subject: Subject) -> tuple[nn.Module, list[Any]]:
+    """The network in eval mode and its arguments, float64: what differs then does so by more than rounding."""
+    network: nn.Module = subject.build().double().eval()
+    return network, [mapped(_doubled, value) for value in arguments(subject, network)]
+
+
+def _doubled(value: Tensor) -> Tensor:
+    return value.double() if value.is_floating_point() else value
