@@ -29,10 +29,10 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.measure import Batch, Tools, exact
-from i2i_forge.measure.lpips import TRUNKS, LpipsNetwork, lpips_backbone
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
-from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
+from i2i_forge_plugins.backbones.lpips import TRUNKS, LpipsNetwork, lpips_backbone
+from i2i_forge_plugins.metrics.lpips_diversity import LpipsDiversity
 
 
 @click.command()

@@ -7,7 +7,7 @@ from two_sets import feed, measure, normal, tools
 
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch, Moments, Tools
-from i2i_forge_benchmarks.metrics.fid import Fid, FidClean, frechet_distance
+from i2i_forge_plugins.metrics.fid import Fid, FidClean, frechet_distance
 
 
 def moments(rows: Tensor) -> Moments:

@@ -14,12 +14,18 @@ from torch import Tensor
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Moments, Outcome, Tools
-from i2i_forge.measure.lpips import LpipsNetwork, lpips_backbone, random_lpips
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.lpips_speed import package_of
-from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
-from i2i_forge_benchmarks.metrics.lpips_groups import AllPairs, Neighbours, PairsByInput
-from i2i_forge_benchmarks.metrics.lpips_points import mean_of_all_pairs, moments, pair_matrix
+from i2i_forge_plugins.backbones.lpips import LpipsNetwork, lpips_backbone, random_lpips
+from i2i_forge_plugins.metrics.lpips_diversity import LpipsDiversity
+from i2i_forge_plugins.metrics.lpips_pairs import (
+    AllPairs,
+    Neighbours,
+    PairsByInput,
+    mean_of_all_pairs,
+    moments,
+    pair_matrix,
+)
 
 PROTOCOLS = {protocol.name: protocol for protocol in LpipsDiversity.protocols}
 ALL = "allpairs/1"

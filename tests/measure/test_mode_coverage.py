@@ -10,7 +10,7 @@ import torch
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 from i2i_forge.measure import BackboneInfo, Batch, Tools
-from i2i_forge_benchmarks.metrics.mode_coverage import ModeCoverage
+from i2i_forge_plugins.metrics.mode_coverage import ModeCoverage
 
 CPU = torch.device("cpu")
 PAPER, QUICK = ModeCoverage.protocols

@@ -13,8 +13,8 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import BackboneInfo, Batch, ByInput, Tools
 from i2i_forge.measure.mode_classifier import random_classifier
-from i2i_forge_benchmarks.metrics.mode_scores import ConditionalInceptionScore, InceptionScore
-from i2i_forge_benchmarks.metrics.mode_sums import Modes, first_order, sums
+from i2i_forge_plugins.metrics.mode_scores import ConditionalInceptionScore, InceptionScore
+from i2i_forge_plugins.metrics.mode_sums import Modes, first_order, sums
 
 CPU = torch.device("cpu")
 PAPER, QUICK = ConditionalInceptionScore.protocols

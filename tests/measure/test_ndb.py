@@ -8,7 +8,7 @@ from torch import Tensor
 from two_sets import feed, measure, normal, tools
 
 from i2i_forge.errors import DataError
-from i2i_forge_benchmarks.metrics.ndb import Ndb, jensen_shannon, k_means, nearest, proportions_differ
+from i2i_forge_plugins.metrics.ndb import Ndb, jensen_shannon, k_means, nearest, proportions_differ
 
 
 def counts(*values: int) -> Tensor:

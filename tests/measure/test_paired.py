@@ -16,10 +16,9 @@ from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.images import save_png, to_uint8
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch, Outcome, Tools
-from i2i_forge.measure.lpips import random_lpips
-from i2i_forge_benchmarks.metrics import paired as plugin
-from i2i_forge_benchmarks.metrics.paired import LpipsPaired, Paired, Psnr, Ssim, levels, psnr
-from i2i_forge_benchmarks.metrics.ssim import ssim
+from i2i_forge_plugins.backbones.lpips import random_lpips
+from i2i_forge_plugins.metrics import paired as plugin
+from i2i_forge_plugins.metrics.paired import LpipsPaired, Paired, Psnr, Ssim, levels, psnr, ssim
 
 METRICS: list[type[Paired]] = [Psnr, Ssim, LpipsPaired]
 EQUAL = 10 * math.log10(12 * 255**2)  # dB of equal images: 58.92

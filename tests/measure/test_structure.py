@@ -10,9 +10,8 @@ from torch import Tensor
 
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import Batch, Outcome, Tools
-from i2i_forge_benchmarks.metrics import structure as plugin
-from i2i_forge_benchmarks.metrics.edges import agreement, find_edges
-from i2i_forge_benchmarks.metrics.structure import Structure
+from i2i_forge_plugins.metrics import structure as plugin
+from i2i_forge_plugins.metrics.structure import Structure, agreement, find_edges
 from i2i_forge_plugins.procedural_shoes import ProceduralShoes
 
 

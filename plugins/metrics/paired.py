@@ -1,5 +1,6 @@
 """The output against the true one, where the data are pairs: PSNR, SSIM, LPIPS.
 
+SSIM: Wang, Bovik, Sheikh, Simoncelli 2004, Image Quality Assessment: From Error Visibility to Structural Similarity.
 PSNR and SSIM see images as they are saved, rounded to 8 bits; LPIPS sees what the network gave.
 """
 
@@ -11,13 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
+from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
-from i2i_forge.measure.lpips import lpips_backbone
-
-from .ssim import ssim
+from i2i_forge_plugins.backbones.lpips import lpips_backbone
 
 ROUNDING = 1 / 12  # variance of the error that rounding to whole levels makes, in levels squared
+
+WINDOW, SIGMA = 11, 1.5  # of SSIM
+C1, C2 = 0.01**2, 0.03**2  # (K L)^2 with the paper's K and L = 1
 
 
 def _protocols(**options: Any) -> tuple[Protocol, Protocol]:
@@ -54,7 +57,6 @@ class Paired(Metric):
         raise NotImplementedError
 
     def update(self, batch: Batch) -> None:
-        """Translations."""
         draws = F.one_hot(torch.tensor(batch.draws), self.protocol.draws)
         self.scores.add(batch.inputs, self.score(batch).cpu()[:, None] * draws)
 
@@ -133,9 +135,40 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
     return 10 * torch.log10(255**2 / mse.clamp(min=ROUNDING))
 
 
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """The mean structural similarity of two batches, N,C,H,W in [0, 1] -> N in [-1, 1], float64 (eq. 13, 17).
+
+    Moments are weighted by a Gaussian window; only windows that lie inside the image count, and each channel counts
+    alike. float64, because the variances are differences of nearly equal numbers: in fp32 they cost 3e-6 on white.
+
+    Raises:
+        DataError: the images are smaller than the window.
+    """
+    height, width = x.shape[-2:]
+    if min(height, width) < WINDOW:
+        raise DataError(
+            f"ssim: images of {width}x{height} pixels are smaller than its window of {WINDOW}x{WINDOW}",
+            fix="measure larger images, or leave ssim out",
+        )
+    x, y = x.double(), y.double()
+    rows, columns = _windows(height).to(x), _windows(width).to(x)
+    mu_x, mu_y, xx, yy, xy = rows @ torch.stack([x, y, x * x, y * y, x * y]) @ columns.T
+    var_x, var_y, cov = xx - mu_x**2, yy - mu_y**2, xy - mu_x * mu_y
+    similarity = (2 * mu_x * mu_y + C1) * (2 * cov + C2) / ((mu_x**2 + mu_y**2 + C1) * (var_x + var_y + C2))
+    return similarity.mean((1, 2, 3))
+
+
+def _windows(size: int) -> Tensor:
+    """The Gaussian window at each of its places along a side: size - 10,size; a product with it is a convolution."""
+    window = torch.exp(-((torch.arange(WINDOW).double() - WINDOW // 2) ** 2) / (2 * SIGMA**2))
+    places = torch.zeros(size - WINDOW + 1, size, dtype=torch.float64)
+    for offset, weight in enumerate(window / window.sum()):
+        places.diagonal(offset).fill_(weight)
+    return places
+
+
 @hookimpl
 def register_components(catalog):
-    """Three metrics."""
     catalog.metrics.add("psnr", Psnr)
     catalog.metrics.add("ssim", Ssim)
     catalog.metrics.add("lpips-paired", LpipsPaired)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge.system.seeding import generator
-from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
+from i2i_forge_plugins.metrics.two_samples import TwoSamples
 
 BINS = 100
 PER_BIN = 10  # real images, on average: with fewer the normal approximation of the test does not hold
@@ -108,5 +108,4 @@ def nearest(rows: Tensor, centres: Tensor) -> Tensor:
 
 @hookimpl
 def register_components(catalog):
-    """One metric."""
     catalog.metrics.add("ndb", Ndb)

@@ -1,31 +1,67 @@
 """LPIPS diversity: how far the translations of one input are from each other (Zhu et al. 2017, BicycleGAN).
 
 All pairs need no pairs: LPIPS is a squared distance |a - b|^2, so its mean is 2/(K-1) sum_i |a_i - mean|^2, with one
-forward pass per translation. lpips_protocols.py says who measured how.
+forward pass per translation. Beside it stands the same of real images, over all of their pairs. It includes their
+content's variation: no target.
 
-Beside it stands the same of real images, over all of their pairs. It includes their content's variation: no target.
+All protocols but drit-2018 estimate E_x E_{s,s'} LPIPS(G(x,s), G(x,s')); they differ in variance. In a Gaussian model
+with T = tr(Sigma^2), an input's P disjoint pairs have the variance 8T/P, P consecutive ones about 12T/P, all pairs of K
+translations 8T/(K-1): 20 translations with all pairs are as good as 38 in 19 disjoint ones. So the older ones are there
+to compare with published numbers, and ours to measure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
-from i2i_forge.measure.lpips import lpips_backbone
 from i2i_forge.system.seeding import generator
-from i2i_forge_benchmarks.metrics.lpips_groups import AllPairs, Found, Identical, Neighbours, PairsByInput
-from i2i_forge_benchmarks.metrics.lpips_points import mean_of_all_pairs, moments, pair_matrix
-from i2i_forge_benchmarks.metrics.lpips_protocols import PROTOCOLS
+from i2i_forge_plugins.backbones.lpips import lpips_backbone
+from i2i_forge_plugins.metrics.lpips_pairs import (
+    AllPairs,
+    Found,
+    Identical,
+    Neighbours,
+    PairsByInput,
+    mean_of_all_pairs,
+    moments,
+    pair_matrix,
+)
 
 RANDOM_PAIRS = 1000
 COLLAPSED = 0.01  # of the real images' diversity
+
+
+def _protocol(name: str, version: str, pairs: str, about: str, **counts: Any) -> Protocol:
+    return Protocol(name, about, **counts, options={"net": "alex", "version": version, "pairs": pairs})
+
+
+PROTOCOLS = (
+    _protocol("allpairs/1", "0.1", "all", "all pairs of 20 translations, in closed form; LPIPS v0.1",
+              draws=20, real="test"),
+    _protocol("allpairs-v0/1", "0.0", "all",
+              "all pairs of 20 translations, in closed form; LPIPS v0.0 as in the first publications",
+              draws=20, real="test"),
+    _protocol("munit-2018/1", "0.0", "disjoint",
+              "MUNIT: 19 disjoint pairs of fresh styles for each input; LPIPS v0.0, inferred from its date",
+              draws=38, real="test"),
+    _protocol("bicyclegan-2017/1", "0.0", "consecutive",
+              "BicycleGAN: 19 consecutive pairs of 20 translations, in the order of the draws; LPIPS v0.0",
+              draws=20, real="test"),
+    _protocol("starganv2-2020/1", "0.1", "all",
+              "StarGAN v2: all 45 pairs of 10 translations; LPIPS v0.1; a mean over inputs, where the published code "
+              "takes one over batches, in which inputs of a smaller last batch count more", inputs=None, draws=10),
+    _protocol("drit-2018/1", "0.0", "random",
+              "DRIT: 1000 random pairs among the translations of all inputs, so content counts too; LPIPS v0.0, "
+              "assumed"),
+)  # fmt: skip
 
 
 class LpipsDiversity(Metric):
@@ -41,9 +77,9 @@ class LpipsDiversity(Metric):
         UsageError: fewer than two translations.
     """
 
-    direction: ClassVar[Literal["up", "down"]] = "up"
+    direction = "up"
     protocols = PROTOCOLS
-    real: ClassVar[Literal["no", "optional", "needed"]] = "optional"
+    real = "optional"
     needs_several = True
     backbones = ("random",)
 
@@ -67,16 +103,13 @@ class LpipsDiversity(Metric):
         self.accumulators = {"translations": self.translations, "reals": self.reals}
 
     def update(self, batch: Batch) -> None:
-        """See Metric."""
         rows = batch.images.new_zeros(len(batch), 0) if self.is_zero else self._embedded(batch)
         self.translations.add(batch.inputs, batch.draws, rows)
 
     def update_real(self, batch: Batch) -> None:
-        """See Metric."""
         self.reals.merge(moments(self._embedded(batch)))
 
     def compute(self) -> list[Outcome]:
-        """See Metric."""
         if isinstance(self.translations, Sample):
             outcome = self._across_inputs(self.translations.table()[1])
         else:
@@ -143,5 +176,4 @@ class LpipsDiversity(Metric):
 
 @hookimpl
 def register_components(catalog):
-    """One metric."""
     catalog.metrics.add("lpips-diversity", LpipsDiversity)

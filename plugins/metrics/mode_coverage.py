@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
-from i2i_forge_benchmarks.metrics.mode_classifier import classifier_for, held_out_accuracy
-from i2i_forge_benchmarks.metrics.mode_sums import entropy, kl
+from i2i_forge_plugins.backbones.choice import classifier_for, held_out_accuracy
+from i2i_forge_plugins.metrics.mode_sums import entropy, kl
 
 SHARE = 0.05  # of an input's translations, below which a mode may be there by mistakes of the classifier
 

@@ -8,9 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
 from i2i_forge.measure import Outcome, Protocol
-from i2i_forge_benchmarks.metrics.two_samples import TwoSamples
+from i2i_forge_plugins.metrics.two_samples import TwoSamples
 
 BLOCK = 1024  # rows of a distance matrix at a time
 
@@ -96,5 +96,4 @@ def radii(rows: Tensor, k: int) -> Tensor:
 
 @hookimpl
 def register_components(catalog):
-    """One metric of four numbers."""
     catalog.metrics.add("prdc", Prdc)

@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Tools
-from i2i_forge_benchmarks.backbones.choice import choose_backbone
-from i2i_forge_benchmarks.backbones.inception import Resize
-from i2i_forge_benchmarks.metrics.two_samples import I2I_TEST, require
+from i2i_forge_plugins.backbones.choice import choose_backbone
+from i2i_forge_plugins.backbones.inception import Resize
+from i2i_forge_plugins.metrics.two_samples import I2I_TEST, require
 
 FEW = 2048  # images: as many as there are features; with fewer no covariance matrix has full rank
 
@@ -45,11 +45,9 @@ class Fid(Metric):
         self.accumulators = {"translations": self.fakes, "real": self.reals}
 
     def update(self, batch: Batch) -> None:
-        """Translations."""
         self.fakes.add(batch.features(self.network))
 
     def update_real(self, batch: Batch) -> None:
-        """Real images of the target domain."""
         self.reals.add(batch.features(self.network))
 
     def compute(self) -> list[Outcome]:
@@ -95,6 +93,5 @@ def _factor(covariance: Tensor) -> Tensor:
 
 @hookimpl
 def register_components(catalog):
-    """Two metrics."""
     catalog.metrics.add("fid", Fid)
     catalog.metrics.add("fid-clean", FidClean)

@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean, over_inputs
-from i2i_forge_benchmarks.metrics.mode_classifier import classifier_for, held_out_accuracy
-from i2i_forge_benchmarks.metrics.mode_sums import Modes, first_order, sums
+from i2i_forge_plugins.backbones.choice import classifier_for, held_out_accuracy
+from i2i_forge_plugins.metrics.mode_sums import Modes, first_order, sums
 
 
 class ModeScore(Metric):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch, Metric, Protocol, Sample, Tools
-from i2i_forge_benchmarks.backbones.choice import choose_backbone
+from i2i_forge_plugins.backbones.choice import choose_backbone
 
 I2I_TEST = Protocol(
     "i2i-test/1",
@@ -37,11 +37,9 @@ class TwoSamples(Metric):
         self.accumulators = {"translations": self.fakes, "real": self.reals}
 
     def update(self, batch: Batch) -> None:
-        """Translations."""
         self.fakes.add(batch.inputs, batch.draws, batch.features(self.network))
 
     def update_real(self, batch: Batch) -> None:
-        """Real images of the target domain."""
         self.reals.add(batch.inputs, batch.draws, batch.features(self.network))
 
     def features(self) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,12 @@
-"""What is remembered of an input's translations while they come: enough for the mean distance of its pairs.
+"""Mean distances of an input's translations, of which little is remembered while they come.
 
-Translations are rows, k,D float32, with d(a, b) = |a - b|^2.
+Translations are rows, k,D float32, with d(a, b) = |a - b|^2. They resemble each other, so that an fp32 Gram matrix
+fails: some columns at a time are brought to float64, and stay in the processor's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
@@ -13,7 +14,37 @@ import torch
 from torch import Tensor
 
 from i2i_forge.measure import Moments
-from i2i_forge_benchmarks.metrics.lpips_points import columns, mean_of_all_pairs, moments, pair_matrix
+
+COLUMNS = 8192
+
+
+def moments(rows: Tensor) -> dict[str, Any]:
+    """Count, mean, and sum of squared deviations of the rows: what `Moments.merge` takes in."""
+    means, spread = [], torch.zeros((), dtype=torch.float64, device=rows.device)
+    for part in columns(rows):
+        means.append(part.mean(0))
+        spread += (part - means[-1]).square().sum()
+    return {"count": len(rows), "mean": torch.cat(means), "spread": spread}
+
+
+def mean_of_all_pairs(seen: Moments) -> float:
+    """The mean distance of the K(K-1)/2 pairs of the points seen: 2/(K-1) sum_i |a_i - mean|^2. K must be over 1."""
+    assert seen.spread is not None and seen.count > 1
+    return 2 * seen.spread.item() / (seen.count - 1)
+
+
+def pair_matrix(rows: Tensor) -> Tensor:
+    """The distances, K,K float64: |a_i|^2 + |a_j|^2 - 2 a_i.a_j of the centred rows."""
+    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
+    for part in columns(rows):
+        centred = part - part.mean(0)
+        gram += centred @ centred.T
+    squares = gram.diagonal()
+    return (squares[:, None] + squares - 2 * gram).clamp(min=0)
+
+
+def columns(rows: Tensor) -> Iterator[Tensor]:
+    return (part.double() for part in rows.split(COLUMNS, dim=1))
 
 
 class Found(NamedTuple):
@@ -49,14 +80,12 @@ class AllPairs:
         self.rows: list[Tensor] | None = [] if matrix else None
 
     def add(self, rows: Tensor) -> None:
-        """See Group."""
         self.draws += len(rows)
         self.seen.merge(moments(rows))
         if self.rows is not None:
             self.rows.append(rows)
 
     def found(self) -> Found:
-        """See Group."""
         mean = mean_of_all_pairs(self.seen) if self.draws > 1 else float("nan")
         matrix = pair_matrix(torch.cat(self.rows)).cpu() if self.rows is not None else None
         return Found(self.draws, self.draws * (self.draws - 1) // 2, mean, matrix)
@@ -74,7 +103,6 @@ class Neighbours:
         self.waiting: Tensor | None = None  # rows that are also in a pair with the next
 
     def add(self, rows: Tensor) -> None:
-        """See Group."""
         self.draws += len(rows)
         if self.waiting is not None:
             rows = torch.cat([self.waiting, rows])
@@ -85,7 +113,6 @@ class Neighbours:
         self.waiting = rows[pairs * self.step :].clone()
 
     def found(self) -> Found:
-        """See Group."""
         return Found(self.draws, self.pairs, self.total / self.pairs if self.pairs else float("nan"))
 
 
@@ -96,11 +123,9 @@ class Identical:
         self.draws = 0
 
     def add(self, rows: Tensor) -> None:
-        """See Group."""
         self.draws += len(rows)
 
     def found(self) -> Found:
-        """See Group."""
         return Found(self.draws, 0, 0.0)
 
 

@@ -9,10 +9,10 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge.system.seeding import generator
-from i2i_forge_benchmarks.metrics.two_samples import I2I_TEST, TwoSamples
+from i2i_forge_plugins.metrics.two_samples import I2I_TEST, TwoSamples
 
 BLOCK = 1024  # rows of a kernel matrix at a time
 
@@ -102,5 +102,4 @@ def _subset(rows: Tensor, size: int, side: str, number: int) -> Tensor:
 
 @hookimpl
 def register_components(catalog):
-    """One metric."""
     catalog.metrics.add("kid", Kid)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from i2i_forge.catalog.hookspecs import hookimpl
+from i2i_forge import hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact
-from i2i_forge_benchmarks.backbones.choice import choose_inception
+from i2i_forge_plugins.backbones.choice import choose_inception
 
 SPLITS = 10
 PER_SPLIT = 100  # images; with fewer there is one split only
@@ -41,7 +41,6 @@ class InceptionScore(Metric):
         self.splits.add([number % SPLITS for number in batch.inputs], rows)
 
     def compute(self) -> list[Outcome]:
-        """One score."""
         _, counts, sums = self.splits.table()
         warnings = []
         if len(counts) < SPLITS or counts.min() < PER_SPLIT:
@@ -58,5 +57,4 @@ class InceptionScore(Metric):
 
 @hookimpl
 def register_components(catalog):
-    """One metric."""
     catalog.metrics.add("is-tf", InceptionScore)

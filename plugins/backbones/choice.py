@@ -1,4 +1,4 @@
-"""Which network gives the features of FID and its kin: Inception, random Inception, or the user's classifier."""
+"""Which network a metric asks: Inception, random Inception, or the user's classifier of modes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from torch import Tensor
 
 from i2i_forge.errors import UsageError
 from i2i_forge.measure import Backbone, Classifier, Tools
-from i2i_forge_benchmarks.backbones.inception import Inception, Resize, published_inception, random_inception
+from i2i_forge.measure.mode_classifier import random_classifier
+from i2i_forge_plugins.backbones.inception import Inception, Resize, published_inception, random_inception
+
+RANDOM_MODES = 8
 
 
 class ClassifierFeatures:
@@ -49,3 +52,25 @@ def choose_inception(tools: Tools, resize: Resize = "tf1") -> Inception:
     assert tools.backbone in ("", "random"), tools.backbone
     make = random_inception if tools.backbone == "random" else published_inception
     return tools.built(f"inception {resize} {tools.backbone}", lambda: make(resize, tools.device))
+
+
+def classifier_for(tools: Tools, metric: str) -> Classifier:
+    """The one that the user gave; with `--backbone random` and none given, an untrained one.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if tools.classifier is not None:
+        return tools.classifier
+    if tools.backbone == "random":
+        return tools.built("random classifier", lambda: random_classifier(RANDOM_MODES, device=tools.device))
+    raise UsageError(
+        f"{metric} needs a classifier of the modes of the target domain",
+        fix="train one, `forge classifier train DATA --out DIR`, and give it: --classifier DIR",
+    )
+
+
+def held_out_accuracy(classifier: Classifier) -> dict[str, float]:
+    """For an Outcome's components; nothing where it is not known."""
+    accuracy = classifier.card.get("accuracy")
+    return {"classifier_accuracy": accuracy} if isinstance(accuracy, float) else {}
