@@ -16,10 +16,10 @@ from i2i_forge.data.images import save_png, sheet
 from i2i_forge.data.stream import test_batch
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.loop import build_streams
+from i2i_forge.study.provenance import processor
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate.translator import Translator, load
 from i2i_forge_benchmarks.curves import draw
-from i2i_forge_benchmarks.machine import processor
 
 PAGE = "methods-synthetic.md"
 ROUTE, CODES = "ab", 4

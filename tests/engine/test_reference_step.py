@@ -6,8 +6,8 @@ from torch import nn
 
 import i2i_forge
 from i2i_forge.nn import LayerNorm as OurLayerNorm
-from i2i_forge_benchmarks.reference.munit_networks import LayerNorm
-from i2i_forge_benchmarks.reference.munit_step import MunitStep
+from i2i_forge_plugins.plain_steps.munit_networks import LayerNorm
+from i2i_forge_plugins.plain_steps.munit_step import MunitStep
 
 TINY = [
     "networks.content_encoder.width=8", "networks.style_encoder.width=8", "networks.decoder.width=8",

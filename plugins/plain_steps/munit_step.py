@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from i2i_forge_benchmarks.reference.munit_networks import Discriminator, Generator
+from i2i_forge_plugins.plain_steps.munit_networks import Discriminator, Generator
 
 WEIGHTS = {"image": 10.0, "style": 1.0, "content": 1.0}
 

@@ -4,105 +4,97 @@
     forge bench munit_edge2shoes --rounds 5 --out benchmarks/results
     forge bench --device cuda --batch 1 --batch 8 --batch 32 --out benchmarks/results
 
-Of MUNIT the plain step is `reference/`, which shares nothing with i2i_forge; of the others it is the step of
-published_steps.py on our networks, so that the ratio is what the engine alone buys. A recipe of one's own stands beside
-the plain step of its method on its networks, whatever its terms are; without one, beside its own fp32 step. Images are
-random; no data is read. Memory is measured in a process for each row.
+A recipe that has a plain step stands beside it: on the recipe's networks, so that the ratio is what the engine alone
+buys, or on networks that share nothing with i2i_forge. Another recipe stands beside the plain step of its method on its
+own networks, whatever its terms are; without one, beside its own fp32 step. Images are random; no data is read. Memory
+is measured in a process for each row.
 """
 
 from __future__ import annotations
 
-import datetime
-import json
-import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-import click
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import i2i_forge
-from i2i_forge.cli.common import chosen_device
+from i2i_forge.engine.api import load_recipe
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.system.outputs import marked, refuse_to_replace
-from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
-from i2i_forge_benchmarks.methods import can_recompute, compared_with, images_of
-from i2i_forge_benchmarks.published_steps import CALLS, STEPS, remembered
-from i2i_forge_benchmarks.reference.munit_step import MunitStep
-from i2i_forge_benchmarks.speed_table import TITLE, Row, page
+from i2i_forge.study.bench_steps import ON_CUDA, PLAIN, VARIANTS, build, compared_with, plain_steps
+from i2i_forge.study.provenance import forget_peak, in_a_process, memory, provenance
 
-PLAIN = "plain step, fp32"
-VARIANTS = {
-    "fp32": (),
-    "bf16": ("precision=bf16",),
-    "fp32, channels_last": ("run.channels_last=true",),
-    "bf16, channels_last": ("precision=bf16", "run.channels_last=true"),
-    "fp32, recompute": ("run.recompute=ALL",),
-    "bf16, recompute": ("precision=bf16", "run.recompute=ALL"),
-}
-ON_CUDA = {  # there fp32 is torch's default, TF32 in convolutions
-    "fp32 without TF32": (),
-    "bf16, compile": ("precision=bf16", "run.compile=ALL"),
-    "bf16, channels_last, compile": ("precision=bf16", "run.channels_last=true", "run.compile=ALL"),
-}
+TITLE = "# A training step: time, memory, and where the time goes"
 SIDE = 4096  # of the matrix product that is the ceiling
 
 
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one way to take a step.
+
+    Attributes:
+        name: of the way.
+        seconds: the median of its steps.
+        ratio: of its time to the plain step's in the same round, the median.
+        images: in a step and domain.
+        operations: multiplications and additions of a step.
+        bytes: peak memory.
+        kinds: kind of operation -> share of the time.
+    """
+
+    name: str
+    seconds: float
+    ratio: float
+    images: int
+    operations: int
+    bytes: int
+    kinds: Mapping[str, float]
+
+
 def bench(
-    recipes: tuple[str, ...], changes: tuple[str, ...], sizes: tuple[int, ...], rows: tuple[str, ...], rounds: int,
-    device: str, out: Path | None,
-) -> None:  # fmt: skip
-    """Measure, print the page, and write it to a folder.
+    recipes: Sequence[str], changes: tuple[str, ...], sizes: Sequence[int], rows: Sequence[str], rounds: int,
+    device: str, note: Callable[[str], None],
+) -> str:  # fmt: skip
+    """Measure, and return the page.
 
     Args:
-        recipes: names or files; none for those of CALLS.
+        recipes: names or files; none for those with a plain step.
         changes: to all of them.
         sizes: of batches, in place of the recipes'; a table for each.
         rows: of a table, beside the plain step; none for all.
         rounds: steps of each row, taken in turn.
-        device: "auto", "cpu", "cuda" ...
-        out: the folder.
+        device: "cpu", "cuda" ...
+        note: is told what is being measured, and what cannot be.
 
     Raises:
-        UsageError: there is no such row.
         RecipeError: a recipe has mistakes.
+        UsageError: there is no such row.
     """
     for recipe in recipes:
-        i2i_forge.load_recipe(recipe, set=changes)
-    device = str(chosen_device(device))
+        load_recipe(recipe, set=changes)
     known = VARIANTS if device == "cpu" else VARIANTS | ON_CUDA
     for row in rows:
         if row not in known:
             raise UsageError(f"--row: there is no '{row}'", fix=f"there is: {'; '.join(known)}")
-    file = out and out / f"speed-{datetime.date.today()}-{device.partition(':')[0]}.md"
-    if file:
-        refuse_to_replace([file], marked(TITLE))
     tables = {}
-    for recipe in recipes or CALLS:
+    for recipe in recipes or plain_steps():
         for own in [(*changes, f"data.batch={size}") for size in sizes] or [changes]:
             title = " ".join((recipe, *own[len(changes) :]))
-            click.echo(f"{title} ...", err=True)
-            if recipe not in CALLS:
-                title += f" (beside {compared_with(i2i_forge.load_recipe(recipe, set=own)) or 'itself'})"
+            note(f"{title} ...")
+            if recipe not in plain_steps():
+                title += f" (beside {compared_with(load_recipe(recipe, set=own)) or 'itself'})"
             try:
                 tables[title] = measure(recipe, own, tuple(dict.fromkeys(rows or known)), rounds, device)
             except (ForgeError, ValueError, torch.OutOfMemoryError) as error:  # BicycleGAN halves its batch
-                click.echo(f"{title} is left out: {error}", err=True)
-    text = page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance("forge", device=device))
-    click.echo(text)
-    if file:
-        file.write_text(text)
+                note(f"{title} is left out: {error}")
+    return page(tables, {p: ceiling(p, device) for p in ("fp32", "bf16")}, provenance(device=device))
 
 
 def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds: int, device: str) -> list[Row]:
     """Every row's seconds in turn, its operations, and its peak memory from a process of its own."""
-    beside = PLAIN if compared_with(i2i_forge.load_recipe(recipe, set=changes)) else "fp32"
+    beside = PLAIN if compared_with(load_recipe(recipe, set=changes)) else "fp32"
     names = tuple(dict.fromkeys((beside, *rows)))
     steps = {name: build(recipe, name, changes, device) for name in names}
     operations = {name: _operations(step) for name, step in steps.items()}  # the first step: nothing is warm before it
@@ -114,7 +106,7 @@ def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds
             _wait(device)
             seconds[name].append(time.perf_counter() - began)
     kinds = {name: _kinds(step, device) for name, step in steps.items()}
-    images = i2i_forge.load_recipe(recipe, set=changes).data.batch
+    images = load_recipe(recipe, set=changes).data.batch
     steps.clear()
     return [
         Row(
@@ -124,39 +116,6 @@ def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds
         )
         for name in names
     ]  # fmt: skip
-
-
-def build(recipe: str, name: str, changes: tuple[str, ...], device: str) -> Callable[[], Any]:
-    """The step of a row, ready to be taken again and again."""
-    checked = i2i_forge.load_recipe(recipe, set=changes)
-    images = images_of(checked, device)
-    if name == PLAIN and recipe == "munit_edge2shoes":
-        step = MunitStep(device=device).step
-        return lambda: step(images["a"], images["b"])
-    if name == PLAIN:
-        networks = i2i_forge.build_trainer(checked, device).networks
-        optimizers: dict[Any, torch.optim.Adam] = {}
-        published = STEPS[compared_with(checked) or recipe]
-
-        def plain() -> None:
-            with remembered(optimizers):
-                published(networks, images)
-
-        return plain
-    roles = list(checked.networks)
-    own = (VARIANTS | ON_CUDA)[name]
-    if "run.recompute=ALL" in own:  # networks with running statistics cannot be computed twice
-        roles = [role for role in roles if can_recompute(recipe, role, changes)]
-    own = tuple(change.replace("ALL", f"[{', '.join(roles)}]") for change in own)
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, *own]), device)
-    taken = iter(range(10**9))
-
-    def step_of_ours() -> None:
-        before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, "without TF32" not in name
-        trainer.step(images, next(taken))
-        torch.backends.cudnn.allow_tf32 = before
-
-    return step_of_ours
 
 
 def peak(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
@@ -169,17 +128,14 @@ def peak(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
     torch.ones(256, 256) @ torch.ones(256, 256)  # the library's own buffers
     before = memory("VmRSS")
     step = build(recipe, name, changes, device)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    forget_peak()
     step()
     step()
     return memory("VmHWM") - before
 
 
 def _peak_of(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
-    options = [f"--set={change}" for change in changes]
-    command = [sys.executable, "-m", "i2i_forge_benchmarks.speed", recipe, name, *options, f"--device={device}"]
-    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, **EXACT_MEMORY})
-    found: int = json.loads(ended.stdout)
+    found: int = in_a_process("i2i_forge.study.speed", recipe, name, device, *changes)
     return found
 
 
@@ -196,7 +152,7 @@ def ceiling(precision: str, device: str) -> float:
     return 2 * SIDE**3 / best
 
 
-def _operations(step: Callable[[], Any]) -> int:
+def _operations(step: Callable[[], object]) -> int:
     """Multiplications and additions of convolutions and products in one step, as torch counts them."""
     with FlopCounterMode(display=False) as counter:
         step()
@@ -212,7 +168,7 @@ GROUPS = {  # the beginning of a kernel's name -> what it is for; the first that
 }  # fmt: skip
 
 
-def _kinds(step: Callable[[], Any], device: str) -> dict[str, float]:
+def _kinds(step: Callable[[], object], device: str) -> dict[str, float]:
     """Kind of operation -> its share of the kernels' time."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     activities += [torch.profiler.ProfilerActivity.CUDA] if device != "cpu" else []
@@ -234,15 +190,40 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-@click.command()
-@click.argument("recipe")
-@click.argument("name")
-@click.option("--set", "changes", multiple=True)
-@click.option("--device", default="cpu")
-def main(recipe: str, name: str, changes: tuple[str, ...], device: str) -> None:
-    """Print the peak memory of a row."""
-    click.echo(peak(recipe, name, changes, device))
+def page(tables: Mapping[str, Sequence[Row]], ceilings: Mapping[str, float], source: Sequence[str]) -> str:
+    """Markdown: for each recipe a table, with everything that is needed to repeat it."""
+    best = ", ".join(f"{precision} {rate / 1e9:,.0f} GFLOP/s" for precision, rate in ceilings.items())
+    lines = [f"{TITLE}\n", *source]
+    lines += [
+        f"The ceiling, a large matrix product in the same run: {best}. Convolutions may pass it:",
+        "some algorithms need fewer operations than are counted, and libraries differ. Ratios are to the first row's",
+        "time in the same round, and to its peak memory (weights, optimizers, activations). Counted are the operations",
+        "of convolutions and products, those that are computed again too. On GPUs fp32 has TF32 in convolutions, as",
+        "torch does it by default.\n",
+    ]
+    for recipe, rows in tables.items():
+        lines += [
+            f"## {recipe}: {rows[0].images} image{'s' * (rows[0].images > 1)} in a step\n",
+            *_table(rows, ceilings),
+            "",
+        ]
+    return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    main()
+def _table(rows: Sequence[Row], ceilings: Mapping[str, float]) -> list[str]:
+    kinds = list(dict.fromkeys(kind for row in rows for kind in row.kinds))
+    head = ["", "seconds", "ratio", "images/s", "memory", "ratio", "TFLOP", "of the ceiling", *kinds]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        rate = ceilings["bf16" if row.name.startswith("bf16") else "fp32"]
+        lines.append(
+            [row.name, f"{row.seconds:.3f}", f"{row.ratio:.2f}", f"{row.images / row.seconds:.2f}",
+             f"{row.bytes / 2**20:,.0f} MiB", f"{row.bytes / rows[0].bytes:.2f}", f"{row.operations / 1e12:.2f}",
+             f"{row.operations / row.seconds / rate:.0%}", *(f"{row.kinds.get(kind, 0):.0%}" for kind in kinds)]
+        )  # fmt: skip
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+if __name__ == "__main__":  # a process for the memory of one row
+    recipe, row, device, *changes = sys.argv[1:]
+    sys.stdout.write(str(peak(recipe, row, tuple(changes), device)))

@@ -1,44 +1,24 @@
 """One training step of each method as its published program takes it, in plain PyTorch on our networks: what is called
 how often, which graphs are kept, which gradients nobody uses. Written from the programs' described behaviour.
 
-CALLS says how often each role runs; a test counts the calls of these steps and compares.
+Each says how often each role runs; a test counts the calls and compares.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_forge_plugins.plain_steps.munit_step import MunitStep
+
 Networks = Mapping[str, Mapping[str, Any]]  # role -> domain, or "shared" -> network
 Batch = Mapping[str, Tensor]
-
-CALLS: dict[str, dict[str, int]] = {  # recipe -> role -> forward calls of one step
-    # D: both encoders of both domains (the styles unused), 2 translations, fake and real of both.
-    # G: both encoders of both, 2 reconstructions, 2 translations, both encoders on both translations, 2 judgements.
-    "munit_edge2shoes": {"content_encoder": 6, "style_encoder": 6, "decoder": 6, "discriminator": 6},
-    # D: 2 encodings, 2 translations, 4 judgements. G: 2 encodings, 2 reconstructions, 2 translations, 2 re-encodings,
-    # 2 cycles, 2 judgements.
-    "unit_edges2shoes": {"encoder": 6, "decoder": 8, "discriminator": 6},
-    # E(B1), G twice, E(G(A1, z)); each D judges its fake for G, then fake and real for itself.
-    "bicyclegan_edges2shoes": {
-        "encoder": 2, "decoder": 2, "code_encoder": 2, "discriminator": 3, "vae_discriminator": 3,
-    },
-    # G once; D judges fake and real for itself, then fake for G.
-    "pix2pix_facades": {"encoder": 1, "decoder": 1, "discriminator": 3},
-    # Per direction: translation, cycle, identity; D judges the fake for G, then real and pooled fake.
-    "cyclegan_horse2zebra": {"encoder": 6, "decoder": 6, "discriminator": 6},
-    # 2 translations, 2 cycles; E on [fake_A, B] and on [A, fake_B]; each D judges fake and real, then fake for G; so
-    # does D_z with the codes.
-    "augmented_cyclegan_edges2shoes": {
-        "encoder": 4, "decoder": 4, "code_encoder": 2, "discriminator": 6, "code_discriminator": 3,
-    },
-}  # fmt: skip
 
 
 def squares(logits: Tensor | list[Tensor], target: float) -> Any:
@@ -47,29 +27,23 @@ def squares(logits: Tensor | list[Tensor], target: float) -> Any:
     return sum((scale - target).square().mean() for scale in scales)
 
 
-_known: dict[Any, torch.optim.Adam] | None = None
+class Adams:
+    """One optimizer of the networks of some roles, the same at every step.
 
+    Args:
+        networks: by role and domain.
+    """
 
-@contextmanager
-def remembered(optimizers: dict[Any, torch.optim.Adam]) -> Iterator[None]:
-    """Steps inside take their optimizers from here, and leave new ones; otherwise each step begins with its own."""
-    global _known
-    _known = optimizers
-    try:
-        yield
-    finally:
-        _known = None
+    def __init__(self, networks: Networks) -> None:
+        self.networks = networks
+        self.made: dict[tuple[str, ...], torch.optim.Adam] = {}
 
-
-def adam(networks: Networks, *roles: str, domain: str | None = None) -> torch.optim.Adam:
-    """One optimizer of the networks of these roles."""
-    if _known is not None and (roles, domain) in _known:
-        return _known[roles, domain]
-    chosen = [net for role in roles for at, net in networks[role].items() if domain in (None, at)]
-    made = torch.optim.Adam(itertools.chain(*(net.parameters() for net in chosen)), lr=2e-4, betas=(0.5, 0.999))
-    if _known is not None:
-        _known[roles, domain] = made
-    return made
+    def __call__(self, *roles: str) -> torch.optim.Adam:
+        """That of the networks of these roles."""
+        if roles not in self.made:
+            parameters = [p for role in roles for net in self.networks[role].values() for p in net.parameters()]
+            self.made[roles] = torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+        return self.made[roles]
 
 
 def learn(networks: Networks, roles: tuple[str, ...], flag: bool) -> None:
@@ -88,10 +62,10 @@ def update(loss: Tensor, *optimizers: torch.optim.Optimizer) -> None:
         optimizer.step()
 
 
-def munit(nets: Networks, batch: Batch) -> None:
+def munit(nets: Networks, adam: Adams, batch: Batch) -> None:
     """D first; the translations it judges are made with a graph. D collects gradients in G's turn."""
     a, b = batch["a"], batch["b"]
-    gens, dis = adam(nets, "content_encoder", "style_encoder", "decoder"), adam(nets, "discriminator")
+    gens, dis = adam("content_encoder", "style_encoder", "decoder"), adam("discriminator")
 
     def encode(x: Tensor, domain: str) -> tuple[Tensor, Tensor]:
         style = nets["style_encoder"][domain](x)
@@ -99,7 +73,7 @@ def munit(nets: Networks, batch: Batch) -> None:
 
     def draw() -> tuple[Tensor, Tensor]:
         dim = nets["style_encoder"]["a"].dim
-        return torch.randn(len(a), dim), torch.randn(len(b), dim)
+        return torch.randn(len(a), dim, device=a.device), torch.randn(len(b), dim, device=b.device)
 
     d_a, d_b, g_a, g_b = (nets[role][domain] for role in ("discriminator", "decoder") for domain in ("a", "b"))
 
@@ -121,10 +95,10 @@ def munit(nets: Networks, batch: Batch) -> None:
     generators()
 
 
-def unit(nets: Networks, batch: Batch) -> None:
+def unit(nets: Networks, adam: Adams, batch: Batch) -> None:
     """As MUNIT; a code is the encoder's output plus noise."""
     a, b = batch["a"], batch["b"]
-    gens, dis = adam(nets, "encoder", "decoder"), adam(nets, "discriminator")
+    gens, dis = adam("encoder", "decoder"), adam("discriminator")
     e_a, e_b, g_a, g_b, d_a, d_b = (nets[r][d] for r in ("encoder", "decoder", "discriminator") for d in ("a", "b"))
 
     def discriminators() -> None:
@@ -149,7 +123,7 @@ def unit(nets: Networks, batch: Batch) -> None:
     generators()
 
 
-def bicyclegan(nets: Networks, batch: Batch) -> None:
+def bicyclegan(nets: Networks, adam: Adams, batch: Batch) -> None:
     """G and E first, with two backward passes through one graph; then D and D2 on the same images."""
     (a, _), (b, b2) = batch["a"].chunk(2), batch["b"].chunk(2)
     enc, dec, e, d, d_vae = (
@@ -157,7 +131,7 @@ def bicyclegan(nets: Networks, batch: Batch) -> None:
         for role in ("encoder", "decoder", "code_encoder", "discriminator", "vae_discriminator")
     )
     gens, codes, dis, dis_vae = (
-        adam(nets, *roles)
+        adam(*roles)
         for roles in (("encoder", "decoder"), ("code_encoder",), ("discriminator",), ("vae_discriminator",))
     )
     mean, logvar = e(b)
@@ -178,10 +152,10 @@ def bicyclegan(nets: Networks, batch: Batch) -> None:
     update(squares(d(random.detach()), 0) + squares(d(b2), 1), dis)
 
 
-def pix2pix(nets: Networks, batch: Batch) -> None:
+def pix2pix(nets: Networks, adam: Adams, batch: Batch) -> None:
     """One translation for both; D first, frozen in G's turn."""
     enc, dec, d = (next(iter(nets[role].values())) for role in ("encoder", "decoder", "discriminator"))
-    gens, dis = adam(nets, "encoder", "decoder"), adam(nets, "discriminator")
+    gens, dis = adam("encoder", "decoder"), adam("discriminator")
     a, b = batch["a"], batch["b"]
     fake = dec(enc(a))
 
@@ -195,11 +169,11 @@ def pix2pix(nets: Networks, batch: Batch) -> None:
     learn(nets, ("discriminator",), True)
 
 
-def cyclegan(nets: Networks, batch: Batch) -> None:
+def cyclegan(nets: Networks, adam: Adams, batch: Batch) -> None:
     """Both generators first, with D frozen; then both D. The pool's first images are the new ones."""
     a, b = batch["a"], batch["b"]
     e_a, e_b, g_a, g_b, d_a, d_b = (nets[r][d] for r in ("encoder", "decoder", "discriminator") for d in ("a", "b"))
-    gens, dis = adam(nets, "encoder", "decoder"), adam(nets, "discriminator")
+    gens, dis = adam("encoder", "decoder"), adam("discriminator")
     fake_b = g_b(e_a(a))
     cycled_a = g_a(e_b(fake_b))
     fake_a = g_a(e_b(b))
@@ -215,13 +189,13 @@ def cyclegan(nets: Networks, batch: Batch) -> None:
     dis.step()
 
 
-def augmented_cyclegan(nets: Networks, batch: Batch) -> None:
+def augmented_cyclegan(nets: Networks, adam: Adams, batch: Batch) -> None:
     """D first, on translations whose graph G then uses; D is not frozen in G's turn. Norms are clipped at 500."""
     a, b = batch["a"], batch["b"]
     e_a, e_b, g_a, g_b, d_a, d_b = (nets[r][d] for r in ("encoder", "decoder", "discriminator") for d in ("a", "b"))
     e, d_z = (next(iter(nets[role].values())) for role in ("code_encoder", "code_discriminator"))
-    gens, dis = adam(nets, "encoder", "decoder", "code_encoder"), adam(nets, "discriminator", "code_discriminator")
-    z = torch.randn(len(a), e_a.code_dim)
+    gens, dis = adam("encoder", "decoder", "code_encoder"), adam("discriminator", "code_discriminator")
+    z = torch.randn(len(a), e_a.code_dim, device=a.device)
 
     def to_b(x: Tensor, code: Tensor) -> Tensor:
         return g_b(e_a(x, code), code)  # type: ignore[no-any-return]
@@ -242,11 +216,53 @@ def augmented_cyclegan(nets: Networks, batch: Batch) -> None:
     clipped(loss + 0.025 * F.l1_loss(e(fake_b, a)[0], z), gens, [e_a, e_b, g_a, g_b, e])
 
 
-STEPS: dict[str, Callable[[Networks, Batch], None]] = {
-    "munit_edge2shoes": munit,
-    "unit_edges2shoes": unit,
-    "bicyclegan_edges2shoes": bicyclegan,
-    "pix2pix_facades": pix2pix,
-    "cyclegan_horse2zebra": cyclegan,
-    "augmented_cyclegan_edges2shoes": augmented_cyclegan,
-}
+@dataclass(frozen=True)
+class PlainStep:
+    """A recipe's step without the engine.
+
+    Attributes:
+        taken: on networks of ours with their optimizers, of a batch.
+        calls: role -> forward calls of one step.
+        own: device -> the step on networks that have nothing of i2i_forge, where there are any.
+    """
+
+    taken: Callable[[Networks, Adams, Batch], None]
+    calls: Mapping[str, int]
+    own: Callable[[str], Callable[[Batch], object]] | None = None
+
+    def on(self, networks: Networks) -> Callable[[Batch], None]:
+        """The step on these networks, to be taken again and again."""
+        return partial(self.taken, networks, Adams(networks))
+
+
+def _munit_alone(device: str) -> Callable[[Batch], object]:
+    step = MunitStep(device=device).step
+    return lambda batch: step(batch["a"], batch["b"])
+
+
+PLAIN_STEPS = {  # by recipe
+    # D: both encoders of both domains (the styles unused), 2 translations, fake and real of both.
+    # G: both encoders of both, 2 reconstructions, 2 translations, both encoders on both translations, 2 judgements.
+    "munit_edge2shoes": PlainStep(
+        munit, {"content_encoder": 6, "style_encoder": 6, "decoder": 6, "discriminator": 6},
+        own=_munit_alone,
+    ),
+    # D: 2 encodings, 2 translations, 4 judgements. G: 2 encodings, 2 reconstructions, 2 translations, 2 re-encodings,
+    # 2 cycles, 2 judgements.
+    "unit_edges2shoes": PlainStep(unit, {"encoder": 6, "decoder": 8, "discriminator": 6}),
+    # E(B1), G twice, E(G(A1, z)); each D judges its fake for G, then fake and real for itself.
+    "bicyclegan_edges2shoes": PlainStep(
+        bicyclegan,
+        {"encoder": 2, "decoder": 2, "code_encoder": 2, "discriminator": 3, "vae_discriminator": 3},
+    ),
+    # G once; D judges fake and real for itself, then fake for G.
+    "pix2pix_facades": PlainStep(pix2pix, {"encoder": 1, "decoder": 1, "discriminator": 3}),
+    # Per direction: translation, cycle, identity; D judges the fake for G, then real and pooled fake.
+    "cyclegan_horse2zebra": PlainStep(cyclegan, {"encoder": 6, "decoder": 6, "discriminator": 6}),
+    # 2 translations, 2 cycles; E on [fake_A, B] and on [A, fake_B]; each D judges fake and real, then fake for G; so
+    # does D_z with the codes.
+    "augmented_cyclegan_edges2shoes": PlainStep(
+        augmented_cyclegan,
+        {"encoder": 4, "decoder": 4, "code_encoder": 2, "discriminator": 6, "code_discriminator": 3},
+    ),
+}  # fmt: skip
