@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,7 @@ def command(
     if as_json:
         print_json([record.model_dump(mode="json", exclude_none=True) for record in records])
     else:
-        _print(records, records[0].model.name)
+        _print(records)
         note(f"recorded in {out or folder}/results.jsonl; `forge report` compares runs")
         note("`forge eval --list` says what the details of a metric are")
 
@@ -140,14 +141,14 @@ def _measured(
 ) -> list[Record]:  # fmt: skip
     from i2i_forge.measure.evaluate import Evaluation
     from i2i_forge.measure.metric import Tools
-    from i2i_forge.measure.plans import choose, choose_backbones, plan, with_matrix
+    from i2i_forge.measure.plans import choose, choose_backbones, plan
     from i2i_forge.measure.recording import write_records
     from i2i_forge.run.folder import refuse_special
 
     refuse_special([folder / "results.jsonl", folder / "results"])
     chosen = choose(catalog, metrics, options["protocols"])
-    if options["matrix"]:
-        chosen = with_matrix(chosen)
+    if options["matrix"]:  # a metric that does not know the option does not look at it
+        chosen = {name: replace(p, options={**p.options, "matrix": True}) for name, p in chosen.items()}
     backbones = choose_backbones(catalog, metrics, options["backbones"])
     plans = plan(catalog, chosen, samples, inputs=options["inputs"], draws=options["samples"], backbones=backbones)
     tools = Tools(device, classifier=_classifier(options, device), is_deterministic=samples.is_deterministic)
@@ -202,12 +203,14 @@ def _classifier(options: dict[str, Any], device: torch.device) -> Any:
     return classifier
 
 
-def _print(records: Sequence[Record], name: str) -> None:
+def _print(records: Sequence[Record]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from i2i_forge.cli.report_table import interval_text, value_text
+
     table = Table("metric", "protocol", "value", "95 % interval", "details", "inputs x outputs", "network",
-                  title=name, title_justify="left")  # fmt: skip
+                  title=records[0].model.name, title_justify="left")  # fmt: skip
     for record in records:
         arrow = "higher is better" if record.direction == "up" else "lower is better"
         table.add_row(
@@ -219,21 +222,6 @@ def _print(records: Sequence[Record], name: str) -> None:
     console().print(table)
     for text in dict.fromkeys(text for record in records for text in record.warnings):
         say(f"note: {text}")
-
-
-def value_text(record: Record) -> str:
-    """The value, the corrected one, and what must not be overlooked."""
-    unit = f" {record.unit}" if record.unit != "none" else ""
-    corrected = f"\n{record.bias_corrected:.4f} bias-corrected" if record.bias_corrected is not None else ""
-    return f"{record.value:.4f}{unit}{corrected}" + ("" if record.backbone.is_calibrated else "\n(random weights)")
-
-
-def interval_text(record: Record) -> str:
-    """The interval, or the deviation over seeds."""
-    text = f"{record.ci95[0]:.4f} to {record.ci95[1]:.4f}" if record.ci95 else ""
-    if not text and record.se is not None:
-        text = f"standard error {record.se:.4f}"
-    return text + (f"\n{len(record.seeds)} seeds" if len(record.seeds) > 1 else "")
 
 
 def _list(catalog: Catalog, as_json: bool) -> None:

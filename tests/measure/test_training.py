@@ -16,8 +16,8 @@ from i2i_forge.measure.mode_classifier import (
     train_classifier,
 )
 from i2i_forge.measure.mode_classifier.fitting import _batches, augmented
+from i2i_forge.measure.mode_classifier.labelled import Pixels
 from i2i_forge.measure.mode_classifier.networks import InceptionNetwork, SmallNetwork, resized
-from i2i_forge.measure.mode_classifier.pixels import Pixels
 from i2i_forge.system.seeding import generator
 
 

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from i2i_forge.errors import DivergedError, UsageError, suggest
 from i2i_forge.measure import exact
+from i2i_forge.measure.mode_classifier.labelled import Pixels
 from i2i_forge.measure.mode_classifier.networks import SMALLEST, Network
-from i2i_forge.measure.mode_classifier.pixels import Pixels
 from i2i_forge.system.seeding import generator
 
 CHECKS = 20  # how often the validation images are looked at
