@@ -13,6 +13,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,9 +75,9 @@ def measure(recipe: Recipe, pairs: int, device: str) -> tuple[Timed, int]:
     del timed["one check"]
     with tempfile.TemporaryDirectory() as folder:
         for step in range(3):
-            clock("save", lambda step=step: checkpoint.save(Path(folder), 2 * step, built, {}, 1))
+            clock("save", partial(checkpoint.save, Path(folder), 2 * step, built, {}, 1))
             with mock.patch.object(os, "fsync", lambda handle: None):
-                clock("save without fsync", lambda step=step: checkpoint.save(Path(folder), 2 * step + 1, built, {}, 1))
+                clock("save without fsync", partial(checkpoint.save, Path(folder), 2 * step + 1, built, {}, 1))
         content = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     return timed, content
 

@@ -85,7 +85,7 @@ class Comparison:
         self.images = [torch.rand(shape, generator=noise).mul_(2).sub_(1).to(device) for _ in range(inputs)]
         self.ways: dict[str, Callable[[], float]] = {"lpips": self.by_package, "ours": self.by_metric}
         self.forwards = dict.fromkeys(self.ways, 0)
-        self.package.net.slice1[0].register_forward_pre_hook(partial(self._count, "lpips"))
+        self.package.get_submodule("net.slice1.0").register_forward_pre_hook(partial(self._count, "lpips"))
         self.network.trunk[0].register_forward_pre_hook(partial(self._count, "ours"))
 
     def by_package(self) -> float:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ def translations(translator: Translator, x: Tensor) -> dict[str, list[Tensor]]:
     for number in range(CODES):
         drawn = generator(0, "styles", number)
         code = translator.trainer.infer(latent, {source: x[:1]}, ROUTE, generator=drawn)
-        codes = {latent: code.expand(len(x), *code.shape[1:])}
+        codes: dict[str, Any] = {latent: code.expand(len(x), *code.shape[1:])}
         columns[f"code {number}"] = list(translator.translate(x, ROUTE, **codes))
     return columns
 

@@ -17,12 +17,14 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch import nn
+from torch.multiprocessing.spawn import spawn
 from torch.utils.flop_counter import FlopCounterMode
 
 import i2i_forge
@@ -51,9 +53,9 @@ def work(rank: int, ranks: int, folder: str, recipe: str, changes: tuple[str, ..
     averaging: list[float] = []
     average = distributed.average_gradients
 
-    def timed(*arguments: object) -> list[int]:
+    def timed(parameters: Iterable[nn.Parameter], loss: torch.Tensor) -> list[int]:
         began = time.perf_counter()
-        found = average(*arguments)  # type: ignore[arg-type]
+        found = average(parameters, loss)
         averaging.append(time.perf_counter() - began)
         return found
 
@@ -74,7 +76,7 @@ def work(rank: int, ranks: int, folder: str, recipe: str, changes: tuple[str, ..
 def measured(ranks: int, recipe: str, changes: tuple[str, ...]) -> tuple[float, float]:
     """Seconds of a step on so many ranks, and of averaging gradients in it."""
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(work, args=(ranks, folder, recipe, changes), nprocs=ranks)
+        spawn(work, args=(ranks, folder, recipe, changes), nprocs=ranks)
         step, averaging = json.loads(Path(folder, "seconds").read_text())
     return step, averaging
 
@@ -89,7 +91,7 @@ def operations(recipe: str) -> float:
         passes = StepPasses(trainer, images, 0, {}, phases=trainer.phases)
         for phase in trainer.phases:
             with trainer.training_only(phase.trains):
-                trainer.losses(phase, passes, 0)[1].backward()  # type: ignore[no-untyped-call]
+                trainer.losses(phase, passes, 0)[1].backward()
     return float(counter.get_total_flops())
 
 

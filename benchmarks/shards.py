@@ -92,7 +92,8 @@ def _epoch(shards: str, cache_gb: float, step: float, workers: int) -> list[floa
     """Seconds that each batch of an epoch was waited for."""
     made = load_plugins().catalog.datasets.get("webdataset")
     data = made(shards=shards, mix=MIX, cache_gb=cache_gb, size=16, packed=True)
-    stream, waits = Stream(data.sources("train"), batch=BATCH, seed=0), []
+    stream = Stream(data.sources("train"), batch=BATCH, seed=0)
+    waits: list[float] = []
     with closing(batches({"main": stream}, 0, IMAGES // BATCH, workers=workers, pin=False)) as values:
         while len(waits) < IMAGES // BATCH:
             began = time.perf_counter()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -86,7 +87,8 @@ class Ways:
             torch.testing.assert_close(other, self.one_by_one(), rtol=0, atol=tolerance)
 
     def _translated(self, codes: Tensor) -> Tensor:
-        return self.translator.translate(self.x, "ab", **{self.latent: codes})
+        chosen: dict[str, Any] = {self.latent: codes}
+        return self.translator.translate(self.x, "ab", **chosen)
 
 
 def _batch(translator: Translator, count: int, size: int) -> Way:

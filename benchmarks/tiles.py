@@ -9,6 +9,7 @@ tile. The image is drawn: colours that change over its whole breadth, edges, and
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import click
@@ -104,7 +105,7 @@ def _compared(recipe: str, width: int, size: int, tile: int) -> str:
     translator.translate(x)
     (at_once, whole), cells = timed(lambda: translator.translate(x)), []
     for exact in (True, False):
-        seconds, tiled = timed(lambda exact=exact: translator.translate_in_tiles(x, tile=tile, exact=exact))
+        seconds, tiled = timed(partial(translator.translate_in_tiles, x, tile=tile, exact=exact))
         difference, ratio = (tiled - whole).abs(), seconds / at_once
         cells += [f"{difference.max():.1e}" + ("" if exact else f", {difference.mean():.1e}"), f"{ratio:.1f}"]
     return f"| {recipe} | {translator.tiling('ab').halo} | {tile} | {' | '.join(cells)} |"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge_plugins.backbones.lpips import read_lpips
 
 
@@ -36,7 +36,7 @@ class Lpips(nn.Module):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.losses.add("lpips", Lpips)
 
 

@@ -8,6 +8,7 @@ import tempfile
 import zlib
 from importlib import import_module
 from random import Random
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,7 +17,7 @@ from i2i_forge.errors import DataError
 from i2i_forge_benchmarks.fuzz_targets import Target
 from i2i_forge_benchmarks.fuzz_targets.mutation import changed
 
-reader = import_module("i2i_forge.data.decode")  # the package calls a function so
+reader: Any = import_module("i2i_forge.data.decode")  # the package calls a function so
 PNG = b"\x89PNG\r\n\x1a\n"
 MEGAPIXEL = 1 << 20
 
@@ -44,7 +45,7 @@ def seeds() -> list[bytes]:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6
-    kinds = {
+    kinds: dict[str, list[dict[str, Any]]] = {
         "PNG": [{}, {"exif": exif}, {"save_all": True, "append_images": [noise]}],
         "JPEG": [{}, {"exif": exif, "progressive": True}, {"icc_profile": bytes(200)}],
         "WEBP": [{}, {"lossless": True}, {"exif": exif}, {"save_all": True, "append_images": [noise]}],

@@ -82,7 +82,6 @@ class FolderSamples(Samples):
         return len(self.real_files)
 
     def real_item(self, split: str, number: int) -> Item:
-        """See Samples."""
         image = to_tensor(decode(self.real_files[number]))
         self.seen[split][number] = digest(image)
         return Item(image.to(self.device), number, 0, str(self.real_files[number]))

@@ -68,11 +68,9 @@ class RunSamples(Samples):
             self.warnings.append(f"the run's recipe was edited after it was trained: {translator.edited}")
 
     def real_count(self, split: str) -> int:
-        """See Samples."""
         return len(self._holder(self.domains[1], split))
 
     def real_item(self, split: str, number: int) -> Item:
-        """See Samples."""
         source = self._holder(self.domains[1], split)
         image = source.example(number, None)[self.domains[1]]
         self.seen[split][number] = digest(image)
@@ -87,7 +85,6 @@ class RunSamples(Samples):
         raise DataError(f"the data set has no {split} images of domain '{domain}'", fix="give it some, see data.root")
 
     def translated(self, numbers: Sequence[int], seed: int, draws: Sequence[int], batch: int) -> Iterator[Item]:
-        """See Samples."""
         inputs = (self._input(number) for number in numbers)
         for several, found in groupby(inputs, lambda item: draws[item.input] > 1):
             if several:

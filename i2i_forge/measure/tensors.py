@@ -106,16 +106,13 @@ class TensorSamples(Samples):
         )
 
     def real_count(self, split: str) -> int:
-        """See Samples."""
         return 0 if self.reals is None else len(self.reals)
 
     def real_item(self, split: str, number: int) -> Item:
-        """See Samples."""
         assert self.reals is not None
         return Item(self.reals[number], number, 0, f"real {number}")
 
     def translated(self, numbers: Sequence[int], seed: int, draws: Sequence[int], batch: int) -> Iterator[Item]:
-        """See Samples."""
         for number in numbers:
             beside = {what: x[number] for what, x in self.beside.items()}
             self.seen["inputs"][number] = digest(self.images[number, 0])

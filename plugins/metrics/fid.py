@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Tools
 from i2i_forge_plugins.backbones.choice import choose_backbone
 from i2i_forge_plugins.backbones.inception import Resize
@@ -92,6 +92,6 @@ def _factor(covariance: Tensor) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("fid", Fid)
     catalog.metrics.add("fid-clean", FidClean)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, exact
 from i2i_forge_plugins.backbones.choice import choose_inception
 
@@ -56,5 +56,5 @@ class InceptionScore(Metric):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("is-tf", InceptionScore)

@@ -9,7 +9,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge.system.seeding import generator
 from i2i_forge_plugins.metrics.two_samples import I2I_TEST, TwoSamples
@@ -101,5 +101,5 @@ def _subset(rows: Tensor, size: int, side: str, number: int) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("kid", Kid)

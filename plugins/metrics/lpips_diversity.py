@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
 from i2i_forge.system.seeding import generator
@@ -175,5 +175,5 @@ class LpipsDiversity(Metric):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("lpips-diversity", LpipsDiversity)

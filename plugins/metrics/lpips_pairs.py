@@ -109,7 +109,7 @@ class Neighbours:
         pairs = len(rows[1 :: self.step])
         self.pairs += pairs
         differences = (part[1 :: self.step] - part[: -1 : self.step] for part in columns(rows))
-        self.total += sum(difference.square().sum() for difference in differences).item()
+        self.total += sum((difference.square().sum() for difference in differences), rows.new_zeros(())).item()
         self.waiting = rows[pairs * self.step :].clone()
 
     def found(self) -> Found:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
 from i2i_forge_plugins.backbones.choice import classifier_for, held_out_accuracy
 from i2i_forge_plugins.metrics.mode_sums import entropy, kl
@@ -39,16 +39,17 @@ class ModeCoverage(Metric):
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         super().__init__(protocol, tools)
         self.backbone = self.classifier = classifier_for(tools, "mode-coverage")
-        self.accumulators = {"translations": ByInput(), "real": ByInput()}
+        self.translations, self.reals = ByInput(), ByInput()
+        self.accumulators = {"translations": self.translations, "real": self.reals}
 
     def update(self, batch: Batch) -> None:
-        self.accumulators["translations"].add(batch.inputs, self._answers(batch))
+        self.translations.add(batch.inputs, self._answers(batch))
 
     def update_real(self, batch: Batch) -> None:
-        self.accumulators["real"].add(batch.inputs, self._answers(batch))
+        self.reals.add(batch.inputs, self._answers(batch))
 
     def compute(self) -> list[Outcome]:
-        inputs, draws, counts = self.accumulators["translations"].table()
+        inputs, draws, counts = self.translations.table()
         shares, modes = counts / draws[:, None], counts.shape[1]
         shown = (shares > 0).double().sum(1)
         tried = torch.full_like(draws, self.protocol.draws) if self.tools.is_deterministic else draws
@@ -63,7 +64,7 @@ class ModeCoverage(Metric):
             "perplexity": float(entropy(shares).exp().mean()),
             **held_out_accuracy(self.classifier),
         }
-        if self.accumulators["real"].counts:
+        if self.reals.counts:
             self._compare(outcome, shares)
         return [outcome]
 
@@ -71,7 +72,7 @@ class ModeCoverage(Metric):
         return one_hot(batch.features(self.classifier).argmax(1), len(self.classifier.modes))
 
     def _compare(self, outcome: Outcome, shares: Tensor) -> None:
-        real = self.accumulators["real"].table()[2]
+        real = self.reals.table()[2]
         outcome.real, prior, pooled = len(real), real.mean(0), shares.mean(0)
         absent = ((pooled > 0) & (prior == 0)).tolist()
         if any(absent):
@@ -83,5 +84,5 @@ class ModeCoverage(Metric):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("mode-coverage", ModeCoverage)

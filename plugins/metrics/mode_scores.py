@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean, over_inputs
 from i2i_forge_plugins.backbones.choice import classifier_for, held_out_accuracy
 from i2i_forge_plugins.metrics.mode_sums import Modes, first_order, sums
@@ -41,14 +41,15 @@ class ModeScore(Metric):
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         super().__init__(protocol, tools)
         self.backbone = self.classifier = classifier_for(tools, self.record)
-        self.accumulators = {"translations": ByInput(), "real": ByInput(), "seen": ByInput()}
+        self.translations, self.reals, self.seen = ByInput(), ByInput(), ByInput()
+        self.accumulators = {"translations": self.translations, "real": self.reals, "seen": self.seen}
 
     def update(self, batch: Batch) -> None:
-        self.accumulators["translations"].add(batch.inputs, sums(batch.features(self.classifier)))
+        self.translations.add(batch.inputs, sums(batch.features(self.classifier)))
 
     def update_real(self, batch: Batch) -> None:
-        self.accumulators["real"].add(batch.inputs, sums(batch.features(self.classifier)))
-        self.accumulators["seen"].add(batch.inputs, torch.tensor(self.classifier.seen(batch.images))[:, None])
+        self.reals.add(batch.inputs, sums(batch.features(self.classifier)))
+        self.seen.add(batch.inputs, torch.tensor(self.classifier.seen(batch.images))[:, None])
 
     def outcome(self, modes: Modes, value: float, bound: float, **more: Any) -> Outcome:
         """With what is said of either score; `bound` is what it cannot exceed."""
@@ -60,17 +61,17 @@ class ModeScore(Metric):
             "invariant_error": modes.identity_error(),
             **held_out_accuracy(self.classifier),
         }
-        if self.accumulators["real"].counts:
+        if self.reals.counts:
             self._compare(outcome)
         return outcome
 
     def _compare(self, outcome: Outcome) -> None:
         """The score of real images, which both scores of a perfect method would have: each x_i would see p(y)."""
-        real = Modes.of(self.accumulators["real"])
+        real = Modes.of(self.reals)
         ceiling = float(real.inception_score())
         outcome.real = len(real.inputs)
         outcome.components |= {"real": ceiling} | ({"ratio": outcome.value / ceiling} if ceiling > 0 else {})
-        if seen := int(self.accumulators["seen"].table()[2].sum()):
+        if seen := int(self.seen.table()[2].sum()):
             outcome.warnings.append(
                 f"the classifier has learned from {seen} of the {outcome.real} real images: `real` is too high"
             )
@@ -82,7 +83,7 @@ class ConditionalInceptionScore(ModeScore):
     record = "cis"
 
     def compute(self) -> list[Outcome]:
-        modes = Modes.of(self.accumulators["translations"])
+        modes = Modes.of(self.translations)
         cis = modes.cis()
         per_input = dict(zip(modes.inputs, cis.tolist(), strict=True))
         bound = math.log(min(modes.p.shape[1], self.protocol.draws))
@@ -97,7 +98,7 @@ class InceptionScore(ModeScore):
     record = "is"
 
     def compute(self) -> list[Outcome]:
-        modes = Modes.of(self.accumulators["translations"])
+        modes = Modes.of(self.translations)
         value, count, more = float(modes.inception_score()), len(modes.inputs), {}
         if count > 1:
             se, ci95 = over_inputs(lambda drawn: modes.inception_score(drawn / count), count)
@@ -107,6 +108,6 @@ class InceptionScore(ModeScore):
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("cis", ConditionalInceptionScore)
     catalog.metrics.add("is", InceptionScore)

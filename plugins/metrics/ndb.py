@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge.system.seeding import generator
 from i2i_forge_plugins.metrics.two_samples import TwoSamples
@@ -107,5 +107,5 @@ def nearest(rows: Tensor, centres: Tensor) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("ndb", Ndb)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
 from i2i_forge_plugins.backbones.lpips import lpips_backbone
@@ -107,11 +107,11 @@ class LpipsPaired(Paired):
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         super().__init__(protocol, tools)
-        self.backbone = lpips_backbone(tools, protocol.options["net"], protocol.options["version"])
+        self.backbone = self.network = lpips_backbone(tools, protocol.options["net"], protocol.options["version"])
 
     def score(self, batch: Batch) -> Tensor:
         """B, from 0."""
-        return (batch.features(self.backbone) - batch.features_of_truths(self.backbone)).square().sum(1)
+        return (batch.features(self.network) - batch.features_of_truths(self.network)).square().sum(1)
 
     def compute(self) -> list[Outcome]:
         """The mean over inputs, named `lpips_gt`."""
@@ -168,7 +168,7 @@ def _windows(size: int) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("psnr", Psnr)
     catalog.metrics.add("ssim", Ssim)
     catalog.metrics.add("lpips-paired", LpipsPaired)

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from i2i_forge import hookimpl
+from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
 from i2i_forge_plugins.metrics.two_samples import TwoSamples
 
@@ -95,5 +95,5 @@ def radii(rows: Tensor, k: int) -> Tensor:
 
 
 @hookimpl
-def register_components(catalog):
+def register_components(catalog: Catalog) -> None:
     catalog.metrics.add("prdc", Prdc)

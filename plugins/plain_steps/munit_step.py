@@ -6,6 +6,9 @@ nobody uses, the generators' turn collects gradients of the discriminators, and 
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -26,17 +29,17 @@ class MunitStep:
 
     def __init__(self, width: int = 64, mlp_dim: int = 256, seed: int = 0, device: str = "cpu") -> None:
         torch.manual_seed(seed)
-        self.gens = nn.ModuleDict({domain: Generator(width, mlp_dim=mlp_dim) for domain in "ab"})
-        self.diss = nn.ModuleDict({domain: Discriminator(width) for domain in "ab"})
+        self.gens: Any = nn.ModuleDict({domain: Generator(width, mlp_dim=mlp_dim) for domain in "ab"})
+        self.diss: Any = nn.ModuleDict({domain: Discriminator(width) for domain in "ab"})
         for module in [*self.gens.modules(), *self.diss.modules()]:
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self.gens.to(device)
         self.diss.to(device)
-        settings = {"lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 1e-4}
-        self.gen_opt = torch.optim.Adam(self.gens.parameters(), **settings)
-        self.dis_opt = torch.optim.Adam(self.diss.parameters(), **settings)
+        adam = partial(torch.optim.Adam, lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4)
+        self.gen_opt, self.dis_opt = adam(self.gens.parameters()), adam(self.diss.parameters())
 
     def step(self, a: Tensor, b: Tensor) -> dict[str, float]:
         """Both turns. a, b: N,3,H,W in [-1, 1]. Returns the two sums of losses."""

@@ -57,7 +57,7 @@ def update(loss: Tensor, *optimizers: torch.optim.Optimizer) -> None:
     """Zero, backward, step."""
     for optimizer in optimizers:
         optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     for optimizer in optimizers:
         optimizer.step()
 
@@ -144,7 +144,7 @@ def bicyclegan(nets: Networks, adam: Adams, batch: Batch) -> None:
     loss = squares(d_vae(encoded), 1) + squares(d(random), 1) + 10 * F.l1_loss(encoded, b) + 0.01 * kl
     loss.backward(retain_graph=True)
     learn(nets, ("code_encoder",), False)
-    (0.5 * F.l1_loss(mean2, random_code)).backward()  # type: ignore[no-untyped-call]
+    (0.5 * F.l1_loss(mean2, random_code)).backward()
     codes.step()
     gens.step()
     learn(nets, ("code_encoder", "discriminator", "vae_discriminator"), True)
@@ -185,7 +185,7 @@ def cyclegan(nets: Networks, adam: Adams, batch: Batch) -> None:
     learn(nets, ("discriminator",), True)
     dis.zero_grad()
     for d, real, fake in ((d_b, b, fake_b), (d_a, a, fake_a)):
-        (0.5 * (squares(d(real), 1) + squares(d(fake.detach().clone()), 0))).backward()  # type: ignore[no-untyped-call]
+        (0.5 * (squares(d(real), 1) + squares(d(fake.detach().clone()), 0))).backward()
     dis.step()
 
 
@@ -198,11 +198,11 @@ def augmented_cyclegan(nets: Networks, adam: Adams, batch: Batch) -> None:
     z = torch.randn(len(a), e_a.code_dim, device=a.device)
 
     def to_b(x: Tensor, code: Tensor) -> Tensor:
-        return g_b(e_a(x, code), code)  # type: ignore[no-any-return]
+        return g_b(e_a(x, code), code)
 
     def clipped(loss: Tensor, optimizer: torch.optim.Optimizer, networks: list[nn.Module]) -> None:
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for network in networks:
             nn.utils.clip_grad_norm_(network.parameters(), 500)
         optimizer.step()
