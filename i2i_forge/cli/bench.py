@@ -17,18 +17,12 @@ from i2i_forge.system.outputs import marked, refuse_to_replace
 @click.command("bench")
 @click.argument("recipes", nargs=-1)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value in all of them.")
-@click.option(
-    "--batch",
-    "sizes",
-    multiple=True,
-    type=click.IntRange(1, 2**16),
-    help="Images in a step; repeat it for more tables.",
-)
+@click.option("--batch", "sizes", multiple=True, type=click.IntRange(1, 2**16),
+              help="Images in a step; repeat it for more tables.")  # fmt: skip
 @click.option("--row", "rows", multiple=True,
               help='Measure only this row ("bf16, recompute") and the plain step; repeat it for more.')  # fmt: skip
-@click.option(
-    "--rounds", default=3, show_default=True, type=click.IntRange(1, 1000), help="Steps of each row, in turn."
-)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 1000),
+              help="Steps of each row, in turn.")  # fmt: skip
 @click.option("--out", metavar="DIR", type=FilePath(exists=True, file_okay=False),
               help="Also write speed-DATE-DEVICE.md there.")  # fmt: skip
 @device_option

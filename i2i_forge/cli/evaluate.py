@@ -22,7 +22,7 @@ from i2i_forge.cli.common import (
     note_loaded,
     print_json,
     say,
-)
+)  # fmt: skip
 from i2i_forge.cli.counted import Counted
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.ranks import joined
@@ -53,41 +53,25 @@ FOLDER = FilePath(exists=True, file_okay=False)
 @click.option("--samples", type=click.IntRange(1, 10**4), help="How many translations of each input, likewise.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many seeds to use.")
 @click.option("--route", default="ab", show_default=True, help="The direction: ab is from domain a to b.")
-@click.option(
-    "--images",
-    metavar="DIR",
-    type=FOLDER,
-    help="Measure images of any program, not a run: a sub-folder for each input, or NAME-00.png ...; see --draws.",
-)
+@click.option("--images", metavar="DIR", type=FOLDER, help="Measure images of any program, not a run: a sub-folder for "
+              "each input, or NAME-00.png ...; see --draws.")  # fmt: skip
 @click.option("--real", metavar="DIR", type=FOLDER, help="With --images: real images of the target domain.")
 @click.option("--sources", metavar="DIR", type=FOLDER, help="With --images: the inputs, by name.")
 @click.option("--truths", metavar="DIR", type=FOLDER, help="With --images: the true outputs, by name.")
-@click.option(
-    "--draws",
-    type=click.Choice(["by-name", "none"]),
-    help="With --images: `by-name` takes the files of a sub-folder, and files whose names differ in a number at their "
-    "end, for translations of one input. `none` takes each file for an input of its own; it is the default if --truths "
-    "and --sources (without them, --real) have all these names.",
-)
+@click.option("--draws", type=click.Choice(["by-name", "none"]),
+              help="With --images: `by-name` takes the files of a sub-folder, and files whose names differ in a number "
+              "at their end, for translations of one input. `none` takes each file for an input of its own; it is the "
+              "default if --truths and --sources (without them, --real) have all these names.")  # fmt: skip
 @click.option("--data", multiple=True, metavar="KEY=VALUE", help="Change an option of the run's data set: size=128.")
 @click.option("--classifier", metavar="DIR", type=FOLDER, help="A classifier of modes, which some metrics need.")
-@click.option(
-    "--backbone",
-    "backbones",
-    multiple=True,
-    metavar="[METRIC=]NAME",
-    help="The network whose features are compared: `random` has untrained weights, for trying things out; `classifier` "
-    "is that of --classifier, for fid and kid.",
-)
+@click.option("--backbone", "backbones", multiple=True, metavar="[METRIC=]NAME",
+              help="The network whose features are compared: `random` has untrained weights, for trying things out; "
+              "`classifier` is that of --classifier, for fid and kid.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Use the classifier even if its accuracy is below 90 %.")
 @click.option("--matrix", is_flag=True, help="Also store the distances of all pairs (of lpips-diversity).")
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1, 2**16), help="How many images at once.")
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=FilePath(),
-    help="The folder of results.jsonl  [the run's folder; with --images the current one]",
-)
+@click.option("--out", metavar="DIR", type=FilePath(),
+              help="The folder of results.jsonl  [the run's folder; with --images the current one]")  # fmt: skip
 @click.option("--list", "list_them", is_flag=True, help="List the metrics and protocols, and stop.")
 @device_option
 @json_option

@@ -27,7 +27,7 @@ from i2i_forge.measure.records import (
     Record,
     Side,
     append,
-)
+)  # fmt: skip
 from i2i_forge.measure.samples import list_digest
 from i2i_forge.system.files import one_line, write_whole
 

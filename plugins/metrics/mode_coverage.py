@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean
-from i2i_forge_plugins.backbones.choice import classifier_for, held_out_accuracy
-from i2i_forge_plugins.metrics.mode_sums import entropy, kl
+from i2i_forge.measure import Batch, Outcome, Protocol, of_mean
+from i2i_forge_plugins.backbones.choice import held_out_accuracy
+from i2i_forge_plugins.metrics.mode_sums import OnModes, entropy, kl
 
 SHARE = 0.05  # of an input's translations, below which a mode may be there by mistakes of the classifier
 
 
-class ModeCoverage(Metric):
+class ModeCoverage(OnModes):
     """The mean over inputs of the share of all modes that an input's translations show at least once.
 
     Components:
@@ -27,20 +27,11 @@ class ModeCoverage(Metric):
             and the mean over inputs. Left out where a mode that was translated to is not among the real images.
     """
 
-    direction = "up"
+    title = "mode-coverage"
     protocols = (
         Protocol("munit-2018/1", "the samples of that paper's CIS: 100 inputs, 100 draws each", draws=100, real="test"),
         Protocol("k10/1", "10 draws", draws=10, real="test"),
     )
-    real = "optional"
-    needs_several = True
-    backbones = ("random",)
-
-    def __init__(self, protocol: Protocol, tools: Tools) -> None:
-        super().__init__(protocol, tools)
-        self.backbone = self.classifier = classifier_for(tools, "mode-coverage")
-        self.translations, self.reals = ByInput(), ByInput()
-        self.accumulators = {"translations": self.translations, "real": self.reals}
 
     def update(self, batch: Batch) -> None:
         self.translations.add(batch.inputs, self._answers(batch))

@@ -14,35 +14,28 @@ Q_i = sum_k p^2 and E_i = sum_k sum_y p log p, everything follows from sums:
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.measure import Batch, ByInput, Metric, Outcome, Protocol, Tools, of_mean, over_inputs
-from i2i_forge_plugins.backbones.choice import classifier_for, held_out_accuracy
-from i2i_forge_plugins.metrics.mode_sums import Modes, first_order, sums
+from i2i_forge.measure import Batch, ByInput, Outcome, Protocol, Tools, of_mean, over_inputs
+from i2i_forge_plugins.backbones.choice import held_out_accuracy
+from i2i_forge_plugins.metrics.mode_sums import Modes, OnModes, first_order, sums
 
 
-class ModeScore(Metric):
+class ModeScore(OnModes):
     """What both scores share: the sums, the identity, and the ceiling that real images set."""
 
-    direction = "up"
     unit = "nats"
     protocols = (
         Protocol("munit-2018/1", "as in the paper: 100 inputs, 100 draws each", draws=100, real="test"),
         Protocol("k10/1", "10 draws, the published script's default: CIS is about 13 % too low", draws=10, real="test"),
     )
-    real = "optional"
-    needs_several = True
-    backbones = ("random",)
-    record: ClassVar[str]
 
     def __init__(self, protocol: Protocol, tools: Tools) -> None:
         super().__init__(protocol, tools)
-        self.backbone = self.classifier = classifier_for(tools, self.record)
-        self.translations, self.reals, self.seen = ByInput(), ByInput(), ByInput()
-        self.accumulators = {"translations": self.translations, "real": self.reals, "seen": self.seen}
+        self.seen = self.accumulators["seen"] = ByInput()
 
     def update(self, batch: Batch) -> None:
         self.translations.add(batch.inputs, sums(batch.features(self.classifier)))
@@ -53,7 +46,7 @@ class ModeScore(Metric):
 
     def outcome(self, modes: Modes, value: float, bound: float, **more: Any) -> Outcome:
         """With what is said of either score; `bound` is what it cannot exceed."""
-        outcome = Outcome(value, self.record, **more)
+        outcome = Outcome(value, self.title, **more)
         outcome.components = {
             "exp": math.exp(value),
             "bound": bound,
@@ -80,7 +73,7 @@ class ModeScore(Metric):
 class ConditionalInceptionScore(ModeScore):
     """CIS: how many modes the translations of one input show; 0 for a deterministic method."""
 
-    record = "cis"
+    title = "cis"
 
     def compute(self) -> list[Outcome]:
         modes = Modes.of(self.translations)
@@ -95,7 +88,7 @@ class ConditionalInceptionScore(ModeScore):
 class InceptionScore(ModeScore):
     """IS: how many modes all translations show together."""
 
-    record = "is"
+    title = "is"
 
     def compute(self) -> list[Outcome]:
         modes = Modes.of(self.translations)

@@ -1,16 +1,38 @@
-"""The algebra of scores on modes: from logits to sums that ranks can add, and from sums to CIS, IS and JSD."""
+"""What metrics of modes share, and their algebra: from logits to sums that ranks add, from sums to CIS, IS and JSD."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from i2i_forge.errors import DataError
-from i2i_forge.measure import ByInput
+from i2i_forge.measure import ByInput, Metric, Protocol, Tools
+from i2i_forge_plugins.backbones.choice import classifier_for
 
 TOLERANCE = 1e-9  # of IS = CIS + JSD, in float64
+
+
+class OnModes(Metric):
+    """Asks a classifier which modes translations, and real images, show.
+
+    Attributes:
+        title: how its messages call it.
+    """
+
+    direction = "up"
+    real = "optional"
+    needs_several = True
+    backbones = ("random",)
+    title: ClassVar[str]
+
+    def __init__(self, protocol: Protocol, tools: Tools) -> None:
+        super().__init__(protocol, tools)
+        self.backbone = self.classifier = classifier_for(tools, self.title)
+        self.translations, self.reals = ByInput(), ByInput()
+        self.accumulators = {"translations": self.translations, "real": self.reals}
 
 
 def sums(logits: Tensor) -> Tensor:

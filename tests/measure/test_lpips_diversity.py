@@ -191,22 +191,6 @@ def test_memory_does_not_grow_with_the_inputs(name: str) -> None:
     assert all(one.matrix is None for one in found.translations.state()["found"].values())
 
 
-def test_ranks_merge() -> None:
-    images, real = translations(4, 5), translations(7, 1)[:, 0]
-    whole = measured(metric(draws=5), images, 7, real)
-    ranks = [metric(draws=5) for _ in range(2)]
-    for rank, found in enumerate(ranks):
-        for batch in batches(images[2 * rank : 2 * rank + 2], 3, first=2 * rank):
-            found.update(batch)
-        for batch in batches(real[rank::2, None], 2):
-            found.update_real(batch)
-    ranks[0].merge(ranks[1].state())
-    (merged,) = ranks[0].compute()
-    assert merged.value == pytest.approx(whole.value, rel=1e-6)
-    assert merged.components == pytest.approx(whole.components, rel=1e-6)
-    assert merged.real == whole.real == 7
-
-
 def test_real_images_are_compared_over_all_their_pairs() -> None:
     images, real = translations(3, 4), translations(9, 1)[:, 0]
     images[0] = images[0, 0]  # an input whose translations are all the same
