@@ -28,7 +28,7 @@ from i2i_forge.study.bench_steps import images_of
 from i2i_forge.study.provenance import forget_peak, memory
 from i2i_forge_benchmarks.method_pages import write_page
 from i2i_forge_benchmarks.shared import alone, out_option, publish
-from i2i_forge_plugins.plain_steps.published import PLAIN_STEPS
+from i2i_forge_plugins.plain_steps.table import PLAIN_STEPS
 
 
 @click.group()

@@ -8,7 +8,7 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.study.bench_steps import images_of, plain_steps
 from i2i_forge_benchmarks.methods import calls_of, counted
-from i2i_forge_plugins.plain_steps.published import PLAIN_STEPS
+from i2i_forge_plugins.plain_steps.table import PLAIN_STEPS
 
 OURS_LESS = {  # the discriminator's turn needs no styles, and takes the contents from the generator's
     "munit_edge2shoes": {"style_encoder": 2, "content_encoder": 2},
