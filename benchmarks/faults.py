@@ -8,7 +8,6 @@ all its tests pass; one that a subject cannot meet, because it has no plugins or
 
 from __future__ import annotations
 
-import datetime
 import importlib.util
 import json
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 import click
 
 from i2i_forge.errors import UsageError
-from i2i_forge_benchmarks.machine import provenance
+from i2i_forge_benchmarks.shared import out_option, publish
 
 SUBJECTS = {"forge": "i2i_forge", "plain_loop": "a plain loop", "usual_habits": "usual habits"}
 SIGNS = {"survived": "survived", "inexact": "other weights", "failed": "**failed**", None: ""}
@@ -32,16 +31,13 @@ Verdicts = dict[int, str]  # fault -> one of SIGNS
 @click.option("--tests", default="tests/faults", type=click.Path(path_type=Path), help="Where the fault tests are.")
 @click.option("--subject", "subjects", multiple=True, type=click.Choice(list(SUBJECTS)), help="Only this one.")
 @click.option("--fast", is_flag=True, help="Without the slow tests: a fault with slow tests only does not count.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table.")
+@out_option
 def main(tests: Path, subjects: tuple[str, ...], fast: bool, out: Path | None) -> None:
     """Run the fault tests and count what is survived."""
     if not (tests / "fault_list.py").is_file():
         raise UsageError(f"{tests}: there are no fault tests here", fix="run it in a checkout of i2i_forge")
     verdicts = {subject: _verdicts(tests, subject, fast) for subject in subjects or SUBJECTS}
-    text = _page(_fault_list(tests), verdicts)
-    click.echo(text)
-    if out:
-        (out / f"faults-{datetime.date.today()}.md").write_text(text)
+    publish("faults", "Faults survived", _page(_fault_list(tests), verdicts), out, device="")
 
 
 def _verdicts(tests: Path, subject: str, fast: bool) -> Verdicts:
@@ -74,11 +70,9 @@ def _fault_list(tests: Path) -> ModuleType:
     return module
 
 
-def _page(known: ModuleType, verdicts: dict[str, Verdicts]) -> str:
+def _page(known: ModuleType, verdicts: dict[str, Verdicts]) -> list[str]:
     titles = [SUBJECTS[subject] for subject in verdicts]
-    lines = [
-        "# Faults survived\n",
-        *provenance("faults"),
+    return [
         "Survived: it goes on or ends with the documented exit code, the newest checkpoint stays usable, the same",
         "command ends with the weights of an undisturbed run, nothing is touched outside, one message says what to",
         "do (tests/faults/README.md). Other weights: the same command goes on, but not to those of an undisturbed",
@@ -97,9 +91,7 @@ def _page(known: ModuleType, verdicts: dict[str, Verdicts]) -> str:
             _row(f"{number} {title}", [SIGNS[verdicts[s].get(number)] for s in verdicts])
             for number, title in known.FAULTS.items()
         ),
-        "",
     ]
-    return "\n".join(lines)
 
 
 def _row(first: str, cells: list[str]) -> str:

@@ -8,11 +8,9 @@ checkpoints as often as the recipe says. Images are random; no data is loaded.
 
 from __future__ import annotations
 
-import datetime
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -28,8 +26,10 @@ import i2i_forge
 from i2i_forge.engine import optimizers, trainer
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run import checkpoint
+from i2i_forge.study.bench_steps import images_of
 from i2i_forge.system.distributed.parameters import fingerprint
-from i2i_forge_benchmarks.machine import provenance
+from i2i_forge_benchmarks.shared import out_option, publish
+from i2i_forge_benchmarks.shared import timed as in_seconds
 
 Timed = dict[str, list[float]]  # seconds
 
@@ -39,29 +39,23 @@ Timed = dict[str, list[float]]  # seconds
 @click.option("--set", "changes", multiple=True)
 @click.option("--pairs", default=5, show_default=True, help="Steps with and without the finite check.")
 @click.option("--device", default="cpu")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table.")
+@out_option
 def main(recipe: str, changes: tuple[str, ...], pairs: int, device: str, out: Path | None) -> None:
     """Measure the guards of RECIPE."""
     checked = i2i_forge.load_recipe(recipe, set=changes)
-    text = table(checked, *measure(checked, pairs, device), device)
-    click.echo(text)
-    if out:
-        (out / f"guards-{datetime.date.today()}-{device}.md").write_text(text)
+    publish("guards", f"What the guards of {checked.name} cost", table(checked, *measure(checked, pairs, device)), out,
+            device=device)  # fmt: skip
 
 
 def measure(recipe: Recipe, pairs: int, device: str) -> tuple[Timed, int]:
     """Seconds of steps, fingerprints and checkpoints; and the bytes of a checkpoint."""
     built = i2i_forge.build_trainer(recipe, device)
-    size, batch = recipe.data.options["size"], recipe.data.batch
-    images = {name: torch.rand(batch, 3, size, size) * 2 - 1 for name in ("a", "b")}
+    images = images_of(recipe, device)
     timed: Timed = {}
 
     def clock(name: str, work: Callable[[], Any]) -> Any:
-        _wait(device)
-        began = time.perf_counter()
-        result = work()
-        _wait(device)
-        timed.setdefault(name, []).append(time.perf_counter() - began)
+        seconds, result = in_seconds(work)
+        timed.setdefault(name, []).append(seconds)
         return result
 
     steps = iter(range(3 * pairs + 2))
@@ -109,8 +103,8 @@ def no_finite_check() -> Iterator[None]:
         yield
 
 
-def table(recipe: Recipe, timed: Timed, content: int, device: str) -> str:
-    """Markdown with everything that is needed to repeat the measurement."""
+def table(recipe: Recipe, timed: Timed, content: int) -> list[str]:
+    """In markdown."""
     median = {name: statistics.median(values) for name, values in timed.items()}
     step, run = median["step"], recipe.run
     pairs = zip(timed["step"], timed["step without the finite check"], strict=True)
@@ -124,9 +118,7 @@ def table(recipe: Recipe, timed: Timed, content: int, device: str) -> str:
          fsync / run.checkpoint_every),
     ]  # fmt: skip
     size = recipe.data.options["size"]
-    lines = [
-        f"# What the guards of {recipe.name} cost\n",
-        *provenance("guards", device=device),
+    return [
         f"{recipe.data.batch} x {size}x{size} images, {recipe.precision} in {step:.3f} s a step. Of the finite check",
         f"the time inside is stated; steps without it, in turn, were faster by {saved:.3f} s ({saved / step:.2%};",
         f"median of {len(timed['step'])} pairs). fsync is the difference of three pairs of saves.\n",
@@ -139,12 +131,6 @@ def table(recipe: Recipe, timed: Timed, content: int, device: str) -> str:
         "|---|" + "---|" * len(timed),
         "| all | " + " | ".join(", ".join(f"{value:.3f}" for value in values) for values in timed.values()) + " |",
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _wait(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

@@ -8,15 +8,11 @@ procedural_shoes, JPEG of quality 90.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -28,13 +24,14 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.data import ImageSource, Transform, list_images
+from i2i_forge.data import ImageSource, Transform, check_images, list_images
 from i2i_forge.data.stream import Stream
-from i2i_forge_benchmarks.machine import provenance
+from i2i_forge.study.provenance import forget_peak, memory
+from i2i_forge_benchmarks.shared import alone, in_turn, out_option, publish, ratio, timed
 
 IN_A_FOLDER = 1000
 SIDES = (256, 512)  # of the images that are decoded
-RESIZE, CROP, BATCH = 286, 256, 4
+RESIZE, CROP, BATCH, OPENED = 286, 256, 4, 8
 PARTS = ("list", "headers", "first batch", "batch in the middle")
 
 
@@ -43,21 +40,20 @@ PARTS = ("list", "headers", "first batch", "batch in the middle")
 @click.option("--images", default=100, show_default=True, help="Images of each size that are decoded.")
 @click.option("--rounds", default=9, show_default=True, help="Measurements of decoding, in turn.")
 @click.option("--place", type=click.Path(path_type=Path), help="Where the temporary folder is made.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
-def main(count: int, images: int, rounds: int, place: Path | None, out: Path | None) -> None:
+@out_option
+@click.option("--opened", type=click.Choice(["forge", "ImageFolder"]), hidden=True)
+def main(count: int, images: int, rounds: int, place: Path | None, out: Path | None, opened: str | None) -> None:
     """Measure, print the page and write it."""
+    if opened and place:
+        click.echo(json.dumps(_opening(opened, place)))
+        return
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=place) as root:
         lines = [
-            f"# Input at scale: {count:,} files\n",
-            *provenance("input_scale", "torchvision", "pillow"),
             *_index(Path(root), count),
             *_decoding(Path(root), images, rounds),
         ]
-    text = "\n".join(lines) + "\n"
-    click.echo(text)
-    if out:
-        (out / f"input-scale-{datetime.date.today()}-cpu.md").write_text(text)
+    publish("input_scale", f"Input at scale: {count:,} files", lines, out, "torchvision", "pillow")
 
 
 def _index(root: Path, count: int) -> list[str]:
@@ -67,7 +63,8 @@ def _index(root: Path, count: int) -> list[str]:
     rows = []
     for name, what in (("first time", "forge"), ("again", "forge"), ("ImageFolder", "ImageFolder")):
         click.echo(f"{name} ...", err=True)
-        found = _measured(what, folder, root / "cache")
+        settings = {"FORGE_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"}
+        found = alone("input_scale", f"--opened={what}", f"--place={folder}", **settings)
         seconds = (f"{found[part]:.3g}" if part in found else "" for part in PARTS)
         rows.append(f"| {name} | {' | '.join(seconds)} | {found['peak'] / 1e6:.0f} | {found['held'] / 1e6:.0f} |")
     kept = sum(file.stat().st_size for file in (root / "cache").rglob("*.npz"))
@@ -94,12 +91,28 @@ def make_files(folder: Path, count: int) -> None:
             os.link(image, f"{sub}/image_{each}.jpg")
 
 
-def _measured(what: str, folder: Path, cache: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "i2i_forge_benchmarks.index_cost", what, str(folder)]
-    settings = {**os.environ, "FORGE_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=settings)
-    found: dict[str, float] = json.loads(ended.stdout)
-    return found
+def _opening(what: str, folder: Path) -> dict[str, float]:
+    """Seconds of each part; bytes at the peak and after, beyond what this process held before."""
+    before = memory("VmRSS")
+    forget_peak()
+    found, held = _forge(folder) if what == "forge" else _image_folder(folder)
+    assert held is not None  # while the memory is measured
+    return {**found, "peak": memory("VmHWM") - before, "held": memory("VmRSS") - before}
+
+
+def _forge(folder: Path) -> tuple[dict[str, float], object]:
+    seconds = {}
+    seconds["list"], paths = timed(lambda: list_images(folder))
+    seconds["headers"], good = timed(lambda: check_images(paths).paths)
+    stream = Stream([ImageSource("a", good, Transform(16))], batch=OPENED, seed=0)
+    seconds["first batch"], _ = timed(lambda: stream.batch(0))
+    seconds["batch in the middle"], _ = timed(lambda: stream.batch(len(good) // OPENED // 2))
+    return seconds, stream
+
+
+def _image_folder(folder: Path) -> tuple[dict[str, float], object]:
+    seconds, found = timed(lambda: ImageFolder(str(folder)))
+    return {"list": seconds}, found
 
 
 def _decoding(root: Path, count: int, rounds: int) -> list[str]:
@@ -107,10 +120,10 @@ def _decoding(root: Path, count: int, rounds: int) -> list[str]:
     for side in SIDES:
         folder = root / f"decoded-{side}"
         _draw(folder / "class", side, count)
-        seconds = in_turn(_ways(folder, count), rounds)
+        seconds = [times[1:] for times in in_turn(_ways(folder, count), rounds + 1)]  # the first does not count
         speeds = [f"{count / statistics.median(times):.0f}" for times in seconds]
         one, batched = (
-            f"{' | '.join(speeds[at : at + 2])} | {_ratio(seconds[at + 1], seconds[at]):.2f}" for at in (0, 2)
+            f"{' | '.join(speeds[at : at + 2])} | {ratio(seconds[at + 1], seconds[at]):.2f}" for at in (0, 2)
         )
         size = sum(file.stat().st_size for file in (folder / "class").iterdir()) / count / 1000
         rows.append(f"| {side}x{side}, {size:.0f} kB | {one} | {batched} |")
@@ -149,21 +162,6 @@ def _ways(folder: Path, count: int) -> list[Callable[[], object]]:
         lambda: [stream.batch(step) for step in range(count // BATCH)],
         lambda: list(DataLoader(theirs, BATCH, shuffle=True, drop_last=True)),
     ]
-
-
-def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
-
-
-def in_turn(ways: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
-    """Seconds of each way, one after the other, so that a busy machine is busy for all; the first does not count."""
-    seconds: list[list[float]] = [[] for _ in ways]
-    for _ in range(rounds + 1):
-        for way, found in zip(ways, seconds, strict=True):
-            began = time.perf_counter()
-            way()
-            found.append(time.perf_counter() - began)
-    return [found[1:] for found in seconds]
 
 
 if __name__ == "__main__":

@@ -9,13 +9,8 @@ repeats in turn in one process; peak memory is measured in a process of its own 
 
 from __future__ import annotations
 
-import datetime
 import gc
-import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -29,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.measure import Batch, Tools, exact
-from i2i_forge.measure.lpips import TRUNKS, LpipsNetwork, lpips_backbone
+from i2i_forge.study.provenance import forget_peak, memory
 from i2i_forge.system.seeding import generator
-from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
-from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
+from i2i_forge_benchmarks.shared import alone, in_turn, out_option, publish
+from i2i_forge_plugins.backbones.lpips import TRUNKS, LpipsNetwork, lpips_backbone
+from i2i_forge_plugins.metrics.lpips_diversity import LpipsDiversity
 
 
 @click.command()
@@ -41,7 +37,7 @@ from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
 @click.option("--size", default=256)
 @click.option("--repeats", default=5)
 @click.option("--device", default="cpu")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table.")
+@out_option
 @click.option("--child", type=click.Choice(["lpips", "ours"]), hidden=True)
 def main(
     draws: tuple[int, ...], inputs: int, size: int, repeats: int, device: str, out: Path | None, child: str | None
@@ -53,14 +49,20 @@ def main(
     rows = []
     for count in draws:
         comparison = Comparison(count, inputs, size, device)
-        peaks = {way: _peak_of_child(way, count, inputs, size, device) for way in ("lpips", "ours")}
+        options = [f"--draws={count}", f"--inputs={inputs}", f"--size={size}", f"--device={device}"]
+        peaks = {way: alone("lpips_speed", f"--child={way}", *options) for way in ("lpips", "ours")}
         rows.append(_row(comparison, comparison.seconds(repeats), peaks))
-        click.echo(rows[-1])
-    text = _table(rows, inputs, size, repeats, device)
-    if out:
-        (out / f"lpips-{datetime.date.today()}-{device}.md").write_text(text)
-    else:
-        click.echo(f"\n{text}")
+        click.echo(rows[-1], err=True)
+    lines = [
+        f"{inputs} inputs, {size}x{size}, random AlexNet, fp32; medians of {repeats} repeats, in turn.",
+        "The values agree to 1e-5. The package gets K pairs at a time, so a call of either's trunk has K images.",
+        "Memory: the peak above that of images and networks, each in a process of its own.\n",
+        "| K | forwards, lpips | ours | seconds, lpips | ours | times faster | MiB, lpips | ours |",
+        "|---|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+    title = "LPIPS diversity over all pairs: the `lpips` package and ours"
+    publish("lpips_speed", title, lines, out, "lpips", device=device, name="lpips")
 
 
 class Comparison:
@@ -110,14 +112,9 @@ class Comparison:
         first, second = (way() for way in self.ways.values())
         assert abs(first - second) < 1e-5 * first, (first, second)
         self.forwards = dict.fromkeys(self.ways, 0)
-        times: dict[str, list[float]] = {name: [] for name in self.ways}
-        for _ in range(repeats):
-            for name, way in self.ways.items():
-                start = time.perf_counter()
-                way()
-                times[name].append(time.perf_counter() - start)
+        times = in_turn(list(self.ways.values()), repeats)
         self.forwards = {name: count // repeats for name, count in self.forwards.items()}
-        return {name: statistics.median(values) for name, values in times.items()}
+        return {name: statistics.median(values) for name, values in zip(self.ways, times, strict=True)}
 
     def peak(self, name: str) -> int:
         """Bytes that one way needs at most, above those of images and networks."""
@@ -126,7 +123,7 @@ class Comparison:
             before = torch.cuda.memory_allocated()
             self.ways[name]()
             return torch.cuda.max_memory_allocated() - before
-        Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+        forget_peak()
         before = memory("VmHWM")
         self.ways[name]()
         return memory("VmHWM") - before
@@ -146,12 +143,6 @@ def package_of(network: LpipsNetwork, net: str = "alex", version: str = "0.1") -
     return theirs.requires_grad_(False)
 
 
-def _peak_of_child(way: str, draws: int, inputs: int, size: int, device: str) -> int:
-    options = [f"--child={way}", f"--draws={draws}", f"--inputs={inputs}", f"--size={size}", f"--device={device}"]
-    command = [sys.executable, "-m", "i2i_forge_benchmarks.lpips_speed", *options]
-    return int(subprocess.run(command, check=True, capture_output=True, env={**os.environ, **EXACT_MEMORY}).stdout)
-
-
 def _row(comparison: Comparison, seconds: dict[str, float], peaks: dict[str, int]) -> str:
     forwards, ratio = comparison.forwards, seconds["lpips"] / seconds["ours"]
     cells = [
@@ -160,22 +151,6 @@ def _row(comparison: Comparison, seconds: dict[str, float], peaks: dict[str, int
         f"{peaks['lpips'] / 2**20:,.0f}", f"{peaks['ours'] / 2**20:,.0f}",
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
-
-
-def _table(rows: list[str], inputs: int, size: int, repeats: int, device: str) -> str:
-    return "\n".join(
-        [
-            "# LPIPS diversity over all pairs: the `lpips` package and ours\n",
-            *provenance("lpips_speed", "lpips", device=device),
-            f"{inputs} inputs, {size}x{size}, random AlexNet, fp32; medians of {repeats} repeats, in turn.",
-            "The values agree to 1e-5. The package gets K pairs at a time, so a call of either's trunk has K images.",
-            "Memory: the peak above that of images and networks, each in a process of its own.\n",
-            "| K | forwards, lpips | ours | seconds, lpips | ours | times faster | MiB, lpips | ours |",
-            "|---|---|---|---|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
 
 
 if __name__ == "__main__":

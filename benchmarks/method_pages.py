@@ -17,11 +17,11 @@ from i2i_forge.data.images import save_png, sheet
 from i2i_forge.data.stream import test_batch
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.streams import build_streams
+from i2i_forge.study.provenance import processor
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate.loading import load
 from i2i_forge.translate.translator import Translator
 from i2i_forge_benchmarks.curves import draw
-from i2i_forge_benchmarks.machine import processor
 
 PAGE = "methods-synthetic.md"
 ROUTE, CODES = "ab", 4

@@ -4,35 +4,31 @@
     python -m i2i_forge_benchmarks.methods page runs/munit_synthetic runs/unit_synthetic --out benchmarks/results
 
 `calls`: network calls of the published settings, and the peak memory of one real step. No published program is at
-hand: its memory is that of a plain step with the same networks, calls and graphs (published_steps.py). Each measurement
-runs in a process of its own.
+hand: its memory is that of a plain step with the same networks, calls and graphs (plugins/plain_steps/). Each
+measurement runs in a process of its own.
 """
 
 from __future__ import annotations
 
-import datetime
 import gc
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
 
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.trainer import Trainer
-from i2i_forge.errors import RecipeError
-from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
+from i2i_forge.study.bench_steps import images_of
+from i2i_forge.study.provenance import forget_peak, memory
 from i2i_forge_benchmarks.method_pages import write_page
-from i2i_forge_benchmarks.published_steps import CALLS, STEPS
+from i2i_forge_benchmarks.shared import alone, out_option, publish
+from i2i_forge_plugins.plain_steps.table import PLAIN_STEPS
 
 
 @click.group()
@@ -58,56 +54,27 @@ def counted(trainer: Trainer, step: Callable[[], Any]) -> dict[str, int]:
     return dict(found)
 
 
-def images_of(recipe: i2i_forge.Recipe, device: str = "cpu") -> dict[str, Any]:
-    """A batch of noise in the recipe's sizes, for `Trainer.step`."""
-    streams = {name: _noise(spec.options, spec.batch, device) for name, spec in recipe.data.streams.items()}
-    return {**streams.pop("main"), **streams}
-
-
-def _noise(options: Mapping[str, Any], batch: int, device: str) -> dict[str, torch.Tensor]:
-    size = options.get("size", 256)
-    height, width = size if isinstance(size, list) else (size, size)
-    return {domain: (torch.rand(batch, 3, height, width) * 2 - 1).to(device) for domain in ("a", "b")}
-
-
-def compared_with(recipe: i2i_forge.Recipe) -> str | None:
-    """The recipe of CALLS whose plain step runs on the networks of this one: of the same method, roles and domains."""
-    for name in CALLS:
-        published = i2i_forge.load_recipe(name)
-        if published.trainer == recipe.trainer and _domains(published) == _domains(recipe):
-            return name
-    return None
-
-
-def _domains(recipe: i2i_forge.Recipe) -> dict[str, set[str]]:
-    return {role: set(spec.built()) for role, spec in recipe.networks.items()}
-
-
-def can_recompute(recipe: str, role: str, changes: tuple[str, ...]) -> bool:
-    """Whether the networks of a role can be computed twice: those with running statistics cannot."""
-    try:
-        i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*changes, f"run.recompute=[{role}]"]), "meta")
-    except RecipeError:
-        return False
-    return True
-
-
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table.")
+@out_option
 @click.option("--only", multiple=True, help="These recipes instead of all six.")
 def calls(out: Path | None, only: tuple[str, ...]) -> None:
     """Calls and peak memory of one step, ours and the published one."""
     rows = []
-    for recipe in only or STEPS:
-        ours, theirs = calls_of(recipe), CALLS[recipe]
+    for recipe in only or PLAIN_STEPS:
+        ours, theirs = calls_of(recipe), PLAIN_STEPS[recipe].calls
         assert set(ours) == set(theirs) and all(ours[role] <= theirs[role] for role in ours), (recipe, ours, theirs)
         rows.append(_row(recipe, ours, _measured(recipe, "ours"), _measured(recipe, "published")))
-        click.echo(rows[-1])
-    text = _table(rows)
-    if out:
-        (out / f"methods-calls-{datetime.date.today()}-cpu.md").write_text(text)
-    else:
-        click.echo(f"\n{text}")
+        click.echo(rows[-1], err=True)
+    lines = [
+        "The published settings, fp32. Calls: ours / the published program's, by role; a generator is encoder and",
+        "decoder. Memory: the peak of one real step, the optimizers' memory included, above that of the process",
+        "with its networks built. No published program was run: its memory is that of a plain step with the same",
+        "networks, calls and kept graphs (`plugins/plain_steps/published.py`). Repetitions differ by under 0.1 %.\n",
+        "| recipe | images | calls by role | calls | ours | plain step | ratio |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+    publish("methods", "Network calls and memory of one training step", lines, out, name="methods-calls")
 
 
 @main.command(hidden=True)
@@ -118,9 +85,10 @@ def measure(recipe: str, which: str) -> None:
     checked = i2i_forge.load_recipe(recipe)
     trainer = i2i_forge.build_trainer(checked)
     images = images_of(checked)
-    step = partial(trainer.step, images, 0) if which == "ours" else partial(STEPS[recipe], trainer.networks, images)
+    plain = PLAIN_STEPS[recipe].on(trainer.networks)
+    step = partial(trainer.step, images, 0) if which == "ours" else partial(plain, images)
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    forget_peak()
     before = memory("VmHWM")
     found = counted(trainer, step)
     size = checked.data.options["size"]
@@ -129,39 +97,20 @@ def measure(recipe: str, which: str) -> None:
 
 
 def _measured(recipe: str, which: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "i2i_forge_benchmarks.methods", "measure", recipe, which]
-    output = subprocess.run(command, check=True, capture_output=True, env={**os.environ, **EXACT_MEMORY}).stdout
-    found: dict[str, Any] = json.loads(output)
-    expected = CALLS[recipe] if which == "published" else calls_of(recipe)
+    found: dict[str, Any] = alone("methods", "measure", recipe, which)
+    expected = PLAIN_STEPS[recipe].calls if which == "published" else calls_of(recipe)
     assert found["calls"] == expected, (recipe, which, found["calls"], expected)
     return found
 
 
 def _row(recipe: str, ours: dict[str, int], mine: dict[str, Any], plain: dict[str, Any]) -> str:
-    published = CALLS[recipe]
+    published = PLAIN_STEPS[recipe].calls
     roles = ", ".join(f"{role} {ours[role]}/{count}" for role, count in published.items())
     totals = f"{sum(ours.values())} / {sum(published.values())}"
     memory = (
         f"{mine['bytes'] / 2**20:,.0f} MiB | {plain['bytes'] / 2**20:,.0f} MiB | {mine['bytes'] / plain['bytes']:.2f}"
     )
     return f"| {recipe} | {mine['images']} | {roles} | {totals} | {memory} |"
-
-
-def _table(rows: list[str]) -> str:
-    return "\n".join(
-        [
-            "# Network calls and memory of one training step\n",
-            *provenance("methods"),
-            "The published settings, fp32. Calls: ours / the published program's, by role; a generator is encoder and",
-            "decoder. Memory: the peak of one real step, the optimizers' memory included, above that of the process",
-            "with its networks built. No published program was run: its memory is that of a plain step with the same",
-            "networks, calls and kept graphs (`benchmarks/published_steps.py`). Repetitions differ by under 0.1 %.\n",
-            "| recipe | images | calls by role | calls | ours | plain step | ratio |",
-            "|---|---|---|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
 
 
 @main.command()

@@ -8,9 +8,7 @@ the median of repeats; what `compute` takes at the end is beside it.
 
 from __future__ import annotations
 
-import datetime
 import statistics
-import time
 from pathlib import Path
 
 import click
@@ -19,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.measure import Batch, Metric, Tools
-from i2i_forge_benchmarks.machine import provenance
+from i2i_forge_benchmarks.shared import out_option, publish, timed
 
 SIZES = {"lpips-diversity": 256, "fid": 256, "cis": 64, "structure": 256, "ssim": 256}
 IMAGES, DRAWS = 16, 4
@@ -28,25 +26,18 @@ IMAGES, DRAWS = 16, 4
 @click.command()
 @click.option("--device", default="cpu")
 @click.option("--repeats", default=3)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table.")
+@out_option
 def main(device: str, repeats: int, out: Path | None) -> None:
     """Measure the metrics of SIZES."""
     rows = [_row(name, size, torch.device(device), repeats) for name, size in SIZES.items()]
-    text = "\n".join(
-        [
-            "# What metrics cost beside the translations\n",
-            *provenance("metrics_cost", device=device),
-            f"Random weights, batches of {IMAGES} images, medians of {repeats}. GFLOP count a multiplication and an",
-            "addition as two.\n",
-            "| metric | image | network GFLOP per image | seconds per image | seconds to compute the number |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
-    click.echo(text)
-    if out:
-        (out / f"metrics-cost-{datetime.date.today()}-{device}.md").write_text(text)
+    lines = [
+        f"Random weights, batches of {IMAGES} images, medians of {repeats}. GFLOP count a multiplication and an",
+        "addition as two.\n",
+        "| metric | image | network GFLOP per image | seconds per image | seconds to compute the number |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+    publish("metrics_cost", "What metrics cost beside the translations", lines, out, device=device)
 
 
 def _row(name: str, size: int, device: torch.device, repeats: int) -> str:
@@ -59,19 +50,13 @@ def _row(name: str, size: int, device: torch.device, repeats: int) -> str:
     seconds = statistics.median(_timed(metric, size, number) for number in range(1, repeats + 1))
     if component.real != "no":
         metric.update_real(_batch(metric, size, repeats + 1))
-    start = time.perf_counter()
-    metric.compute()
-    computing = time.perf_counter() - start
+    computing, _ = timed(metric.compute)
     return f"| {name} | {size}x{size} | {gflop:.2f} | {seconds:.4f} | {computing:.2f} |"
 
 
 def _timed(metric: Metric, size: int, number: int) -> float:
     batch = _batch(metric, size, number)
-    start = time.perf_counter()
-    metric.update(batch)
-    if metric.tools.device.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - start) / IMAGES
+    return timed(lambda: metric.update(batch))[0] / IMAGES
 
 
 def _batch(metric: Metric, size: int, number: int) -> Batch:

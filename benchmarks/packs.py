@@ -8,16 +8,14 @@ program and of the file system, not of a disk. Folders lose more where files are
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -29,7 +27,8 @@ from i2i_forge.data import decode, list_images
 from i2i_forge.data.packs import MANIFEST, Manifest, Pack, PartOf, Seal, Shard, pack, plan_pack
 from i2i_forge.data.packs.manifest import INDEX, write_manifest
 from i2i_forge.data.packs.table import ALONE, ROW, write_table
-from i2i_forge_benchmarks.machine import memory, provenance
+from i2i_forge.study.provenance import forget_peak, memory
+from i2i_forge_benchmarks.shared import alone, in_turn, out_option, publish, ratio, timed
 
 DISTINCT, SIDE, READ, LENGTH = 50, 128, 4000, 4096
 
@@ -39,7 +38,7 @@ DISTINCT, SIDE, READ, LENGTH = 50, 128, 4000, 4096
 @click.option("--entries", default=1_000_000, show_default=True, help="Of the index that is opened.")
 @click.option("--rounds", default=5, show_default=True, help="Measurements of reading, in turn.")
 @click.option("--work", type=click.Path(path_type=Path), help="A folder for the images; by default a temporary one.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
+@out_option
 @click.option("--open", "opened", type=click.Path(path_type=Path), hidden=True)
 def main(images: int, entries: int, rounds: int, work: Path | None, out: Path | None, opened: Path | None) -> None:
     """Measure packing and reading."""
@@ -48,13 +47,9 @@ def main(images: int, entries: int, rounds: int, work: Path | None, out: Path | 
         return
     folder = Path(tempfile.mkdtemp(dir=work))
     try:
-        lines = [
-            f"# Packs beside folders, {images:,} images\n",
-            *provenance("packs"),
-            *_measured(folder, images, rounds),
-        ]
+        lines = _measured(folder, images, rounds)
         _million(folder / "large", entries)
-        found = _in_a_process(folder / "large")
+        found = [alone("packs", "--open", str(folder / "large")) for _ in range(3)]
         seconds = statistics.median(once["seconds"] for once in found)
         held = statistics.median(once["memory"] for once in found) / 1e6
         size = (folder / "large" / INDEX).stat().st_size / 1e6
@@ -62,32 +57,25 @@ def main(images: int, entries: int, rounds: int, work: Path | None, out: Path | 
             f"- opening {entries:,} entries, checksum and bounds included (a new process, median of {len(found)}): "
             f"{seconds:.2f} s; peak memory {held:.0f} MB above that before, the index of {size:.0f} MB included, which "
             "forked workers share",
-            "",
         ]
     finally:
         shutil.rmtree(folder)
-    text = "\n".join(lines)
-    click.echo(text)
-    if out:
-        (out / f"packs-{datetime.date.today()}-cpu.md").write_text(text)
+    publish("packs", f"Packs beside folders, {images:,} images", lines, out)
 
 
 def _measured(folder: Path, images: int, rounds: int) -> list[str]:
     _fill(folder / "in", images)
-    began = time.perf_counter()
-    plan = plan_pack(folder / "in", pairs=False)
-    planned = time.perf_counter()
-    manifest = pack(plan, folder / "packed")
-    packed = time.perf_counter()
+    planning, plan = timed(lambda: plan_pack(folder / "in", pairs=False))
+    packing, manifest = timed(lambda: pack(plan, folder / "packed"))
     size = sum(shard.bytes for shard in manifest.shards)
     total = len(plan)
     found, paths = Pack(folder / "packed"), list_images(folder / "in/trainA")
     chosen = np.random.default_rng(0).integers(len(paths), size=READ).tolist()
     lines = [
         f"- {total:,} JPEGs of {SIDE}x{SIDE}, hard links of {DISTINCT} drawings, {size / total / 1e3:.1f} kB each",
-        f"- finding them and reading their headers: {planned - began:.1f} s",
-        f"- packing, {len(manifest.shards)} shards, checksums and syncing included: {packed - planned:.1f} s, "
-        f"{total / (packed - planned):,.0f} images/s, {size / 1e6 / (packed - planned):.0f} MB/s",
+        f"- finding them and reading their headers: {planning:.1f} s",
+        f"- packing, {len(manifest.shards)} shards, checksums and syncing included: {packing:.1f} s, "
+        f"{total / packing:,.0f} images/s, {size / 1e6 / packing:.0f} MB/s",
         "",
         f"Random access to {READ:,} images, in turn, medians of {rounds}; the ratio is the median of those of a turn.",
         "",
@@ -99,18 +87,15 @@ def _measured(folder: Path, images: int, rounds: int) -> list[str]:
         "decoded": (lambda index: decode(found.image(index)), lambda index: decode(paths[index])),
     }
     for what, (from_pack, from_files) in ways.items():
-        both = [(_timed(from_pack, chosen), _timed(from_files, chosen)) for _ in range(rounds)]
-        mine, theirs = (READ / statistics.median(column) for column in zip(*both, strict=True))
-        ratio = statistics.median(a / b for a, b in both)
-        lines.append(f"| {what} | {mine:,.0f} | {theirs:,.0f} | {ratio:.2f} |")
+        ours, theirs = in_turn([partial(_read, way, chosen) for way in (from_pack, from_files)], rounds)
+        speeds = (f"{READ / statistics.median(times):,.0f}" for times in (ours, theirs))
+        lines.append(f"| {what} | {' | '.join(speeds)} | {ratio(ours, theirs):.2f} |")
     return [*lines, ""]
 
 
-def _timed(read: Callable[[int], object], chosen: Sequence[int]) -> float:
-    began = time.perf_counter()
+def _read(read: Callable[[int], object], chosen: Sequence[int]) -> None:
     for index in chosen:
         read(index)
-    return time.perf_counter() - began
 
 
 def _fill(root: Path, images: int) -> None:
@@ -147,17 +132,12 @@ def _million(folder: Path, entries: int) -> None:
 def _opening(folder: Path) -> dict[str, float]:
     """What opening a pack and looking at a thousand rows costs this process."""
     before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    forget_peak()
     began = time.perf_counter()
     found = Pack(folder)
     names = {found.image(row).name for row in np.random.default_rng(0).permutation(len(found.table))[:1000].tolist()}
     assert len(names) == 1000
     return {"seconds": time.perf_counter() - began, "memory": memory("VmHWM") - before}
-
-
-def _in_a_process(folder: Path) -> list[dict[str, float]]:
-    command = [sys.executable, "-m", "i2i_forge_benchmarks.packs", "--open", str(folder)]
-    return [json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)]
 
 
 if __name__ == "__main__":

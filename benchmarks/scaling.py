@@ -12,11 +12,9 @@ printed.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -32,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import i2i_forge
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.system import distributed
-from i2i_forge_benchmarks.machine import provenance
+from i2i_forge_benchmarks.shared import out_option, publish, ratio
 
 STEPS = 3  # measured in each round, after one
 RATE = 0.4 * 790e12  # operations per second of an H200 in bf16: 40 % of its dense matrix product
@@ -123,7 +121,7 @@ def modelled(recipe: str) -> list[str]:
 @click.argument("recipe")
 @click.option("--set", "changes", multiple=True)
 @click.option("--rounds", default=3)
-@click.option("--out", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@out_option
 def main(recipe: str, changes: tuple[str, ...], rounds: int, out: Path | None) -> None:
     """Measure, model, print, and write the page to a folder."""
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -131,18 +129,16 @@ def main(recipe: str, changes: tuple[str, ...], rounds: int, out: Path | None) -
     for _ in range(rounds):
         for ranks, values in found.items():
             values.append(measured(ranks, recipe, changes))
-    ratio = statistics.median(one[0] / two[0] for one, two in zip(found[1], found[2], strict=True))
-    lines = [f"# Several ranks, {recipe}\n", *provenance("scaling"),
-             "| ranks | images in a step | seconds | of it averaging gradients | efficiency |",
+    efficiency = ratio(*([seconds for seconds, _ in found[ranks]] for ranks in (1, 2)))
+    lines = ["| ranks | images in a step | seconds | of it averaging gradients | efficiency |",
              "| --- | --- | --- | --- | --- |"]  # fmt: skip
     for ranks, values in found.items():
         step, averaging = (statistics.median(each) for each in zip(*values, strict=True))
-        lines.append(f"| {ranks} | {ranks} | {step:.3f} | {averaging / step:.1%} | {1 if ranks == 1 else ratio:.0%} |")
+        lines.append(
+            f"| {ranks} | {ranks} | {step:.3f} | {averaging / step:.1%} | {1 if ranks == 1 else efficiency:.0%} |"
+        )
     lines += ["", "One thread and one image for each rank; medians of rounds in turn.\n", *modelled(recipe)]
-    text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if out:
-        (out / f"scaling-{datetime.date.today()}-cpu.md").write_text(text)
+    publish("scaling", f"Several ranks, {recipe}", lines, out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ shards are asked for, not how fast this machine is.
 
 from __future__ import annotations
 
-import datetime
 import functools
 import http.server
 import os
@@ -26,7 +25,7 @@ from PIL import Image
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.data.stream import Stream, batches
-from i2i_forge_benchmarks.machine import provenance
+from i2i_forge_benchmarks.shared import out_option, publish
 
 IMAGES, SHARDS, MIX, BATCH = 800, 16, 2, 4
 
@@ -35,14 +34,12 @@ IMAGES, SHARDS, MIX, BATCH = 800, 16, 2, 4
 @click.option("--delay", default=1.0, show_default=True, help="Seconds that the server takes for a shard.")
 @click.option("--step", default=0.1, show_default=True, help="Seconds of a training step.")
 @click.option("--workers", default=2, show_default=True, help="Processes that prepare images.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
+@out_option
 def main(delay: float, step: float, workers: int, out: Path | None) -> None:
     """Measure the waiting of an epoch."""
     with tempfile.TemporaryDirectory() as work:
         total, address = _packed(Path(work))
         lines = [
-            f"# Waiting for shards of {delay:g} s, steps of {step:g} s\n",
-            *provenance("shards"),
             f"{SHARDS} shards, of which {MIX} are mixed; an epoch of {IMAGES // BATCH} batches of {BATCH}; {workers} "
             f"data workers. One shard after the other would take {SHARDS * delay:g} s, the steps take "
             f"{IMAGES // BATCH * step:g} s.",
@@ -55,10 +52,7 @@ def main(delay: float, step: float, workers: int, out: Path | None) -> None:
                 os.environ |= {"FORGE_CACHE": cache, "no_proxy": "127.0.0.1"}
                 waits = _epoch(url + address, share * MIX * total / SHARDS / 1e9, step, workers)
             lines.append(f"| {what} | {sum(waits):.1f} | {max(waits):.1f} | {sum(waits[1:]):.1f} |")
-    text = "\n".join([*lines, ""])
-    click.echo(text)
-    if out:
-        (out / f"shards-{datetime.date.today()}-cpu.md").write_text(text)
+    publish("shards", f"Waiting for shards of {delay:g} s, steps of {step:g} s", lines, out)
 
 
 def _packed(work: Path) -> tuple[int, str]:

@@ -5,10 +5,8 @@ python -m i2i_forge_benchmarks.styles munit_edge2shoes --out benchmarks/results
 
 from __future__ import annotations
 
-import datetime
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ from torch import Tensor
 
 import i2i_forge
 from i2i_forge.translate.translator import Translator
-from i2i_forge_benchmarks.machine import provenance
 from i2i_forge_benchmarks.methods import counted
+from i2i_forge_benchmarks.shared import in_turn, out_option, publish, ratio
 
 Way = Callable[[], object]
 
@@ -31,14 +29,13 @@ Way = Callable[[], object]
 @click.option("--batches", multiple=True, default=[1, 4, 16], show_default=True, help="Images at once.")
 @click.option("--rounds", default=3, show_default=True, help="Measurements of each, in turn.")
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
+@out_option
 def main(
     recipe: str, changes: tuple[str, ...], styles: int, batches: tuple[int, ...], rounds: int, device: str,
     out: Path | None,
 ) -> None:  # fmt: skip
     """Measure the translator of RECIPE, with weights as they are drawn."""
-    lines = [f"# {styles} styles for one image, {recipe}\n", *provenance("styles", device=device),
-             "Seconds are medians; a ratio is the median of the ratios of measurements that followed each other.\n",
+    lines = ["Seconds are medians; a ratio is the median of the ratios of measurements that followed each other.\n",
              "| precision | as `forge translate` | one at a time | ratio | in one batch | ratio | network calls |",
              "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
     speeds = [f"\n{', '.join(map(str, batches))} images at once, one style each, images/s:\n",
@@ -49,20 +46,17 @@ def main(
         size = found.data.options["size"]
         ways = Ways(translator, size, styles)
         ways.agree(1e-3 if precision == "fp32" else 0.1)
-        mine, alone, together = in_turn([ways.as_translated, ways.one_by_one, ways.in_one_batch], rounds)
+        mine, one_each, together = in_turn([ways.as_translated, ways.one_by_one, ways.in_one_batch], rounds)
         calls = ", ".join(f"{role} {count}" for role, count in counted(translator.trainer, ways.as_translated).items())
-        medians = [statistics.median(times) for times in (mine, alone, together)]
+        medians = [statistics.median(times) for times in (mine, one_each, together)]
         lines.append(
-            f"| {precision} | {medians[0]:.2f} | {medians[1]:.2f} | {_ratio(mine, alone):.2f} "
-            f"| {medians[2]:.2f} | {_ratio(together, alone):.2f} | {calls} |"
+            f"| {precision} | {medians[0]:.2f} | {medians[1]:.2f} | {ratio(mine, one_each):.2f} "
+            f"| {medians[2]:.2f} | {ratio(together, one_each):.2f} | {calls} |"
         )
         rates = in_turn([_batch(translator, count, size) for count in batches], rounds)
         shown = (f"{count / statistics.median(times):.2f}" for count, times in zip(batches, rates, strict=True))
         speeds.append(f"| {precision} | {' | '.join(shown)} |")
-    text = "\n".join([*lines, *speeds]) + "\n"
-    click.echo(text)
-    if out:
-        (out / f"styles-{datetime.date.today()}-{device}.md").write_text(text)
+    publish("styles", f"{styles} styles for one image, {recipe}", [*lines, *speeds], out, device=device)
 
 
 class Ways:
@@ -97,26 +91,9 @@ class Ways:
         return self.translator.translate(self.x, "ab", **chosen)
 
 
-def in_turn(ways: Sequence[Way], rounds: int) -> list[list[float]]:
-    """Seconds of each way, measured one after the other so that a busy machine is busy for all."""
-    seconds: list[list[float]] = [[] for _ in ways]
-    for _ in range(rounds):
-        for way, found in zip(ways, seconds, strict=True):
-            began = time.perf_counter()
-            way()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            found.append(time.perf_counter() - began)
-    return seconds
-
-
 def _batch(translator: Translator, count: int, size: int) -> Way:
     x = torch.rand(count, 3, size, size) * 2 - 1
     return lambda: translator.translate(x)
-
-
-def _ratio(one: Sequence[float], other: Sequence[float]) -> float:
-    return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 if __name__ == "__main__":

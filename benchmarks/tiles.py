@@ -8,12 +8,8 @@ tile. The image is drawn: colours that change over its whole breadth, edges, and
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
-import subprocess
-import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,8 +19,9 @@ from torch.nn import functional as F
 
 import i2i_forge
 from i2i_forge.data.images import save_png
+from i2i_forge.study.provenance import forget_peak, memory
 from i2i_forge.translate.translator import Translator
-from i2i_forge_benchmarks.machine import EXACT_MEMORY, memory, provenance
+from i2i_forge_benchmarks.shared import alone, out_option, publish, timed
 
 RECIPES = ("munit_edge2shoes", "unit_edges2shoes", "cyclegan_horse2zebra", "augmented_cyclegan_edges2shoes")
 
@@ -37,7 +34,7 @@ RECIPES = ("munit_edge2shoes", "unit_edges2shoes", "cyclegan_horse2zebra", "augm
 @click.option("--exact-width", default=8, show_default=True, help="Of the networks, for exact statistics of the image.")
 @click.option("--compared", default=1024, show_default=True, help="Side of the image that is also translated whole.")
 @click.option("--width", default=16, show_default=True, help="Of the networks that translate it.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page.")
+@out_option
 @click.option("--picture", type=click.Path(path_type=Path), help="Folder for PNGs of the large image.")
 @click.option("--child", hidden=True)
 def main(
@@ -49,7 +46,6 @@ def main(
         click.echo(json.dumps(_large(**json.loads(child))))
         return
     lines = [
-        f"# An image of {size}x{size} in tiles of {tile}x{tile}\n", *provenance("tiles"),
         "Memory is the peak of a process that translates, above what it held before: the whole image's translation and "
         "what one tile (or one sample) needs. A seam is the mean step between neighbouring pixels across a tile's "
         "border, divided by that 16 pixels to its left and right.\n",
@@ -60,20 +56,19 @@ def main(
         ([f"precision={precision}"], False, size), ([f"precision={precision}"], False, size // 2),
         (_width(recipe, exact_width), True, size), (_width(recipe, exact_width), True, size // 2),
     ):  # fmt: skip
-        found = _in_child({**full, "changes": changes, "exact": exact, "size": side})
+        found = alone("tiles", f"--child={json.dumps({**full, 'changes': changes, 'exact': exact, 'size': side})}")
         named = f"{recipe}, {'width ' + str(exact_width) + ', fp32' if exact else 'as published, ' + precision}"
         lines.append(f"| {named} | {'exact' if exact else 'sample'} | {side}x{side} | {found['seconds']:.0f} "
                      f"| {found['memory'] / 1e9:.2f} | {found['seam']:.3f} |")  # fmt: skip
-        click.echo(lines[-1])
+        click.echo(lines[-1], err=True)
     lines += [f"\nBeside the translation without tiles, {compared}x{compared}, width {width}, fp32, weights as "
               "they are drawn; values are in [-1, 1], time is that of the whole translation:\n",
               "| recipe | halo | tile | exact: largest difference | time | sample: largest, mean | time |",
               "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
     for name in RECIPES:
         lines += [_compared(name, width, compared, side) for side in (compared // 4, compared // 2)]
-        click.echo("\n".join(lines[-2:]))
-    if out:
-        (out / f"tiles-{datetime.date.today()}-cpu.md").write_text("\n".join(lines) + "\n")
+        click.echo("\n".join(lines[-2:]), err=True)
+    publish("tiles", f"An image of {size}x{size} in tiles of {tile}x{tile}", lines, out)
 
 
 def drawn(size: int) -> Tensor:
@@ -90,10 +85,10 @@ def drawn(size: int) -> Tensor:
 def _large(recipe: str, changes: list[str], size: int, tile: int, exact: bool, picture: str) -> dict[str, float]:
     translator, x = _translator(recipe, changes), drawn(size)
     translator.translate(x[..., :64, :64])  # kernels are loaded
-    Path("/proc/self/clear_refs").write_text("5")
-    before, began = memory("VmHWM"), time.perf_counter()
-    y = translator.translate_in_tiles(x, tile=tile, exact=exact)
-    seconds, peak = time.perf_counter() - began, memory("VmHWM") - before
+    forget_peak()
+    before = memory("VmHWM")
+    seconds, y = timed(lambda: translator.translate_in_tiles(x, tile=tile, exact=exact))
+    peak = memory("VmHWM") - before
     if picture and size > 2 * tile:
         save_png(y[0], Path(picture) / f"tiled-{'exact' if exact else 'sample'}.png")
     return {"seconds": seconds, "memory": peak, "seam": _seam(y, tile)}
@@ -108,13 +103,10 @@ def _seam(y: Tensor, tile: int) -> float:
 def _compared(recipe: str, width: int, size: int, tile: int) -> str:
     translator, x = _translator(recipe, _width(recipe, width)), drawn(size)
     translator.translate(x)
-    began = time.perf_counter()
-    whole = translator.translate(x)
-    alone, cells = time.perf_counter() - began, []
+    (at_once, whole), cells = timed(lambda: translator.translate(x)), []
     for exact in (True, False):
-        began = time.perf_counter()
-        difference = (translator.translate_in_tiles(x, tile=tile, exact=exact) - whole).abs()
-        ratio = (time.perf_counter() - began) / alone
+        seconds, tiled = timed(partial(translator.translate_in_tiles, x, tile=tile, exact=exact))
+        difference, ratio = (tiled - whole).abs(), seconds / at_once
         cells += [f"{difference.max():.1e}" + ("" if exact else f", {difference.mean():.1e}"), f"{ratio:.1f}"]
     return f"| {recipe} | {translator.tiling('ab').halo} | {tile} | {' | '.join(cells)} |"
 
@@ -126,12 +118,6 @@ def _width(recipe: str, width: int) -> list[str]:
 def _translator(recipe: str, changes: list[str]) -> Translator:
     found = i2i_forge.load_recipe(recipe, set=changes)
     return Translator(i2i_forge.build_trainer(found), found, 0)
-
-
-def _in_child(arguments: dict[str, object]) -> dict[str, float]:
-    command = [sys.executable, "-m", "i2i_forge_benchmarks.tiles", "--child", json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **EXACT_MEMORY})
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

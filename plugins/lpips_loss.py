@@ -7,11 +7,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.measure.lpips import read_lpips
+from i2i_forge_plugins.backbones.lpips import read_lpips
 
 
 class Lpips(nn.Module):
-    """LPIPS of two batches, mean over the batch (eq. 1; i2i_forge.measure.lpips.LpipsNetwork has the formula).
+    """LPIPS of two batches, mean over the batch (eq. 1, which backbones/lpips.py has).
 
     Args:
         net: alex, vgg, squeeze.

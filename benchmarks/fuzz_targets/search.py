@@ -27,9 +27,9 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from i2i_forge.errors import ForgeError
+from i2i_forge.study.provenance import memory
 from i2i_forge_benchmarks.fuzz_targets import Target, find
 from i2i_forge_benchmarks.fuzz_targets.mutation import changed
-from i2i_forge_benchmarks.machine import memory
 
 LONGEST = 1 << 20  # bytes of an input
 MESSAGE_LINES = 6

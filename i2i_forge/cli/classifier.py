@@ -16,7 +16,7 @@ from i2i_forge.cli.common import (
     note,
     print_json,
     say,
-)
+)  # fmt: skip
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.system.outputs import refuse_to_fill
@@ -50,12 +50,7 @@ def train(
     procedural_shoes` wrote; or a data set that knows its modes, with its options: procedural_shoes --set count=4000.
     Give it images of the target domain that the translation method was not evaluated on.
     """
-    from i2i_forge.measure.mode_classifier import (
-        read_labelled,
-        save_classifier,
-        settings_for,
-        train_classifier,
-    )
+    from i2i_forge.measure.mode_classifier import read_labelled, save_classifier, settings_for, train_classifier
 
     refuse_to_fill(out)
     settings = settings_for(network, size, steps, seed, from_scratch=from_scratch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from i2i_forge.cli.common import (
     note_loaded,
     print_json,
     say,
-)
+)  # fmt: skip
 from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.progress import Counted
 from i2i_forge.cli.ranks import joined
@@ -52,41 +53,25 @@ FOLDER = FilePath(exists=True, file_okay=False)
 @click.option("--samples", type=click.IntRange(1, 10**4), help="How many translations of each input, likewise.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many seeds to use.")
 @click.option("--route", default="ab", show_default=True, help="The direction: ab is from domain a to b.")
-@click.option(
-    "--images",
-    metavar="DIR",
-    type=FOLDER,
-    help="Measure images of any program, not a run: a sub-folder for each input, or NAME-00.png ...; see --draws.",
-)
+@click.option("--images", metavar="DIR", type=FOLDER, help="Measure images of any program, not a run: a sub-folder for "
+              "each input, or NAME-00.png ...; see --draws.")  # fmt: skip
 @click.option("--real", metavar="DIR", type=FOLDER, help="With --images: real images of the target domain.")
 @click.option("--sources", metavar="DIR", type=FOLDER, help="With --images: the inputs, by name.")
 @click.option("--truths", metavar="DIR", type=FOLDER, help="With --images: the true outputs, by name.")
-@click.option(
-    "--draws",
-    type=click.Choice(["by-name", "none"]),
-    help="With --images: `by-name` takes the files of a sub-folder, and files whose names differ in a number at their "
-    "end, for translations of one input. `none` takes each file for an input of its own; it is the default if --truths "
-    "and --sources (without them, --real) have all these names.",
-)
+@click.option("--draws", type=click.Choice(["by-name", "none"]),
+              help="With --images: `by-name` takes the files of a sub-folder, and files whose names differ in a number "
+              "at their end, for translations of one input. `none` takes each file for an input of its own; it is the "
+              "default if --truths and --sources (without them, --real) have all these names.")  # fmt: skip
 @click.option("--data", multiple=True, metavar="KEY=VALUE", help="Change an option of the run's data set: size=128.")
 @click.option("--classifier", metavar="DIR", type=FOLDER, help="A classifier of modes, which some metrics need.")
-@click.option(
-    "--backbone",
-    "backbones",
-    multiple=True,
-    metavar="[METRIC=]NAME",
-    help="The network whose features are compared: `random` has untrained weights, for trying things out; `classifier` "
-    "is that of --classifier, for fid and kid.",
-)
+@click.option("--backbone", "backbones", multiple=True, metavar="[METRIC=]NAME",
+              help="The network whose features are compared: `random` has untrained weights, for trying things out; "
+              "`classifier` is that of --classifier, for fid and kid.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Use the classifier even if its accuracy is below 90 %.")
 @click.option("--matrix", is_flag=True, help="Also store the distances of all pairs (of lpips-diversity).")
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1, 2**16), help="How many images at once.")
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=FilePath(),
-    help="The folder of results.jsonl  [the run's folder; with --images the current one]",
-)
+@click.option("--out", metavar="DIR", type=FilePath(),
+              help="The folder of results.jsonl  [the run's folder; with --images the current one]")  # fmt: skip
 @click.option("--list", "list_them", is_flag=True, help="List the metrics and protocols, and stop.")
 @device_option
 @json_option
@@ -129,7 +114,7 @@ def command(
     if as_json:
         print_json([record.model_dump(mode="json", exclude_none=True) for record in records])
     else:
-        _print(records, records[0].model.name)
+        _print(records)
         note(f"recorded in {out or folder}/results.jsonl; `forge report` compares runs")
         note("`forge eval --list` says what the details of a metric are")
 
@@ -140,14 +125,14 @@ def _measured(
 ) -> list[Record]:  # fmt: skip
     from i2i_forge.measure.evaluate import Evaluation
     from i2i_forge.measure.metric import Tools
-    from i2i_forge.measure.plans import choose, choose_backbones, plan, with_matrix
+    from i2i_forge.measure.plans import choose, choose_backbones, plan
     from i2i_forge.measure.recording import write_records
     from i2i_forge.system.outputs import refuse_special
 
     refuse_special([folder / "results.jsonl", folder / "results"])
     chosen = choose(catalog, metrics, options["protocols"])
-    if options["matrix"]:
-        chosen = with_matrix(chosen)
+    if options["matrix"]:  # a metric that does not know the option does not look at it
+        chosen = {name: replace(p, options={**p.options, "matrix": True}) for name, p in chosen.items()}
     backbones = choose_backbones(catalog, metrics, options["backbones"])
     plans = plan(catalog, chosen, samples, inputs=options["inputs"], draws=options["samples"], backbones=backbones)
     tools = Tools(device, classifier=_classifier(options, device), is_deterministic=samples.is_deterministic)
@@ -202,12 +187,14 @@ def _classifier(options: dict[str, Any], device: torch.device) -> Any:
     return classifier
 
 
-def _print(records: Sequence[Record], name: str) -> None:
+def _print(records: Sequence[Record]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from i2i_forge.cli.report_table import interval_text, value_text
+
     table = Table("metric", "protocol", "value", "95 % interval", "details", "inputs x outputs", "network",
-                  title=name, title_justify="left")  # fmt: skip
+                  title=records[0].model.name, title_justify="left")  # fmt: skip
     for record in records:
         arrow = "higher is better" if record.direction == "up" else "lower is better"
         table.add_row(
@@ -219,21 +206,6 @@ def _print(records: Sequence[Record], name: str) -> None:
     console().print(table)
     for text in dict.fromkeys(text for record in records for text in record.warnings):
         say(f"note: {text}")
-
-
-def value_text(record: Record) -> str:
-    """The value, the corrected one, and what must not be overlooked."""
-    unit = f" {record.unit}" if record.unit != "none" else ""
-    corrected = f"\n{record.bias_corrected:.4f} bias-corrected" if record.bias_corrected is not None else ""
-    return f"{record.value:.4f}{unit}{corrected}" + ("" if record.backbone.is_calibrated else "\n(random weights)")
-
-
-def interval_text(record: Record) -> str:
-    """The interval, or the deviation over seeds."""
-    text = f"{record.ci95[0]:.4f} to {record.ci95[1]:.4f}" if record.ci95 else ""
-    if not text and record.se is not None:
-        text = f"standard error {record.se:.4f}"
-    return text + (f"\n{len(record.seeds)} seeds" if len(record.seeds) > 1 else "")
 
 
 def _list(catalog: Catalog, as_json: bool) -> None:

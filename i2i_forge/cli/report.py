@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json, say
+from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json, say, warn
 from i2i_forge.cli.file_path import FilePath
-from i2i_forge.errors import DataError, UsageError
+from i2i_forge.errors import DataError, ForgeError, UsageError
 from i2i_forge.system.files import natural_key
 from i2i_forge.system.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
+    from i2i_forge.catalog.registry import Catalog
     from i2i_forge.cli.report_table import Found
     from i2i_forge.measure.comparison import Column
     from i2i_forge.study.page.metric_table import MetricTable
+    from i2i_forge.study.page.run_report import RunReport
 
 HERE = (Path(),)
 
@@ -61,12 +63,10 @@ def command(
     if as_json:
         print_json([_facts(column, labels, base) for column in table])
     elif html is not None:
-        from i2i_forge.cli.report_page import write_report
-
         options = [*(f"--metric={name}" for name in metrics), *([f"--baseline={baseline}"] if baseline else [])]
         line = shlex.join(["forge", "report", *map(str, runs), *options, "--html", str(html)])
         numbers = text_table(table, labels, base, unlike(table)) if found else None
-        write_report(html, near, loaded_host(folders).catalog, numbers, line)
+        _write_page(html, near, _read_runs(near, loaded_host(folders).catalog), numbers, line)
     else:
         _print(text_table(table, labels, base))
         for text in unlike(table):
@@ -101,6 +101,41 @@ def _records(runs: Sequence[Path], metrics: Sequence[str], *, needed: bool) -> F
         there = ", ".join(sorted({record.metric for record, _ in records})) or "nothing"
         raise UsageError(f"no record is of {', '.join(sorted(wanted)) or 'anything'}", fix=f"there is: {there}")
     return kept
+
+
+def _write_page(
+    html: Path, near: Sequence[Path], shown: Sequence[RunReport], numbers: MetricTable | None, command: str
+) -> None:
+    from i2i_forge.study.page.page import page, write_page
+
+    title = shown[0].place.name if len(shown) == 1 else near[0].resolve().name if len(near) == 1 else "Comparison"
+    write_page(page(shown, numbers, title, command), html)
+    say(f"{html}")
+
+
+def _read_runs(runs: Sequence[Path], catalog: Catalog) -> list[RunReport]:
+    """What is to be known of each run; those that cannot be read are named on stderr."""
+    from i2i_forge.study.page.find import find_runs
+    from i2i_forge.study.page.run_report import read_run
+
+    places = find_runs(runs)
+    if not places:
+        raise DataError(
+            f"there is no run in {', '.join(map(str, runs))} (no resolved.yaml)",
+            fix="name folders that `forge train --run` made",
+        )
+    shown = []
+    for number, place in enumerate(places, 1):
+        note(f"{number}/{len(places)} {place.folder}")
+        try:
+            shown.append(read_run(place, catalog))
+        except ForgeError as error:
+            if len(places) == 1:
+                raise
+            warn(f"{place.folder} is left out: {error.message.splitlines()[0]}")
+    if not shown:
+        raise DataError("none of these runs can be read", fix="see the warnings above")
+    return shown
 
 
 def _baseline(wanted: str | None, labels: dict[Any, str]) -> Any:

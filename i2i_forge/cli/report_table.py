@@ -1,4 +1,4 @@
-"""The texts of the table that `forge report` prints and puts on its page."""
+"""Numbers as texts: those that `forge eval` prints, and the table that `forge report` prints and puts on its page."""
 
 from __future__ import annotations
 
@@ -6,13 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.cli.evaluate import interval_text, value_text
 from i2i_forge.measure.comparison import Column, Key, difference, row_key
 from i2i_forge.measure.records import Record
 from i2i_forge.study.page.find import find_runs
 from i2i_forge.study.page.metric_table import MetricTable
 
 Found = Sequence[tuple[Record, Path]]  # a record and its folder
+
+
+def value_text(record: Record) -> str:
+    """The value, the corrected one, and what must not be overlooked."""
+    unit = f" {record.unit}" if record.unit != "none" else ""
+    corrected = f"\n{record.bias_corrected:.4f} bias-corrected" if record.bias_corrected is not None else ""
+    return f"{record.value:.4f}{unit}{corrected}" + ("" if record.backbone.is_calibrated else "\n(random weights)")
+
+
+def interval_text(record: Record) -> str:
+    """The interval, or the deviation over seeds."""
+    text = f"{record.ci95[0]:.4f} to {record.ci95[1]:.4f}" if record.ci95 else ""
+    if not text and record.se is not None:
+        text = f"standard error {record.se:.4f}"
+    return text + (f"\n{len(record.seeds)} seeds" if len(record.seeds) > 1 else "")
 
 
 def run_names(found: Found, runs: Sequence[Path], *, always: bool = False) -> dict[Path, str]:

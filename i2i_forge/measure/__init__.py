@@ -4,9 +4,8 @@ The name of this room is also that of a verb: `i2i_forge.measure(metric, tensors
 """
 
 from i2i_forge.measure.accumulators import Accumulator, ByInput, Moments, Sample
-from i2i_forge.measure.batch import Backbone, BackboneInfo, Batch, exact
+from i2i_forge.measure.batch import Backbone, BackboneInfo, Batch, Classifier, exact
 from i2i_forge.measure.bootstrap import of_mean, over_inputs, paired
-from i2i_forge.measure.classifier import Classifier
 from i2i_forge.measure.metric import Metric, Outcome, Protocol, Tools
 from i2i_forge.system.verbs import callable_package
 

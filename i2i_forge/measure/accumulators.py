@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -132,8 +132,7 @@ class Sample:
         self.seen += state["seen"]
         self._prune()
 
-    def _prune(self) -> Self:
+    def _prune(self) -> None:
         if len(self.rows) > self.limit:
             kept = sorted(self.rows, key=lambda key: seed_of("sample", *key))[: self.limit]
             self.rows = {key: self.rows[key] for key in kept}
-        return self

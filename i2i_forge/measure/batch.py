@@ -42,6 +42,28 @@ class Backbone(Protocol):
         """B,3,H,W in [-1, 1] -> features, the first axis B."""
 
 
+class Classifier(Backbone, Protocol):
+    """A frozen classifier of the modes of a domain, in eval mode, whose features are logits.
+
+    Attributes:
+        modes: the names of its classes.
+        card: what is known of it: {"accuracy", "nll", "ece", "temperature", "preprocess", "train_list_sha256", ...};
+            accuracy, nll (nats) and ece are of held-out images.
+    """
+
+    modes: tuple[str, ...]
+    card: dict[str, object]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """B,3,H,W in [-1, 1] -> logits B,M, divided by the calibrated temperature."""
+
+    def penultimate(self, images: Tensor) -> Tensor:
+        """B,3,H,W in [-1, 1] -> the features before the last layer, B,D: for FID and KID on classifier features."""
+
+    def seen(self, images: Tensor) -> list[bool]:
+        """Which of B,3,H,W in [-1, 1] it has learned from, by their exact 8-bit pixels."""
+
+
 @contextmanager
 def exact() -> Iterator[None]:
     """fp32 as it is written: no autocast, no TF32 or bf16 inside products, no gradients, whatever surrounds it."""

@@ -69,11 +69,10 @@ class Evaluation:
 
     def _draws(self) -> list[int]:
         """How many translations of each input some metric wants."""
-        wanted = [0] * max(plan.inputs for plan in self.plans)
-        for plan in self.plans:
-            for number in range(plan.inputs):
-                wanted[number] = max(wanted[number], 1 if self.samples.is_deterministic else plan.draws)
-        return wanted
+        return [
+            max(1 if self.samples.is_deterministic else plan.draws for plan in self.plans if plan.inputs > number)
+            for number in range(max(plan.inputs for plan in self.plans))
+        ]
 
     def _real_counts(self) -> dict[str, int]:
         """Split -> how many real images some metric wants."""

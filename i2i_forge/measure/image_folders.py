@@ -12,8 +12,7 @@ import torch
 
 from i2i_forge.data import check_images, decode, list_images, to_tensor
 from i2i_forge.errors import DataError
-from i2i_forge.measure.batch import Batch
-from i2i_forge.measure.samples import Item, Samples, Share, batched, digest
+from i2i_forge.measure.samples import Item, Samples, digest
 
 NUMBERED = re.compile(r"(.+?)[-_](\d+)")  # bag-00, bag-01: translations of "bag"
 CODECS = {".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff"}
@@ -67,19 +66,8 @@ class FolderSamples(Samples):
         if self.real_files and (other := _codec(self.real_files)) != self.codec:
             self.warnings.append(f"the translations are {self.codec}, the real images {other}: a difference by itself")
 
-    def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
+    def translated(self, numbers: Sequence[int], seed: int, draws: Sequence[int], batch: int) -> Iterator[Item]:
         """See Samples; files are what they are, whatever the seed."""
-        return batched(self._files(range(share[0], len(draws), share[1]), draws), batch)
-
-    def real_count(self, split: str) -> int:
-        """See Samples; there is one folder of real images, whatever the split."""
-        return len(self.real_files)
-
-    def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
-        """See Samples."""
-        return batched(self._real(split, range(share[0], min(count, len(self.real_files)), share[1])), batch)
-
-    def _files(self, numbers: Sequence[int], draws: Sequence[int]) -> Iterator[Item]:
         for number in numbers:
             name = self.names[number]
             self.seen["inputs"][number] = name
@@ -89,11 +77,14 @@ class FolderSamples(Samples):
                 self.seen["translations"][number, draw] = digest(image)
                 yield Item(image.to(self.device), number, draw, name, **beside)
 
-    def _real(self, split: str, numbers: Sequence[int]) -> Iterator[Item]:
-        for number in numbers:
-            image = to_tensor(decode(self.real_files[number]))
-            self.seen[split][number] = digest(image)
-            yield Item(image.to(self.device), number, 0, str(self.real_files[number]))
+    def real_count(self, split: str) -> int:
+        """See Samples; there is one folder of real images, whatever the split."""
+        return len(self.real_files)
+
+    def real_item(self, split: str, number: int) -> Item:
+        image = to_tensor(decode(self.real_files[number]))
+        self.seen[split][number] = digest(image)
+        return Item(image.to(self.device), number, 0, str(self.real_files[number]))
 
 
 def grouped(folder: Path, *, one_each: bool = False) -> dict[str, list[Path]]:

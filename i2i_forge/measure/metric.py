@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import torch
 
 from i2i_forge.measure.accumulators import Accumulator
-from i2i_forge.measure.batch import Backbone, Batch
-from i2i_forge.measure.classifier import Classifier
+from i2i_forge.measure.batch import Backbone, Batch, Classifier
 
 B = TypeVar("B", bound=Backbone)
 

@@ -137,8 +137,3 @@ def _plan(
     meant = (protocol.inputs or samples.inputs, count, "inputs"), (protocol.draws, each, "outputs per input")
     deviations = tuple(f"{here} {what} instead of {there}" for there, here, what in meant if there != here)
     return Plan(name, metric, used, backbone, count, each, real, deviations)
-
-
-def with_matrix(chosen: Mapping[str, Protocol]) -> dict[str, Protocol]:
-    """The same, but a metric that knows the option `matrix` stores its distances; no number changes."""
-    return {name: replace(p, options={**p.options, "matrix": True}) for name, p in chosen.items()}

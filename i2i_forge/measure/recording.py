@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from i2i_forge.measure.records import (
     Record,
     Side,
     append,
-)
+)  # fmt: skip
 from i2i_forge.measure.samples import list_digest
 from i2i_forge.system.files import one_line, write_whole
 
@@ -61,20 +61,13 @@ def _record(
     samples, info = evaluation.samples, getattr(metric.backbone, "info", None)
     inputs = {n: d for n, d in samples.seen["inputs"].items() if n < plan.inputs}
     real = {n: d for n, d in samples.seen.get(plan.protocol.real, {}).items() if n < plan.real}
-    warnings = [*_deviations(plan), *samples.warnings, *outcome.warnings]
-    if info is not None and not info.is_calibrated:
-        warnings.insert(0, f"uncalibrated: the weights of {info.id} are random, the number means nothing elsewhere")
+    found = ("value", "se", "ci95", "ci_method", "bias_corrected", "components")
     return Record(
         metric=outcome.metric or plan.name.replace("-", "_"),
         protocol=plan.protocol.name,
-        value=outcome.value,
         unit=metric.unit,
         direction=metric.direction,
-        se=outcome.se,
-        ci95=outcome.ci95,
-        ci_method=outcome.ci_method,
-        bias_corrected=outcome.bias_corrected,
-        components=outcome.components,
+        **{name: getattr(outcome, name) for name in found},
         n=Counts(inputs=plan.inputs, outputs_per_input=plan.draws, pairs=outcome.pairs, real=outcome.real),
         seeds=list(evaluation.seeds),
         per_seed=list(outcome.per_seed or [outcome.value]),
@@ -92,15 +85,11 @@ def _record(
             quantised=samples.codec != "none" or (info.quantised if info else True),
             codec=samples.codec,
         ),
-        backbone=PIXELS
-        if info is None
-        else BackboneRecord(
-            id=info.id, weights_sha256=info.weights_sha256, version=info.version, is_calibrated=info.is_calibrated
-        ),
+        backbone=BackboneRecord.model_validate(info, from_attributes=True) if info else PIXELS,
         classifier=_classifier(metric),
-        env=environment(evaluation.tools.device),
+        env=_environment(evaluation.tools.device),
         timing=dict(timing),
-        warnings=list(dict.fromkeys(map(one_line, warnings))),
+        warnings=list(dict.fromkeys(map(one_line, _warnings(evaluation, plan, metric, outcome)))),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -110,16 +99,19 @@ def _one_lines(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: one_line(value) if isinstance(value, str) else value for key, value in facts.items()}
 
 
-def _deviations(plan: Plan) -> list[str]:
-    return [f"not {plan.protocol.name} as it is meant: {', '.join(plan.deviations)}"] if plan.deviations else []
+def _warnings(evaluation: Evaluation, plan: Plan, metric: Metric, outcome: Outcome) -> Iterator[str]:
+    if metric.backbone is not None and not (info := metric.backbone.info).is_calibrated:
+        yield f"uncalibrated: the weights of {info.id} are random, the number means nothing elsewhere"
+    if plan.deviations:
+        yield f"not {plan.protocol.name} as it is meant: {', '.join(plan.deviations)}"
+    yield from evaluation.samples.warnings
+    yield from outcome.warnings
 
 
 def _classifier(metric: Metric) -> dict[str, Any] | None:
     """What is known of the classifier, where the metric used it."""
-    classifier = metric.tools.classifier
-    if classifier is None or metric.backbone is None:
-        return None
-    if metric.backbone.info.weights_sha256 != classifier.info.weights_sha256:
+    classifier, info = metric.tools.classifier, getattr(metric.backbone, "info", None)
+    if classifier is None or info is None or info.weights_sha256 != classifier.info.weights_sha256:
         return None
     return {"modes": list(classifier.modes)} | {
         key: value for key, value in classifier.card.items() if isinstance(value, int | float | str)
@@ -143,13 +135,11 @@ def _side(outcome: Outcome, folder: Path) -> Side | None:
     return Side(path=f"results/{file.name}", sha256=digest)
 
 
-def environment(device: torch.device) -> Environment:
-    """This machine and its packages."""
-    version = importlib.metadata.version
+def _environment(device: torch.device) -> Environment:
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "torchvision")}
     return Environment(
-        package=version("i2i-forge"),
-        torch=version("torch"),
-        torchvision=version("torchvision"),
+        package=importlib.metadata.version("i2i-forge"),
+        **versions,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         deterministic=torch.are_deterministic_algorithms_enabled(),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -154,8 +153,3 @@ def read(file: Path, note: Callable[[str], None] = lambda text: None) -> list[Re
                 fix="remove the line, or evaluate again with `forge eval`",
             ) from error
     return records
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of a line."""
-    return json.loads(json.dumps(Record.model_json_schema(by_alias=True)))  # type: ignore[no-any-return]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -12,8 +14,8 @@ from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.errors import DataError
-from i2i_forge.measure.batch import Batch, exact
-from i2i_forge.measure.samples import Item, Samples, Share, batched, digest
+from i2i_forge.measure.batch import exact
+from i2i_forge.measure.samples import Item, Samples, digest, grouped
 from i2i_forge.run.identity import fingerprint
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate.translator import Translator
@@ -65,18 +67,14 @@ class RunSamples(Samples):
         if translator.edited:
             self.warnings.append(f"the run's recipe was edited after it was trained: {translator.edited}")
 
-    def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
-        """See Samples."""
-        return batched(self._translated(seed, draws, batch, share), batch)
-
     def real_count(self, split: str) -> int:
-        """See Samples."""
         return len(self._holder(self.domains[1], split))
 
-    def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
-        """See Samples."""
+    def real_item(self, split: str, number: int) -> Item:
         source = self._holder(self.domains[1], split)
-        return batched(self._real(source, split, range(share[0], min(count, len(source)), share[1])), batch)
+        image = source.example(number, None)[self.domains[1]]
+        self.seen[split][number] = digest(image)
+        return Item(image.to(self.device), number, 0, source.name(number))
 
     def _holder(self, domain: str, split: str) -> Source:
         if split not in self._sources:
@@ -86,51 +84,41 @@ class RunSamples(Samples):
                 return source
         raise DataError(f"the data set has no {split} images of domain '{domain}'", fix="give it some, see data.root")
 
-    def _real(self, source: Source, split: str, numbers: Iterable[int]) -> Iterator[Item]:
-        for number in numbers:
-            image = source.example(number, None)[self.domains[1]]
-            self.seen[split][number] = digest(image)
-            yield Item(image.to(self.device), number, 0, source.name(number))
+    def translated(self, numbers: Sequence[int], seed: int, draws: Sequence[int], batch: int) -> Iterator[Item]:
+        inputs = (self._input(number) for number in numbers)
+        for several, found in groupby(inputs, lambda item: draws[item.input] > 1):
+            if several:
+                for item in found:
+                    yield from self._several(item, seed, draws[item.input], batch)
+            else:
+                for group in grouped(found, batch):
+                    yield from self._single(group, seed)
 
-    def _translated(self, seed: int, draws: Sequence[int], batch: int, share: Share) -> Iterator[Item]:
-        waiting: list[Item] = []  # inputs that have one translation each are translated together
-        for number in range(share[0], len(draws), share[1]):
-            example = self.source.example(number, None)
-            self.seen["inputs"][number] = digest(example[self.domains[0]])
-            x = example[self.domains[0]].to(self.device)
-            truth = example.get(self.domains[1])
-            item = Item(x, number, 0, self.source.name(number), x, truth if truth is None else truth.to(self.device))
-            if draws[number] > 1:
-                yield from self._several(item, seed, draws[number], batch)
-                continue
-            if waiting and (len(waiting) == batch or waiting[0].image.shape != x.shape):
-                yield from self._single(waiting, seed)
-                waiting = []
-            waiting.append(item)
-        if waiting:
-            yield from self._single(waiting, seed)
+    def _input(self, number: int) -> Item:
+        example = self.source.example(number, None)
+        self.seen["inputs"][number] = digest(example[self.domains[0]])
+        x = example[self.domains[0]].to(self.device)
+        truth = example.get(self.domains[1])
+        return Item(x, number, 0, self.source.name(number), x, truth if truth is None else truth.to(self.device))
 
     def _single(self, items: list[Item], seed: int) -> Iterator[Item]:
-        """The first translation of each."""
-        codes = [self._code(seed, item.input, 0) for item in items]
-        for item, image in zip(items, self._translate([item.image for item in items], codes), strict=True):
-            yield Item(image, item.input, 0, item.name, item.source, item.truth)
+        """The first translation of each, made together."""
+        given: dict[str, Any] = {}
+        if self.latent:
+            given[self.latent] = torch.cat([self._code(seed, item.input, 0) for item in items])
+        with exact():
+            images = self.translator.translate(torch.stack([item.image for item in items]), self.route, **given)
+        for item, image in zip(items, images, strict=True):
+            yield replace(item, image=image)
 
     def _several(self, item: Item, seed: int, draws: int, batch: int) -> Iterator[Item]:
         """All translations of one, whose content is computed once."""
-        codes = [code for draw in range(draws) if (code := self._code(seed, item.input, draw)) is not None]
-        images = self.translator.translations(item.image[None], self.route, torch.cat(codes), batch=batch)
+        codes = torch.cat([self._code(seed, item.input, draw) for draw in range(draws)])
+        images = self.translator.translations(item.image[None], self.route, codes, batch=batch)
         for draw in range(draws):
             with exact():
                 image = next(images)
-            yield Item(image, item.input, draw, item.name, item.source, item.truth)
+            yield replace(item, image=image, draw=draw)
 
-    def _code(self, seed: int, number: int, draw: int) -> Tensor | None:
-        if self.latent is None:
-            return None
+    def _code(self, seed: int, number: int, draw: int) -> Tensor:
         return self.translator.draw(self.route, generator(seed, "evaluation", number, draw))
-
-    def _translate(self, images: list[Tensor], codes: Sequence[Tensor | None]) -> Tensor:
-        given: dict[str, Any] = {self.latent: torch.cat([c for c in codes if c is not None])} if self.latent else {}
-        with exact():
-            return self.translator.translate(torch.stack(images), self.route, **given)

@@ -59,27 +59,41 @@ class Samples:
 
     def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
         """The first draws[i] translations of input i, for the inputs that are our share, in order."""
+        return batched(self.translated(range(share[0], len(draws), share[1]), seed, draws, batch), batch)
+
+    def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
+        """The first `count` real images of the target domain that are our share, in order."""
+        numbers = range(share[0], min(count, self.real_count(split)), share[1])
+        return batched((self.real_item(split, number) for number in numbers), batch)
+
+    def translated(self, numbers: Sequence[int], seed: int, draws: Sequence[int], batch: int) -> Iterator[Item]:
+        """The first draws[i] translations of each of some inputs i; a network may be given `batch` images at once."""
         raise NotImplementedError
 
     def real_count(self, split: str) -> int:
         """How many real images of the target domain there are."""
         raise NotImplementedError
 
-    def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
-        """The first `count` real images of the target domain that are our share, in order."""
+    def real_item(self, split: str, number: int) -> Item:
+        """One of them."""
         raise NotImplementedError
+
+
+def grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """At most `size` items at a time, with images of one shape, in order."""
+    group: list[Item] = []
+    for item in items:
+        if group and (len(group) == size or group[0].image.shape != item.image.shape):
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[Batch]:
     """Batches of at most `size` images of one shape, in order."""
-    group: list[Item] = []
-    for item in items:
-        if group and (len(group) == size or group[0].image.shape != item.image.shape):
-            yield _batch(group)
-            group = []
-        group.append(item)
-    if group:
-        yield _batch(group)
+    return map(_batch, grouped(items, size))
 
 
 def _batch(group: list[Item]) -> Batch:

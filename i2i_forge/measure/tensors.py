@@ -11,10 +11,10 @@ from torch import Tensor
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import UsageError
-from i2i_forge.measure import Batch, Classifier, Outcome, Tools
+from i2i_forge.measure import Classifier, Outcome, Tools
 from i2i_forge.measure.evaluate import Evaluation
 from i2i_forge.measure.plans import choose, choose_backbones, plan
-from i2i_forge.measure.samples import Item, Samples, Share, batched, digest
+from i2i_forge.measure.samples import Item, Samples, digest
 from i2i_forge.system.precision import float32_by_default
 
 
@@ -105,22 +105,15 @@ class TensorSamples(Samples):
             has=frozenset(f"{what}s" for what in self.beside),
         )
 
-    def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
-        """See Samples."""
-        return batched(self._items(draws, share), batch)
-
     def real_count(self, split: str) -> int:
-        """See Samples."""
         return 0 if self.reals is None else len(self.reals)
 
-    def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
-        """See Samples."""
+    def real_item(self, split: str, number: int) -> Item:
         assert self.reals is not None
-        numbers = torch.arange(share[0], min(count, len(self.reals)), share[1]).tolist()
-        return batched((Item(self.reals[n], n, 0, f"real {n}") for n in numbers), batch)
+        return Item(self.reals[number], number, 0, f"real {number}")
 
-    def _items(self, draws: Sequence[int], share: Share) -> Iterator[Item]:
-        for number in torch.arange(share[0], len(draws), share[1]).tolist():
+    def translated(self, numbers: Sequence[int], seed: int, draws: Sequence[int], batch: int) -> Iterator[Item]:
+        for number in numbers:
             beside = {what: x[number] for what, x in self.beside.items()}
             self.seen["inputs"][number] = digest(self.images[number, 0])
             for draw, image in enumerate(self.images[number, : draws[number]]):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from i2i_forge_benchmarks import speed
+from i2i_forge.study import speed
 
 
 @pytest.fixture(autouse=True)

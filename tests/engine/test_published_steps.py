@@ -8,10 +8,11 @@ import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.nn import LayerNorm as OurLayerNorm
-from i2i_forge_benchmarks.methods import calls_of, counted, images_of
-from i2i_forge_benchmarks.published_steps import CALLS, STEPS
-from i2i_forge_benchmarks.reference.munit_networks import LayerNorm
-from i2i_forge_benchmarks.reference.munit_step import MunitStep
+from i2i_forge.study.bench_steps import images_of, plain_steps
+from i2i_forge_benchmarks.methods import calls_of, counted
+from i2i_forge_plugins.plain_steps.munit_networks import LayerNorm
+from i2i_forge_plugins.plain_steps.munit_step import MunitStep
+from i2i_forge_plugins.plain_steps.table import PLAIN_STEPS
 
 OURS_LESS = {  # the discriminator's turn needs no styles, and takes the contents from the generator's
     "munit_edge2shoes": {"style_encoder": 2, "content_encoder": 2},
@@ -19,27 +20,28 @@ OURS_LESS = {  # the discriminator's turn needs no styles, and takes the content
 }
 
 
-@pytest.mark.parametrize("recipe", CALLS)
+@pytest.mark.parametrize("recipe", PLAIN_STEPS)
 def test_no_network_is_called_more_often_than_published(recipe: str) -> None:
-    ours, published = calls_of(recipe), CALLS[recipe]
+    ours, published = calls_of(recipe), PLAIN_STEPS[recipe].calls
     assert set(ours) == set(published)
     for role, count in published.items():
         assert ours[role] == count - OURS_LESS.get(recipe, {}).get(role, 0), role
 
 
-@pytest.mark.parametrize("recipe", CALLS)
+@pytest.mark.parametrize("recipe", PLAIN_STEPS)
 def test_the_plain_steps_call_what_the_table_says(recipe: str) -> None:
     checked = i2i_forge.load_recipe(recipe)
     trainer = build_trainer(checked, load_plugins().catalog, "meta")
     images = images_of(checked, "meta")
     with torch.device("meta"):
-        assert counted(trainer, lambda: STEPS[recipe](trainer.networks, images)) == CALLS[recipe]
+        step = PLAIN_STEPS[recipe].on(trainer.networks)
+        assert counted(trainer, lambda: step(images)) == PLAIN_STEPS[recipe].calls
 
 
 def test_all_six_methods_are_there() -> None:
-    methods = {i2i_forge.load_recipe(recipe).trainer for recipe in CALLS}
+    methods = {i2i_forge.load_recipe(recipe).trainer for recipe in PLAIN_STEPS}
     assert methods == {"munit", "unit", "bicyclegan", "pix2pix", "cyclegan", "augmented_cyclegan"}
-    assert list(STEPS) == list(CALLS)
+    assert plain_steps() == PLAIN_STEPS  # as `forge bench` finds them
 
 
 # ---- MUNIT's, loss by loss -------------------------------------------------------------------------------------------

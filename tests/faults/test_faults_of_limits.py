@@ -12,11 +12,11 @@ from i2i_forge.data.transforms import Transform
 from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.image_sizes import size_problem
 from i2i_forge.errors import DataError, RecipeError, ResourceError, UsageError
-from i2i_forge.measure.lpips import random_lpips
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import cautions
 from i2i_forge.translate.files import translate_files
 from i2i_forge.translate.tiles import Tiling
+from i2i_forge_plugins.backbones.lpips import random_lpips
 
 CPU = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes. Error code 12"
 

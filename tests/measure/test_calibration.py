@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from i2i_forge.measure.mode_classifier.calibration import fitted_temperature, quality
+from i2i_forge.measure.mode_classifier.classifier import fitted_temperature, quality
 
 
 def drawn(count=20_000, modes=4):

@@ -3,11 +3,11 @@
 import pytest
 import torch
 from torch import Tensor
-from two_sets import feed, measure, normal, tools
+from two_sets import measure, normal
 
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch, Moments, Tools
-from i2i_forge_benchmarks.metrics.fid import Fid, FidClean, frechet_distance
+from i2i_forge_plugins.metrics.fid import Fid, FidClean, frechet_distance
 
 
 def moments(rows: Tensor) -> Moments:
@@ -71,19 +71,6 @@ def test_it_equals_torch_fidelitys() -> None:
     expected = oracle.fid_statistics_to_metric(one, other, verbose=False)["frechet_inception_distance"]
     [outcome] = measure(Fid, x, y)
     assert outcome.value == pytest.approx(expected, rel=1e-10)
-
-
-@pytest.mark.parametrize("size", [1, 7, 100])
-def test_batches_and_ranks_make_no_difference(size: int) -> None:
-    x, y = normal(101, 30, 1), normal(90, 30, 2, scale=2)
-    whole = measure(Fid, x, y)[0].value
-    one, other = (Fid(Fid.protocols[0], tools()) for _ in range(2))
-    feed(one, x[:31], y[:60], size)
-    feed(other, x[31:], y[60:], size)
-    one.merge(other.state())
-    [outcome] = one.compute()
-    assert outcome.value == pytest.approx(whole, rel=1e-10)
-    assert outcome.real == 90
 
 
 def test_it_falls_with_the_number_of_images_and_says_so() -> None:

@@ -10,9 +10,9 @@ from two_sets import PixelClassifier
 
 from i2i_forge.errors import CheckpointError, DataError, UsageError
 from i2i_forge.measure import Batch, Tools, exact
-from i2i_forge_benchmarks.backbones.choice import choose_backbone, choose_inception
-from i2i_forge_benchmarks.backbones.inception import Inception, random_inception, read_inception
-from i2i_forge_benchmarks.metrics.inception_score import InceptionScore
+from i2i_forge_plugins.backbones.choice import choose_backbone, choose_inception
+from i2i_forge_plugins.backbones.inception import Inception, random_inception, read_inception
+from i2i_forge_plugins.metrics.inception_score import InceptionScore
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,8 @@ from two_sets import batch, feed, measure, normal, tools
 
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch
-from i2i_forge_benchmarks.metrics import kid
-from i2i_forge_benchmarks.metrics.kid import Kid, squared_mmd, with_error
+from i2i_forge_plugins.metrics import kid
+from i2i_forge_plugins.metrics.kid import Kid, squared_mmd, with_error
 
 SUBSETS = 1  # the second protocol
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch, Tools
-from i2i_forge.measure.lpips import TRUNKS, LpipsNetwork, lpips_backbone, random_lpips, read_lpips
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.lpips_speed import package_of
+from i2i_forge_plugins.backbones.lpips import TRUNKS, LpipsNetwork, lpips_backbone, random_lpips, read_lpips
 
 VERSIONS = ("0.0", "0.1")
 

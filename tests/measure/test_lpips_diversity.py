@@ -14,12 +14,18 @@ from torch import Tensor
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Moments, Outcome, Tools
-from i2i_forge.measure.lpips import LpipsNetwork, lpips_backbone, random_lpips
 from i2i_forge.system.seeding import generator
 from i2i_forge_benchmarks.lpips_speed import package_of
-from i2i_forge_benchmarks.metrics.lpips_diversity import LpipsDiversity
-from i2i_forge_benchmarks.metrics.lpips_groups import AllPairs, Neighbours, PairsByInput
-from i2i_forge_benchmarks.metrics.lpips_points import mean_of_all_pairs, moments, pair_matrix
+from i2i_forge_plugins.backbones.lpips import LpipsNetwork, lpips_backbone, random_lpips
+from i2i_forge_plugins.metrics.lpips_diversity import LpipsDiversity
+from i2i_forge_plugins.metrics.lpips_pairs import (
+    AllPairs,
+    Neighbours,
+    PairsByInput,
+    mean_of_all_pairs,
+    moments,
+    pair_matrix,
+)
 
 PROTOCOLS = {protocol.name: protocol for protocol in LpipsDiversity.protocols}
 ALL = "allpairs/1"
@@ -183,22 +189,6 @@ def test_memory_does_not_grow_with_the_inputs(name: str) -> None:
         assert len(found.translations.open) <= 1
     assert not found.translations.open
     assert all(one.matrix is None for one in found.translations.state()["found"].values())
-
-
-def test_ranks_merge() -> None:
-    images, real = translations(4, 5), translations(7, 1)[:, 0]
-    whole = measured(metric(draws=5), images, 7, real)
-    ranks = [metric(draws=5) for _ in range(2)]
-    for rank, found in enumerate(ranks):
-        for batch in batches(images[2 * rank : 2 * rank + 2], 3, first=2 * rank):
-            found.update(batch)
-        for batch in batches(real[rank::2, None], 2):
-            found.update_real(batch)
-    ranks[0].merge(ranks[1].state())
-    (merged,) = ranks[0].compute()
-    assert merged.value == pytest.approx(whole.value, rel=1e-6)
-    assert merged.components == pytest.approx(whole.components, rel=1e-6)
-    assert merged.real == whole.real == 7
 
 
 def test_real_images_are_compared_over_all_their_pairs() -> None:

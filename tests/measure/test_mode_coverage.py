@@ -1,7 +1,6 @@
 """Mode coverage on translations whose modes are known."""
 
 import math
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 from i2i_forge.measure import BackboneInfo, Batch, Tools
-from i2i_forge_benchmarks.metrics.mode_coverage import ModeCoverage
+from i2i_forge_plugins.metrics.mode_coverage import ModeCoverage
 
 CPU = torch.device("cpu")
 PAPER, QUICK = ModeCoverage.protocols
@@ -77,19 +76,6 @@ def test_a_mode_without_real_images_is_named_and_the_kl_left_out():
     assert "kl_real" not in found.components and found.warnings == [
         "no real image shows green: the KL to the real images is infinite"
     ]
-
-
-def test_ranks_add_up():
-    shown = [[0, 1], [2, 2], [3, 0]]
-    metrics = [ModeCoverage(PAPER, Tools(CPU, classifier=Brightness())) for _ in range(2)]
-    batch = batch_of(shown)
-    for rank, kept in enumerate(([0, 1, 4, 5], [2, 3])):
-        numbers = [batch.inputs[i] for i in kept]
-        metrics[rank].update(Batch(batch.images[kept], numbers, [batch.draws[i] for i in kept], ["x"] * len(kept)))
-    metrics[0].merge(metrics[1].state())
-    assert dict(metrics[0].compute()[0].per_input) == {
-        i: len(Counter(modes)) / 4 for i, modes in enumerate(shown)
-    }  # fmt: skip
 
 
 def test_the_classifier_is_needed():

@@ -9,12 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import BackboneInfo, Batch, ByInput, Tools
 from i2i_forge.measure.mode_classifier import random_classifier
-from i2i_forge_benchmarks.metrics.mode_scores import ConditionalInceptionScore, InceptionScore
-from i2i_forge_benchmarks.metrics.mode_sums import Modes, first_order, sums
+from i2i_forge_plugins.metrics.mode_scores import ConditionalInceptionScore, InceptionScore
+from i2i_forge_plugins.metrics.mode_sums import Modes, first_order, sums
 
 CPU = torch.device("cpu")
 PAPER, QUICK = ConditionalInceptionScore.protocols
@@ -198,16 +197,6 @@ def test_intervals_cover_and_are_by_input():
     assert score.se == pytest.approx(spread, rel=0.4)
 
 
-def test_batches_and_ranks_make_no_difference():
-    p = np.random.default_rng(0).dirichlet(np.ones(5), size=(4, 6))
-    whole, batch = measured(p)[0], batch_of(p)
-    parts = [ConditionalInceptionScore(PAPER, Tools(CPU, classifier=Table(5))) for _ in range(2)]
-    for i in range(len(batch)):
-        parts[i % 2].update(Batch(batch.images[i : i + 1], [batch.inputs[i]], [batch.draws[i]], [batch.names[i]]))
-    parts[0].merge(parts[1].state())
-    assert parts[0].compute()[0].value == pytest.approx(whole.value, abs=1e-12)
-
-
 # ---- the classifier --------------------------------------------------------------------------------------------------
 
 
@@ -240,8 +229,3 @@ def test_a_random_backbone_is_an_untrained_classifier():
     assert 0 < cis.compute()[0].value < score.compute()[0].value + 1e-12
     given = SimpleNamespace(**vars(random_classifier(2)))
     assert ConditionalInceptionScore(QUICK, Tools(CPU, backbone="random", classifier=given)).backbone is given
-
-
-def test_they_are_registered():
-    metrics = load_plugins().catalog.metrics
-    assert metrics.get("cis") is ConditionalInceptionScore and metrics.get("is") is InceptionScore

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from two_sets import feed, measure, normal, tools
+from two_sets import measure, normal
 
 from i2i_forge.errors import DataError
-from i2i_forge_benchmarks.metrics.ndb import Ndb, jensen_shannon, k_means, nearest, proportions_differ
+from i2i_forge_plugins.metrics.ndb import Ndb, jensen_shannon, k_means, nearest, proportions_differ
 
 
 def counts(*values: int) -> Tensor:
@@ -73,16 +73,6 @@ def test_a_lost_mode_is_a_bin_that_differs() -> None:
     assert lost.components["jsd_nats"] > 10 * kept.components["jsd_nats"]
     assert lost.components["bins"] == 40 and lost.components["ndb_over_k"] == lost.value / 40
     assert lost.real == 400
-
-
-def test_batches_and_ranks_make_no_difference() -> None:
-    fakes, reals = normal(80, 6, 1), normal(90, 6, 2, shift=0.3)
-    [whole] = measure(Ndb, fakes, reals)
-    one, other = (Ndb(Ndb.protocols[0], tools()) for _ in range(2))
-    feed(one, fakes[50:], reals[50:], 7, first=50)
-    feed(other, fakes[:50], reals[:50], 3)
-    one.merge(other.state())
-    assert one.compute() == [whole]
 
 
 def test_twenty_images_are_needed() -> None:

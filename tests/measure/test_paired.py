@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,9 @@ from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.images import save_png, to_uint8
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Batch, Outcome, Tools
-from i2i_forge.measure.lpips import random_lpips
-from i2i_forge_benchmarks.metrics import paired as plugin
-from i2i_forge_benchmarks.metrics.paired import LpipsPaired, Paired, Psnr, Ssim, levels, psnr
-from i2i_forge_benchmarks.metrics.ssim import ssim
+from i2i_forge_plugins.backbones.lpips import random_lpips
+from i2i_forge_plugins.metrics import paired as plugin
+from i2i_forge_plugins.metrics.paired import LpipsPaired, Paired, Psnr, Ssim, levels, psnr, ssim
 
 METRICS: list[type[Paired]] = [Psnr, Ssim, LpipsPaired]
 EQUAL = 10 * math.log10(12 * 255**2)  # dB of equal images: 58.92
@@ -212,31 +210,6 @@ def test_a_deterministic_methods_translation_stands_for_all(metric: type[Paired]
 
 
 # ---- batches, ranks, surroundings ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_batches_order_and_ranks_do_not_matter(metric: type[Paired]) -> None:
-    batch = pairs(inputs=4, draws=3)
-    order = torch.randperm(12, generator=random(2)).tolist()
-    expected = measured(metric, batch, protocol=1)
-    for size in (1, 5):
-        ranks = [metric(metric.protocols[1], tools()) for _ in range(2)]
-        for rank, made in enumerate(ranks):
-            own = [i for i in order if batch.inputs[i] % 2 == rank]
-            for start in range(0, len(own), size):
-                made.update(only(batch, own[start : start + size]))
-        ranks[0].merge(pickle.loads(pickle.dumps(ranks[1].state())))
-        (outcome,) = ranks[0].compute()
-        assert list(outcome.per_input) == [0, 1, 2, 3]
-        assert outcome.per_input == pytest.approx(expected.per_input, rel=1e-5)
-        assert outcome.components == pytest.approx(expected.components, rel=1e-5)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_autocast_does_not_reach_the_numbers(metric: type[Paired]) -> None:
-    expected = measured(metric, pairs())
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert measured(metric, pairs()).per_input == expected.per_input
 
 
 def test_the_plugin_brings_three_metrics_with_their_own_protocols() -> None:

@@ -6,8 +6,8 @@ from torch import Tensor
 from two_sets import feed, measure, normal, tools
 
 from i2i_forge.errors import DataError
-from i2i_forge_benchmarks.metrics import prdc as module
-from i2i_forge_benchmarks.metrics.prdc import Prdc, Shares, prdc
+from i2i_forge_plugins.metrics import prdc as module
+from i2i_forge_plugins.metrics.prdc import Prdc, Shares, prdc
 
 
 def line(*places: float) -> Tensor:

@@ -11,7 +11,7 @@ from i2i_forge.measure.comparison import columns, difference, per_input, row_key
 from i2i_forge.measure.evaluate import Evaluation
 from i2i_forge.measure.plans import choose, plan
 from i2i_forge.measure.recording import write_records
-from i2i_forge.measure.records import FILE, Record, json_schema, read
+from i2i_forge.measure.records import FILE, Record, read
 
 
 def measure(folder, samples=None, metrics=("brightness", "distance"), seeds=(0,), **counts):
@@ -45,7 +45,7 @@ def test_a_record_says_what_it_is_of(tmp_path):
 def test_a_line_fits_the_published_schema(tmp_path):
     measure(tmp_path)
     line = json.loads((tmp_path / FILE).read_text().splitlines()[0])
-    schema = json_schema()
+    schema = Record.model_json_schema(by_alias=True)
     assert set(schema["required"]) <= set(line) <= set(schema["properties"])
     assert line["schema"] == 1
     assert schema["additionalProperties"] is False
@@ -102,7 +102,7 @@ def test_a_line_that_is_no_record_is_named(tmp_path, change, says):
 
 
 def test_a_value_that_is_not_finite_is_never_written():
-    fields = json_schema()["properties"]
+    fields = Record.model_json_schema(by_alias=True)["properties"]
     assert fields["value"]["type"] == "number"
     with pytest.raises(ValueError, match="finite"):
         Record.model_validate({"value": float("inf")})

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from i2i_forge.data.images import to_uint8
-from i2i_forge_benchmarks.backbones.resizing import pil_bicubic, tf1_bilinear, to_bytes
+from i2i_forge_plugins.backbones.inception import pil_bicubic, tf1_bilinear, to_bytes
 
 SIZES = [(8, 8), (64, 48), (256, 256), (299, 299), (300, 298), (512, 400)]
 

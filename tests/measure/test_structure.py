@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
-
 import pytest
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import Batch, Outcome, Tools
-from i2i_forge_benchmarks.metrics import structure as plugin
-from i2i_forge_benchmarks.metrics.edges import agreement, find_edges
-from i2i_forge_benchmarks.metrics.structure import Structure
+from i2i_forge_plugins.metrics import structure as plugin
+from i2i_forge_plugins.metrics.structure import Structure, agreement, find_edges
 from i2i_forge_plugins.procedural_shoes import ProceduralShoes
 
 
@@ -165,34 +161,3 @@ def test_the_value_is_the_mean_over_draws_and_then_inputs() -> None:
     assert outcome.components["truth"] == pytest.approx(own.value, rel=1e-12)
     assert outcome.components["floor"] == own.components["floor"]  # of first draws
     assert outcome.ci95[0] < outcome.value < outcome.ci95[1]
-
-
-@pytest.mark.parametrize("size", [1, 3])
-def test_batches_order_and_ranks_do_not_matter(size: int) -> None:
-    batch = several()
-    order = torch.randperm(8, generator=torch.Generator().manual_seed(0)).tolist()
-    ranks = [metric(), metric()]
-    for rank, made in enumerate(ranks):
-        own = [i for i in order if batch.inputs[i] % 2 == rank]
-        for start in range(0, len(own), size):
-            kept = own[start : start + size]
-            numbers, draws = [batch.inputs[i] for i in kept], [batch.draws[i] for i in kept]
-            names = [""] * len(kept)
-            made.update(Batch(batch.images[kept], numbers, draws, names, batch.sources[kept], batch.truths[kept]))
-    ranks[0].merge(pickle.loads(pickle.dumps(ranks[1].state())))
-    (outcome,), expected = ranks[0].compute(), measured(batch)
-    assert outcome.per_input == pytest.approx(expected.per_input, rel=1e-12)
-    assert outcome.components == pytest.approx(expected.components, rel=1e-12)
-    assert outcome.se == pytest.approx(expected.se, rel=1e-9)
-
-
-def test_autocast_does_not_reach_the_numbers() -> None:
-    expected = measured(several())
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert measured(several()) == expected
-
-
-def test_the_plugin_brings_one_metric() -> None:
-    catalog = Catalog()
-    plugin.register_components(catalog)
-    assert list(catalog.metrics) == ["structure"] and [p.name for p in Structure.protocols] == ["edges/1"]

@@ -9,15 +9,15 @@ from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, DivergedError, UsageError
 from i2i_forge.measure.mode_classifier import (
     LabelledData,
+    labelled,
     networks,
-    pixels,
     read_labelled,
     settings_for,
     train_classifier,
 )
-from i2i_forge.measure.mode_classifier.fitting import _batches, augmented
+from i2i_forge.measure.mode_classifier.labelled import Pixels
 from i2i_forge.measure.mode_classifier.networks import InceptionNetwork, SmallNetwork, resized
-from i2i_forge.measure.mode_classifier.pixels import Pixels
+from i2i_forge.measure.mode_classifier.training import _batches, augmented
 from i2i_forge.system.seeding import generator
 
 
@@ -111,7 +111,7 @@ def test_each_image_comes_once_in_an_epoch():
 
 def test_images_beyond_the_budget_are_decoded_again(data, monkeypatch):
     whole = Pixels(data.train, 16, lambda done, total: None)
-    monkeypatch.setattr(pixels, "BUDGET", 10 * 3 * 16 * 16)
+    monkeypatch.setattr(labelled, "BUDGET", 10 * 3 * 16 * 16)
     part = Pixels(data.train, 16, lambda done, total: None)
     for a, b in zip(whole.batch(range(90)), part.batch(range(90)), strict=True):
         assert torch.equal(a, b)

@@ -6,7 +6,7 @@ import torch
 
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.measure import BackboneInfo, Batch, ByInput, Metric, Moments, Outcome, Protocol, of_mean
-from i2i_forge.measure.samples import Item, Samples, batched, digest
+from i2i_forge.measure.samples import Item, Samples, digest
 from i2i_forge.system.seeding import generator
 
 
@@ -88,11 +88,8 @@ class Noise(Samples):
     def image(self, *key):
         return torch.rand(3, *self.size, generator=generator("noise", *key)) * 2 - 1
 
-    def translations(self, seed, draws, batch, share=(0, 1)):
-        return batched(self._items(seed, draws, share), batch)
-
-    def _items(self, seed, draws, share):
-        for number in range(share[0], len(draws), share[1]):
+    def translated(self, numbers, seed, draws, batch):
+        for number in numbers:
             self.seen["inputs"][number] = digest(self.image(number))
             for draw in range(draws[number]):
                 self.made += 1
@@ -101,10 +98,9 @@ class Noise(Samples):
     def real_count(self, split):
         return self.reals
 
-    def real(self, split, count, batch, share=(0, 1)):
-        numbers = range(share[0], count, share[1])
-        self.seen[split] |= {n: digest(self.image("real", n)) for n in numbers}
-        return batched((Item(self.image(7, 7, n), n, 0, f"real {n}") for n in numbers), batch)
+    def real_item(self, split, number):
+        self.seen[split][number] = digest(self.image("real", number))
+        return Item(self.image(7, 7, number), number, 0, f"real {number}")
 
 
 def catalog():

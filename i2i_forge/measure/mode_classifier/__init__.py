@@ -6,10 +6,9 @@ from i2i_forge.measure.mode_classifier.classifier import (
     random_classifier,
     refuse_if_inaccurate,
 )
-from i2i_forge.measure.mode_classifier.fitting import Settings, settings_for
 from i2i_forge.measure.mode_classifier.labelled import Labelled, LabelledData, read_labelled
 from i2i_forge.measure.mode_classifier.stored import load_classifier, save_classifier
-from i2i_forge.measure.mode_classifier.training import train_classifier
+from i2i_forge.measure.mode_classifier.training import Settings, settings_for, train_classifier
 
 __all__ = [
     "Labelled",

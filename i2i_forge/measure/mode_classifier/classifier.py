@@ -1,14 +1,17 @@
-"""A trained classifier as metrics use it."""
+"""A trained classifier as metrics use it, and how good its probabilities are (Guo et al. 2017, On Calibration)."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor
+from torch.nn import functional
 
 from i2i_forge.data.images import to_uint8
 from i2i_forge.engine.forward_pass import seeded
@@ -20,6 +23,8 @@ from i2i_forge.system.seeding import seed_of
 
 CARD_FORMAT = 1
 FLOOR = 0.9  # of the accuracy, below which modes say little
+BINS = 15
+COLDEST, HOTTEST = 1e-3, 1e3
 
 
 class ModeClassifier:
@@ -43,18 +48,15 @@ class ModeClassifier:
         self.info, self.modes, self.card, self.trained_on = info, modes, dict(card), frozenset(trained_on)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """B,3,H,W in [-1, 1] -> logits B,M, divided by the calibrated temperature."""
         with exact():
             logits: Tensor = self.network.head(self.penultimate(images)) / self.card["temperature"]
             return logits
 
     def penultimate(self, images: Tensor) -> Tensor:
-        """B,3,H,W in [-1, 1] -> the features before the last layer, B,D."""
         with exact():
             return self.network.features(resized(images, self.card["size"]))
 
     def seen(self, images: Tensor) -> list[bool]:
-        """Which of B,3,H,W in [-1, 1] it has learned from, by their exact 8-bit pixels."""
         return [fingerprint(image) in self.trained_on for image in to_uint8(images)]
 
 
@@ -111,3 +113,45 @@ def refuse_if_inaccurate(classifier: Classifier, floor: float = FLOOR) -> None:
             f"the classifier's accuracy on held-out images is {found}, below {floor:.0%}: its modes say little",
             fix="train it longer or on more images (forge classifier train --steps), or give --force",
         )
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of a classifier on labelled images: share of right answers, mean negative log-likelihood in nats, and ECE."""
+
+    accuracy: float
+    nll: float
+    ece: float
+
+
+def quality(logits: Tensor, modes: Tensor) -> Quality:
+    """Logits N,M and true modes N.
+
+    ECE is the mean over images of |share of right answers - mean confidence| of the image's bin, in 15 bins of
+    confidence of equal width (Guo et al. 2017, eq. 3).
+    """
+    logits = logits.double()
+    confidence, answers = logits.softmax(1).max(1)
+    right = (answers == modes).double()
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    gaps = torch.zeros(BINS, dtype=torch.float64).scatter_add_(0, bins, right - confidence)
+    nll = float(functional.cross_entropy(logits, modes))
+    return Quality(float(right.mean()), nll, float(gaps.abs().sum()) / len(modes))
+
+
+def fitted_temperature(logits: Tensor, modes: Tensor) -> float:
+    """The T for which softmax(logits / T) has the least negative log-likelihood; logits N,M, true modes N.
+
+    The likelihood is concave in 1 / T, so the root of its slope is bisected. Where every answer is right it grows for
+    ever as T falls to 0: such images say nothing about confidence, and T stays 1.
+    """
+    if bool((logits.argmax(1) == modes).all()):
+        return 1.0
+    logits = logits.double()
+    true = logits.gather(1, modes[:, None])
+    low, high = math.log(1 / HOTTEST), math.log(1 / COLDEST)  # of 1 / T
+    for _ in range(60):
+        middle = (low + high) / 2
+        slope = ((logits * math.exp(middle)).softmax(1) * logits).sum() - true.sum()
+        low, high = (middle, high) if slope < 0 else (low, middle)
+    return math.exp(-(low + high) / 2)

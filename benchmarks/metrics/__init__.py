@@ -1,1 +1,0 @@
-"""Metrics: one file, one idea; each is a plugin."""

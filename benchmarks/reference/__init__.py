@@ -1,1 +1,0 @@
-"""Plain training steps without the engine, written for comparison."""

@@ -1,0 +1,1 @@
+"""Networks with published weights, whose features metrics and losses compare."""
