@@ -29,18 +29,8 @@ class Forge:
         settings = [*images, *tiny, f"data.batch={batch}", f"data.workers={workers}", f"steps={steps}",
                     f"run.checkpoint_every={every}", *changes]  # fmt: skip
         sets = [part for setting in settings for part in ("--set", setting)]
-        return [
-            sys.executable,
-            "-m",
-            "i2i_forge",
-            "train",
-            "munit_synthetic",
-            "--run",
-            str(run),
-            "--device",
-            "cpu",
-            *sets,
-        ]
+        start = [sys.executable, "-m", "i2i_forge", "train", "munit_synthetic"]
+        return [*start, "--run", str(run), "--device", "cpu", *sets]
 
     def saved(self, run):
         """Step -> the files of its checkpoint, for all that are on disk."""

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 def test_01_sigkill_during_training(watch, straight, tmp_path):
     run = tmp_path / "run"
-    process = watch.start_training(run, steps=8, every=2)
+    process = watch.start_training(run, steps=8, every=2, anew=True)
     watch.wait_for_step(process, run, 4)
     watch.end(process, signal.SIGKILL)
     watch.keeps(run, 4)
@@ -106,7 +107,7 @@ def test_16_two_runs_in_one_folder(watch, straight, tmp_path):
     run = tmp_path / "run"
     first = watch.start_training(run, steps=100, every=2)
     watch.wait_for_step(first, run, 2)
-    watch.train(run, steps=100, every=2).refused(2, run, f"process {first.pid} on ")
+    watch.train(run, steps=100, every=2).refused(2, run, f"process {first.pid} on {socket.gethostname()}")
     assert first.poll() is None
     watch.end(first, signal.SIGKILL)
     usable = watch.subject.usable(run)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from file_server import serving
+from loaded import CATALOG
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins
 from i2i_forge.cli import main
@@ -294,7 +295,7 @@ READERS = {
     "index.bin": (lambda file: Table(file, [1], "pack it again"), DataError),
     "results.jsonl": (read_records, DataError),
     "card.json": (lambda file: read_card(file.parent), DataError),
-    "modes.csv": (lambda file: read_labelled(str(file.parent), {}, load_plugins().catalog.datasets), DataError),
+    "modes.csv": (lambda file: read_labelled(str(file.parent), {}, CATALOG.datasets), DataError),
     "per-input.npz": (lambda file: per_input(file.parent, Side(path=file.name, sha256="ab")), DataError),
 }
 
@@ -336,7 +337,7 @@ def test_96_what_a_run_has_beside_its_weights(run, in_time, kind):
         put(kind, run / name)
     assert RunFolder.open(run).recipe().name == "resolved"
     (place,) = find_runs([run])
-    shown = read_run(place, load_plugins().catalog)
+    shown = read_run(place, CATALOG)
     assert [note.partition(":")[0] for note in shown.notes] == [
         "recipe.yaml cannot be read", "env.json cannot be read", "metrics.jsonl cannot be read"]  # fmt: skip
     assert "The picture cannot be read" in str(gallery([shown], 100))

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from loaded import CATALOG, QUIET
 from torch.nn import functional as F
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 from i2i_forge.data.decode import decode
 from i2i_forge.data.images import to_pil
@@ -36,15 +36,8 @@ MUNIT = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def catalog():
-    return load_plugins().catalog
-
-
 def trained(folder, name, changes):
-    host = load_plugins()
-    host.manager.unregister(name="sample_grids")
-    Run(read_recipe(name, set=changes), host, folder, source=name).train()
+    Run(read_recipe(name, set=changes), QUIET, folder, source=name).train()
     return folder
 
 
@@ -241,7 +234,7 @@ def test_107_the_tutorials_bridge_is_exported_with_noise_that_has_places(tmp_pat
         monkeypatch.delitem(sys.modules, module)
     import forge_bridge
 
-    catalog = load_plugins().catalog
+    catalog = CATALOG
     if "bridge" not in catalog.trainers:
         forge_bridge.register_components(catalog)
     tiny = ["networks.velocity.width=4", "networks.velocity.levels=1", "state.solver.steps=1"]
