@@ -2,10 +2,7 @@
 
 import pytest
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
-from i2i_forge.engine.api import load_recipe
 from i2i_forge.errors import RecipeError, UsageError
-from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 
 BASE = """\
@@ -31,11 +28,6 @@ phases:
 """
 
 
-@pytest.fixture(scope="module")
-def vocabulary():
-    return read_vocabulary(find_plugins())
-
-
 @pytest.fixture
 def write(tmp_path):
     def writer(text, name="r.yaml"):
@@ -57,13 +49,6 @@ def mistakes(write, vocabulary):
         return [line.replace(f"{file.parent}/", "") for line in caught.value.message.splitlines()]
 
     return read
-
-
-@pytest.mark.parametrize("name", shipped_recipes())
-def test_shipped_recipes_are_valid_and_come_back_from_yaml(name, write):
-    recipe = load_recipe(name)
-    again = read_recipe(write(recipe.to_yaml()))
-    assert again.to_data() == recipe.to_data()
 
 
 def test_values_are_those_of_yaml_1_2(write):

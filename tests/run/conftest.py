@@ -1,16 +1,10 @@
 """A run so small that ten steps take seconds, and ways to look at what it left."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
@@ -26,20 +20,6 @@ SETTINGS = (
     "run.log_every=1", "run.checkpoint_every=1000",
     "run.sample_every=1000", "run.sample_inputs=1", "run.sample_styles=1",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def host():
-    """All plugins."""
-    return load_plugins()
-
-
-@pytest.fixture(scope="session")
-def quiet():
-    """Plugins without sample grids, which take longer than a step."""
-    host = load_plugins()
-    host.manager.unregister(name="sample_grids")
-    return host
 
 
 class Tiny:
@@ -88,51 +68,6 @@ def straight(tiny, tmp_path_factory):
     """The uninterrupted run of ten steps: its folder and its digest."""
     folder = tmp_path_factory.mktemp("straight")
     return folder, tiny.train(folder)
-
-
-class Forge:
-    """`forge` in a process of its own."""
-
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "i2i_forge", *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
-        )  # fmt: skip
-
-    def wait_for(self, condition):
-        """Until the condition holds; fails when the process ends first."""
-        for _ in range(6000):
-            if condition():
-                return self
-            assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.02)
-        raise AssertionError("waited for two minutes")
-
-    def end(self, number=None, group=False):
-        """(exit code, stdout, stderr), after a signal if one is given."""
-        if number is not None and group:
-            os.killpg(self.process.pid, number)
-        elif number is not None:
-            self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=120)
-        return self.process.returncode, out, err
-
-
-@pytest.fixture
-def forge():
-    """Starts `forge` with arguments; whatever still runs at the end of the test is killed."""
-    started = []
-
-    def start(*arguments):
-        started.append(Forge(*arguments))
-        return started[-1]
-
-    yield start
-    for one in started:
-        if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGKILL)
-            one.process.communicate()
 
 
 @pytest.fixture
