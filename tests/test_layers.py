@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from import_graph import arrows, imported
+from loaded import VOCABULARY
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.catalog.vocabulary import module_file
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def test_what_authors_copy_imports_and_names_public_modules_only(file: Path) -> 
 
 # ---- methods -------------------------------------------------------------------------------------------------------
 
-METHODS = {c.name: c for c in read_vocabulary(find_plugins()).components if c.kind == "trainers"}
+METHODS = {c.name: c for c in VOCABULARY.components if c.kind == "trainers"}
 METHOD_FILES = sorted({module_file(c.origin.rpartition(".")[0]) for c in METHODS.values()})
 
 

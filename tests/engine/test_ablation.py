@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor, nn
 
 import i2i_forge
@@ -72,7 +73,7 @@ def test_network_calls_and_the_other_losses(
 ) -> None:
     report, calls, recipe = one_step(set=set, drop=drop)
     assert calls.total() == count
-    traced = trace_recipe(recipe, load_plugins().catalog)
+    traced = trace_recipe(recipe, CATALOG)
     assert traced.network_calls == count
     assert Counter(name for names in traced.calls.values() for name in names) == calls
     kept = {name: value for name, value in full.items() if ".".join(name.split("/")[:2]) not in drop}

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 import toy
+from loaded import CATALOG
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.trace import Trace, trace
 from i2i_forge.errors import UsageError
@@ -21,7 +21,7 @@ def munit(*, set: list[str] | None = None, drop: list[str] | None = None) -> Tra
     recipe = i2i_forge.load_recipe(
         "munit_edge2shoes", set=["data.size=[64, 96]", "data.batch=2", *(set or [])], drop=drop or []
     )
-    return trace_recipe(recipe, load_plugins().catalog)
+    return trace_recipe(recipe, CATALOG)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ class Allocated(TorchDispatchMode):
 
 def test_the_device_meta_costs_no_memory() -> None:
     recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[CYCLE, "data.size=1024", "data.batch=64"])
-    catalog = load_plugins().catalog
+    catalog = CATALOG
     with Allocated() as allocated:
         traced = trace_recipe(recipe, catalog)
     assert traced.bytes_activations > 2**37

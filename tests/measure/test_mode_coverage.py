@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from loaded import CATALOG
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 from i2i_forge.measure import BackboneInfo, Batch, Tools
 from i2i_forge_benchmarks.metrics.mode_coverage import ModeCoverage
@@ -95,4 +95,4 @@ def test_ranks_add_up():
 def test_the_classifier_is_needed():
     with pytest.raises(UsageError, match="mode-coverage needs a classifier"):
         ModeCoverage(PAPER, Tools(CPU))
-    assert load_plugins().catalog.metrics.get("mode-coverage") is ModeCoverage
+    assert CATALOG.metrics.get("mode-coverage") is ModeCoverage

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from loaded import CATALOG
 from PIL import Image, ImageDraw
 
 import i2i_forge
@@ -220,11 +221,10 @@ def test_jpeg_changes_numbers_and_png_does_not(tmp_path):
 
 
 def test_a_record_says_where_styles_come_from(munit_run):
-    from i2i_forge.catalog.loading import load_plugins
     from i2i_forge.measure.run_samples import RunSamples
     from i2i_forge.translate.translator import load
 
-    catalog = load_plugins().catalog
+    catalog = CATALOG
     samples = RunSamples(load(munit_run, catalog=catalog), catalog, "ab", torch.device("cpu"))
     assert samples.model["styles"] == "drawn for each input"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from formulas import assert_statistics, close, images, weights
+from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "cyclegan_golden.json").read_text())
@@ -46,7 +46,7 @@ def load(pool: int, folder: Path) -> i2i_forge.Trainer:
     files = {part: folder / f"latest_net_{part}.pth" for part in PHASES}
     for part, file in files.items():
         torch.save(weights(GOLDEN["shapes"][part[0]], PHASES[part], rounded=True), file)
-    load_foreign(trainer, files, "junyanz-cyclegan", load_plugins().catalog.formats)
+    load_foreign(trainer, files, "junyanz-cyclegan", FORMATS)
     return trainer
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from formulas import assert_statistics, close, drawn, images, weights
+from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "munit_golden.json").read_text())
@@ -54,7 +54,7 @@ def load(case: str, folder: Path, switches: tuple[str, ...] = ()) -> i2i_forge.T
         trainer,
         {"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"},
         "nvlabs-munit",
-        load_plugins().catalog.formats,
+        FORMATS,
     )
     return trainer
 

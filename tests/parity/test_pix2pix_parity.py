@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "pix2pix_golden.json").read_text())
@@ -63,7 +63,7 @@ def load(folder: Path, *sets: str) -> i2i_forge.Trainer:
         trainer,
         {part: folder / f"latest_net_{part}.pth" for part in ("G", "D")},
         "junyanz-pix2pix",
-        load_plugins().catalog.formats,
+        FORMATS,
     )
     return trainer
 

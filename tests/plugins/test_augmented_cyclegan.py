@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import ForgeError, UsageError
 
@@ -168,7 +168,7 @@ def test_what_a_step_minimizes(variant: str) -> None:
     ("_noise", 2 * 4 + 6),
 ])  # fmt: skip
 def test_a_step_runs_no_network_more_often_than_the_published_one(variant: str, calls: int) -> None:
-    assert trace_recipe(recipe(variant), load_plugins().catalog).network_calls == calls
+    assert trace_recipe(recipe(variant), CATALOG).network_calls == calls
 
 
 def seen_codes(trainer: Any, role: str, domain: str, position: int) -> list[Tensor]:

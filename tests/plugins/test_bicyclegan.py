@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.forward_pass import Frame
 from i2i_forge.errors import RecipeError
@@ -16,7 +16,6 @@ from i2i_forge.system import distributed
 from i2i_forge.translate.translator import Translator
 from i2i_forge_plugins.bicyclegan import BicycleganForward
 
-CATALOG = load_plugins().catalog
 ROLES = ("encoder", "decoder", "code_encoder", "discriminator", "vae_discriminator")
 DEPTHS = ("encoder.levels=4", "decoder.levels=4", "code_encoder.blocks=2", "discriminator.layers=1")
 TINY = [

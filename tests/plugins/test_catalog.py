@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG, HOST
 from network_inputs import SMALL, inputs_of, run
 from torch import Tensor, nn
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Entry
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.nn import initialize
 
-CATALOG = load_plugins().catalog
 NETWORKS = [e for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminators) for e in r.entries()]
 KIND = {id(e): r.kind for r in (CATALOG.encoders, CATALOG.decoders, CATALOG.discriminators) for e in r.entries()}
 LOSSES = CATALOG.losses.entries()
@@ -310,7 +309,7 @@ def test_everything_registered_is_documented() -> None:
 
 
 def test_the_catalog_is_not_empty() -> None:
-    assert not [plugin for plugin in load_plugins().plugins if getattr(plugin, "reason", None)]
+    assert not [plugin for plugin in HOST.plugins if getattr(plugin, "reason", None)]
     assert {"residual_content", "pooled_style"} <= set(CATALOG.encoders)
     assert {"l1", "lsgan_generator"} <= set(CATALOG.losses)
     assert not any(registry.clashes() for registry in CATALOG.registries())

@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.recipe.reading import read_recipe
 
-CATALOG = load_plugins().catalog
 SMALL = ["networks.encoder.width=4", "networks.decoder.width=4", "networks.discriminator.width=4"]
 TINY = {
     "cyclegan": [*SMALL, "networks.encoder.blocks=1", "state.image_pool.size=3"],

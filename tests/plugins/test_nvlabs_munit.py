@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
 from i2i_forge.run.foreign import read_foreign
 
@@ -33,7 +33,7 @@ def tiny(*sets: str, seed: int = 0, dtype: torch.dtype = torch.float32) -> Any:
 
 
 def reader() -> Any:
-    return load_plugins().catalog.formats.get(FORMAT)()
+    return FORMATS.get(FORMAT)()
 
 
 def published(trainer: Any, folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:

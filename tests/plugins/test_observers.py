@@ -21,11 +21,6 @@ TINY = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def host():
-    return load_plugins()
-
-
 def train(host, folder, steps, *observers, progress=None):
     changes = [*TINY, f"steps={steps}", f"run.observers=[{', '.join(observers)}]"]
     run = Run(read_recipe("munit_synthetic", set=changes), host, folder, progress=progress)

@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
+from loaded import CATALOG
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 
 TINY = [
@@ -30,7 +30,7 @@ def batch() -> dict[str, Tensor]:
 
 
 def calls(*sets: str, drop: tuple[str, ...] = ()) -> int:
-    return trace_recipe(recipe(*sets, drop=drop), load_plugins().catalog).network_calls
+    return trace_recipe(recipe(*sets, drop=drop), CATALOG).network_calls
 
 
 def test_a_step_calls_the_u_net_once_and_the_discriminator_three_times() -> None:

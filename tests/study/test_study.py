@@ -11,16 +11,10 @@ import time
 import pytest
 from tiny_studies import TINY, InProcess, Stopped, place_of, tiny_plan, variants_of
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
 from i2i_forge.measure.records import FILE, read
 from i2i_forge.study.commands import run_folder
 from i2i_forge.study.running import run_study
-
-
-@pytest.fixture(scope="module")
-def catalog():
-    return load_plugins().catalog
 
 
 def run(plan, folder, catalog, launch):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from file_server import Server, serving
+from loaded import CATALOG
 
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.system.weights import MANIFEST, Weights, fetch, find, inspect, path_of, required
@@ -180,10 +181,9 @@ def test_a_file_that_cannot_be_read(entry: Weights, monkeypatch: pytest.MonkeyPa
 def test_a_loss_names_the_command_that_gets_its_weights(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from i2i_forge.catalog.loading import load_plugins
 
     monkeypatch.chdir(tmp_path)
-    loss = load_plugins().catalog.losses.get("domain_invariant_perceptual_torchvision")
+    loss = CATALOG.losses.get("domain_invariant_perceptual_torchvision")
     with pytest.raises(DataError) as caught:
         loss()
     assert caught.value.fix.startswith("forge weights get vgg16, or put a state dict")
