@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from loaded import CATALOG
+from shrink import small
 from torch import Tensor, nn
 
 import i2i_forge
@@ -16,9 +17,8 @@ from i2i_forge.engine.optimizers import RoleOptimizer
 from i2i_forge.recipe.reading import read_recipe
 
 TINY = [
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4", "data.size=64",
+    *small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1 mlp_dim=8", discriminator=""),
+    "data.size=64",
 ]  # fmt: skip
 CYCLE = "phases.generator.minimize.cycle=10 * l1(cycled, source)"
 NO_GENERATOR_TERMS = [f"generator.{term}" for term in ("gan", "image", "style", "content", "cycle")]

@@ -4,16 +4,13 @@ import pytest
 import torch
 import toy
 from loaded import FORMATS
+from shrink import small
 
 import i2i_forge
 from i2i_forge.errors import UsageError
 from i2i_forge.run.foreign import load_foreign
 
-TINY = [
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=2", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4",
-]  # fmt: skip
+TINY = [*small(content_encoder="blocks=1", style_encoder="", decoder="blocks=2 mlp_dim=8", discriminator="")]
 
 
 def noisy_networks() -> dict[str, object]:

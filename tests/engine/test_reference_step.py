@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from shrink import small
 from torch import nn
 
 import i2i_forge
@@ -9,10 +10,7 @@ from i2i_forge.nn import LayerNorm as OurLayerNorm
 from i2i_forge_benchmarks.reference.munit_networks import LayerNorm
 from i2i_forge_benchmarks.reference.munit_step import MunitStep
 
-TINY = [
-    "networks.content_encoder.width=8", "networks.style_encoder.width=8", "networks.decoder.width=8",
-    "networks.decoder.mlp_dim=16", "networks.discriminator.width=8",
-]  # fmt: skip
+TINY = [*small(8, content_encoder="", style_encoder="", decoder="mlp_dim=16", discriminator="")]
 
 
 def copy(ours: list[nn.Module], theirs: list[nn.Module]) -> None:

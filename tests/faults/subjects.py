@@ -5,15 +5,14 @@ import importlib
 import sys
 from pathlib import Path
 
+from shrink import TINY_MUNIT
+
 PAUSE = 0.3  # seconds that a step of an anchor takes, so that faults can hit it
 
 # MUNIT so small that a step takes moments
 TINY = (
-    "data.count=7", "data.test_count=3", "networks.content_encoder.width=4", "networks.content_encoder.blocks=1",
-    "networks.style_encoder.width=4", "networks.decoder.width=4", "networks.decoder.blocks=1",
-    "networks.decoder.mlp_dim=8", "networks.discriminator.width=4", "networks.discriminator.scales=1",
-    "networks.discriminator.layers=2", "run.log_every=1", "run.sample_every=100000", "run.sample_inputs=1",
-    "run.sample_styles=1", "run.keep=3",
+    "data.count=7", "data.test_count=3", *TINY_MUNIT, "run.log_every=1", "run.sample_every=100000",
+    "run.sample_inputs=1", "run.sample_styles=1", "run.keep=3",
 )  # fmt: skip
 
 

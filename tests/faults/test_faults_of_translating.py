@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from loaded import CATALOG, QUIET
+from shrink import small
 from torch.nn import functional as F
 
 import i2i_forge
@@ -25,14 +26,12 @@ from i2i_forge.translate.translator import Translator, load
 
 SHORT = ("steps=2", "data.batch=2", "data.workers=0")
 CYCLEGAN = (
-    *SHORT, "data.use=paired_folders", "data.layout=two_folders", "data.size=32", "networks.encoder.width=4",
-    "networks.encoder.blocks=1", "networks.decoder.width=4", "networks.discriminator.width=4",
+    *SHORT, "data.use=paired_folders", "data.layout=two_folders", "data.size=32",
+    *small(encoder="blocks=1", decoder="", discriminator=""),
 )  # fmt: skip
 MUNIT = (
-    *SHORT, "data.count=4", "data.test_count=3", "networks.content_encoder.width=4",
-    "networks.content_encoder.blocks=1", "networks.style_encoder.width=4", "networks.decoder.width=4",
-    "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8", "networks.discriminator.width=4",
-    "networks.discriminator.scales=1",
+    *SHORT, "data.count=4", "data.test_count=3",
+    *small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1 mlp_dim=8", discriminator="scales=1"),
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from formulas import assert_statistics, close, drawn, images, weights
 from loaded import FORMATS
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
@@ -18,11 +19,7 @@ from i2i_forge.run.foreign import load_foreign
 GOLDEN = json.loads((Path(__file__).parent / "munit_golden.json").read_text())
 CASES = ("munit", "munit_nocycle")
 STYLE_DIM = 8
-TINY = [
-    "networks.content_encoder.width=8", "networks.content_encoder.blocks=2", "networks.style_encoder.width=8",
-    "networks.decoder.width=8", "networks.decoder.blocks=2", "networks.decoder.mlp_dim=16",
-    "networks.discriminator.width=8",
-]  # fmt: skip
+TINY = [*small(8, content_encoder="blocks=2", style_encoder="", decoder="blocks=2 mlp_dim=16", discriminator="")]
 CYCLE = "phases.generator.minimize.cycle=10 * l1(cycled, source)"
 NAMES = {  # theirs -> ours
     "dis_a": "discriminator/gan/ba", "dis_b": "discriminator/gan/ab",

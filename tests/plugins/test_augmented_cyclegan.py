@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from loaded import CATALOG
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
@@ -12,8 +13,9 @@ from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import ForgeError, UsageError
 
 RECIPE = "augmented_cyclegan_edges2shoes"
-TINY = ("networks.encoder.width=4", "networks.encoder.blocks=1", "networks.decoder.width=4", "data.batch=2",
-        "networks.discriminator.width=4", "networks.discriminator.per.a.width=4")  # fmt: skip
+TINY = (
+    *small(encoder="blocks=1", decoder="", discriminator=""), "data.batch=2", "networks.discriminator.per.a.width=4",
+)  # fmt: skip
 CODES = ("networks.code_encoder.width=4", "networks.code_discriminator.width=8")
 SETS = {"": (*TINY, *CODES), "_supervised": (*TINY, *CODES), "_stochastic": (*TINY, CODES[0]), "_noise": TINY}
 UNSUPERVISED = {

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from loaded import CATALOG
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
@@ -212,10 +213,9 @@ def test_one_channel_sees_grey(name: str) -> None:
 
 MODE_SEEKING = "phases.generator.minimize.mode_seeking=1 * mode_seeking(translation, translation_2, {0}, {0}_2)"
 MUNIT = [
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4", "networks.discriminator.layers=2", "networks.discriminator.scales=2",
-]  # fmt: skip
+    *small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1 mlp_dim=8"),
+    *small(discriminator="layers=2 scales=2"),
+]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from loaded import CATALOG
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
@@ -35,10 +36,7 @@ DISCRIMINATORS = {
 }  # fmt: skip
 FORMAT = "junyanz-cyclegan"
 PARTS = ("G_A", "G_B", "D_A", "D_B")
-TINY = [
-    "networks.encoder.width=4", "networks.encoder.blocks=2", "networks.decoder.width=4",
-    "networks.discriminator.width=4", "networks.discriminator.layers=2",
-]  # fmt: skip
+TINY = [*small(encoder="blocks=2", decoder="", discriminator="layers=2")]
 
 
 def reader() -> Any:
