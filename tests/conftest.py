@@ -6,6 +6,7 @@ import loaded
 import pytest
 from shrink import TINY_MUNIT
 
+from i2i_forge.cli import main
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.loop import Run
 
@@ -40,6 +41,21 @@ def catalog():
 @pytest.fixture(scope="session")
 def vocabulary():
     return loaded.VOCABULARY
+
+
+@pytest.fixture
+def forge(capsys):
+    """Runs a command in this process: (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err and "--debug ...` shows the traceback" not in err
+        return ended.value.code, out, err
+
+    return call
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -77,13 +77,6 @@ def unmatched(root):
 FIRST_FIVE = [f"alone-{number}.png" for number in range(5)]
 
 
-def test_53_names_that_do_not_pair_by_call(tmp_path):
-    unmatched(tmp_path / "data")
-    with pytest.raises(DataError, match="8 without a partner") as caught:
-        dataset("paired_folders", root=str(tmp_path / "data"), layout="two_folders").sources("train")
-    assert all(name in caught.value.message for name in FIRST_FIVE) and "alone-5.png" not in caught.value.message
-
-
 def test_53_names_that_do_not_pair(forge_watch, tmp_path):
     unmatched(tmp_path / "data")
     data = f"data={{use: paired_folders, layout: two_folders, root: {tmp_path / 'data'}, size: 64, paired: ~}}"

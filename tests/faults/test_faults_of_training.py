@@ -10,7 +10,6 @@ from shrink import shrunk
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.cli import main
 from i2i_forge.data import stream
 from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.forward_pass import ForwardPass, tensor
@@ -187,17 +186,11 @@ def test_80_what_can_be_meant_is_not_warned_of(catalog, changes):
     assert warned(catalog, "munit_synthetic", *changes) == []
 
 
-def forge(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return ended.value.code, *capsys.readouterr()
-
-
-def test_80_check_says_it(capsys):
-    code, out, err = forge(capsys, "check", "pix2pix_synthetic", "--set", "data.paired=false")
+def test_80_check_says_it(forge):
+    code, out, err = forge("check", "pix2pix_synthetic", "--set", "data.paired=false")
     assert (code, out.splitlines()[0]) == (0, "pix2pix_synthetic: no mistakes")
     assert err.startswith("warning: phases.generator.minimize.image: '100 * l1(translation, target)' compares images")
-    _, out, _ = forge(capsys, "check", "pix2pix_synthetic", "--set", "data.paired=false", "--json")
+    _, out, _ = forge("check", "pix2pix_synthetic", "--set", "data.paired=false", "--json")
     assert len(json.loads(out)["warnings"]) == 1
 
 

@@ -13,7 +13,6 @@ from shrink import small
 from torch.nn import functional as F
 
 import i2i_forge
-from i2i_forge.cli import main
 from i2i_forge.data.decode import decode
 from i2i_forge.data.images import to_pil
 from i2i_forge.data.transforms import to_tensor
@@ -63,18 +62,6 @@ def written(file, height=40, width=52, seed=0):
     file.parent.mkdir(parents=True, exist_ok=True)
     to_pil(picture(height, width, seed)[0]).save(file)
     return file
-
-
-@pytest.fixture
-def forge(capsys):
-    """Runs a command in this process: its exit code, stdout and stderr."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main(list(map(str, arguments)))
-        return ended.value.code, *capsys.readouterr()
-
-    return call
 
 
 # ---- 77: images smaller than any floor of ours -----------------------------------------------------------------------

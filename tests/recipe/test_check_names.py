@@ -3,7 +3,6 @@
 import copy
 
 import pytest
-from loaded import CATALOG
 
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary
@@ -201,10 +200,3 @@ def test_the_optimizers_are_those_of_the_engine():
     from i2i_forge.engine.optimizers import RULES as REAL
 
     assert set(RULES) == set(REAL)
-
-
-def test_the_static_check_and_the_import_agree_on_what_there_is(vocabulary):
-    catalog = CATALOG
-    assert {r.kind: sorted(r) for r in catalog.registries()} == {
-        r.kind: vocabulary.names(r.kind) for r in catalog.registries()
-    }

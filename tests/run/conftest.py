@@ -78,15 +78,5 @@ def train_command(tiny):
 
 
 @pytest.fixture
-def call_forge(capsys):
-    """Runs `forge` in this process: (exit code, stdout, stderr)."""
-    from i2i_forge.cli import main
-
-    def call(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return call
+def call_forge(forge):
+    return forge
