@@ -1,6 +1,6 @@
 # make demo   train MUNIT on drawn shoes, translate, and say where the pictures are
 # make test   the tests; make lint, make types: what CI checks beside them
-# make coverage  which lines and branches the tests reach (half as slow again)
+# make coverage  which lines and branches the tests reach; takes longer
 # make faults the list of faults, injected; the score goes to benchmarks/results
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,7 +16,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations=25
 
 coverage: $(READY)
-	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-branch --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
