@@ -136,7 +136,7 @@ PITFALLS = {
             "data/test_decode::test_alpha_is_composited_on_white",
             "data/test_decode::test_exif_orientation_is_applied",
             "data/test_decode::test_16_bit_is_scaled_not_clipped",
-            "data/test_decode::test_one_bit_grey_and_cmyk",
+            "faults/test_faults_of_images::test_41_cmyk",
         ],
     ),
     22: (
