@@ -81,6 +81,13 @@ def test_73_a_falsified_file_is_deleted_and_reported(server, tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_73_a_server_without_ranges(server, data, tmp_path):
+    server.break_after, server.ranges = 700, False
+    fails(data, tmp_path / "out", "ended after 700 of")
+    server.break_after = None
+    arrives(data, tmp_path / "out")
+
+
 def test_73_a_truncated_body_of_a_server_that_tells_no_size(server, data, tmp_path):
     server.break_after, server.length = 700, False
     fails(data, tmp_path / "out", "is not the expected file: bytes 700")
@@ -186,11 +193,10 @@ def test_74_a_chain_of_links_that_is_too_long_to_be_resolved(tmp_path, canary):
     refused(tmp_path, tarred(*members), "is a link")
 
 
-@pytest.mark.parametrize(("kind", "words"), [(stat.S_IFLNK, "is a link"), (stat.S_IFIFO, "neither a file")])
-def test_74_a_link_or_device_in_a_zip(tmp_path, canary, kind, words):
+def test_74_a_link_in_a_zip(tmp_path, canary):
     info = zipfile.ZipInfo("link.jpg")
-    info.external_attr = (kind | 0o777) << 16
-    refused(tmp_path, zipped({info: str(canary)}), words)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    refused(tmp_path, zipped({info: str(canary)}), "is a link")
 
 
 @pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE])
@@ -216,7 +222,6 @@ def test_74_a_bomb_that_hides_its_size(tmp_path):
 def test_74_more_members_than_a_data_set_has(tmp_path):
     members = [(named(f"{number}.jpg"), b"") for number in range(60)]
     refused(tmp_path, tarred(*members), "more than 50 members", limits=Limits(members=50))
-    assert extract(tmp_path / "archive", tmp_path / "all", limits=Limits(members=60)) == 60
 
 
 def test_74_a_million_members(tmp_path):
@@ -226,6 +231,12 @@ def test_74_a_million_members(tmp_path):
     directory = many[start:end] * 1_500_000
     tail = many[end : end + 12] + len(directory).to_bytes(4, "little") + many[end + 16 :]
     refused(tmp_path, many[:start] + directory + tail, "list of members is too long")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_74_a_name_twice(tmp_path):
+    twice = [(named("1.jpg"), b"one"), (named("./1.jpg"), b"two")]
+    refused(tmp_path, tarred(*twice), "is there twice")
 
 
 def test_74_a_size_below_zero(tmp_path):

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -9,7 +10,7 @@ import zlib
 import pytest
 
 from i2i_forge.data.folders import EXTENSIONS
-from i2i_forge.data.public import extract
+from i2i_forge.data.public import Limits, extract
 from i2i_forge.errors import DataError
 from i2i_forge.system.fetch.archive import IMAGES
 
@@ -67,6 +68,11 @@ def test_images_and_texts_come_out_without_the_top_folder(make, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("/etc/1.jpg", "not a relative path"),
+        ("../1.jpg", "leads out"),
+        ("train/../../1.jpg", "leads out"),
+        ("C:/1.jpg", "not a relative path"),
+        ("..\\1.jpg", "not a relative path"),
         ("train/a\nb.jpg", "control characters"),
         ("train/" + "x" * 300 + ".jpg", "too long"),
     ],
@@ -79,6 +85,26 @@ def test_a_name_with_a_nul_byte_is_refused(tmp_path):
     archive = make_zip(tmp_path / "a", {"evil_.jpg": b"x"})
     archive.write_bytes(archive.read_bytes().replace(b"evil_.jpg", b"ev\0l_.jpg"))
     refused(archive, "control characters|damaged")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (tarfile.SYMTYPE, "is a link"), (tarfile.LNKTYPE, "is a link"), (tarfile.FIFOTYPE, "neither a file"),
+        (tarfile.CHRTYPE, "neither a file"), (tarfile.BLKTYPE, "neither a file"),
+    ],
+)  # fmt: skip
+def test_links_and_devices_in_tar_are_refused(tmp_path, kind, words):
+    info = tarfile.TarInfo("train/1.jpg")
+    info.type, info.linkname = kind, "/etc/passwd"
+    refused(make_tar(tmp_path / "a", {"train/1.jpg": info}), words)
+
+
+@pytest.mark.parametrize(("kind", "words"), [(stat.S_IFLNK, "is a link"), (stat.S_IFIFO, "neither a file")])
+def test_links_and_devices_in_zip_are_refused(tmp_path, kind, words):
+    info = zipfile.ZipInfo("train/1.jpg")
+    info.external_attr = (kind | 0o777) << 16
+    refused(make_zip(tmp_path / "a", {info: b"/etc/passwd"}), words)
 
 
 def test_an_encrypted_member_is_refused(tmp_path):
@@ -97,6 +123,25 @@ def test_two_members_of_one_name_are_refused(tmp_path, second):
         zipped.writestr("a/1.jpg", b"one")
         zipped.writestr(second, b"two")
     refused(tmp_path / "a", "is there twice", top="top")
+
+
+@MAKERS
+def test_bombs_are_refused(make, tmp_path):
+    refused(make(tmp_path / "a", {"1.bmp": bytes(10_000_000)}), "unpack to more than", limits=Limits(slack=1000))
+    assert sum(p.stat().st_size for p in (tmp_path / "new").rglob("*.bmp")) < 1_000_000
+    make(tmp_path / "b", {f"{i}.jpg": b"x" for i in range(5)})
+    with pytest.raises(DataError, match="more than 4 members"):
+        extract(tmp_path / "b", tmp_path / "b_out", limits=Limits(members=4))
+    assert extract(tmp_path / "b", tmp_path / "b_all", limits=Limits(members=5)) == 5
+
+
+def test_what_tar_hides_is_counted_too(tmp_path):
+    """A header of the extended kind is read into memory, whatever size it claims."""
+    info = tarfile.TarInfo("1.jpg")
+    info.pax_headers = {"comment": "x" * 10_000_000}
+    with tarfile.open(tmp_path / "a", "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info)
+    refused(tmp_path / "a", "unpack to more than", limits=Limits(slack=1000))
 
 
 @MAKERS

@@ -53,6 +53,12 @@ def test_a_whole_file(server, part):
     assert download(server.url, part) == got and len(server.asked) == 1  # nothing is left to ask for
 
 
+def test_a_truncated_body_is_kept_and_continued(server, part):
+    interrupted(server, part)
+    assert download(server.url, part)["sha256"] == hashlib.sha256(BODY).hexdigest()
+    assert ranges(server) == [None, "bytes=300000-"] and part.read_bytes() == BODY
+
+
 @pytest.mark.parametrize("change", ["no ranges", "another etag", "another etag, If-Range ignored", "another size"])
 def test_a_part_that_cannot_be_continued_is_started_anew(server, part, change):
     interrupted(server, part)
@@ -86,6 +92,14 @@ def test_a_server_that_tells_no_size(server, part):
     server.length = False
     assert download(server.url, part)["bytes"] == len(BODY)
     assert download(server.url, part)["bytes"] == len(BODY) and len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_an_answer_that_is_no_file(server, part, status):
+    server.status = status
+    with pytest.raises(DataError, match=f"answers {status}"):
+        download(server.url, part)
+    assert not part.exists()
 
 
 def test_nobody_answers(server, part):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from file_server import Server, serving
-from loaded import CATALOG
 
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.system.weights import MANIFEST, Weights, fetch, find, inspect, path_of, required
@@ -68,6 +67,24 @@ def test_another_file_is_not_kept(known: str, server: Server, cache: Path) -> No
     assert entries(cache) == []
 
 
+def test_an_interrupted_download_goes_on(entry: Weights, server: Server, cache: Path) -> None:
+    server.break_after = 60_000
+    with pytest.raises(DataError, match=r"ended after 60,000 of 102,400 bytes"):
+        fetch(entry)
+    assert entries(cache) == [f"{FILE}.part", f"{FILE}.part.json"] and inspect(entry).status == "missing"
+    server.break_after = None
+    fetch(entry)
+    assert server.asked == [(f"/dir/{FILE}", None), (f"/dir/{FILE}", "bytes=60000-")]
+    assert inspect(entry).status == "ok" and entries(cache) == [FILE, f"{FILE}.json"]
+
+
+def test_a_server_without_the_file(entry: Weights, server: Server, cache: Path) -> None:
+    server.status = 404
+    with pytest.raises(DataError, match=rf"{FILE}: the server answers 404"):
+        fetch(entry)
+    assert entries(cache) == []
+
+
 def test_two_processes_do_not_mix(entry: Weights, cache: Path) -> None:
     cache.mkdir()
     with (cache / f"{FILE}.part").open("ab") as held:
@@ -104,6 +121,16 @@ def test_missing_weights_say_how_to_get_them(entry: Weights, cache: Path, monkey
     with pytest.raises(DataError) as caught:
         required("tiny")
     assert f"copy {entry.url} to {cache / FILE}" in caught.value.fix
+
+
+def test_offline_nothing_is_asked_for(
+    entry: Weights, server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORGE_OFFLINE", "1")
+    with pytest.raises(UsageError, match="FORGE_OFFLINE is set") as caught:
+        fetch(entry)
+    assert f"copy {entry.url} to {cache / FILE}" in caught.value.fix
+    assert server.asked == [] and not cache.exists()
 
 
 @pytest.mark.parametrize("place", [0, len(BODY) // 2, len(BODY) - 1])
@@ -153,9 +180,10 @@ def test_a_file_that_cannot_be_read(entry: Weights, monkeypatch: pytest.MonkeyPa
 def test_a_loss_names_the_command_that_gets_its_weights(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from i2i_forge.catalog.loading import load_plugins
 
     monkeypatch.chdir(tmp_path)
-    loss = CATALOG.losses.get("domain_invariant_perceptual_torchvision")
+    loss = load_plugins().catalog.losses.get("domain_invariant_perceptual_torchvision")
     with pytest.raises(DataError) as caught:
         loss()
     assert caught.value.fix.startswith("forge weights get vgg16, or put a state dict")
