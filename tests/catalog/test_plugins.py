@@ -1,6 +1,8 @@
 """A plugin that cannot be used is set aside and named; everything else works."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -20,8 +22,18 @@ def register_components(catalog):
     catalog.losses.add("half", half)
 """
 
-MISSPELT = LOSS.replace("def register_components", "def register_component")
-ARGUMENT = LOSS.replace("(catalog)", "(catalogue)").replace("catalog.losses", "catalogue.losses")
+BROKEN = {
+    "raises": "raise ImportError('no luck')",
+    "missing": "import a_package_that_is_not_there",
+    "syntax": "def (:",
+    "exits": "raise SystemExit(3)",
+    "hook": LOSS.replace(
+        'catalog.losses.add("half", half)', 'catalog.losses.add("half", half); raise ValueError("oh")'
+    ),
+    "misspelt": LOSS.replace("def register_components", "def register_component"),
+    "argument": LOSS.replace("(catalog)", "(catalogue)").replace("catalog.losses", "catalogue.losses"),
+    "api": "FORGE_API = 99\n" + LOSS,
+}
 
 
 def plugin(host, name):
@@ -33,6 +45,46 @@ def test_the_built_ins_come_in_by_entry_points():
     assert {p.status for p in host.plugins} == {"ok"}
     assert {"munit", "distances", "procedural_shoes"} <= {p.name for p in host.plugins}
     assert host.catalog.losses.entry("l1").plugin == "distances"
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_plugin_is_set_aside_and_named(tmp_path, name):
+    (tmp_path / f"{name}.py").write_text(BROKEN[name])
+    (tmp_path / "good.py").write_text(LOSS.replace("half", "good_half"))
+    host = load_plugins([tmp_path])
+    bad = plugin(host, name)
+    assert bad.status == ("skipped" if name == "api" else "broken")
+    assert bad.reason
+    assert "half" not in host.catalog.losses
+    assert "good_half" in host.catalog.losses and "munit" in host.catalog.trainers
+    assert {p.name for p in host.plugins if p.status != "ok"} == {name}
+
+
+def test_a_misspelt_hook_is_suggested(tmp_path):
+    (tmp_path / "misspelt.py").write_text(BROKEN["misspelt"])
+    assert "register_components" in plugin(load_plugins([tmp_path]), "misspelt").reason
+
+
+def test_two_plugins_of_one_name_are_both_named(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.py").write_text(LOSS)
+    host = load_plugins([tmp_path / "one", tmp_path / "two"])
+    for found in (p for p in host.plugins if p.name == "same"):
+        assert found.status == "broken" and "one" in found.reason and "two" in found.reason
+
+
+def test_a_plugin_for_another_version_is_skipped_before_it_is_imported(tmp_path, monkeypatch):
+    info = tmp_path / "forge_old-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: forge-old\nVersion: 1.0\nRequires-Dist: i2i-forge<0.0.1\n"
+    )
+    (info / "entry_points.txt").write_text("[i2i_forge]\nold = forge_old_module\n")
+    (tmp_path / "forge_old_module.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    host = load_plugins()
+    assert plugin(host, "old").status == "skipped" and "i2i-forge<0.0.1" in plugin(host, "old").reason
 
 
 @pytest.mark.parametrize(("value", "names"), [("munit,distances", {"munit", "distances"}), ("", set())])
@@ -52,21 +104,29 @@ def test_a_missing_folder_is_an_error(tmp_path):
         find_plugins([tmp_path / "nothing"])
 
 
-def test_forge_plugins_tries_others_in_a_process_of_their_own(forge, tmp_path):
-    (tmp_path / "exits.py").write_text("raise SystemExit(3)")
+def forge(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "i2i_forge", *map(str, arguments)],
+        capture_output=True, text=True, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_forge_plugins_tries_others_in_a_process_of_their_own(tmp_path):
+    (tmp_path / "exits.py").write_text(BROKEN["exits"])
     (tmp_path / "noisy.py").write_text("print('hello')\n" + LOSS)
-    facts = {p["name"]: p for p in json.loads(forge("--plugins", tmp_path, "plugins", "--json")[1])}
+    done = forge("--plugins", tmp_path, "plugins", "--json")
+    facts = {p["name"]: p for p in json.loads(done.stdout)}
     assert facts["exits"]["status"] == "broken" and "SystemExit" in facts["exits"]["reason"]
     assert facts["noisy"]["status"] == "ok" and facts["noisy"]["provides"] == {"losses": ["half"]}
     assert facts["munit"]["provides"] == {"trainers": ["munit"]}
     assert {"name", "distribution", "version", "module", "status", "reason", "provides"} == set(facts["munit"])
 
 
-def test_forge_plugins_why_shows_the_traceback(forge, tmp_path):
-    (tmp_path / "raises.py").write_text("raise ImportError('no luck')")
-    _, out, _ = forge("--plugins", tmp_path, "plugins", "--why", "raises")
-    assert "no luck" in out and "Traceback" in out
-    assert forge("plugins", "--why", "nothing")[0] == 6
+def test_forge_plugins_why_shows_the_traceback(tmp_path):
+    (tmp_path / "raises.py").write_text(BROKEN["raises"])
+    done = forge("--plugins", tmp_path, "plugins", "--why", "raises")
+    assert "no luck" in done.stdout and "Traceback" in done.stdout
+    assert forge("plugins", "--why", "nothing").returncode == 6
 
 
 def test_those_that_hang_or_crash_are_named_and_the_others_are_still_tried(tmp_path, monkeypatch):
@@ -79,11 +139,11 @@ def test_those_that_hang_or_crash_are_named_and_the_others_are_still_tried(tmp_p
     (tmp_path / "d_dynamic.py").write_text(
         LOSS.replace('catalog.losses.add("half", half)', 'for n in ("h1", "h2"): catalog.losses.add(n, half)')
     )
-    monkeypatch.setattr(command, "PROBE_TIMEOUT", 4)
+    monkeypatch.setattr(command, "PROBE_TIMEOUT", 2)
     tried = find_plugins([tmp_path])
     command._try_foreign(tried, (tmp_path,))
     found = {p.name: p for p in tried}
-    assert (found["a_hangs"].status, found["a_hangs"].reason) == ("broken", "importing it hangs (waited 4 s)")
+    assert (found["a_hangs"].status, found["a_hangs"].reason) == ("broken", "importing it hangs (waited 2 s)")
     assert (found["c_crash"].status, found["c_crash"].reason) == (
         "broken", "importing it ends Python (exit code 7)",
     )  # fmt: skip
@@ -99,11 +159,11 @@ BEFORE_IMPORT = {  # source -> status and reason, found without running it
     "def (:": ("broken", "odd.py, line 1)"),
     "a = '\0'": ("broken", "source code string cannot contain null bytes"),
     "FORGE_API = 99\n" + LOSS: ("skipped", "it is written for FORGE_API 99, this is 1"),
-    MISSPELT: (
+    BROKEN["misspelt"]: (
         "broken",
         "there is no hook 'register_component' (line 9); did you mean 'register_components'?",
     ),
-    ARGUMENT: ("broken", "hook register_components has no argument 'catalogue' (line 9)"),
+    BROKEN["argument"]: ("broken", "hook register_components has no argument 'catalogue' (line 9)"),
     "def step_finished(run, step, report): pass": ("broken", "step_finished is not a hook without `@hookimpl`"),
 }
 
@@ -125,6 +185,14 @@ def test_what_may_be_missing_is_not_called_missing(tmp_path):
         "if TYPE_CHECKING:\n    import nothing_b\n" + LOSS
     )
     assert plugin(load_plugins([tmp_path]), "careful").status == "ok"
+
+
+def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path, capsys):
+    (tmp_path / "noisy.py").write_text(
+        "print('at import')\n" + LOSS.replace("catalog.losses", "print('in hook'); catalog.losses")
+    )
+    assert plugin(load_plugins([tmp_path]), "noisy").status == "ok"
+    assert capsys.readouterr() == ("", "at import\nin hook\n")
 
 
 def test_a_broken_plugin_leaves_nothing_behind(tmp_path):

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.catalog.vocabulary import module_file, read_plugin
+
+
+@pytest.fixture(scope="module")
+def host():
+    return load_plugins()
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return read_vocabulary(find_plugins())
 
 
 def test_names_kinds_and_origins_agree_with_the_catalog(host, vocabulary):

@@ -3,9 +3,9 @@
 import functools
 
 import numpy as np
-from loaded import CATALOG
 from PIL import Image
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.packs import pack, plan_pack
 
 SMALL = 6_000  # bytes of a shard: a few images
@@ -55,7 +55,7 @@ def packed(root, out, shard_bytes=SMALL, **options):
 @functools.cache
 def catalog():
     """All plugins', found once."""
-    return CATALOG
+    return load_plugins().catalog
 
 
 def dataset(name, **options):

@@ -1,11 +1,15 @@
+import io
 import os
+import resource
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_forge.data.decode import check_header, decode
+from i2i_forge.data.decode import FORMATS, MAX_PIXELS, check_header, decode
 from i2i_forge.errors import DataError
 
 
@@ -27,11 +31,26 @@ def refused(path: Path, cause: str, *, by_header: bool = True) -> DataError:
     return caught.value
 
 
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of one short row that claims a size."""
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0" * 9)))
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in (*chunks, (b"IEND", b""))
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
 @pytest.mark.parametrize("name", ["x.png", "x.bmp", "x.tif", "x.ppm", "x.webp"])
 def test_lossless_formats(tmp_path, name):
     path = save(tmp_path / name, ramp(), **({"lossless": True} if name.endswith("webp") else {}))
     assert np.array_equal(np.asarray(decode(path)), ramp())
     assert check_header(path) == (16, 12)
+
+
+def test_jpeg_and_a_wrong_extension(tmp_path):
+    path = save(tmp_path / "x.png", ramp(), format="JPEG", quality=100, subsampling=0)
+    assert np.abs(np.asarray(decode(path)).astype(int) - ramp()).max() <= 12
 
 
 def test_16_bit_is_scaled_not_clipped(tmp_path):
@@ -95,6 +114,15 @@ def test_transparent_colour_of_rgb(tmp_path):
     assert np.asarray(decode(path)).tolist() == [[[255, 255, 255], [4, 5, 6]]]
 
 
+def test_one_bit_grey_and_cmyk(tmp_path):
+    bits = Image.new("1", (2, 1))
+    bits.putpixel((1, 0), 1)
+    assert np.asarray(decode(save(tmp_path / "1.png", bits))).tolist() == [[[0] * 3, [255] * 3]]
+    assert np.asarray(decode(save(tmp_path / "l.png", Image.new("L", (1, 1), 77)))).tolist() == [[[77] * 3]]
+    cmyk = save(tmp_path / "x.jpg", Image.new("CMYK", (16, 16), (255, 0, 0, 0)), quality=100)
+    assert np.abs(np.asarray(decode(cmyk)).astype(int) - [0, 255, 255]).max() <= 3
+
+
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.tif", "x.webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path, name, orientation):
@@ -112,6 +140,51 @@ def test_exif_orientation_is_applied(tmp_path, name, orientation):
 def test_damaged_exif_does_not_cost_the_image(tmp_path):
     path = save(tmp_path / "x.png", ramp(), exif=b"Exif\0\0nonsense")
     assert decode(path).size == check_header(path) == (16, 12)
+
+
+def test_first_frame_of_several(tmp_path):
+    red, blue = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "blue")
+    for name in ("x.webp", "x.tif", "x.png"):
+        options = {"lossless": True} if name == "x.webp" else {}
+        path = save(tmp_path / name, red, save_all=True, append_images=[blue], **options)
+        assert decode(path).getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_empty_truncated_and_text(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    refused(tmp_path / "empty.jpg", "is empty")
+    (tmp_path / "page.jpg").write_text("<!DOCTYPE html>\n<html>404</html>")
+    refused(tmp_path / "page.jpg", "holds text: '<!DOCTYPE html>")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM"):
+        buffer = io.BytesIO()
+        Image.fromarray(noise).save(buffer, format=kind)
+        path = tmp_path / f"half.{kind.lower()}"
+        path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+        refused(path, "cannot be read|is not a readable", by_header=False)
+        path.write_bytes(buffer.getvalue()[:5])
+        refused(path, "cannot be read|is not a readable")
+
+
+@pytest.mark.parametrize(
+    "head", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"8BPS\0\1" + bytes(40), b"GIF89a"]
+)
+def test_other_formats_in_disguise_are_refused(tmp_path, head):
+    for name in ("x.jpg", "x.eps", "x.psd"):
+        (tmp_path / name).write_bytes(head)
+        refused(tmp_path / name, "is not a readable JPEG, PNG")
+    assert "EPS" not in FORMATS
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("side", [8200, 12288, 20480])
+def test_bombs_are_refused_before_they_are_decoded(tmp_path, side, recwarn):
+    assert side**2 > MAX_PIXELS
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_header(side, side))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(path, "pixels, more than")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
 def test_a_sliver_is_refused(tmp_path):

@@ -6,9 +6,9 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
-from loaded import CATALOG
 from PIL import Image
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data import check_halves, check_images, check_lists, check_pairs, header_check, header_index
 from i2i_forge.data.folders import list_images, read_list
 from i2i_forge.data.pairs import match_stems
@@ -286,7 +286,7 @@ def test_several_lists_have_one_error(folder, tmp_path):
 
 
 def test_data_sets_read_headers_once(folder, opened):
-    data = CATALOG.datasets
+    data = load_plugins().catalog.datasets
     given = {"a": str(folder), "b": str(folder), "size": 4}
     (folder / "1.jpg").write_bytes(b"")
     for again in (False, True):

@@ -2,14 +2,16 @@
 
 import pytest
 import torch
-from shrink import small
 
 import i2i_forge
 from i2i_forge.engine.compiled import compiled
 from i2i_forge.errors import RecipeError
 from i2i_forge.run import checkpoint
 
-TINY = [*small(8, content_encoder="", style_encoder="", decoder="", discriminator="")]
+TINY = [
+    "networks.content_encoder.width=8", "networks.style_encoder.width=8", "networks.decoder.width=8",
+    "networks.discriminator.width=8",
+]  # fmt: skip
 IMAGES = {name: torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(n)) for n, name in enumerate("ab")}
 
 

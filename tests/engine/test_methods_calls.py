@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from loaded import CATALOG
 
 import i2i_forge
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge_benchmarks.methods import calls_of, counted, images_of
 from i2i_forge_benchmarks.published_steps import CALLS, STEPS
@@ -26,7 +26,7 @@ def test_no_network_is_called_more_often_than_published(recipe: str) -> None:
 @pytest.mark.parametrize("recipe", CALLS)
 def test_the_plain_steps_call_what_the_table_says(recipe: str) -> None:
     checked = i2i_forge.load_recipe(recipe)
-    trainer = build_trainer(checked, CATALOG, "meta")
+    trainer = build_trainer(checked, load_plugins().catalog, "meta")
     images = images_of(checked, "meta")
     with torch.device("meta"):
         assert counted(trainer, lambda: STEPS[recipe](trainer.networks, images)) == CALLS[recipe]

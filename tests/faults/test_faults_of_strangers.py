@@ -47,7 +47,7 @@ from i2i_forge.study.page.find import find_runs
 from i2i_forge.study.page.gallery import gallery
 from i2i_forge.study.page.run_report import read_run
 from i2i_forge.study.state import write_recipes
-from i2i_forge.system.fetch.download import download
+from i2i_forge.system.fetch import download
 from i2i_forge.system.tensor_files import read_json
 from i2i_forge.system.weights import MANIFEST, inspect, path_of
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loaded import CATALOG
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import BackboneInfo, Batch, ByInput, Tools
 from i2i_forge.measure.mode_classifier import random_classifier
@@ -243,5 +243,5 @@ def test_a_random_backbone_is_an_untrained_classifier():
 
 
 def test_they_are_registered():
-    metrics = CATALOG.metrics
+    metrics = load_plugins().catalog.metrics
     assert metrics.get("cis") is ConditionalInceptionScore and metrics.get("is") is InceptionScore

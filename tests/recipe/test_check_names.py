@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
+from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.catalog.vocabulary import Component, Parameter, Vocabulary
 from i2i_forge.recipe.check_components import Problem, option_problems
 from i2i_forge.recipe.check_names import name_problems
@@ -23,6 +23,11 @@ ODD = [
     None, True, 0, -1, 1.5, float("nan"), float("inf"), "", "x", "a.b", [], [[]], ["x"], [1], [["x"]], [None], {},
     {"use": "x"}, {"use": 3}, {"x": None}, {"ab": 3}, {"ab": "l1(source, source)"}, {"str": 3}, 10**30,
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return read_vocabulary(find_plugins())
 
 
 @pytest.fixture
@@ -200,3 +205,10 @@ def test_the_optimizers_are_those_of_the_engine():
     from i2i_forge.engine.optimizers import RULES as REAL
 
     assert set(RULES) == set(REAL)
+
+
+def test_the_static_check_and_the_import_agree_on_what_there_is(vocabulary):
+    catalog = load_plugins().catalog
+    assert {r.kind: sorted(r) for r in catalog.registries()} == {
+        r.kind: vocabulary.names(r.kind) for r in catalog.registries()
+    }

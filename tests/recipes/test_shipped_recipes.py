@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from i2i_forge.cli import main
 from i2i_forge.cli.completing import recipes
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.names import find_recipe, named_recipes, shipped_recipes
@@ -34,6 +35,18 @@ def install(tmp_path, monkeypatch):
 
     yield make
     sys.modules.pop("my_slopes", None)
+
+
+@pytest.fixture
+def forge(capsys):
+    """Runs a command: (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        return ended.value.code, *capsys.readouterr()
+
+    return call
 
 
 def others():

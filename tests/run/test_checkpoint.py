@@ -1,8 +1,12 @@
 import errno
 import hashlib
 import json
+import logging
 import os
+import random
+import resource
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,20 +164,31 @@ def expect_fallback(root, *words):
         assert word in warnings[0]
 
 
-@pytest.mark.parametrize("left", [None, 0, 0.5, 0.999])
-def test_a_file_that_is_gone_or_cut_is_named(root, left):
-    for name in FILES:
-        file = root / "step-00000020" / name
-        data = file.read_bytes()
-        file.unlink() if left is None else file.write_bytes(data[: int(len(data) * left)])
-        expect_fallback(root, name)
-        file.write_bytes(data)
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file(root, file, share):
+    path = root / "step-00000020" / file
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    expect_fallback(root, file)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_missing_file(root, file):
+    (root / "step-00000020" / file).unlink()
+    expect_fallback(root, file)
 
 
 def test_an_empty_folder(root):
     shutil.rmtree(root / "step-00000020")
     (root / "step-00000020").mkdir()
     expect_fallback(root, "MANIFEST.json")
+
+
+def test_a_file_of_another_checkpoint(root):
+    """The sizes agree, the generations do not."""
+    shutil.copy(root / "step-00000010" / "optimizers.safetensors", root / "step-00000020")
+    expect_fallback(root, "optimizers.safetensors", "SHA-256")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +201,21 @@ def test_an_empty_folder(root):
 def test_a_manifest_of_something_else(root, manifest):
     (root / "step-00000020" / "MANIFEST.json").write_bytes(manifest)
     expect_fallback(root)
+
+
+def test_300_flipped_bits_are_all_detected(trained, tmp_path):
+    folder = checkpoint.save(tmp_path, 1, trained, {}, keep=3)
+    draw = random.Random(0)
+    for number in range(300):
+        path = folder / FILES[number % 4]
+        data = path.read_bytes()
+        flipped = bytearray(data)
+        flipped[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        path.write_bytes(flipped)
+        with pytest.raises(CheckpointError, match="damaged"):
+            checkpoint.read(folder)
+        path.write_bytes(data)
+    assert checkpoint.read(folder).step == 1
 
 
 def test_flipped_bits_of_the_manifest(root):
@@ -208,6 +238,13 @@ def test_weights_that_are_not_finite_are_never_used(root):
     assert not list(root.glob(".*"))
 
 
+def test_weights_that_are_not_finite_in_an_old_checkpoint(root, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "first_not_finite", lambda tensors: "")
+        checkpoint.save(root, 20, Weights(float("inf")), {}, keep=3)
+    expect_fallback(root, "decoder.a.weight is not finite")
+
+
 def test_two_damaged_ones_are_both_named(root):
     save(root, 30)
     for step in ("step-00000020", "step-00000030"):
@@ -217,7 +254,41 @@ def test_two_damaged_ones_are_both_named(root):
     assert ["step-00000030" in warnings[0], "step-00000020" in warnings[1]] == [True, True]
 
 
+def test_all_damaged_is_an_error_and_never_a_new_start(root):
+    for step in ("step-00000010", "step-00000020"):
+        (root / step / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError) as caught:
+        newest(root)
+    assert caught.value.exit_code == 5
+    assert "step-00000020" in caught.value.message and "no checkpoint can be used" in caught.value.message
+    assert "--run" in caught.value.fix
+    assert len(str(caught.value).splitlines()) <= 6
+
+
 # ---- other formats, other networks -----------------------------------------------------------------------------
+
+
+def test_a_newer_format_says_to_upgrade_and_falls_back_to_nothing(root, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "FORMAT_VERSION", 7)
+        save(root, 30)
+    with pytest.raises(CheckpointError, match="has format 7, this i2i_forge reads up to 1") as caught:
+        newest(root)
+    assert "upgrade" in caught.value.fix
+
+
+def test_other_networks_are_refused_with_the_first_five_names(trained, tiny, tmp_path):
+    checkpoint.save(tmp_path, 1, trained, {}, keep=3)
+    found, _ = newest(tmp_path)
+    other = tiny.trainer("networks.decoder.mlp_dim=16")
+    before = checkpoint.digest(other)
+    with pytest.raises(CheckpointError, match="of other networks") as caught:
+        checkpoint.restore(found, other)
+    names = caught.value.message.partition("differ: ")[2].split(", ")
+    assert len(names) == 5
+    assert all(name in other.state_dict() and name.startswith("decoder.a.mlp") for name in names)
+    assert "resolved.yaml" in caught.value.fix
+    assert checkpoint.digest(other) == before  # nothing was half loaded
 
 
 def test_more_networks_than_ours_are_refused_too(trained, tiny, tmp_path):
@@ -376,6 +447,36 @@ def test_a_disk_that_fails_at_any_sync(root, monkeypatch, code, call):
     assert os.strerror(code) in message
 
 
+@contextmanager
+def largest_file(size):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_file(root):
+    before = {p.name: content(p) for p in root.iterdir()}
+
+    def write():
+        with largest_file(200_000):
+            save(root, 30, size=100_000)
+
+    expect_untouched(root, before, write)
+    save(root, 30, size=100_000)
+    assert newest(root)[0].step == 30
+
+
+def test_a_disk_without_room_is_noticed_before_anything_is_written(root, monkeypatch):
+    before = {p.name: content(p) for p in root.iterdir()}
+    monkeypatch.setattr(writing, "_write_synced", lambda *_: pytest.fail("it began to write"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 200))
+    message = expect_untouched(root, before, lambda: save(root, 30))
+    assert "MB and 0.0 MB are free" in message
+
+
 def failing_once(function, error):
     """The function, which raises at its first call."""
     calls = []
@@ -423,3 +524,12 @@ def test_an_old_one_that_cannot_be_removed_costs_nothing(root, monkeypatch, capl
     save(root, 30, keep=1)
     assert checkpoint.list_steps(root) == [10, 20, 30]
     assert "the old checkpoint of step 10 could not be removed: Operation not permitted" in caplog.text
+
+
+def test_a_slow_save_is_reported(root, monkeypatch, caplog):
+    save(root, 30)
+    assert caplog.text == ""
+    monkeypatch.setattr(writing, "SLOW", 0.0)
+    with caplog.at_level(logging.WARNING):
+        save(root, 40)
+    assert f"writing the checkpoint of step 40 to {root} took 0 s" in caplog.text

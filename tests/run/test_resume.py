@@ -6,7 +6,7 @@ import json
 import pytest
 from safetensors.torch import load_file, save_file
 
-from i2i_forge.errors import CheckpointError
+from i2i_forge.errors import CheckpointError, ForgeError
 from i2i_forge.run import checkpoint
 
 STEPS = 10
@@ -63,7 +63,7 @@ def test_schedules_and_optimizers_of_several_entries(tiny, tmp_path):
     assert tiny.train(tmp_path / "stopped", *changes) == digest
 
 
-# ---- files without something (test_resume_matrix.py: every single thing that they hold is needed) ----------------
+# ---- negative control: every single thing that a checkpoint holds is needed ------------------------------------
 
 ROLES = ("content_encoder", "style_encoder", "decoder", "discriminator")
 QUANTITIES = ("|exp_avg", "|exp_avg_sq", "|step")
@@ -113,6 +113,19 @@ def test_the_items_are_all_there_is(tiny, stopped):
     assert sorted(found.state) == ["format", "images", "ranks", "recipe_sha256", "settings", "step"]
 
 
+@pytest.mark.parametrize("item", ITEMS)
+def test_zeroing_anything_changes_the_result(tiny, stopped, tmp_path, item):
+    def zero(model, optimizers, state):
+        for part in (model, optimizers):
+            part.update({name: value * 0 for name, value in part.items() if belongs(name, item)})
+
+    copy_with(stopped, tmp_path, zero)
+    try:
+        assert tiny.train(tmp_path, "steps=3") != stopped[1]
+    except ForgeError as error:
+        assert error.exit_code == 7
+
+
 def without(item):
     def drop(model, optimizers, state):
         for part in (model, optimizers):
@@ -122,7 +135,7 @@ def without(item):
     return drop
 
 
-@pytest.mark.parametrize("item", ["style_encoder.b", "discriminator|exp_avg", "decoder|exp_avg_sq", "content_encoder|"])
+@pytest.mark.parametrize("item", [*ITEMS, *(f"{role}|" for role in ROLES)])
 def test_dropping_anything_changes_the_result_or_is_refused(tiny, stopped, tmp_path, item):
     copy_with(stopped, tmp_path, without(item))
     try:

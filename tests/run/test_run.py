@@ -1,5 +1,7 @@
 import json
 import logging
+import os
+import socket
 
 import pytest
 from PIL import Image
@@ -140,7 +142,37 @@ def test_what_changes_a_number_may_not(tiny, straight, change):
         tiny.run(straight[0], change).train()
 
 
+def test_all_checkpoints_damaged_is_exit_5_and_no_new_start(tiny, call_forge, train_command, tmp_path):
+    tiny.train(tmp_path, "steps=1")
+    (tmp_path / "checkpoints/step-00000001/model.safetensors").write_bytes(b"")
+    code, _, err = call_forge(*train_command(tmp_path, "steps=2"))
+    assert code == 5
+    assert "no checkpoint can be used" in err and short(err)
+    assert steps_saved(tmp_path) == [1]
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(tiny, straight, call_forge, train_command, tmp_path):
+    tiny.train(tmp_path, "steps=4", "run.checkpoint_every=2")
+    (tmp_path / "checkpoints/step-00000004/optimizers.safetensors").write_bytes(b"")
+    code, _, err = call_forge(*train_command(tmp_path))
+    assert code == 0
+    assert "step-00000004 is damaged" in err and "using step 2" in err
+    assert tiny.digest(tmp_path) == straight[1]
+    assert tiny.metrics(tmp_path) == tiny.metrics(straight[0])
+
+
 # ---- one run at a time -----------------------------------------------------------------------------------------
+
+
+def test_a_second_run_in_the_folder_is_told_who_has_it(tiny, straight, call_forge, train_command):
+    folder = RunFolder(straight[0])
+    with folder.locked():
+        code, out, err = call_forge(*train_command(straight[0]))
+    assert (code, out) == (2, "")
+    assert f"process {os.getpid()} on {socket.gethostname()}" in err
+    assert short(err)
+    with folder.locked():  # free again
+        pass
 
 
 def test_the_lock_of_a_process_that_is_gone_is_taken_over(tiny, tmp_path):
@@ -169,6 +201,12 @@ def test_a_folder_that_cannot_be_written(tiny, call_forge, train_command, tmp_pa
     assert (tmp_path / blocked).read_text() == "a file"
 
 
+def test_odd_folder_names(tiny, tmp_path):
+    folder = tmp_path / "a b\nc'ü" / ("x" * 200)
+    assert tiny.run(folder, "steps=1").train() == 1
+    assert steps_saved(folder) == [1]
+
+
 # ---- records after a kill --------------------------------------------------------------------------------------
 
 
@@ -187,6 +225,19 @@ def test_what_is_no_record_is_dropped(tmp_path, rest):
     folder.forget_after(2)
     assert folder.metrics.read_text() == '{"step": 1}\n{"step": 2}\n'
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_records_that_cannot_be_written_do_not_stop_the_training(tiny, straight, tmp_path, monkeypatch):
+    def full(self, entry):
+        raise OSError(28, "No space left on device")
+
+    notes = []
+    monkeypatch.setattr(RunFolder, "record", full)
+    run = tiny.run(tmp_path)
+    monkeypatch.setattr(run, "_note", notes.append)
+    assert run.train() == 10
+    assert checkpoint.digest(run.trainer) == straight[1]
+    assert ["No space left on device" in note for note in notes] == [False, True]
 
 
 # ---- when checkpoints are written ------------------------------------------------------------------------------
@@ -231,6 +282,30 @@ def trap(tmp_path):
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins/trap.py").write_text(TRAP)
     return tmp_path / "plugins"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_loss_that_is_not_finite(tiny, call_forge, train_command, tmp_path, trap, value):
+    run = tmp_path / "run"
+    term = f"phases.generator.minimize.trap=1 * trap(translation, value='{value}')"
+    code, out, err = call_forge("--plugins", trap, *train_command(run, term, "run.checkpoint_every=1", "run.keep=9"))
+    assert (code, out) == (7, "")
+    message = err[err.index("error:") :]
+    assert "not finite at step 2: generator/trap/ab" in message
+    assert "phase 'generator' was not updated" in message
+    names = tiny.run(tmp_path / "other").streams["main"].names(2)
+    assert len(names) == 4 and ", ".join(names) in message
+    assert f"`forge checkpoint replay {run} --step 2`" in message
+    assert short(message)
+    record = json.loads((run / "diverged.json").read_text())
+    assert (record["step"], record["phase"], record["images"]) == (2, "generator", names)
+    loss = record["losses"]["generator/trap/ab"]
+    assert value in loss and record["not_finite"][0] == f"generator/trap/ab = {loss}"
+    assert 0 < record["losses"]["generator/image/ab"] < 10
+    assert steps_saved(run) == [1, 2]
+    assert checkpoint.read(run / "checkpoints/step-00000002").step == 2
+    assert [m["step"] for m in tiny.metrics(run)] == [1, 2]
+    assert "not finite at step 2" in (run / "log.txt").read_text()
 
 
 def test_nothing_of_a_phase_that_diverged_is_applied(tiny, tmp_path, trap):

@@ -11,7 +11,6 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import toy
-from shrink import small
 from torch import Tensor, nn
 
 import i2i_forge
@@ -21,8 +20,10 @@ from i2i_forge.system.distributed.contact import LostContactError, in_contact
 from i2i_forge.system.distributed.drift import fingerprint
 
 TINY = [
-    *small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1 mlp_dim=8", discriminator=""),
-    "optimizers.default.clip=0.5", "phases.generator.minimize.cycle=10 * l1(cycled, source)", "data.batch=2",
+    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
+    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
+    "networks.discriminator.width=4", "optimizers.default.clip=0.5",
+    "phases.generator.minimize.cycle=10 * l1(cycled, source)", "data.batch=2",
 ]  # fmt: skip
 RANKS = 2
 

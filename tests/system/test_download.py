@@ -13,7 +13,7 @@ from file_server import serving
 from i2i_forge.data.public import RECORD, TABLE, PublicData, fetch, find
 from i2i_forge.data.public.inventory import INVENTORY
 from i2i_forge.errors import DataError, ResourceError, UsageError
-from i2i_forge.system.fetch.download import download
+from i2i_forge.system.fetch import download
 
 BODY = bytes(range(256)) * 4000
 

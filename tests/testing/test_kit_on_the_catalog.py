@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from loaded import CATALOG
 from PIL import Image
 
-from i2i_forge.catalog.loading import HOST, find_plugins, read_vocabulary
+from i2i_forge.catalog.loading import HOST, find_plugins, load_plugins, read_vocabulary
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.testing.importing import import_problems
 from i2i_forge.testing.kit import check_loaded
@@ -52,7 +51,7 @@ def weights(tmp_path_factory):
 def folders(tmp_path_factory):
     """Images in the layouts that data sets read: plugin -> CHECKS."""
     root = tmp_path_factory.mktemp("images")
-    made = CATALOG.datasets.get("procedural_shoes")(count=3, test_count=2)
+    made = load_plugins().catalog.datasets.get("procedural_shoes")(count=3, test_count=2)
     made.write(root)
     for split in ("train", "test"):
         (root / split).mkdir()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import toy
-from loaded import CATALOG
 from shrink import shrunk
 from torch import Tensor
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.errors import ForgeError, UsageError
@@ -24,7 +24,7 @@ PLAIN = ["cyclegan_synthetic", "unit_synthetic", "pix2pix_synthetic"]
 
 
 def small(name: str, *changes: str) -> Translator:
-    catalog = CATALOG
+    catalog = load_plugins().catalog
     recipe = read_recipe(name, set=[*shrunk(read_recipe(name), catalog, "unused"), *changes])
     return Translator(build_trainer(recipe, catalog), recipe, 7)
 

@@ -5,11 +5,11 @@ from typing import ClassVar
 import pytest
 import torch
 import toy
-from loaded import CATALOG
 from shrink import shrunk
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.forward_pass import tensor
 from i2i_forge.errors import UsageError
@@ -30,7 +30,7 @@ U_NETS = ["pix2pix_synthetic", "bicyclegan_synthetic", "cyclegan_noise_synthetic
 
 def small(name: str, *changes: str) -> Translator:
     """A shipped method with tiny networks, in float64."""
-    catalog = CATALOG
+    catalog = load_plugins().catalog
     recipe = read_recipe(name, set=[*shrunk(read_recipe(name), catalog, "unused"), *changes])
     return Translator(build_trainer(recipe, catalog, dtype=torch.float64), recipe, 0)
 
