@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from shrink import small
 from torch import nn
 
 import i2i_forge
@@ -10,7 +9,10 @@ from i2i_forge.nn import LayerNorm as OurLayerNorm
 from i2i_forge_benchmarks.reference.munit_networks import LayerNorm
 from i2i_forge_benchmarks.reference.munit_step import MunitStep
 
-TINY = [*small(8, content_encoder="", style_encoder="", decoder="mlp_dim=16", discriminator="")]
+TINY = [
+    "networks.content_encoder.width=8", "networks.style_encoder.width=8", "networks.decoder.width=8",
+    "networks.decoder.mlp_dim=16", "networks.discriminator.width=8",
+]  # fmt: skip
 
 
 def copy(ours: list[nn.Module], theirs: list[nn.Module]) -> None:
