@@ -4,6 +4,7 @@ import faulthandler
 import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,7 @@ def _work(arguments, environment, inject, files):
     gc.freeze()  # a collection would copy all that this process shares with the tests
     multiprocessing.process._parent_process = None  # it is no worker, as those that it starts are
     faulthandler.disable()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     os.setsid()
     for number, file in enumerate(files, start=1):
         os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), number)
