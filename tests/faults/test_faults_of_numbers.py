@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from at_step import WEIGHT, at_step, term
+from shrink import TINY_MUNIT
 
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
@@ -63,7 +64,7 @@ def growing(quiet, tmp_path, monkeypatch, listening):
     monkeypatch.setattr(Trainer, "step", lambda self, batch, done: {"generator/gan/ab": float(losses[done])})
 
     def train(*changes):
-        tiny = ("data.workers=0", "run.log_every=1", "run.checkpoint_every=1000", *changes)
+        tiny = ("data.workers=0", "run.log_every=1", "run.checkpoint_every=1000", *TINY_MUNIT, *changes)
         before = len(listening.notes)
         Run(read_recipe("munit_synthetic", set=tiny), quiet, tmp_path / "run", progress=listening).train()
         return [text for text in listening.notes[before:] if "alarm" in text]
