@@ -23,7 +23,7 @@ def clean_environment(monkeypatch, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def host():
-    """All plugins, loaded once: a test that changes what they bring loads its own."""
+    """All plugins, loaded once: a test that changes what they bring, or lets one fail, loads its own."""
     return loaded.HOST
 
 

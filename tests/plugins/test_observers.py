@@ -19,6 +19,12 @@ TINY = (
 )  # fmt: skip
 
 
+@pytest.fixture
+def host():
+    """Of each test its own: an observer that fails is not called again."""
+    return load_plugins()
+
+
 def train(host, folder, steps, *observers, progress=None):
     changes = [*TINY, f"steps={steps}", f"run.observers=[{', '.join(observers)}]"]
     run = Run(read_recipe("munit_synthetic", set=changes), host, folder, progress=progress)
