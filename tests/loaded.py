@@ -1,4 +1,4 @@
-"""The installed plugins, loaded once for all tests of a process; one that changes them, or lets one fail, loads its own."""
+"""The installed plugins, loaded once for all tests; one that changes them, or lets one fail, loads its own."""
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 
