@@ -1,18 +1,22 @@
 # make demo   train MUNIT on drawn shoes, translate, and say where the pictures are
 # make test   the tests; make lint, make types: what CI checks beside them
+# make coverage  which lines and branches the tests reach; takes longer
 # make faults the list of faults, injected; the score goes to benchmarks/results
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test slow faults lint types format clean
+.PHONY: demo test coverage slow faults lint types format clean
 
 demo: $(READY)
 	$(BIN)/forge train munit_synthetic --run demo/run
 	$(BIN)/python -m i2i_forge_benchmarks.demo demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations=25
+
+coverage: $(READY)
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -2,7 +2,13 @@
 
 import os
 
+import loaded
 import pytest
+from shrink import TINY_MUNIT
+
+from i2i_forge.cli import main
+from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.run.loop import Run
 
 collect_ignore = ["external_plugin"]  # a package of its own, which test_external_plugin.py installs
 
@@ -13,6 +19,43 @@ def clean_environment(monkeypatch, tmp_path_factory):
         monkeypatch.delenv(name)
     monkeypatch.setenv("FORGE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(scope="session")
+def host():
+    """All plugins, loaded once: a test that changes what they bring, or lets one fail, loads its own."""
+    return loaded.HOST
+
+
+@pytest.fixture(scope="session")
+def quiet():
+    """All plugins but sample grids, which take longer than a step."""
+    return loaded.QUIET
+
+
+@pytest.fixture(scope="session")
+def catalog():
+    return loaded.CATALOG
+
+
+@pytest.fixture(scope="session")
+def vocabulary():
+    return loaded.VOCABULARY
+
+
+@pytest.fixture
+def forge(capsys):
+    """Runs a command in this process: (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err and "--debug ...` shows the traceback" not in err
+        return ended.value.code, out, err
+
+    return call
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -44,23 +87,12 @@ def listening():
     return Listening()
 
 
-TINY = (
-    "data.test_count=3", "data.batch=1", "data.workers=0", "run.log_every=1",
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4", "networks.discriminator.scales=1", "networks.discriminator.layers=2",
-)  # fmt: skip
+TINY = ("data.test_count=3", "data.batch=1", "data.workers=0", "run.log_every=1", *TINY_MUNIT)
 
 
 def train_tiny(folder, recipe, *changes):
     """A run of one step in `folder`."""
-    from i2i_forge.catalog.loading import load_plugins
-    from i2i_forge.recipe.reading import read_recipe
-    from i2i_forge.run.loop import Run
-
-    host = load_plugins()
-    host.manager.unregister(name="sample_grids")
-    Run(read_recipe(recipe, set=[*changes, "steps=1"]), host, folder).train()
+    Run(read_recipe(recipe, set=[*changes, "steps=1"]), loaded.QUIET, folder).train()
     return folder
 
 

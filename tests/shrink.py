@@ -9,6 +9,18 @@ SMALL = {
 SIDE = 64
 
 
+def small(width=4, **options):
+    """The changes that give networks these options: `small(4, decoder="blocks=1 mlp_dim=8", discriminator="")`."""
+    return tuple(
+        f"networks.{role}.{option}" for role, more in options.items() for option in (f"width={width}", *more.split())
+    )
+
+
+TINY_MUNIT = small(
+    content_encoder="blocks=1", style_encoder="", decoder="blocks=1 mlp_dim=8", discriminator="scales=1 layers=2"
+)
+
+
 def tiny_networks(recipe, catalog, kinds):
     """Widths and depths of every network, of each domain's own options too."""
     for role, network in recipe.networks.items():

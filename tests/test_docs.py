@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from loaded import CATALOG
 
 import i2i_forge
 from i2i_forge.catalog import hookspecs
@@ -65,7 +66,7 @@ def test_python_of_the_page_on_measuring_runs(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_page_on_measuring_has_every_metric() -> None:
-    for entry in load_plugins().catalog.metrics.entries():
+    for entry in CATALOG.metrics.entries():
         assert f"`{entry.name}`" in MEASURING, entry.name
 
 

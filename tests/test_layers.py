@@ -6,10 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
 from import_graph import arrows, imported
+from loaded import VOCABULARY
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.catalog.signatures import module_file
 
 ROOT = Path(__file__).parents[1]
@@ -26,9 +25,9 @@ PLUGIN_MAY_IMPORT = {
 SHARED = "i2i_forge_plugins.backbones"  # no plugin: networks with published weights, of losses and metrics
 
 
-def modules() -> list[tuple[str, Path]]:
-    files = sorted((ROOT / "i2i_forge").rglob("*.py"))
-    return [(f.relative_to(ROOT / "i2i_forge").parts[0].removesuffix(".py"), f) for f in files if "__" not in f.stem]
+METHODS = {c.name: c for c in VOCABULARY.components if c.kind == "trainers"}
+# The modules that docs/plugins.md lets authors import.
+PUBLIC = set(re.findall(r"^\| `(i2i_forge[\w.]*)` \|", (ROOT / "docs/plugins.md").read_text(), re.MULTILINE))
 
 
 def test_a_room_imports_from_rooms_above_it_only() -> None:
@@ -38,68 +37,41 @@ def test_a_room_imports_from_rooms_above_it_only() -> None:
                 assert ROOMS.index(other) < ROOMS.index(home) and {home, other} != SIDE_BY_SIDE, line
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda f: f.name)
-def test_plugins_import_the_framework_and_never_each_other(file: Path) -> None:
-    own = "i2i_forge_plugins." + file.relative_to(ROOT / "plugins").parts[0]
-    for name in imported(file):
-        assert name.partition(".")[0] in PLUGIN_MAY_IMPORT or name.startswith((own, SHARED)), (
-            f"{file.name} imports {name}"
-        )
+def test_plugins_import_the_framework_alone_and_authors_public_modules_alone() -> None:
+    for file in sorted((ROOT / "plugins").rglob("*.py")):
+        own = "i2i_forge_plugins." + file.relative_to(ROOT / "plugins").parts[0]
+        for name in imported(file):
+            assert name.partition(".")[0] in PLUGIN_MAY_IMPORT or name.startswith((own, SHARED)), (
+                f"{file} imports {name}"
+            )
+    assert {"i2i_forge", "i2i_forge.data", "i2i_forge.errors", "i2i_forge.nn"} <= PUBLIC
+    assert all(importlib.import_module(name).__doc__ for name in PUBLIC)
+    templates = (ROOT / "i2i_forge/testing/scaffold/templates").glob("*.py.txt")
+    package = (ROOT / "tests/external_plugin").rglob("*.py")
+    for file in (*templates, *package, ROOT / "docs/plugins.md", ROOT / "README.md"):
+        text = file.read_text()
+        named = re.findall(r"^(?:from|import) (i2i_forge[\w.]*)", text, re.MULTILINE)
+        named += re.findall(r"`(i2i_forge\.[a-z_]+)`", text) if file.name.endswith(".py.txt") else []
+        assert set(named) <= PUBLIC, f"{file} names {set(named) - PUBLIC}"
 
 
-def public_modules() -> set[str]:
-    """The modules that docs/plugins.md lets authors import."""
-    return set(re.findall(r"^\| `(i2i_forge[\w.]*)` \|", (ROOT / "docs/plugins.md").read_text(), re.MULTILINE))
-
-
-def test_public_modules_are_there() -> None:
-    assert {"i2i_forge", "i2i_forge.data", "i2i_forge.errors", "i2i_forge.nn"} <= public_modules()
-    for name in public_modules():
-        assert importlib.import_module(name).__doc__
-
-
-FOR_AUTHORS = [
-    *sorted((ROOT / "i2i_forge/testing/scaffold/templates").glob("*.py.txt")),
-    *sorted((ROOT / "tests/external_plugin").rglob("*.py")),
-    ROOT / "docs/plugins.md", ROOT / "README.md",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("file", FOR_AUTHORS, ids=lambda f: f.name)
-def test_what_authors_copy_imports_and_names_public_modules_only(file: Path) -> None:
-    text = file.read_text()
-    named = re.findall(r"^(?:from|import) (i2i_forge[\w.]*)", text, re.MULTILINE)
-    named += re.findall(r"`(i2i_forge\.[a-z_]+)`", text) if file.name.endswith(".py.txt") else []
-    assert set(named) <= public_modules()
-
-
-# ---- methods -------------------------------------------------------------------------------------------------------
-
-METHODS = {c.name: c for c in read_vocabulary(find_plugins()).components if c.kind == "trainers"}
-METHOD_FILES = sorted({module_file(c.origin.rpartition(".")[0]) for c in METHODS.values()})
-
-
-def test_all_methods_are_there() -> None:
+def test_a_method_is_one_short_file_that_imports_no_other() -> None:
     assert {"munit", "unit", "bicyclegan", "pix2pix", "cyclegan", "augmented_cyclegan"} <= set(METHODS)
+    for file in {module_file(c.origin.rpartition(".")[0]) for c in METHODS.values()}:
+        assert len(file.read_text().splitlines()) < 150, file
+        assert file.parent == ROOT / "plugins"
+        assert not [name for name in imported(file) if name.startswith("i2i_forge_plugins")], file
 
 
-@pytest.mark.parametrize("file", METHOD_FILES, ids=lambda f: f.name)
-def test_a_method_is_one_short_file_that_imports_no_other(file: Path) -> None:
-    assert len(file.read_text().splitlines()) < 150
-    assert file.parent == ROOT / "plugins"
-    assert not [name for name in imported(file) if name.startswith("i2i_forge_plugins")]
-
-
-@pytest.mark.parametrize("file", [f for _, f in modules()], ids=lambda f: f.name)
-def test_no_method_is_named_in_the_machinery(file: Path) -> None:
-    nodes = list(ast.walk(ast.parse(file.read_text())))
-    identifiers = [getattr(n, "id", getattr(n, "attr", getattr(n, "name", getattr(n, "arg", "")))) for n in nodes]
-    words = {w for i in identifiers if isinstance(i, str) for w in re.findall("[a-z0-9]+", i.lower())}
-    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    assert not words & (set(METHODS) - {"unit"})  # a word of its own: of measurement
-    assert not texts & set(METHODS)
-    for method in set(METHODS) - {"unit"}:
-        assert not [word for word in words if method in word]
+def test_no_method_is_named_in_the_machinery() -> None:
+    for file in (ROOT / "i2i_forge").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        identifiers = [getattr(n, "id", getattr(n, "attr", getattr(n, "name", getattr(n, "arg", "")))) for n in nodes]
+        words = {w for i in identifiers if isinstance(i, str) for w in re.findall("[a-z0-9]+", i.lower())}
+        texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        assert not texts & set(METHODS), file
+        for method in set(METHODS) - {"unit"}:  # a word of its own: of measurement
+            assert not [word for word in words if method in word], file
 
 
 def test_every_package_is_installed() -> None:

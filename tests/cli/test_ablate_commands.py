@@ -5,13 +5,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+from shrink import small
 
 from i2i_forge.recipe.reading import read_recipe
 
 SMALL = (
     "data.test_count=2", "data.batch=1", "data.workers=0", "run.sample_inputs=1", "run.sample_styles=1",
-    "networks.content_encoder.width=4", "networks.style_encoder.width=4", "networks.decoder.width=4",
-    "networks.discriminator.width=4",
+    *small(content_encoder="", style_encoder="", decoder="", discriminator=""),
 )  # fmt: skip
 SET = [word for change in SMALL for word in ("--set", change)]
 QUICK = ("--metric", "structure", "--inputs", "2", "--samples", "2", "--device", "cpu")

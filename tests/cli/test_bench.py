@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from shrink import small
 
 from i2i_forge.study import speed
 
@@ -14,8 +15,7 @@ def small_products(monkeypatch):
 
 
 def test_a_small_step_of_a_method_is_measured(forge, tmp_path):
-    tiny = ["data.size=64", "data.batch=1", "networks.encoder.width=4", "networks.decoder.width=4",
-            "networks.encoder.blocks=1", "networks.discriminator.width=4"]  # fmt: skip
+    tiny = ["data.size=64", "data.batch=1", *small(encoder="blocks=1", decoder="", discriminator="")]
     options = [word for change in tiny for word in ("--set", change)]
     code, out, err = forge("bench", "cyclegan_horse2zebra", *options, "--rounds", "1", "--device", "cpu",
                            "--out", tmp_path)  # fmt: skip
@@ -43,9 +43,10 @@ def test_a_row_that_is_not_measured_is_named(forge):
 
 def test_a_batch_that_a_method_cannot_take_is_left_out_and_said(forge):
     """BicycleGAN halves its batch; the other sizes are measured."""
-    tiny = ["data.size=64", "networks.encoder.width=4", "networks.encoder.levels=4", "networks.decoder.width=4",
-            "networks.decoder.levels=4", "networks.code_encoder.width=4", "networks.discriminator.width=4",
-            "networks.vae_discriminator.width=4"]  # fmt: skip
+    tiny = [
+        "data.size=64",
+        *small(encoder="levels=4", decoder="levels=4", code_encoder="", discriminator="", vae_discriminator=""),
+    ]  # fmt: skip
     options = [word for change in tiny for word in ("--set", change)]
     code, out, err = forge("bench", "bicyclegan_edges2shoes", *options, "--rounds", "1", "--device", "cpu",
                            "--row", "fp32", "--row", "fp32", "--batch", "1", "--batch", "2")  # fmt: skip

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from PIL import Image
+from shrink import small
 
 from i2i_forge.cli import main
 from i2i_forge.recipe.reading import read_recipe
@@ -13,12 +14,9 @@ from i2i_forge.run import checkpoint
 
 TINY = (
     "data.count=2", "data.test_count=1", "data.batch=1", "data.workers=0", "steps=2",
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1",
-    "networks.style_encoder.width=6", "networks.style_encoder.dim=3",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
-    "networks.decoder.style_dim=3",
-    "networks.discriminator.width=5", "networks.discriminator.scales=2", "networks.discriminator.layers=2",
-    "run.checkpoint_every=1", "run.sample_inputs=1", "run.sample_styles=1",
+    *small(content_encoder="blocks=1", decoder="blocks=1 mlp_dim=8 style_dim=3"), "networks.style_encoder.width=6",
+    "networks.style_encoder.dim=3", "networks.discriminator.width=5", "networks.discriminator.scales=2",
+    "networks.discriminator.layers=2", "run.checkpoint_every=1", "run.sample_inputs=1", "run.sample_styles=1",
 )  # fmt: skip
 
 

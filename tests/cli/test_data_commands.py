@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from loaded import CATALOG
 from PIL import Image
 
 TINY = ("content_encoder.width=4", "content_encoder.blocks=1", "style_encoder.width=4", "decoder.width=4",
@@ -147,7 +148,6 @@ def test_check_of_a_folder_says_how_a_recipe_uses_it(forge, tmp_path):
     ],
 )
 def test_what_check_proposes_can_be_read(forge, tmp_path, folders, uses):
-    from i2i_forge.catalog.loading import load_plugins
 
     for name, size in folders.items():
         images(tmp_path / name, 2, size)
@@ -155,7 +155,7 @@ def test_what_check_proposes_can_be_read(forge, tmp_path, folders, uses):
     found = json.loads(out)["data"]
     assert (code, [f"{use['use']} {use.get('layout', '')}" for use in found]) == (0, uses)
     for use in found:
-        dataset = load_plugins().catalog.datasets.get(use.pop("use"))(size=64, **use)
+        dataset = CATALOG.datasets.get(use.pop("use"))(size=64, **use)
         assert {d for source in dataset.sources("train") for d in source.example(0, None)} == {"a", "b"}
     assert len(data_lines(forge("data", "check", tmp_path)[1])) == len(uses)
 
@@ -222,7 +222,6 @@ def test_preview_of_a_stream_that_is_not_there(forge, tmp_path):
 
 
 def test_a_pack_says_how_a_recipe_uses_it_and_check_verifies_it(forge, tmp_path):
-    from i2i_forge.catalog.loading import load_plugins
 
     images(tmp_path / "in/trainA", 3)
     images(tmp_path / "in/trainB", 3, first=5)
@@ -235,7 +234,7 @@ def test_a_pack_says_how_a_recipe_uses_it_and_check_verifies_it(forge, tmp_path)
     found = json.loads(forge("data", "check", out, "--json")[1])
     assert found["parts"]["train_b"] == {"folder": "trainB", "images": 3} and found["images"] == 6
     for use in found["data"]:
-        dataset = load_plugins().catalog.datasets.get(use.pop("use"))(size=64, **use)
+        dataset = CATALOG.datasets.get(use.pop("use"))(size=64, **use)
         assert [len(source) for source in dataset.sources("train")] == [3, 3]
     shard = out / "train-a-000000.tar"
     shard.write_bytes(shard.read_bytes()[:600] + b"\0\1" + shard.read_bytes()[602:])

@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from loaded import CATALOG, VOCABULARY
 from PIL import Image
 
-from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import forecast
 from i2i_forge.run.streams import build_streams
@@ -37,8 +37,8 @@ def made(forge, *arguments):
     code, out, err = forge("init", *arguments)
     assert code == 0, err
     file = Path(out.partition(": ")[0])
-    recipe = read_recipe(file, vocabulary=read_vocabulary(find_plugins()))
-    streams, tests = build_streams(recipe, load_plugins().catalog)
+    recipe = read_recipe(file, vocabulary=VOCABULARY)
+    streams, tests = build_streams(recipe, CATALOG)
     assert {tuple(image.shape) for image in streams["main"].batch(0).values()} == {
         (recipe.data.batch, 3, recipe.data.options["size"], recipe.data.options["size"])
     }
@@ -90,7 +90,7 @@ def test_side_by_side_pairs_with_a_val_split(forge, here):
     recipe, _, said = made(forge, "pairs")
     assert "its left half a, its right half b" in said
     assert (recipe.trainer, recipe.data.options) == ("pix2pix", {"root": "pairs", "size": 64})
-    assert [len(source) for source in build_streams(recipe, load_plugins().catalog)[1]] == [2]
+    assert [len(source) for source in build_streams(recipe, CATALOG)[1]] == [2]
     recipe, file, _ = made(forge, "pairs", "--method", "munit")  # pairs may be taken for unpaired
     assert recipe.data.options == {"root": "pairs", "size": 64, "layout": "side_by_side"}
     assert file.name == "pairs_munit.yaml"

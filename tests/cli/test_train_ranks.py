@@ -5,8 +5,12 @@ import os
 import subprocess
 import sys
 
-TINY = ("data.batch=2", "data.workers=0", "networks.content_encoder.width=4", "networks.style_encoder.width=4",
-        "networks.decoder.width=4", "networks.discriminator.width=4", "run.rank_timeout=60")  # fmt: skip
+from shrink import small
+
+TINY = (
+    "data.batch=2", "data.workers=0", *small(content_encoder="", style_encoder="", decoder="", discriminator=""),
+    "run.rank_timeout=60",
+)  # fmt: skip
 
 
 def test_two_processes_train_together(tmp_path):

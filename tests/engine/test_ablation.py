@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
+from shrink import small
 from torch import Tensor, nn
 
 import i2i_forge
@@ -15,9 +17,8 @@ from i2i_forge.engine.optimizers import RoleOptimizer
 from i2i_forge.recipe.reading import read_recipe
 
 TINY = [
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4", "data.size=64",
+    *small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1 mlp_dim=8", discriminator=""),
+    "data.size=64",
 ]  # fmt: skip
 CYCLE = "phases.generator.minimize.cycle=10 * l1(cycled, source)"
 NO_GENERATOR_TERMS = [f"generator.{term}" for term in ("gan", "image", "style", "content", "cycle")]
@@ -72,7 +73,7 @@ def test_network_calls_and_the_other_losses(
 ) -> None:
     report, calls, recipe = one_step(set=set, drop=drop)
     assert calls.total() == count
-    traced = trace_recipe(recipe, load_plugins().catalog)
+    traced = trace_recipe(recipe, CATALOG)
     assert traced.network_calls == count
     assert Counter(name for names in traced.calls.values() for name in names) == calls
     kept = {name: value for name, value in full.items() if ".".join(name.split("/")[:2]) not in drop}

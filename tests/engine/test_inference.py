@@ -3,17 +3,14 @@
 import pytest
 import torch
 import toy
+from loaded import FORMATS
+from shrink import small
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 from i2i_forge.run.foreign import load_foreign
 
-TINY = [
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=2", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4",
-]  # fmt: skip
+TINY = [*small(content_encoder="blocks=1", style_encoder="", decoder="blocks=2 mlp_dim=8", discriminator="")]
 
 
 def noisy_networks() -> dict[str, object]:
@@ -111,4 +108,4 @@ def test_wrong_calls_say_what_is_there(call: object, message: str) -> None:
 def test_state_is_not_loaded_when_a_foreign_part_is_unknown() -> None:
     trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=TINY))
     with pytest.raises(UsageError, match="nvlabs-munit has no part 'generator'"):
-        load_foreign(trainer, {"generator": "gen.pt"}, "nvlabs-munit", load_plugins().catalog.formats)
+        load_foreign(trainer, {"generator": "gen.pt"}, "nvlabs-munit", FORMATS)

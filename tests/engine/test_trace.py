@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import toy
+from loaded import CATALOG
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -25,7 +26,7 @@ def munit(*, set: list[str] | None = None, drop: list[str] | None = None) -> Tra
     recipe = i2i_forge.load_recipe(
         "munit_edge2shoes", set=["data.size=[64, 96]", "data.batch=2", *(set or [])], drop=drop or []
     )
-    return trace_recipe(recipe, load_plugins().catalog)
+    return trace_recipe(recipe, CATALOG)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ class Allocated(TorchDispatchMode):
 
 def test_the_device_meta_costs_no_memory() -> None:
     recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[CYCLE, "data.size=1024", "data.batch=64"])
-    catalog = load_plugins().catalog
+    catalog = CATALOG
     with Allocated() as allocated:
         traced = trace_recipe(recipe, catalog)
     assert traced.bytes_activations > 2**37

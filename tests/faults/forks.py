@@ -1,35 +1,38 @@
-"""`forge` in a fork of this process, which has imported everything already: seconds are saved with each.
+"""`forge` in a fork of this process, which has imported everything already: seconds are saved with each."""
 
-What must be as a user starts it, or is of other programs too, is started by `Watch` instead.
-"""
-
+import faulthandler
+import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import warnings
 
+import loaded  # noqa: F401
 from guard.sitecustomize import _watch
 
 import i2i_forge.run.loop  # noqa: F401  so that forks have it
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
-
-load_plugins()
 
 
 class Fork:
-    """A fork of this process that runs `forge`, with what `Watch` needs of a Popen."""
+    """A fork of this process that runs `forge`, with what `Watch` needs of a Popen.
 
-    def __init__(self, watch, arguments, environment, inject):
-        number = len(watch.started)
-        self._files = [watch.folder / f"{name}-{number}.txt" for name in ("out", "err")]
-        work = (arguments, watch.environment | environment, inject, self._files)
+    Args:
+        arguments: those of `forge`.
+        environment: all of it.
+        inject: Python source that runs before.
+        folder: of the files that take what it says.
+    """
+
+    def __init__(self, arguments, environment, inject, folder):
+        self._files = [folder / "out.txt", folder / "err.txt"]
+        work = (arguments, environment, inject, self._files)
         self._process = multiprocessing.get_context("fork").Process(target=_work, args=work)
         self._process.start()
         self.pid = self._process.pid
-        watch.started.append(self)
 
     @property
     def returncode(self):
@@ -52,10 +55,15 @@ class Fork:
 
 
 def _work(arguments, environment, inject, files):
+    gc.freeze()  # a collection would copy all that this process shares with the tests
+    multiprocessing.process._parent_process = None  # it is no worker, as those that it starts are
+    faulthandler.disable()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     os.setsid()
     for number, file in enumerate(files, start=1):
         os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), number)
-    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", 1, closefd=False)  # noqa: SIM115
+    os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # what this process knows already
     allowed = environment["FAULTS_ALLOWED"].split(os.pathsep)
@@ -64,8 +72,3 @@ def _work(arguments, environment, inject, files):
     _watch(environment["FAULTS_VIOLATIONS"], tuple(allowed))
     exec(inject or "", {})
     main(arguments)
-
-
-def train(watch, run, *, inject=None, **settings):
-    """As `watch.train`, of forge."""
-    return watch.end(Fork(watch, watch.subject.command(run, **settings)[3:], {}, inject))

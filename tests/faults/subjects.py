@@ -5,15 +5,14 @@ import importlib
 import sys
 from pathlib import Path
 
+from shrink import TINY_MUNIT
+
 PAUSE = 0.3  # seconds that a step of an anchor takes, so that faults can hit it
 
 # MUNIT so small that a step takes moments
 TINY = (
-    "data.count=7", "data.test_count=3", "networks.content_encoder.width=4", "networks.content_encoder.blocks=1",
-    "networks.style_encoder.width=4", "networks.decoder.width=4", "networks.decoder.blocks=1",
-    "networks.decoder.mlp_dim=8", "networks.discriminator.width=4", "networks.discriminator.scales=1",
-    "networks.discriminator.layers=2", "run.log_every=1", "run.sample_every=100000", "run.sample_inputs=1",
-    "run.sample_styles=1", "run.keep=3",
+    "data.count=7", "data.test_count=3", *TINY_MUNIT, "run.log_every=1", "run.sample_every=100000",
+    "run.sample_inputs=1", "run.sample_styles=1", "run.keep=3",
 )  # fmt: skip
 
 
@@ -29,18 +28,8 @@ class Forge:
         settings = [*images, *tiny, f"data.batch={batch}", f"data.workers={workers}", f"steps={steps}",
                     f"run.checkpoint_every={every}", *changes]  # fmt: skip
         sets = [part for setting in settings for part in ("--set", setting)]
-        return [
-            sys.executable,
-            "-m",
-            "i2i_forge",
-            "train",
-            "munit_synthetic",
-            "--run",
-            str(run),
-            "--device",
-            "cpu",
-            *sets,
-        ]
+        start = [sys.executable, "-m", "i2i_forge", "train", "munit_synthetic"]
+        return [*start, "--run", str(run), "--device", "cpu", *sets]
 
     def saved(self, run):
         """Step -> the files of its checkpoint, for all that are on disk."""

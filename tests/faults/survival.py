@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forks import Fork
 
+FORGE = [sys.executable, "-m", "i2i_forge"]
 GUARD = Path(__file__).parent / "guard"
 LIMIT = 60  # seconds: longer is a hang
 OTHER_WEIGHTS = "the weights differ from those of a run without the fault"
@@ -76,23 +78,29 @@ class Watch:
             "FAULTS_VIOLATIONS": str(self.violations), "COLUMNS": "200",
         }  # fmt: skip
 
-    def start(self, command, *, inject=None, environment=None, **options):
-        """Start a process.
+    def start(self, command, *, inject=None, environment=None, anew=False, **options):
+        """Start a process: `forge` as a fork of this one, anything else as a user starts it.
 
         Args:
             inject: Python source that runs in it (and in its Python children) before everything else.
+            environment: variables beside the usual ones.
+            anew: not as a fork: where it matters how Python starts, or what is imported when.
+            options: of Popen, for a process that is no fork.
         """
-        settings = self.environment | (environment or {})
-        if inject is not None:
-            place = self.folder / f"inject-{len(self.started)}"
-            place.mkdir()
-            guard = (GUARD / "sitecustomize.py").read_text()
-            (place / "sitecustomize.py").write_text(f"{guard}\n\n{inject}\n")
-            settings["PYTHONPATH"] = str(place)
-        process = subprocess.Popen(
-            [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=settings,
-            cwd=self.folder, start_new_session=True, **options,
-        )  # fmt: skip
+        words, settings = [str(word) for word in command], self.environment | (environment or {})
+        place = Path(self.temporary) / str(len(self.started))
+        place.mkdir()
+        if words[:3] == FORGE and not (anew or options):
+            process = Fork(words[3:], settings, inject, place)
+        else:
+            if inject is not None:
+                guard = (GUARD / "sitecustomize.py").read_text()
+                (place / "sitecustomize.py").write_text(f"{guard}\n\n{inject}\n")
+                settings["PYTHONPATH"] = str(place)
+            process = subprocess.Popen(
+                words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=settings, cwd=self.folder,
+                start_new_session=True, **options,
+            )  # fmt: skip
         self.started.append(process)
         return process
 
@@ -111,16 +119,15 @@ class Watch:
     def call(self, *arguments, **options):
         """Run `forge` with arguments to its end."""
         limit = options.pop("limit", LIMIT)
-        return self.end(self.start([sys.executable, "-m", "i2i_forge", *arguments], **options), limit=limit)
+        return self.end(self.start([*FORGE, *arguments], **options), limit=limit)
 
-    def train(self, run, *, inject=None, environment=None, limit=LIMIT, **settings):
+    def train(self, run, *, limit=LIMIT, **settings):
         """Train the subject to its end (rule a)."""
-        command = self.subject.command(run, **settings)
-        return self.end(self.start(command, inject=inject, environment=environment), limit=limit)
+        return self.end(self.start_training(run, **settings), limit=limit)
 
-    def start_training(self, run, *, inject=None, environment=None, **settings):
+    def start_training(self, run, *, inject=None, anew=False, **settings):
         """Start training the subject."""
-        return self.start(self.subject.command(run, **settings), inject=inject, environment=environment)
+        return self.start(self.subject.command(run, **settings), inject=inject, anew=anew)
 
     def wait_for(self, process, condition, *, limit=LIMIT):
         """Until the condition holds; the process must not end before."""

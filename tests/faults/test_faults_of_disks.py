@@ -2,12 +2,10 @@
 
 import errno
 import glob
-import json
 import os
 import resource
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -305,16 +303,6 @@ ODD = os.fsdecode("a\u2028b\x85\x1b]0;x\x07\x1b[31m\nseed: 7 # ".encode() + b"\x
 
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # output and files, if nothing says otherwise
-# Several commands one after the other, each a list in JSON.
-SEVERAL = """
-import json, sys
-from i2i_forge.cli import main
-for arguments in sys.argv[1:]:
-    try:
-        main(json.loads(arguments))
-    except SystemExit as ended:
-        assert ended.code == 0, (arguments, ended.code)
-"""
 
 
 def test_92_names_that_hold_anything(forge_watch, tmp_path):
@@ -324,7 +312,7 @@ def test_92_names_that_hold_anything(forge_watch, tmp_path):
     for steps, environment in ((1, ASCII), (2, {})):
         command = forge_watch.subject.command(run, steps=steps, every=1)
         command[command.index("munit_synthetic")] = recipe
-        ended = forge_watch.end(forge_watch.start(command, environment=environment))
+        ended = forge_watch.end(forge_watch.start(command, environment=environment, anew=bool(environment)))
         assert ended.code == 0, ended.err[-2000:]
         assert f": {steps} steps done." in ended.out and ended.out.count("\n") == 1 and ended.out.isascii()
         assert not {"\x1b", "\x85", "\u2028"} & set(ended.out + ended.err)
@@ -334,15 +322,17 @@ def test_92_names_that_hold_anything(forge_watch, tmp_path):
     assert RunFolder.open(run).recipe().seed == 0
     assert lines_of(RunFolder(run).resolved.read_text())[0].startswith(f"# {one_line(ODD)}: everything")
     Image.new("RGB", (64, 64)).save(image, format="PNG")
-    process = forge_watch.start([sys.executable, "-c", SEVERAL, *map(json.dumps, (
-        ["translate", str(run), str(image), "--out", "out", "--styles", "1"],
-        ["eval", str(run), "--metric", "structure", "--inputs", "2", "--samples", "2"],
-        ["report", str(run)],
-        ["report", str(run), "--html", "page.html"],
-    ))])  # fmt: skip
-    ended = forge_watch.end(process)
-    assert (ended.code, ended.err.count("error:")) == (0, 0), ended.err[-2000:]
-    assert one_line(ODD) in ended.out
+    said = ""
+    for arguments in (
+        ["translate", run, image, "--out", "out", "--styles", "1"],
+        ["eval", run, "--metric", "structure", "--inputs", "2", "--samples", "2"],
+        ["report", run],
+        ["report", run, "--html", "page.html"],
+    ):
+        ended = forge_watch.call(*arguments)
+        assert (ended.code, ended.err.count("error:")) == (0, 0), ended.err[-2000:]
+        said += ended.out
+    assert one_line(ODD) in said
     assert len(list((tmp_path / "out").glob(f"{glob.escape(image.stem)}*.png"))) == 1
     (found,) = records.read(run / records.FILE, pytest.fail)
     assert found.model.name.endswith(f"run {one_line(ODD)}")

@@ -19,9 +19,9 @@ from image_files import (
     write_odd_entries,
     write_refused,
 )
+from loaded import CATALOG
 from PIL import Image
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data import check_images, decode, depths, list_images
 from i2i_forge.data.decode import check_header
 from i2i_forge.data.survey import survey
@@ -378,7 +378,7 @@ def test_86_networks_of_other_channels_are_refused_without_data(recipe, change, 
     made = read_recipe(recipe, set=[f"networks.{change}"])
     says = rf"networks\.{role}: the network has channels {channels}, what it is shown has {shown}"
     with pytest.raises(RecipeError, match=says) as caught:
-        trace_recipe(made, load_plugins().catalog)
+        trace_recipe(made, CATALOG)
     assert "images have 3 channels (RGB)" in caught.value.fix
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 def test_01_sigkill_during_training(watch, straight, tmp_path):
     run = tmp_path / "run"
-    process = watch.start_training(run, steps=8, every=2)
+    process = watch.start_training(run, steps=8, every=2, anew=True)
     watch.wait_for_step(process, run, 4)
     watch.end(process, signal.SIGKILL)
     watch.keeps(run, 4)
@@ -89,16 +90,16 @@ def test_02_sigkill_at_random_moments_of_saving(tmp_path, kills):
 
 def test_03_sigkill_around_the_rename_that_commits(tmp_path):
     """After every system call of a save: the one before or the new one, never neither."""
-    said = killed_children(tmp_path, "calls", 100)
+    said = killed_children(tmp_path, "calls", 24)
     assert (said["unreadable"], said["lost"]) == (0, 0)
-    assert said["before"] > 30 and said["after"] > 10, said
+    assert said["before"] > 7 and said["after"] > 2, said
 
 
 def test_04_sigkill_while_an_old_one_is_removed(tmp_path):
     """The new one is committed, the old one is anything between there and gone: never both gone."""
-    said = killed_children(tmp_path, "removal", 50)
-    assert (said["unreadable"], said["lost"], said["kills"]) == (0, 0, 50)
-    assert said["half_removed"] > 10, said
+    said = killed_children(tmp_path, "removal", 12)
+    assert (said["unreadable"], said["lost"], said["kills"]) == (0, 0, 12)
+    assert said["half_removed"] > 2, said
 
 
 def test_16_two_runs_in_one_folder(watch, straight, tmp_path):
@@ -106,7 +107,8 @@ def test_16_two_runs_in_one_folder(watch, straight, tmp_path):
     run = tmp_path / "run"
     first = watch.start_training(run, steps=100, every=2)
     watch.wait_for_step(first, run, 2)
-    watch.train(run, steps=100, every=2).refused(2, run, f"process {first.pid} on ")
+    first.send_signal(signal.SIGSTOP)  # it holds the folder all the same
+    watch.train(run, steps=100, every=2).refused(2, run, f"process {first.pid} on {socket.gethostname()}")
     assert first.poll() is None
     watch.end(first, signal.SIGKILL)
     usable = watch.subject.usable(run)

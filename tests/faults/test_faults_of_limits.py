@@ -4,7 +4,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.cli.common import chosen_device
 from i2i_forge.cli.translate import command as translate
 from i2i_forge.data.stream import Stream, batches
@@ -19,16 +18,6 @@ from i2i_forge.translate.tiles import Tiling
 from i2i_forge_plugins.backbones.lpips import random_lpips
 
 CPU = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes. Error code 12"
-
-
-@pytest.fixture(scope="session")
-def catalog():
-    return load_plugins().catalog
-
-
-@pytest.fixture(scope="session")
-def vocabulary():
-    return read_vocabulary(find_plugins())
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@
 import json
 import math
 
-import forks
 import pytest
 import torch
 from at_step import WEIGHT, at_step, term
+from shrink import TINY_MUNIT
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import read_recipe
@@ -20,19 +19,20 @@ slow = pytest.mark.slow
 @pytest.mark.parametrize("value", ["nan", pytest.param("inf", marks=slow)])
 def test_55_a_loss_that_is_not_finite(forge_watch, straight, tmp_path, value):
     run = tmp_path / "run"
-    ended = forks.train(forge_watch, run, inject=at_step(forge_watch, term("image", "ab", value)))
+    ended = forge_watch.train(run, inject=at_step(forge_watch, term("image", "ab", value)))
     ended.refused(7, f"not finite at step 3: generator/image/ab = {value}", "phase 'generator' was not updated",
                   "images of this step: ", f"forge checkpoint replay {run} --step 3")  # fmt: skip
     record = json.loads((run / "diverged.json").read_text())
-    assert record["step"] == 3 and record["losses"]["generator/image/ab"] == value
-    assert math.isfinite(record["losses"]["generator/image/ba"]) and len(record["images"]) == 4
+    assert (record["step"], record["phase"]) == (3, "generator")
+    assert record["losses"]["generator/image/ab"] == value and math.isfinite(record["losses"]["generator/image/ba"])
+    assert len(record["images"]) == 4 and ", ".join(record["images"]) in ended.err
     saved_and_recovers(forge_watch, straight, run)
 
 
 def test_56_a_gradient_that_is_not_finite(forge_watch, straight, tmp_path):
     run = tmp_path / "run"
     fault = at_step(forge_watch, f"{WEIGHT}.register_hook(lambda gradient: gradient * float('nan'))")
-    ended = forks.train(forge_watch, run, inject=fault)
+    ended = forge_watch.train(run, inject=fault)
     ended.refused(7, "not finite at step 3: the gradient of decoder.b;", "phase 'generator' was not updated")
     saved_and_recovers(forge_watch, straight, run)
 
@@ -41,7 +41,7 @@ def saved_and_recovers(watch, straight, run):
     """The last good checkpoint is the newest, all of it finite; the same command ends as if nothing had been."""
     assert list(watch.subject.saved(run)) == [2]
     assert watch.subject.usable(run) == 2  # which reads it, and refuses what is not finite
-    assert forks.train(watch, run).code == 0
+    assert watch.train(run).code == 0
     watch.same_weights(run, straight())
 
 
@@ -56,19 +56,17 @@ def test_57_fp16_on_the_command_line(forge_watch):
 
 
 @pytest.fixture
-def growing(tmp_path, monkeypatch, listening):
+def growing(quiet, tmp_path, monkeypatch, listening):
     """Runs whose steps only report a loss: ordinary, heavy-tailed, ten times as large from step 60 on."""
     draws = torch.Generator().manual_seed(0)
     losses = torch.empty(120).log_normal_(0, 0.5, generator=draws)
     losses[60:] *= 10
     monkeypatch.setattr(Trainer, "step", lambda self, batch, done: {"generator/gan/ab": float(losses[done])})
-    host = load_plugins()
-    host.manager.unregister(name="sample_grids")
 
     def train(*changes):
-        tiny = ("data.workers=0", "run.log_every=1", "run.checkpoint_every=1000", *changes)
+        tiny = ("data.workers=0", "run.log_every=1", "run.checkpoint_every=1000", *TINY_MUNIT, *changes)
         before = len(listening.notes)
-        Run(read_recipe("munit_synthetic", set=tiny), host, tmp_path / "run", progress=listening).train()
+        Run(read_recipe("munit_synthetic", set=tiny), quiet, tmp_path / "run", progress=listening).train()
         return [text for text in listening.notes[before:] if "alarm" in text]
 
     return train

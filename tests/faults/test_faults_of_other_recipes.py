@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.cli import main
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
@@ -34,11 +33,6 @@ from i2i_forge.study.state import write_recipes
 from i2i_forge.translate.loading import load
 
 NARROW = tuple(f"networks.{role}.width=4" for role in ("encoder", "decoder", "discriminator"))
-
-
-@pytest.fixture(scope="module")
-def catalog():
-    return load_plugins().catalog
 
 
 def trainer_of(catalog, recipe, *changes):
@@ -111,17 +105,10 @@ SMALL = (*NARROW, "data.count=2", "data.test_count=2", "data.batch=1", "data.wor
 
 
 @pytest.fixture(scope="module")
-def host():
-    host = load_plugins()
-    host.manager.unregister(name="sample_grids")
-    return host
-
-
-@pytest.fixture(scope="module")
-def trained(host, tmp_path_factory):
+def trained(quiet, tmp_path_factory):
     """A run of one step."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    train(host, folder, "pix2pix_synthetic", *SMALL, "steps=1")
+    train(quiet, folder, "pix2pix_synthetic", *SMALL, "steps=1")
     return folder
 
 
@@ -130,8 +117,8 @@ def run(trained, tmp_path):
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
-def train(host, folder, source, *changes):
-    return Run(read_recipe(source, set=changes), host, folder, source=source).train()
+def train(quiet, folder, source, *changes):
+    return Run(read_recipe(source, set=changes), quiet, folder, source=source).train()
 
 
 def edit(run):
@@ -143,19 +130,19 @@ def edit(run):
     return run
 
 
-def test_85_an_edited_run_is_not_resumed(host, run):
+def test_85_an_edited_run_is_not_resumed(quiet, run):
     edit(run)
     with pytest.raises(
         CheckpointError, match=r"networks\.decoder\.dropout_at_test: True when it was trained, False now"
     ) as caught:
-        train(host, run, run / "resolved.yaml", "steps=2")
+        train(quiet, run, run / "resolved.yaml", "steps=2")
     assert f"add `--init-from {run} --run {run}-2` to this command" in caught.value.fix
 
 
-def test_85_what_changes_no_number_may_be_edited(host, run):
+def test_85_what_changes_no_number_may_be_edited(quiet, run):
     file = run / "resolved.yaml"
     file.write_text(file.read_text().replace("workers: 0", "timeout: 7.0") + "\nprecision: fp32\n")
-    assert train(host, run, file, "steps=2", "data.workers=0") == 2
+    assert train(quiet, run, file, "steps=2", "data.workers=0") == 2
 
 
 def test_85_images_may_have_moved_when_a_run_resumes_but_not_in_a_study():
@@ -184,9 +171,9 @@ def test_85_a_recipe_has_one_fingerprint_however_it_is_written():
     assert written[0] == written[1] != written[2]
 
 
-def test_85_a_run_of_an_older_version_resumes(host, run):
+def test_85_a_run_of_an_older_version_resumes(quiet, run):
     forget_settings(run)
-    assert train(host, edit(run), run / "resolved.yaml", "steps=2") == 2
+    assert train(quiet, edit(run), run / "resolved.yaml", "steps=2") == 2
 
 
 def forget_settings(run):
@@ -226,23 +213,18 @@ def test_85_steps_of_an_edited_run_are_not_taken_again(run, catalog):
 
 
 @pytest.mark.parametrize("change", ["data.timeout=7", "data.workers=1", "steps=9", "run.log_every=3", "seed=1"])
-def test_85_a_study_and_a_run_agree_on_what_changes_no_number(run, host, tmp_path, change):
+def test_85_a_study_and_a_run_agree_on_what_changes_no_number(run, quiet, tmp_path, change):
     recipe = read_recipe("pix2pix_synthetic", set=[*SMALL, change])
     shutil.copytree(run, tmp_path / "study/full/seed-0")
     for ask in (
         lambda: write_recipes([Variant("full", "pix2pix_synthetic", (), (), 0, recipe)], tmp_path / "study"),
-        lambda: RunFolder(run).remember(recipe, "pix2pix_synthetic", host, "cpu"),
+        lambda: RunFolder(run).remember(recipe, "pix2pix_synthetic", quiet, "cpu"),
     ):
         with pytest.raises(CheckpointError, match="seed: 0 there, 1 here") if change == "seed=1" else nullcontext():
             ask()
 
 
 # ---- 106: an option that the new component does not have -----------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def vocabulary():
-    return read_vocabulary(find_plugins())
 
 
 def derived(folder, text, vocabulary, *changes):

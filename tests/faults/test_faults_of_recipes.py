@@ -10,17 +10,11 @@ from random import Random
 import pytest
 from mutated_recipes import mutated
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import ForgeError, RecipeError
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 
 WORKS = "base: munit_synthetic\n"
-
-
-@pytest.fixture(scope="module")
-def vocabulary():
-    return read_vocabulary(find_plugins())
 
 
 @pytest.fixture
@@ -165,7 +159,19 @@ def test_63_a_base_that_is_missing_or_no_recipe(refused, tmp_path):
     os.mkfifo(tmp_path / "fifo.yaml")
     (tmp_path / "link.yaml").symlink_to("link.yaml")
     (tmp_path / "secret").write_text("root:x:0:0:secret words\n")
-    for base in ("nowhere.yaml", "munit_sinthetic", ".", "link.yaml", '"a\\0b"', "[a]"):
+    for base in (
+        "nowhere.yaml",
+        "munit_sinthetic",
+        ".",
+        "link.yaml",
+        '"a\\0b"',
+        "[a]",
+        "''",
+        "3",
+        "{a: b}",
+        "/",
+        "x" * 300,
+    ):
         assert "r.yaml:1:" in refused(f"base: {base}\n"), base
     for base in ("fifo.yaml", "/dev/zero"):
         assert f"{base}: cannot read it" in refused(f"base: {base}\n")
@@ -215,16 +221,10 @@ def test_65_deep_nesting_takes_no_memory(refused, megabytes, opening):
     ("text", "place", "word"),
     [
         ("a: !!python/object/apply:os.system [touch canary]\n", "1:4", "tag"),
-        ("a: !!python/name:os.system x\n", "1:4", "tag"),
-        ("a: !!binary aGk=\n", "1:4", "tag"),
-        ("a:\n\tb: 1\n", "2:1", "tab"),
         (b"a: 1\nb: \xff\xfe\n", "2:4", "UTF-8"),
         ("a: 1\n".encode("utf-16"), "1:1", "UTF-8"),
-        ("a: b\0c\n", "1:5", "U+0000"),
-        ("a: b\u202ec\n", "1:5", "U+202E"),
         ("a: \ud800\n", "1:4", "UTF-8"),
         ("a: \ufeffb\n", "1:4", "U+FEFF"),
-        ("a: 1\n--- \nb: 2\n", "2:1", "second document"),
         ("%TAG ! tag:x,2000:\n---\na: !x 1\n", "3:4", "tag"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "1:1", "UTF-8"),
         (b"PK\x03\x04" + bytes(100), "1:3", "U+0003"),
@@ -280,17 +280,3 @@ def test_67_values_are_what_they_look_like(tmp_path, text, value):
 )
 def test_68_a_component_that_does_not_exist_is_suggested(refused, text, name, near):
     assert re.search(rf"r\.yaml:2:[0-9]+: .*'{name}'.*did you mean '{near}'", refused(WORKS + text))
-
-
-def test_68_a_component_of_a_plugin_that_cannot_be_used_names_the_plugin(tmp_path):
-    (folder := tmp_path / "mine").mkdir()
-    (folder / "absent.py").write_text(
-        "import no_such_package\nfrom i2i_forge import hookimpl\n\n\ndef half(a, b):\n    return a\n\n\n"
-        "@hookimpl\ndef register_components(catalog):\n    catalog.losses.add('half', half)\n"
-    )
-    (file := tmp_path / "r.yaml").write_text(
-        f"{WORKS}phases: {{generator: {{minimize: {{x: 'half(style, style)'}}}}}}\n"
-    )
-    with pytest.raises(ForgeError) as caught:
-        read_recipe(file, vocabulary=read_vocabulary(find_plugins([folder])))
-    assert "plugin 'absent'" in checked(caught.value, 6) and "no_such_package" in str(caught.value)

@@ -3,7 +3,6 @@
 import os
 import signal
 
-import forks
 import pytest
 from at_step import at_step, raised
 
@@ -12,23 +11,26 @@ from i2i_forge.system.stop_requests import stop_requests
 slow = pytest.mark.slow
 
 
-def test_05_sigterm_within_a_step(watch, straight, tmp_path):
-    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGTERM)
+@pytest.mark.parametrize("group", [False, True], ids=["to the process", "to its workers too"])
+def test_05_sigterm_within_a_step(watch, straight, tmp_path, group):
+    """To its workers too: as a job scheduler does."""
+    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGTERM, group=group)
 
 
 def test_06_sigint_once(watch, straight, tmp_path):
-    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGINT)
+    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGINT, anew=True)
 
 
-def stopped_and_goes_on(watch, straight, run, number):
-    process = watch.start_training(run)
+def stopped_and_goes_on(watch, straight, run, number, *, group=False, anew=False):
+    settings = {"workers": 2 if group else 0}
+    process = watch.start_training(run, anew=anew, **settings)
     watch.wait_for_step(process, run, 2)
-    ended = watch.end(process, number)
+    ended = watch.end(process, number, group=group)
     assert ended.code == 128 + number, ended.err[-2000:]
     assert "Traceback" not in ended.err
     watch.keeps(run, 2)
-    assert watch.train(run).code == 0
-    watch.same_weights(run, straight())
+    assert watch.train(run, **settings).code == 0
+    watch.same_weights(run, straight(**settings))
 
 
 def test_05_no_step_is_lost(forge_watch, tmp_path):
@@ -90,7 +92,7 @@ sys.meta_path.insert(0, Interrupting())
 
 
 def test_06_sigint_while_modules_are_imported(forge_watch):
-    ended = forge_watch.call("recipes", inject=IMPORTING)
+    ended = forge_watch.call("recipes", inject=IMPORTING, anew=True)
     assert (ended.code, ended.out, ended.err) == (130, "", "stopped\n")
 
 
@@ -138,8 +140,8 @@ CPU = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to a
 )
 def test_14_memory_runs_out_in_the_midst_of_a_step(forge_watch, straight, tmp_path, error, words):
     run = tmp_path / "run"
-    ended = forks.train(forge_watch, run, inject=at_step(forge_watch, raised(error)))
+    ended = forge_watch.train(run, inject=at_step(forge_watch, raised(error)))
     ended.refused(8, "out of memory on cpu at step 3", *words, "run.micro_batch", "data.size", "--precision bf16")
     assert list(forge_watch.subject.saved(run)) == [2]  # not the half step, in which one player was updated
-    assert forks.train(forge_watch, run).code == 0
+    assert forge_watch.train(run).code == 0
     forge_watch.same_weights(run, straight())

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from file_server import serving
+from loaded import CATALOG
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins
 from i2i_forge.cli import main
@@ -68,13 +69,6 @@ def theirs(tmp_path):
     assert file.read_text() == "theirs\n"
 
 
-def forge(capsys, *arguments):
-    """The exit code of a command in this process, and what it printed to stderr."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return ended.value.code, capsys.readouterr().err
-
-
 # ---- 94 --------------------------------------------------------------------------------------------------------------
 
 NAMES = (
@@ -105,14 +99,14 @@ def test_94_a_link_to_a_folder(run, tmp_path, name, target):
     assert keep.is_dir() and not (tmp_path / "nowhere").exists()
 
 
-def test_94_commands_refuse_before_they_write(run, theirs, capsys):
+def test_94_commands_refuse_before_they_write(run, theirs, forge):
     (run / "log.txt").unlink()
     (run / "log.txt").symlink_to(theirs)
     before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
-    code, err = forge(capsys, "train", run / "resolved.yaml", "--run", run)
+    code, _, err = forge("train", run / "resolved.yaml", "--run", run)
     assert code == 2 and "log.txt is a link" in err and "fix: remove it" in err
     (run / "results.jsonl").symlink_to(theirs)
-    code, err = forge(capsys, "eval", run, "--metric", "ssim", "--inputs", "1", "--samples", "1")
+    code, _, err = forge("eval", run, "--metric", "ssim", "--inputs", "1", "--samples", "1")
     assert code == 2 and "results.jsonl is a link" in err
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*") if file.name != "results.jsonl"} == before
 
@@ -157,7 +151,7 @@ def test_95_a_log_has_one_record_for_each(tmp_path):
     assert r"\x1b]0;owned\x07" in lines[2]
 
 
-def test_95_a_key_of_a_checkpoint(run, capsys):
+def test_95_a_key_of_a_checkpoint(run, forge):
     """It was written into a shell's start file."""
     newest = run / "checkpoints/step-00000001"
     shutil.copytree(newest, run / "checkpoints/step-00000002")
@@ -166,7 +160,7 @@ def test_95_a_key_of_a_checkpoint(run, capsys):
     said = []
     assert checkpoint.newest(run / "checkpoints", said.append).step == 1
     assert len(said) == 1 and "is in it twice" in said[0] and len(is_clean(said[0]).splitlines()) == 1
-    code, err = forge(capsys, "checkpoint", "inspect", run)
+    code, _, err = forge("checkpoint", "inspect", run)
     assert code == 0 and "is in it twice" in is_clean(err)
 
 
@@ -231,8 +225,8 @@ def test_95_names_and_warnings_of_records(tmp_path, capsys):
     assert r"x\x1b]0;owned\x07" in out and "[/y]" in out and ":fire:" in out and r"beware x\x1b]" in out
 
 
-def test_95_arguments_that_no_command_takes(capsys):
-    code, err = forge(capsys, "recipes", "munit", f"x{ESCAPE}")
+def test_95_arguments_that_no_command_takes(forge):
+    code, _, err = forge("recipes", "munit", f"x{ESCAPE}")
     assert code == 2 and r"unexpected extra argument (x\x1b]0;owned" in is_clean(err)
 
 
@@ -241,8 +235,8 @@ def test_95_a_record_of_losses_holds_numbers(tmp_path):
     assert [entry for _, entry in RunFolder(tmp_path).records()] == [{"step": 1, "g/gan/ab": 0.5}]
 
 
-def test_95_errors_notes_and_tables(capsys):
-    code, err = forge(capsys, "checkpoint", "inspect", f"nowhere{ESCAPE}")
+def test_95_errors_notes_and_tables(forge, capsys):
+    code, _, err = forge("checkpoint", "inspect", f"nowhere{ESCAPE}")
     assert code == 5 and r"nowhere\x1b]0;owned\x07" in is_clean(err)
     TrainingProgress(Path("samples"), "cpu").note(f"x{ESCAPE}")
     assert r"x\x1b]" in is_clean(capsys.readouterr().err)
@@ -293,7 +287,7 @@ READERS = {
     "index.bin": (lambda file: Table(file, [1], "pack it again"), DataError),
     "results.jsonl": (read_records, DataError),
     "card.json": (lambda file: read_card(file.parent), DataError),
-    "modes.csv": (lambda file: read_labelled(str(file.parent), {}, load_plugins().catalog.datasets), DataError),
+    "modes.csv": (lambda file: read_labelled(str(file.parent), {}, CATALOG.datasets), DataError),
     "per-input.npz": (lambda file: per_input(file.parent, Side(path=file.name, sha256="ab")), DataError),
 }
 
@@ -335,7 +329,7 @@ def test_96_what_a_run_has_beside_its_weights(run, in_time, kind):
         put(kind, run / name)
     assert RunFolder.open(run).recipe().name == "resolved"
     (place,) = find_runs([run])
-    shown = read_run(place, load_plugins().catalog)
+    shown = read_run(place, CATALOG)
     assert [note.partition(":")[0] for note in shown.notes] == [
         "recipe.yaml cannot be read", "env.json cannot be read", "metrics.jsonl cannot be read"]  # fmt: skip
     assert all(picture.problem and not picture.source for picture in pictures([shown], 100)[0])

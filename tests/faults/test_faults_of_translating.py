@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from loaded import CATALOG, QUIET
+from shrink import small
 from torch.nn import functional as F
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.cli import main
 from i2i_forge.data.decode import decode
 from i2i_forge.data.images import to_pil
 from i2i_forge.data.transforms import to_tensor
@@ -26,26 +26,17 @@ from i2i_forge.translate.translator import Translator
 
 SHORT = ("steps=2", "data.batch=2", "data.workers=0")
 CYCLEGAN = (
-    *SHORT, "data.use=paired_folders", "data.layout=two_folders", "data.size=32", "networks.encoder.width=4",
-    "networks.encoder.blocks=1", "networks.decoder.width=4", "networks.discriminator.width=4",
+    *SHORT, "data.use=paired_folders", "data.layout=two_folders", "data.size=32",
+    *small(encoder="blocks=1", decoder="", discriminator=""),
 )  # fmt: skip
 MUNIT = (
-    *SHORT, "data.count=4", "data.test_count=3", "networks.content_encoder.width=4",
-    "networks.content_encoder.blocks=1", "networks.style_encoder.width=4", "networks.decoder.width=4",
-    "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8", "networks.discriminator.width=4",
-    "networks.discriminator.scales=1",
+    *SHORT, "data.count=4", "data.test_count=3",
+    *small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1 mlp_dim=8", discriminator="scales=1"),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def catalog():
-    return load_plugins().catalog
 
 
 def trained(folder, name, changes):
-    host = load_plugins()
-    host.manager.unregister(name="sample_grids")
-    Run(read_recipe(name, set=changes), host, folder, source=name).train()
+    Run(read_recipe(name, set=changes), QUIET, folder, source=name).train()
     return folder
 
 
@@ -72,18 +63,6 @@ def written(file, height=40, width=52, seed=0):
     file.parent.mkdir(parents=True, exist_ok=True)
     to_pil(picture(height, width, seed)[0]).save(file)
     return file
-
-
-@pytest.fixture
-def forge(capsys):
-    """Runs a command in this process: its exit code, stdout and stderr."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main(list(map(str, arguments)))
-        return ended.value.code, *capsys.readouterr()
-
-    return call
 
 
 # ---- 77: images smaller than any floor of ours -----------------------------------------------------------------------
@@ -242,7 +221,7 @@ def test_107_the_tutorials_bridge_is_exported_with_noise_that_has_places(tmp_pat
         monkeypatch.delitem(sys.modules, module)
     import forge_bridge
 
-    catalog = load_plugins().catalog
+    catalog = CATALOG
     if "bridge" not in catalog.trainers:
         forge_bridge.register_components(catalog)
     tiny = ["networks.velocity.width=4", "networks.velocity.levels=1", "state.solver.steps=1"]

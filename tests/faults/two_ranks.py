@@ -3,7 +3,6 @@
 import socket
 
 from at_step import at_step
-from forks import Fork
 from survival import LIMIT
 
 QUICK = ("run.rank_timeout=40",)  # seconds
@@ -28,9 +27,9 @@ class TwoRanks:
 
     def start_one(self, rank, run, *, port, inject=None, changes=(), **settings):
         """The process of one rank."""
-        arguments = self.watch.subject.command(run, changes=(*QUICK, *changes), **settings)[3:]
+        command = self.watch.subject.command(run, changes=(*QUICK, *changes), **settings)
         environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "RANK": str(rank)}
-        return Fork(self.watch, arguments, {**environment, "LOCAL_RANK": str(rank)}, inject)
+        return self.watch.start(command, environment={**environment, "LOCAL_RANK": str(rank)}, inject=inject)
 
     def start(self, run, **settings):
         """The processes of ranks 0 and 1."""

@@ -5,9 +5,9 @@ import csv
 import numpy as np
 import pytest
 import torch
+from loaded import CATALOG
 from PIL import Image
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.catalog.registry import Registry
 from i2i_forge.data.images import to_uint8
 from i2i_forge.errors import DataError, RecipeError, UsageError
@@ -60,7 +60,7 @@ def test_a_list_of_modes(tmp_path, test):
 
 @pytest.mark.parametrize("paired", [False, True])
 def test_a_data_set_that_knows_its_modes(paired):
-    datasets = load_plugins().catalog.datasets
+    datasets = CATALOG.datasets
     options = {"count": 40, "test_count": 5, "paired": paired, "seed": 3}
     data = read_labelled("procedural_shoes", options, datasets)
     shoes = datasets.get("procedural_shoes")(**options)
@@ -98,7 +98,7 @@ def test_mistakes(tmp_path):
     folders(tmp_path)
     with pytest.raises(UsageError, match="is a folder"):
         read_labelled(str(tmp_path), {"size": 64}, NONE)
-    datasets = load_plugins().catalog.datasets
+    datasets = CATALOG.datasets
     with pytest.raises(DataError, match="neither a folder nor a data set"):
         read_labelled("shoes", {}, datasets)
     with pytest.raises(DataError, match="does not know the modes"):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from loaded import CATALOG
 from torch import Tensor
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Moments, Outcome, Tools
 from i2i_forge.system.seeding import generator
@@ -96,7 +96,7 @@ def disjoint(draws: int) -> list[tuple[int, int]]:
 
 
 def test_it_is_in_the_catalog() -> None:
-    assert load_plugins().catalog.metrics.get("lpips-diversity").protocols[0].name == ALL
+    assert CATALOG.metrics.get("lpips-diversity").protocols[0].name == ALL
 
 
 def test_it_is_the_packages_mean_over_all_pairs() -> None:

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from loaded import CATALOG
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 from i2i_forge.measure import BackboneInfo, Batch, Tools
 from i2i_forge_plugins.metrics.mode_coverage import ModeCoverage
@@ -81,4 +81,4 @@ def test_a_mode_without_real_images_is_named_and_the_kl_left_out():
 def test_the_classifier_is_needed():
     with pytest.raises(UsageError, match="mode-coverage needs a classifier"):
         ModeCoverage(PAPER, Tools(CPU))
-    assert load_plugins().catalog.metrics.get("mode-coverage") is ModeCoverage
+    assert CATALOG.metrics.get("mode-coverage") is ModeCoverage

@@ -1,16 +1,10 @@
 import pytest
 import torch
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.translate.loading import load
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def catalog():
-    return load_plugins().catalog
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 import torchvision
+from loaded import CATALOG
 from torch.nn.functional import avg_pool2d, one_hot
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, DivergedError, UsageError
 from i2i_forge.measure.mode_classifier import (
     LabelledData,
@@ -183,7 +183,7 @@ def test_the_auxiliary_loss_counts_four_tenths():
 @pytest.mark.slow
 def test_the_modes_of_procedural_shoes_also_when_blurred():
     options = {"count": 2000, "test_count": 300}
-    data = read_labelled("procedural_shoes", options, load_plugins().catalog.datasets)
+    data = read_labelled("procedural_shoes", options, CATALOG.datasets)
     made = train_classifier(data, settings_for())
     assert made.card["accuracy"] > 0.95
     images = torch.stack([data.test.load(i) for i in range(300)]).float() / 127.5 - 1

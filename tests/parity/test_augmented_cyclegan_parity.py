@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 from formulas import assert_statistics, close, drawn, images, weights
+from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "augmented_cyclegan_golden.json").read_text())
@@ -70,9 +70,9 @@ def settings(case: str) -> tuple[str, ...]:
 
 def load(case: str, folder: Path) -> i2i_forge.Trainer:
     trainer = build(f"{SHIPPED}_noise" if case == NOISE else SHIPPED, *settings(case))
-    empty = load_plugins().catalog.formats.get(FORMAT)().save(trainer.state_dict())["checkpoint"]
+    empty = FORMATS.get(FORMAT)().save(trainer.state_dict())["checkpoint"]
     torch.save({network: filled(named, PHASES[network]) for network, named in empty.items()}, folder / "latest")
-    load_foreign(trainer, {"checkpoint": folder / "latest"}, FORMAT, load_plugins().catalog.formats)
+    load_foreign(trainer, {"checkpoint": folder / "latest"}, FORMAT, FORMATS)
     return trainer
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from formulas import assert_statistics, close, drawn, images, weights
+from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "bicyclegan_golden.json").read_text())
@@ -58,7 +58,7 @@ def load(case: str, folder: Path) -> i2i_forge.Trainer:
     sets = [each for each in SMALL if case != "use_same_D" or "vae_discriminator" not in each]
     recipe = i2i_forge.load_recipe("bicyclegan_edges2shoes", set=[*sets, *CHANGES[case]])
     trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
-    load_foreign(trainer, files(case, folder), "junyanz-bicyclegan", load_plugins().catalog.formats)
+    load_foreign(trainer, files(case, folder), "junyanz-bicyclegan", FORMATS)
     return trainer
 
 

@@ -11,17 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from formulas import assert_statistics, close, images, weights
+from loaded import FORMATS
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "cyclegan_golden.json").read_text())
-TINY = [
-    "networks.encoder.width=8", "networks.encoder.blocks=6", "networks.decoder.width=8",
-    "networks.discriminator.width=8",
-]  # fmt: skip
+TINY = [*small(8, encoder="blocks=6", decoder="", discriminator="")]
 PHASES = {"G_A": 0.0, "G_B": 0.5, "D_A": 1.0, "D_B": 1.5}
 NAMES = {  # theirs -> ours, and our weight: theirs are reported with it
     "D_A": ("discriminator/gan/ab", 0.5), "D_B": ("discriminator/gan/ba", 0.5),
@@ -46,7 +44,7 @@ def load(pool: int, folder: Path) -> i2i_forge.Trainer:
     files = {part: folder / f"latest_net_{part}.pth" for part in PHASES}
     for part, file in files.items():
         torch.save(weights(GOLDEN["shapes"][part[0]], PHASES[part], rounded=True), file)
-    load_foreign(trainer, files, "junyanz-cyclegan", load_plugins().catalog.formats)
+    load_foreign(trainer, files, "junyanz-cyclegan", FORMATS)
     return trainer
 
 

@@ -9,20 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 from formulas import assert_statistics, close, drawn, images, weights
+from loaded import FORMATS
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "munit_golden.json").read_text())
 CASES = ("munit", "munit_nocycle")
 STYLE_DIM = 8
-TINY = [
-    "networks.content_encoder.width=8", "networks.content_encoder.blocks=2", "networks.style_encoder.width=8",
-    "networks.decoder.width=8", "networks.decoder.blocks=2", "networks.decoder.mlp_dim=16",
-    "networks.discriminator.width=8",
-]  # fmt: skip
+TINY = [*small(8, content_encoder="blocks=2", style_encoder="", decoder="blocks=2 mlp_dim=16", discriminator="")]
 CYCLE = "phases.generator.minimize.cycle=10 * l1(cycled, source)"
 NAMES = {  # theirs -> ours
     "dis_a": "discriminator/gan/ba", "dis_b": "discriminator/gan/ab",
@@ -54,7 +51,7 @@ def load(case: str, folder: Path, switches: tuple[str, ...] = ()) -> i2i_forge.T
         trainer,
         {"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"},
         "nvlabs-munit",
-        load_plugins().catalog.formats,
+        FORMATS,
     )
     return trainer
 

@@ -11,20 +11,17 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import FORMATS
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "pix2pix_golden.json").read_text())
 CASE = GOLDEN["case"]
 RELATIVE = 1e-9
-SETS = [
-    "networks.encoder.width=8", "networks.encoder.levels=7",
-    "networks.decoder.width=8", "networks.decoder.levels=7", "networks.decoder.dropout=0.0",
-    "networks.discriminator.width=8",
-]  # fmt: skip
+SETS = [*small(8, encoder="levels=7", decoder="levels=7 dropout=0.0", discriminator="")]
 # The published code reports the halves of the discriminator's term. One of them is measured beside it, at a weight that
 # is nothing in float64; the other is the rest.
 MEASURED = "phases.discriminator.minimize.real=1e-40 * vanilla_generator(real_pair_logits)"
@@ -63,7 +60,7 @@ def load(folder: Path, *sets: str) -> i2i_forge.Trainer:
         trainer,
         {part: folder / f"latest_net_{part}.pth" for part in ("G", "D")},
         "junyanz-pix2pix",
-        load_plugins().catalog.formats,
+        FORMATS,
     )
     return trainer
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from formulas import assert_statistics, close, drawn, images, weights
+from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "unit_golden.json").read_text())
@@ -43,7 +43,7 @@ def load(folder: Path) -> i2i_forge.Trainer:
         trainer,
         {"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"},
         "nvlabs-unit",
-        load_plugins().catalog.formats,
+        FORMATS,
     )
     return trainer
 

@@ -4,16 +4,18 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import ForgeError, UsageError
 
 RECIPE = "augmented_cyclegan_edges2shoes"
-TINY = ("networks.encoder.width=4", "networks.encoder.blocks=1", "networks.decoder.width=4", "data.batch=2",
-        "networks.discriminator.width=4", "networks.discriminator.per.a.width=4")  # fmt: skip
+TINY = (
+    *small(encoder="blocks=1", decoder="", discriminator=""), "data.batch=2", "networks.discriminator.per.a.width=4",
+)  # fmt: skip
 CODES = ("networks.code_encoder.width=4", "networks.code_discriminator.width=8")
 SETS = {"": (*TINY, *CODES), "_supervised": (*TINY, *CODES), "_stochastic": (*TINY, CODES[0]), "_noise": TINY}
 UNSUPERVISED = {
@@ -168,7 +170,7 @@ def test_what_a_step_minimizes(variant: str) -> None:
     ("_noise", 2 * 4 + 6),
 ])  # fmt: skip
 def test_a_step_runs_no_network_more_often_than_the_published_one(variant: str, calls: int) -> None:
-    assert trace_recipe(recipe(variant), load_plugins().catalog).network_calls == calls
+    assert trace_recipe(recipe(variant), CATALOG).network_calls == calls
 
 
 def seen_codes(trainer: Any, role: str, domain: str, position: int) -> list[Tensor]:

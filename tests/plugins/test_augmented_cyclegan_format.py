@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError
 
@@ -42,7 +42,7 @@ def noise(seed: int = 0) -> Any:
 
 
 def reader() -> Any:
-    return load_plugins().catalog.formats.get(FORMAT)()
+    return FORMATS.get(FORMAT)()
 
 
 def written(trainer: Any) -> Any:

@@ -5,18 +5,17 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.forward_pass import Frame
 from i2i_forge.errors import RecipeError
-from i2i_forge.system.distributed import shares
 from i2i_forge.translate.translator import Translator
 from i2i_forge_plugins.bicyclegan import BicycleganForward
 
-CATALOG = load_plugins().catalog
 ROLES = ("encoder", "decoder", "code_encoder", "discriminator", "vae_discriminator")
 DEPTHS = ("encoder.levels=4", "decoder.levels=4", "code_encoder.blocks=2", "discriminator.layers=1")
 TINY = [
@@ -105,7 +104,7 @@ def test_the_halves_of_ranks_are_slices_of_the_whole_batchs(monkeypatch: pytest.
     assert len(alone["source"]) == 4 and not torch.equal(alone["random_code"], alone["random_code_2"])
     ranks = []
     for rank in range(2):
-        monkeypatch.setattr(shares, "share", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(ranks, "share", lambda rank=rank: (rank, 2))
         mine = forward({domain: images[4 * rank : 4 * rank + 4] for domain, images in whole.items()})
         ranks.append({name: getattr(mine, name) for name in names})
     for name in names:
@@ -213,10 +212,9 @@ def test_one_channel_sees_grey(name: str) -> None:
 
 MODE_SEEKING = "phases.generator.minimize.mode_seeking=1 * mode_seeking(translation, translation_2, {0}, {0}_2)"
 MUNIT = [
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4", "networks.discriminator.layers=2", "networks.discriminator.scales=2",
-]  # fmt: skip
+    *small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1 mlp_dim=8"),
+    *small(discriminator="layers=2 scales=2"),
+]
 
 
 @pytest.mark.parametrize(

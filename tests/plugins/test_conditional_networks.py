@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import UsageError
 
-CATALOG = load_plugins().catalog
 Encoder, Decoder = CATALOG.encoders.get("conditional_residual"), CATALOG.decoders.get("conditional_residual")
 CodeEncoder, CodeJudge = CATALOG.encoders.get("conditional_code"), CATALOG.discriminators.get("code_mlp")
 Whole, Patch = CATALOG.discriminators.get("whole_image"), CATALOG.discriminators.get("affine_patch")

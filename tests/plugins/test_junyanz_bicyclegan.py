@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 from i2i_forge.data.images import save_png
 from i2i_forge.errors import CheckpointError
@@ -33,7 +33,6 @@ TINY = [
     "networks.encoder.levels=5", "networks.decoder.levels=5", "networks.code_encoder.blocks=2",
     "networks.discriminator.layers=2", "networks.vae_discriminator.layers=1",
 ]  # fmt: skip
-CATALOG = load_plugins().catalog
 
 
 def reader() -> Any:

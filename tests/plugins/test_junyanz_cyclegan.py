@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError
 from i2i_forge.recipe.reading import read_recipe
@@ -35,11 +36,7 @@ DISCRIMINATORS = {
 }  # fmt: skip
 FORMAT = "junyanz-cyclegan"
 PARTS = ("G_A", "G_B", "D_A", "D_B")
-CATALOG = load_plugins().catalog
-TINY = [
-    "networks.encoder.width=4", "networks.encoder.blocks=2", "networks.decoder.width=4",
-    "networks.discriminator.width=4", "networks.discriminator.layers=2",
-]  # fmt: skip
+TINY = [*small(encoder="blocks=2", decoder="", discriminator="layers=2")]
 
 
 def reader() -> Any:

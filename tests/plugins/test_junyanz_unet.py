@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
 from i2i_forge_plugins.junyanz.names import in_order
 from i2i_forge_plugins.junyanz.patchgan import discriminator_name, discriminator_options, scales_of
@@ -23,11 +24,7 @@ UNETS = [name for name in KEYS if " G/" in name]
 DISCRIMINATORS = [name for name in KEYS if " D/" in name]
 OF_PIX2PIX = [name for name in KEYS if name.startswith("pix2pix ")]
 FORMAT = "junyanz-pix2pix"
-CATALOG = load_plugins().catalog
-TINY = [
-    "networks.encoder.width=4", "networks.encoder.levels=5", "networks.decoder.width=4", "networks.decoder.levels=5",
-    "networks.discriminator.width=4", "networks.discriminator.layers=2",
-]  # fmt: skip
+TINY = [*small(encoder="levels=5", decoder="levels=5", discriminator="layers=2")]
 
 
 def reader() -> Any:

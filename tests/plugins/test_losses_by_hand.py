@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import RecipeError
 from i2i_forge.system import distributed
 
-CATALOG = load_plugins().catalog
 TWO_SCALES = [torch.tensor([2.0, 0.0]), torch.tensor([-1.0])], [torch.tensor([-3.0, 0.5]), torch.tensor([4.0])]
 
 

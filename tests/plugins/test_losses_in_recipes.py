@@ -4,13 +4,11 @@ import math
 
 import pytest
 import torch
+from shrink import small
 
 import i2i_forge
 
-TINY = [
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.discriminator.width=4",
-]  # fmt: skip
+TINY = [*small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1", discriminator="")]
 TERMS = [
     "phases.discriminator.minimize.gan=1 * wgan_discriminator(real_logits, fake_logits)",
     "phases.generator.minimize.gan=1 * wgan_generator(fake_logits)",

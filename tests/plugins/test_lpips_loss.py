@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from loaded import CATALOG
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import DataError, RecipeError
 from i2i_forge_benchmarks.lpips_speed import package_of
 
@@ -18,7 +18,7 @@ FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squee
 
 
 def component() -> Any:
-    return load_plugins().catalog.losses.get("lpips")
+    return CATALOG.losses.get("lpips")
 
 
 def trunk(net: str) -> dict[str, Tensor]:

@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import FORMATS
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
 from i2i_forge.run.foreign import read_foreign
 
 KEYS: dict[str, list[tuple[str, list[int]]]] = json.loads((Path(__file__).parent / "munit_keys.json").read_text())
 FORMAT = "nvlabs-munit"
 TINY = [
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=2", "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=2", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4", "networks.discriminator.layers=3", "networks.discriminator.scales=2",
-]  # fmt: skip
+    *small(content_encoder="blocks=2", style_encoder="", decoder="blocks=2 mlp_dim=8"),
+    *small(discriminator="layers=3 scales=2"),
+]
 
 
 def make(*sets: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
@@ -33,7 +33,7 @@ def tiny(*sets: str, seed: int = 0, dtype: torch.dtype = torch.float32) -> Any:
 
 
 def reader() -> Any:
-    return load_plugins().catalog.formats.get(FORMAT)()
+    return FORMATS.get(FORMAT)()
 
 
 def published(trainer: Any, folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
@@ -282,11 +282,7 @@ def test_the_published_widths_are_inferred(spectral: bool) -> None:
 
 
 def test_the_inferred_networks_fit_the_file(tmp_path: Path) -> None:
-    encoders = (
-        "networks.content_encoder.downsamples=1",
-        "networks.style_encoder.dim=5",
-        "networks.style_encoder.width=3",
-    )
+    encoders = ("networks.content_encoder.downsamples=1", *small(3, style_encoder="dim=5"))
     odd = tiny(*encoders, *(f"networks.decoder.{option}" for option in ("upsamples=1", "style_dim=5", "mlp_dim=6")))
     content, files = published(odd, tmp_path)
     options = reader().networks(content)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import FORMATS
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError
 from i2i_forge.run.foreign import part_of
 
@@ -17,7 +17,6 @@ FORMAT = "nvlabs-unit"
 TINY = [f"networks.{role}.{option}" for role in ("encoder", "decoder") for option in ("width=4", "blocks=2")]
 TINY += ["networks.discriminator.width=4", "networks.discriminator.layers=3", "networks.discriminator.scales=2"]
 MUNIT = [f"networks.{role}.width=4" for role in ("content_encoder", "style_encoder", "decoder", "discriminator")]
-FORMATS = load_plugins().catalog.formats
 
 
 def make(*sets: str, device: str = "cpu", dtype: torch.dtype = torch.float32, recipe: str = "unit_edges2shoes") -> Any:

@@ -4,6 +4,7 @@ import sys
 from types import ModuleType
 
 import pytest
+from shrink import TINY_MUNIT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from i2i_forge.catalog.loading import load_plugins
@@ -14,15 +15,13 @@ from i2i_forge.run.loop import Run
 
 TINY = (
     "data.count=3", "data.test_count=1", "data.batch=1", "data.workers=0", "run.log_every=2", "run.sample_every=2",
-    "run.sample_inputs=1", "run.sample_styles=1", "networks.content_encoder.width=4",
-    "networks.content_encoder.blocks=1", "networks.style_encoder.width=4", "networks.decoder.width=4",
-    "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8", "networks.discriminator.width=4",
-    "networks.discriminator.scales=1", "networks.discriminator.layers=2",
+    "run.sample_inputs=1", "run.sample_styles=1", *TINY_MUNIT,
 )  # fmt: skip
 
 
 @pytest.fixture
 def host():
+    """Of each test its own: an observer that fails is not called again."""
     return load_plugins()
 
 

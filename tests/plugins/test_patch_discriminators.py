@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.catalog.loading import load_plugins
-
-CATALOG = load_plugins().catalog
 PatchGan, Pixel = CATALOG.discriminators.get("patchgan"), CATALOG.discriminators.get("pixel")
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from loaded import CATALOG
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.functional import normalize
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.errors import CheckpointError, DataError
 
 CONVOLUTIONS = [  # name, inputs, outputs
@@ -55,7 +55,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def component(name: str = "domain_invariant_perceptual") -> Any:
-    return load_plugins().catalog.losses.get(name)
+    return CATALOG.losses.get(name)
 
 
 def caffe_input(x: Tensor) -> Tensor:

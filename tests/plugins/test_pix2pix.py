@@ -3,16 +3,14 @@
 from typing import Any
 
 import torch
+from loaded import CATALOG
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 
-TINY = [
-    "networks.encoder.width=4", "networks.encoder.levels=6", "networks.decoder.width=4", "networks.decoder.levels=6",
-    "networks.discriminator.width=4", "networks.discriminator.layers=2", "data.size=64", "data.resize=~",
-]  # fmt: skip
+TINY = [*small(encoder="levels=6", decoder="levels=6", discriminator="layers=2"), "data.size=64", "data.resize=~"]
 UNCONDITIONAL = [
     "networks.discriminator.channels=3",
     "phases.discriminator.minimize.gan=0.5 * vanilla_discriminator(real_logits, fake_logits)",
@@ -30,7 +28,7 @@ def batch() -> dict[str, Tensor]:
 
 
 def calls(*sets: str, drop: tuple[str, ...] = ()) -> int:
-    return trace_recipe(recipe(*sets, drop=drop), load_plugins().catalog).network_calls
+    return trace_recipe(recipe(*sets, drop=drop), CATALOG).network_calls
 
 
 def test_a_step_calls_the_u_net_once_and_the_discriminator_three_times() -> None:

@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor, nn
 
-from i2i_forge.catalog.loading import load_plugins
-
-CATALOG = load_plugins().catalog
 Encoder, Decoder = CATALOG.encoders.get("resnet"), CATALOG.decoders.get("resnet")
 SMALL = {"width": 4, "blocks": 2}
 

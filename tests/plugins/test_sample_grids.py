@@ -1,8 +1,8 @@
 """What stands in the columns of a run's sample grids."""
 
 import pytest
+from loaded import HOST
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.loop import Run
 from i2i_forge_plugins.sample_grids import _columns
@@ -22,7 +22,7 @@ OF_MUNIT = ["input", "reconstruction", "style 0", "reference", "its style"]
     ],
 )
 def test_pairs_have_the_truth_beside_the_translation(recipe, changes, labels, tmp_path):
-    run = Run(read_recipe(recipe, set=[*SMALL, *changes]), load_plugins(), tmp_path)
+    run = Run(read_recipe(recipe, set=[*SMALL, *changes]), HOST, tmp_path)
     images = run.test_batch(4)
     columns = _columns(run, images["a"], images["b"], "ab")
     assert list(columns) == labels

@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge_plugins.unet_networks import doubled
 
-CATALOG = load_plugins().catalog
 Encoder, Decoder = CATALOG.encoders.get("unet"), CATALOG.decoders.get("unet")
 
 

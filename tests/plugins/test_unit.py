@@ -5,10 +5,10 @@ import math
 
 import pytest
 import torch
+from loaded import CATALOG
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.trace import Trace
 from i2i_forge.errors import ForgeError
@@ -27,7 +27,7 @@ def photos(count: int = 1) -> Tensor:
 
 def traced(*sets: str, drop: tuple[str, ...] = ()) -> Trace:
     recipe = i2i_forge.load_recipe("unit_edges2shoes", set=[*TINY, "data.size=64", *sets], drop=drop)
-    return trace_recipe(recipe, load_plugins().catalog)
+    return trace_recipe(recipe, CATALOG)
 
 
 def test_reconstruction_and_translation_share_a_draw_and_the_cycle_has_its_own() -> None:

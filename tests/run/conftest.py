@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from shrink import TINY_MUNIT
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
@@ -13,28 +13,9 @@ from i2i_forge.run.loop import Run
 
 # 7 images in batches of 2: an epoch ends within a step
 SETTINGS = (
-    "data.count=7", "data.test_count=3", "data.batch=2", "data.workers=0", "steps=10",
-    "networks.content_encoder.width=4", "networks.content_encoder.blocks=1",
-    "networks.style_encoder.width=4",
-    "networks.decoder.width=4", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8",
-    "networks.discriminator.width=4", "networks.discriminator.scales=1", "networks.discriminator.layers=2",
-    "run.log_every=1", "run.checkpoint_every=1000",
-    "run.sample_every=1000", "run.sample_inputs=1", "run.sample_styles=1",
+    "data.count=7", "data.test_count=3", "data.batch=2", "data.workers=0", "steps=10", *TINY_MUNIT, "run.log_every=1",
+    "run.checkpoint_every=1000", "run.sample_every=1000", "run.sample_inputs=1", "run.sample_styles=1",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def host():
-    """All plugins."""
-    return load_plugins()
-
-
-@pytest.fixture(scope="session")
-def quiet():
-    """Plugins without sample grids, which take longer than a step."""
-    host = load_plugins()
-    host.manager.unregister(name="sample_grids")
-    return host
 
 
 class Tiny:
@@ -97,15 +78,5 @@ def train_command(tiny):
 
 
 @pytest.fixture
-def call_forge(capsys):
-    """Runs `forge` in this process: (exit code, stdout, stderr)."""
-    from i2i_forge.cli import main
-
-    def call(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return call
+def call_forge(forge):
+    return forge

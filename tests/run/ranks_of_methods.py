@@ -7,10 +7,10 @@ import tempfile
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from loaded import CATALOG
 from shrink import shrunk
 
 from i2i_forge import build_trainer
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.streams import build_streams
@@ -38,14 +38,13 @@ STEPS = 2  # before and after the number of ranks changes
 def recipe_of(case):
     """The recipe of a case, tiny."""
     name, own = CASES[case]
-    host = load_plugins()
     quiet = ["data.batch=4", "data.count=20", "ema={roles: [discriminator], half_life: 100}"]
-    return read_recipe(name, set=[*shrunk(read_recipe(name), host.catalog, "unused"), *quiet, *own]), host
+    return read_recipe(name, set=[*shrunk(read_recipe(name), CATALOG, "unused"), *quiet, *own])
 
 
 def steps(case, first, last, source=None):
     """The trainer after its steps first..last-1, and their reports."""
-    trainer = build_trainer(recipe_of(case)[0], dtype=torch.float64)
+    trainer = build_trainer(recipe_of(case), dtype=torch.float64)
     if source:
         checkpoint.restore(checkpoint.newest(source, print), trainer)
     return trainer, take(trainer, case, first, last)
@@ -53,8 +52,7 @@ def steps(case, first, last, source=None):
 
 def take(trainer, case, first, last):
     """The reports of a trainer's next steps."""
-    recipe, host = recipe_of(case)
-    streams, _ = build_streams(recipe, host.catalog)
+    streams, _ = build_streams(recipe_of(case), CATALOG)
     return [trainer.step(streams["main"].batch(step), step) for step in range(first, last)]
 
 

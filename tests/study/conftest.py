@@ -6,22 +6,11 @@ import shutil
 import pytest
 from PIL import Image
 
-from i2i_forge.cli import main
-
 
 @pytest.fixture
-def report(capsys):
+def report(forge):
     """`forge report` as a user types it: (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(["report", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err and "--debug ...` shows the traceback" not in err
-        return ended.value.code, out, err
-
-    return call
+    return lambda *arguments: forge("report", *arguments)
 
 
 @pytest.fixture

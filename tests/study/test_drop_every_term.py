@@ -7,7 +7,6 @@ import pytest
 import torch
 from shrink import shrunk
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data.stream import batches
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.optimizers import RoleOptimizer
@@ -17,11 +16,6 @@ from i2i_forge.run.streams import build_streams
 from i2i_forge.study.costs import cost_of
 
 SYNTHETIC = [name for name in shipped_recipes() if name.endswith("_synthetic")]
-
-
-@pytest.fixture(scope="module")
-def catalog():
-    return load_plugins().catalog
 
 
 def terms_of(recipe):

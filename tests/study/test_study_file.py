@@ -2,7 +2,6 @@
 
 import pytest
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.study.plans import ClassifierData
@@ -21,11 +20,6 @@ metrics: {lpips-diversity: allpairs, kid: ~}
 backbones: {kid: classifier}
 classifier: {data: procedural_shoes, set: {seed: 1}}
 """
-
-
-@pytest.fixture(scope="module")
-def vocabulary():
-    return read_vocabulary(find_plugins())
 
 
 def written(folder, text):

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loaded import VOCABULARY
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
@@ -28,7 +28,7 @@ def plan_of(rows, **more):
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_every_term_of_every_method_can_be_dropped(name):
     full = read_recipe(name)
-    vocabulary = read_vocabulary(find_plugins())
+    vocabulary = VOCABULARY
     terms = terms_of(full)
     variants = expand(plan_of(rows_of(name, terms, vocabulary=vocabulary)), vocabulary)
     assert [v.name for v in variants] == [FULL, *(f"no-{term}" for term in terms)]

@@ -2,6 +2,8 @@
 
 import contextlib
 
+from shrink import TINY_MUNIT
+
 from i2i_forge.cli import main
 from i2i_forge.study.plans import Asked, Plan
 from i2i_forge.study.study import Workspace
@@ -9,10 +11,7 @@ from i2i_forge.study.variants import FULL, expand, rows_of
 
 TINY = (
     "data.test_count=3", "data.batch=1", "data.workers=0", "run.log_every=1", "run.sample_inputs=1",
-    "run.sample_styles=1", "networks.content_encoder.width=4", "networks.content_encoder.blocks=1",
-    "networks.style_encoder.width=4", "networks.decoder.width=4", "networks.decoder.blocks=1",
-    "networks.decoder.mlp_dim=8", "networks.discriminator.width=4", "networks.discriminator.scales=1",
-    "networks.discriminator.layers=2",
+    "run.sample_styles=1", *TINY_MUNIT,
 )  # fmt: skip
 ASKED = Asked(("structure",), inputs=3, samples=2)  # needs no network
 

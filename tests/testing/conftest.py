@@ -2,15 +2,10 @@
 
 import pytest
 
-from i2i_forge.catalog.loading import Plugin, load_plugins
+from i2i_forge.catalog.loading import Plugin
 from i2i_forge.catalog.vocabulary import Component
 from i2i_forge.testing.kit import check_component
 from i2i_forge.testing.subject import Subject, example_of
-
-
-@pytest.fixture(scope="session")
-def host():
-    return load_plugins()
 
 
 @pytest.fixture
