@@ -104,7 +104,7 @@ def test_the_halves_of_ranks_are_slices_of_the_whole_batchs(monkeypatch: pytest.
     assert len(alone["source"]) == 4 and not torch.equal(alone["random_code"], alone["random_code_2"])
     ranks = []
     for rank in range(2):
-        monkeypatch.setattr(ranks, "share", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(ranks_module, "share", lambda rank=rank: (rank, 2))
         mine = forward({domain: images[4 * rank : 4 * rank + 4] for domain, images in whole.items()})
         ranks.append({name: getattr(mine, name) for name in names})
     for name in names:
