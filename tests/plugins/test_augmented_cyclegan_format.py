@@ -13,6 +13,7 @@ from torch import Tensor
 import i2i_forge
 from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError
+from i2i_forge.run.foreign import load_foreign
 
 KEYS: dict[str, Any] = json.loads((Path(__file__).parent / "augmented_cyclegan_keys.json").read_text())
 FORMAT, RECIPE = "augmented-cyclegan", "augmented_cyclegan_edges2shoes"
@@ -113,7 +114,7 @@ def test_load_and_save_give_back_names_order_and_bits(sets: tuple[str, ...], tmp
     for name, value in source.state_dict().items():  # biases and statistics begin equal in every network
         value.copy_(torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name))) * 100)
     content = written(source)
-    target.load_foreign(saved(content, tmp_path), FORMAT)
+    load_foreign(target, saved(content, tmp_path), FORMAT, FORMATS)
     assert_same(source, target)
     again = written(target)
     assert {net: list(named) for net, named in again.items()} == {net: list(named) for net, named in content.items()}
@@ -127,7 +128,7 @@ def test_a_file_of_the_baseline_has_four_networks(tmp_path: Path) -> None:
     source, target = noise(), noise(seed=1)
     content = written(source)
     assert list(content) == ["netG_A_B", "netG_B_A", "netD_A", "netD_B"]
-    target.load_foreign(saved(content, tmp_path), FORMAT)
+    load_foreign(target, saved(content, tmp_path), FORMAT, FORMATS)
     assert_same(source, target)
 
 
@@ -152,12 +153,12 @@ def test_files_without_twins_are_read_and_twins_that_differ_refused(tmp_path: Pa
     content = written(source)
     content["netG_A_B"]["model.11.4.weight"] = content["netG_A_B"]["model.11.4.weight"] + 1
     with pytest.raises(CheckpointError, match=r"'netG_A_B\.model\.11\.4\.weight' is not the same as .*conv_block\.4"):
-        target.load_foreign(saved(content, tmp_path), FORMAT)
+        load_foreign(target, saved(content, tmp_path), FORMAT, FORMATS)
     twins = [name for name in content["netG_A_B"] if name.split(".")[2].isdigit()]
     assert len(twins) == 30
     for name in twins:
         del content["netG_A_B"][name]
-    target.load_foreign(saved(content, tmp_path), FORMAT)
+    load_foreign(target, saved(content, tmp_path), FORMAT, FORMATS)
     assert_same(source, target)
 
 
@@ -168,7 +169,7 @@ def test_optimizer_states_are_passed_over(tmp_path: Path) -> None:
     source, target = tiny(), tiny(seed=1)
     state = {"state": {0: {"step": 3, "exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 2e-4, "params": [0]}]}
     content = written(source) | {f"optimizer_{name}": state for name in ("D_A", "G_A", "D_B", "G_B")}
-    target.load_foreign(saved(content, tmp_path), FORMAT)
+    load_foreign(target, saved(content, tmp_path), FORMAT, FORMATS)
     assert_same(source, target)
     assert not any(name.startswith("optimizer") for name in written(target))
 
@@ -180,7 +181,7 @@ def test_files_of_torch_0_3_have_no_batch_counts(tmp_path: Path) -> None:
         for network, named in written(source).items()
     }
     torch.save(content, tmp_path / "latest", _use_new_zipfile_serialization=False)
-    target.load_foreign({"checkpoint": tmp_path / "latest"}, FORMAT)
+    load_foreign(target, {"checkpoint": tmp_path / "latest"}, FORMAT, FORMATS)
     assert_same(source, target)
 
 
@@ -196,7 +197,7 @@ def test_other_content_is_refused(content: Any, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="not a checkpoint of the published Augmented CycleGAN code"):
             ask()
     with pytest.raises(CheckpointError):
-        tiny().load_foreign(saved(content, tmp_path), FORMAT)
+        load_foreign(tiny(), saved(content, tmp_path), FORMAT, FORMATS)
 
 
 def test_networks_of_another_file_cannot_be_inferred() -> None:
@@ -209,16 +210,16 @@ def test_what_is_missing_or_too_much_is_named(tmp_path: Path) -> None:
     content = written(tiny())
     kept = content["netE_B"].pop("enc_mu.weight")
     with pytest.raises(CheckpointError, match=r"no 'netE_B\.enc_mu\.weight' \(our code_encoder\.to_mean\.weight"):
-        tiny().load_foreign(saved(content, tmp_path), FORMAT)
+        load_foreign(tiny(), saved(content, tmp_path), FORMAT, FORMATS)
     content["netE_B"] |= {"enc_mu.weight": kept, "enc_other.weight": kept}
     with pytest.raises(CheckpointError, match=r"holds 1 tensors .* first 'netE_B\.enc_other\.weight'"):
-        tiny().load_foreign(saved(content, tmp_path), FORMAT)
+        load_foreign(tiny(), saved(content, tmp_path), FORMAT, FORMATS)
 
 
 def test_another_width_is_named_with_the_networks_that_fit(tmp_path: Path) -> None:
     wide = tiny("networks.encoder.width=6", "networks.decoder.width=6")
     with pytest.raises(CheckpointError, match=r"'netG_A_B\.model\.1\.weight' has shape \(4, 3, 7, 7\)") as caught:
-        wide.load_foreign(saved(written(tiny()), tmp_path), FORMAT)
+        load_foreign(wide, saved(written(tiny()), tmp_path), FORMAT, FORMATS)
     assert "'a': {'width': 4, 'blocks': 3, 'channels': 3, 'code_dim': 16, 'dropout': 0.0}" in caught.value.fix
 
 

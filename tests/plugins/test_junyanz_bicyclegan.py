@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from loaded import CATALOG
+from loaded import CATALOG, FORMATS
 from torch import Tensor
 
 import i2i_forge
 from i2i_forge.cli import main
 from i2i_forge.data.images import save_png
 from i2i_forge.errors import CheckpointError
+from i2i_forge.run.foreign import load_foreign
 
 Table = list[tuple[str, list[int]]]
 HERE = Path(__file__).parent
@@ -180,7 +181,7 @@ def test_a_code_at_the_input_is_told_from_the_image_by_the_encoders_length(image
 def test_four_files_come_in_and_go_out(source: Any, target: Any, tmp_path: Path) -> None:
     files = saved(source, tmp_path)
     assert list(files) == ["G", "E", "D", "D2"]
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     for name, value in source.state_dict().items():
         assert torch.equal(value, target.state_dict()[name]), name
     assert torch.load(files["D"])["model_0.0.weight"].shape[0] == 6  # what judges reconstructions
@@ -196,7 +197,7 @@ def test_released_files_hold_statistics_that_are_passed_over(source: Any, target
         tensors = {f"module.{name}": value for name, value in torch.load(file).items()}
         extra = {f"module.{layers[part]}running_{what}": torch.full((8,), 3.0) for what in ("mean", "var")}
         torch.save(tensors | extra, file)
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     for name, value in target.state_dict().items():
         same = before[name] if "discriminator" in name else source.state_dict()[name]
         assert torch.equal(value, same), name
@@ -250,7 +251,7 @@ def test_a_file_of_another_program_is_called_what_it_is(target: Any, tmp_path: P
     file = tmp_path / "latest_net_G.pth"
     torch.save(drawn(SHARED["pix2pix G/unet_256/batch"], small=True), file)
     with pytest.raises(CheckpointError, match=r"looks like 'G.*' of the published (pix2pix|CycleGAN)"):
-        target.load_foreign({"G": file}, FORMAT)
+        load_foreign(target, {"G": file}, FORMAT, FORMATS)
 
 
 def test_what_the_layout_has_no_place_for() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from loaded import CATALOG
+from loaded import CATALOG, FORMATS
 from shrink import small
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from i2i_forge.cli import main
 from i2i_forge.errors import CheckpointError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
-from i2i_forge.run.foreign import read_foreign
+from i2i_forge.run.foreign import load_foreign, read_foreign
 
 HERE = Path(__file__).parent
 Table = list[tuple[str, list[int]]]
@@ -113,7 +113,7 @@ def test_files_come_in_and_go_out_with_every_bit(generator: str, tmp_path: Path)
     for part, file in files.items():
         torch.save(content[part], file)
     trainer = fitting(reader().networks(content))
-    trainer.load_foreign(files, FORMAT)
+    load_foreign(trainer, files, FORMAT, FORMATS)
     saved = reader().save(trainer.state_dict())
     for part in PARTS:
         assert list(saved[part]) == list(content[part])
@@ -153,7 +153,7 @@ def test_generators_lead_from_domain_to_domain_and_d_a_judges_b(tmp_path: Path) 
     content, files = published(source, tmp_path)
     assert torch.equal(content["G_A"]["model.1.weight"], source.state_dict()["encoder.a.stem.conv.weight"])
     before = {name: value.clone() for name, value in target.state_dict().items()}
-    target.load_foreign({part: files[part] for part in ("G_A", "D_A")}, FORMAT)
+    load_foreign(target, {part: files[part] for part in ("G_A", "D_A")}, FORMAT, FORMATS)
     own = source.state_dict()
     for name, value in target.state_dict().items():
         taken = name.startswith(("encoder.a.", "decoder.b.", "discriminator.b."))
@@ -224,7 +224,7 @@ def test_domains_may_have_different_generators(tmp_path: Path) -> None:
     for part, file in files.items():
         torch.save(content[part], file)
     trainer = fitting(found)
-    trainer.load_foreign(files, FORMAT)
+    load_foreign(trainer, files, FORMAT, FORMATS)
     saved = reader().save(trainer.state_dict())
     for part in content:
         assert list(saved[part]) == list(content[part])
@@ -246,7 +246,7 @@ def test_running_statistics_of_old_instance_norms_are_passed_over(tmp_path: Path
     assert reader().networks(content) == reader().networks(reader().save(source.state_dict()))
     for part, file in files.items():
         torch.save(content[part], file, _use_new_zipfile_serialization=False)
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     assert_same(source, target)
 
 
@@ -258,7 +258,7 @@ def test_batch_norms_load_without_their_count(tmp_path: Path) -> None:
     assert len(dropped) == 3 + 4 + 2
     for part, file in files.items():
         torch.save({n: v for n, v in content[part].items() if n not in dropped}, file)
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     assert_same(source, target)
 
 
@@ -270,7 +270,7 @@ def test_the_prefixes_of_wrappers_do_not_matter(prefix: str, tmp_path: Path) -> 
         wrapped = {f"{prefix}{name}": value for name, value in content[part].items()}
         assert reader().part_of(wrapped, file.name) == part
         torch.save(wrapped, file)
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     assert_same(source, target)
 
 
@@ -288,14 +288,14 @@ def test_other_depths_are_refused_in_words(tmp_path: Path) -> None:
     _, files = published(make(*TINY), tmp_path)
     for changed in ("networks.encoder.blocks=1", "networks.encoder.blocks=3", "networks.encoder.dropout=0.5"):
         with pytest.raises(CheckpointError) as caught:
-            make(*TINY, changed).load_foreign(files, FORMAT)
+            load_foreign(make(*TINY, changed), files, FORMAT, FORMATS)
         assert "forge checkpoint import" in caught.value.fix or "these networks" in caught.value.fix
 
 
 def test_other_widths_are_named_with_the_networks_that_fit(tmp_path: Path) -> None:
     _, files = published(make(*TINY), tmp_path)
     with pytest.raises(CheckpointError, match=r"'model\.1\.weight' has shape \(4, 3, 7, 7\), our encoder\.a") as caught:
-        make(*TINY, "networks.encoder.width=6", "networks.decoder.width=6").load_foreign(files, FORMAT)
+        load_foreign(make(*TINY, "networks.encoder.width=6", "networks.decoder.width=6"), files, FORMAT, FORMATS)
     assert "'width': 4" in caught.value.fix
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from loaded import CATALOG
+from loaded import CATALOG, FORMATS
 from shrink import small
 from torch import Tensor
 
 import i2i_forge
 from i2i_forge.errors import CheckpointError
+from i2i_forge.run.foreign import load_foreign
 from i2i_forge_plugins.junyanz.names import in_order
 from i2i_forge_plugins.junyanz.patchgan import discriminator_name, discriminator_options, scales_of
 from i2i_forge_plugins.junyanz.unet import unet_name, unet_options
@@ -178,7 +179,7 @@ def test_a_run_survives_as_function(tmp_path: Path) -> None:
     source.step({"a": x, "b": -x}, 0)
     _, files = published(source, tmp_path)
     assert not torch.equal(source.translate(x, "ab"), target.translate(x, "ab"))
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value), name
     # without dropout, whose masks the seeds decide
@@ -197,7 +198,7 @@ def test_prefixes_of_wrappers_are_taken_off(prefix: str, tmp_path: Path) -> None
     for part, tensors in content.items():
         torch.save({prefix + name: value for name, value in tensors.items()}, files[part])
         assert reader().part_of({prefix + name: value for name, value in tensors.items()}, "x.pth") == part
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     assert all(torch.equal(target.state_dict()[name], value) for name, value in source.state_dict().items())
 
 
@@ -207,7 +208,7 @@ def test_batch_norms_of_old_files_lack_their_count(tmp_path: Path) -> None:
     old = {name: value for name, value in content["G"].items() if not name.endswith("num_batches_tracked")}
     assert len(old) == len(content["G"]) - (3 + 4)
     torch.save(old, files["G"])
-    target.load_foreign({"G": files["G"]}, FORMAT)
+    load_foreign(target, {"G": files["G"]}, FORMAT, FORMATS)
     assert torch.equal(
         target.state_dict()["encoder.down.1.norm.weight"], source.state_dict()["encoder.down.1.norm.weight"]
     )
@@ -257,7 +258,7 @@ def test_wrong_widths_are_named_with_the_networks_that_fit(tmp_path: Path) -> No
     _, files = published(make(), tmp_path)
     wide = make("networks.encoder.width=6", "networks.decoder.width=6")
     with pytest.raises(CheckpointError, match=r"'model\.model\.0\.weight' has shape \(4, 3, 4, 4\), our enc") as caught:
-        wide.load_foreign(files, FORMAT)
+        load_foreign(wide, files, FORMAT, FORMATS)
     assert "'width': 4" in caught.value.fix
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import i2i_forge
 from i2i_forge.errors import CheckpointError
-from i2i_forge.run.foreign import read_foreign
+from i2i_forge.run.foreign import load_foreign, read_foreign
 
 KEYS: dict[str, list[tuple[str, list[int]]]] = json.loads((Path(__file__).parent / "munit_keys.json").read_text())
 FORMAT = "nvlabs-munit"
@@ -105,7 +105,7 @@ def test_load_and_save_give_back_names_order_and_bits(
 ) -> None:
     source, target = tiny(*sets, dtype=dtype), tiny(*sets, seed=1, dtype=dtype)
     content, files = published(source, tmp_path)
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value), name
     again = reader().save(target.state_dict())
@@ -121,7 +121,7 @@ def test_load_and_save_give_back_names_order_and_bits(
 def test_the_bias_and_scale_of_a_trained_run_survive_as_function(tmp_path: Path) -> None:
     source, target = tiny(), tiny(seed=1)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    target.load_foreign(published(source, tmp_path)[1], FORMAT)
+    load_foreign(target, published(source, tmp_path)[1], FORMAT, FORMATS)
     style = torch.ones(1, 8)
     assert torch.equal(source.translate(x, random_style=style), target.translate(x, random_style=style))
 
@@ -129,7 +129,7 @@ def test_the_bias_and_scale_of_a_trained_run_survive_as_function(tmp_path: Path)
 def test_parts_load_alone(tmp_path: Path) -> None:
     source, target = tiny(), tiny(seed=1)
     before = {name: value.clone() for name, value in target.state_dict().items()}
-    target.load_foreign({"gen": published(source, tmp_path)[1]["gen"]}, FORMAT)
+    load_foreign(target, {"gen": published(source, tmp_path)[1]["gen"]}, FORMAT, FORMATS)
     for name, value in target.state_dict().items():
         from_file = not name.startswith("discriminator")
         assert torch.equal(value, source.state_dict()[name] if from_file else before[name])
@@ -144,7 +144,7 @@ def test_saved_tensors_are_copies() -> None:
 
 def test_double_precision_files_come_into_single_precision_networks(tmp_path: Path) -> None:
     source, target = tiny(dtype=torch.float64), tiny(seed=1)
-    target.load_foreign(published(source, tmp_path)[1], FORMAT)
+    load_foreign(target, published(source, tmp_path)[1], FORMAT, FORMATS)
     name = "decoder.b.to_image.conv.weight"
     assert torch.equal(target.state_dict()[name], source.state_dict()[name].float())
 
@@ -164,7 +164,7 @@ def test_running_statistics_of_old_instance_norms_are_passed_over(tmp_path: Path
             tensors[f"{layer}norm.num_batches_tracked"] = torch.tensor(7)
         assert sum("running_mean" in name for name in tensors) == 7 + 4
     torch.save(content["gen"], files["gen"])
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value), name
 
@@ -173,7 +173,7 @@ def test_files_without_adains_constant_statistics_load_too(tmp_path: Path) -> No
     source, target = tiny(), tiny(seed=1)
     content, files = published(source, tmp_path)
     torch.save({d: {n: v for n, v in t.items() if "running" not in n} for d, t in content["gen"].items()}, files["gen"])
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     assert torch.equal(
         target.state_dict()["decoder.a.mlp.0.linear.bias"], source.state_dict()["decoder.a.mlp.0.linear.bias"]
     )
@@ -185,7 +185,7 @@ def test_files_of_torch_0_4_load(tmp_path: Path) -> None:
     content, files = published(source, tmp_path)
     for part, file in files.items():
         torch.save(content[part], file, _use_new_zipfile_serialization=False)
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value), name
 
@@ -213,7 +213,7 @@ def test_wrong_widths_are_named_with_the_networks_that_fit(tmp_path: Path) -> No
     _, files = published(tiny(), tmp_path)
     before = {name: value.clone() for name, value in wide.state_dict().items()}
     with pytest.raises(CheckpointError) as caught:
-        wide.load_foreign(files, FORMAT)
+        load_foreign(wide, files, FORMAT, FORMATS)
     assert "gen: 'a.enc_content.model.0.conv.weight' has shape (4, 3, 7, 7)" in caught.value.message
     assert "our content_encoder.a.stem.conv.weight (6, 3, 7, 7)" in caught.value.message
     assert "{'width': 4, 'downsamples': 2, 'blocks': 2}" in caught.value.fix
@@ -227,7 +227,7 @@ def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"gen has no 'b\.dec\.model\.4\.norm\.gamma' \(our decoder\.b\.up\.1\.norm"
     ):
-        tiny().load_foreign(files, FORMAT)
+        load_foreign(tiny(), files, FORMAT, FORMATS)
 
 
 def test_a_tensor_too_many_is_named(tmp_path: Path) -> None:
@@ -237,14 +237,14 @@ def test_a_tensor_too_many_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"holds 1 tensors that the recipe's networks lack, first 'a\.cnns\.2\.0\.conv"
     ):
-        tiny().load_foreign(files, FORMAT)
+        load_foreign(tiny(), files, FORMAT, FORMATS)
 
 
 def test_fewer_blocks_of_ours_do_not_silently_ignore_the_rest(tmp_path: Path) -> None:
     _, files = published(tiny(), tmp_path)
     shallow = tiny("networks.content_encoder.blocks=1")
     with pytest.raises(CheckpointError, match="8 tensors that the recipe's networks lack"):
-        shallow.load_foreign(files, FORMAT)
+        load_foreign(shallow, files, FORMAT, FORMATS)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_fewer_blocks_of_ours_do_not_silently_ignore_the_rest(tmp_path: Path) ->
 def test_other_content_is_refused(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "gen.pt")
     with pytest.raises(CheckpointError):
-        tiny().load_foreign({"gen": tmp_path / "gen.pt"}, FORMAT)
+        load_foreign(tiny(), {"gen": tmp_path / "gen.pt"}, FORMAT, FORMATS)
 
 
 def test_shared_networks_and_other_state_have_no_place_in_the_layout(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_shared_networks_and_other_state_have_no_place_in_the_layout(tmp_path: P
         reader().save(shared.state_dict())
     _, files = published(tiny(), tmp_path)
     with pytest.raises(CheckpointError, match="tensors that the recipe's networks lack"):
-        shared.load_foreign(files, FORMAT)
+        load_foreign(shared, files, FORMAT, FORMATS)
     for name in ("mapper.weight", "mapper.a.weight", "decoder.a.other"):
         with pytest.raises(CheckpointError, match="has no place"):
             reader().save({name: torch.zeros(1)})
@@ -288,7 +288,7 @@ def test_the_inferred_networks_fit_the_file(tmp_path: Path) -> None:
     options = reader().networks(content)
     sets = [f"networks.{role}.{key}={value}" for role, given in options.items() for key, value in given.items()]
     fitting = make(*sets, "seed=9")
-    fitting.load_foreign(files, FORMAT)
+    load_foreign(fitting, files, FORMAT, FORMATS)
     for name, value in odd.state_dict().items():
         assert torch.equal(fitting.state_dict()[name], value)
 

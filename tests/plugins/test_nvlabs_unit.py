@@ -10,7 +10,7 @@ from loaded import FORMATS
 
 import i2i_forge
 from i2i_forge.errors import CheckpointError
-from i2i_forge.run.foreign import part_of
+from i2i_forge.run.foreign import load_foreign, part_of
 
 KEYS: dict[str, list[tuple[str, list[int]]]] = json.loads((Path(__file__).parent / "unit_keys.json").read_text())
 FORMAT = "nvlabs-unit"
@@ -79,7 +79,7 @@ def test_load_and_save_give_back_names_order_and_bits(norm: str, dtype: torch.dt
     sets = f"networks.discriminator.norm={norm}"
     source, target = tiny(sets, dtype=dtype), tiny(sets, seed=1, dtype=dtype)
     content, files = published(source, tmp_path)
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value), name
     again = reader().save(target.state_dict())
@@ -104,7 +104,7 @@ def test_running_statistics_of_old_instance_norms_are_passed_over(tmp_path: Path
             tensors[f"{layer}norm.num_batches_tracked"] = torch.tensor(7)
         assert len(blocks) == 7 + 4
     torch.save(content["gen"], files["gen"], _use_new_zipfile_serialization=False)
-    target.load_foreign(files, FORMAT)
+    load_foreign(target, files, FORMAT, FORMATS)
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value), name
     assert reader().networks(content)["decoder"] == {"width": 4, "upsamples": 2, "blocks": 2}
@@ -122,7 +122,7 @@ def test_networks_are_inferred_and_fit(tmp_path: Path) -> None:
     fitting = make(
         *(f"networks.{role}.{key}={value}" for role, given in options.items() for key, value in given.items())
     )
-    fitting.load_foreign(files, FORMAT)
+    load_foreign(fitting, files, FORMAT, FORMATS)
     for name, value in odd.state_dict().items():
         assert torch.equal(fitting.state_dict()[name], value)
 
@@ -137,7 +137,7 @@ def test_munit_and_unit_are_told_apart(tmp_path: Path) -> None:
         assert caught.value.fix == f"use --format {right}"
     trainer = tiny()
     with pytest.raises(CheckpointError, match="it looks like 'gen' of the published MUNIT code"):
-        trainer.load_foreign({"gen": files["gen"]}, FORMAT)
+        load_foreign(trainer, {"gen": files["gen"]}, FORMAT, FORMATS)
     with pytest.raises(CheckpointError, match="widths cannot be read"):
         reader().networks({"gen": munit["gen"]})
 
@@ -146,7 +146,7 @@ def test_another_programs_file_is_refused(tmp_path: Path) -> None:
     for content in ({"a": {"x.weight": torch.ones(2)}, "b": {"x.weight": torch.ones(2)}}, {"a": {}}, [], {"x": 1}):
         torch.save(content, tmp_path / "gen.pt")
         with pytest.raises(CheckpointError, match="not a checkpoint of the published UNIT code"):
-            tiny().load_foreign({"gen": tmp_path / "gen.pt"}, FORMAT)
+            load_foreign(tiny(), {"gen": tmp_path / "gen.pt"}, FORMAT, FORMATS)
 
 
 def test_shared_networks_have_no_place(tmp_path: Path) -> None:
@@ -155,4 +155,4 @@ def test_shared_networks_have_no_place(tmp_path: Path) -> None:
         reader().save(shared.state_dict())
     assert caught.value.fix == "train with networks.encoder.per: [a, b]"
     with pytest.raises(CheckpointError, match="tensors that the recipe's networks lack"):
-        shared.load_foreign(published(tiny(), tmp_path)[1], FORMAT)
+        load_foreign(shared, published(tiny(), tmp_path)[1], FORMAT, FORMATS)
