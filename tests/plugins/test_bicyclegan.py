@@ -13,6 +13,7 @@ import i2i_forge
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.forward_pass import Frame
 from i2i_forge.errors import RecipeError
+from i2i_forge.system.distributed import ranks as ranks_module
 from i2i_forge.translate.translator import Translator
 from i2i_forge_plugins.bicyclegan import BicycleganForward
 
