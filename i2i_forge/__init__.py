@@ -19,10 +19,11 @@ from i2i_forge.catalog.moved import find_moved_modules
 from i2i_forge.system.verbs import names_from
 
 if TYPE_CHECKING:
-    from i2i_forge.catalog.hookspecs import hookimpl
+    from i2i_forge.catalog.hookspecs import RunView, hookimpl
     from i2i_forge.catalog.registry import Catalog
     from i2i_forge.engine.api import build_trainer, load_recipe
-    from i2i_forge.engine.forward_pass import ForwardPass, tensor
+    from i2i_forge.engine.forward_pass import ForwardPass, frozen, tensor
+    from i2i_forge.engine.networks import DomainNetworks
     from i2i_forge.engine.trainer import Trainer
     from i2i_forge.errors import ForgeError
     from i2i_forge.measure.tensors import measure
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Catalog",
+    "DomainNetworks",
     "ForgeError",
     "ForwardPass",
     "Recipe",
+    "RunView",
     "Trainer",
     "Translator",
     "build_trainer",
+    "frozen",
     "hookimpl",
     "load",
     "load_recipe",
@@ -48,12 +52,15 @@ __all__ = [
 
 _HOMES = {
     "Catalog": "catalog.registry",
+    "DomainNetworks": "engine.networks",
     "ForgeError": "errors",
     "ForwardPass": "engine.forward_pass",
     "Recipe": "recipe.reading",
+    "RunView": "catalog.hookspecs",
     "Trainer": "engine.trainer",
     "Translator": "translate.translator",
     "build_trainer": "engine.api",
+    "frozen": "engine.forward_pass",
     "hookimpl": "catalog.hookspecs",
     "load": "translate.loading",
     "load_recipe": "engine.api",

@@ -20,8 +20,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from i2i_forge import Catalog, ForwardPass, Trainer, hookimpl, tensor
-from i2i_forge.engine.networks import DomainNetworks
+from i2i_forge import Catalog, DomainNetworks, ForwardPass, Trainer, hookimpl, tensor
 
 
 def to_b(a: DomainNetworks, b: DomainNetworks, image: Tensor, code: Tensor) -> Tensor:

@@ -20,8 +20,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, cat
 
-from i2i_forge import Catalog, ForwardPass, Trainer, hookimpl, tensor
-from i2i_forge.engine.forward_pass import frozen
+from i2i_forge import Catalog, ForwardPass, Trainer, frozen, hookimpl, tensor
 from i2i_forge.errors import RecipeError
 
 

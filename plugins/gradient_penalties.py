@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.system.precision import autocast, full
+from i2i_forge.system import autocast, full
 
 Discriminator = Callable[[Tensor], Tensor | Sequence[Tensor]]
 

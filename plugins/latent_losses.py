@@ -11,7 +11,7 @@ from torch import Tensor
 
 from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import RecipeError
-from i2i_forge.system.distributed import share
+from i2i_forge.system import share
 
 
 def kl(mean: Tensor, logvar: Tensor, reduction: Literal["sum", "mean"] = "sum") -> Tensor:

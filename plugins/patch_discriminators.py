@@ -13,8 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.nn import as_channels, initialize
-from i2i_forge.nn.norms import norm_layer
+from i2i_forge.nn import as_channels, initialize, norm_layer
 
 
 class PatchDiscriminator(nn.Module):

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.data.images import save_png, sheet
+from i2i_forge import hookimpl
+from i2i_forge.data import save_png, sheet
 from i2i_forge.errors import RecipeError
-from i2i_forge.system.seeding import generator
+from i2i_forge.system import generator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from i2i_forge.catalog.hookspecs import RunView
+    from i2i_forge import RunView
 
 
 @hookimpl

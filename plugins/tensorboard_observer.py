@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.system.distributed import rank
+from i2i_forge import hookimpl
+from i2i_forge.system import rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch.utils.tensorboard import SummaryWriter
 
-    from i2i_forge.catalog.hookspecs import RunView
+    from i2i_forge import RunView
 
 NAME = "tensorboard"
 _writers: dict[RunView, SummaryWriter] = {}  # of the runs that are watched now

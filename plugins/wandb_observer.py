@@ -13,15 +13,14 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from i2i_forge.catalog.hookspecs import hookimpl
-from i2i_forge.system.distributed import rank
-from i2i_forge.system.files import read_text, write_whole
+from i2i_forge import hookimpl
+from i2i_forge.system import rank, read_text, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from i2i_forge.catalog.hookspecs import RunView
+    from i2i_forge import RunView
 
 NAME = "wandb"
 _watched: dict[RunView, Any] = {}  # run -> its wandb.Run

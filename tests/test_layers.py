@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from import_graph import arrows, imported
+from import_graph import arrows, deepest, imported, modules, room
 from loaded import VOCABULARY
 
 from i2i_forge.catalog.signatures import module_file
@@ -19,7 +19,7 @@ SIDE_BY_SIDE = {"nn", "data"}
 PLUGIN_MAY_IMPORT = {
     "__future__", "abc", "collections", "colorsys", "contextlib", "csv", "dataclasses", "fcntl", "functools", "hashlib",
     "http", "importlib", "itertools", "json", "logging", "math", "os", "pathlib", "re", "secrets", "tarfile",
-    "threading", "time", "typing", "urllib", "zlib", "i2i_forge", "PIL", "kornia", "numpy", "torch", "torchvision",
+    "threading", "time", "typing", "urllib", "zlib", "PIL", "kornia", "numpy", "torch", "torchvision",
     "wandb",
 }  # fmt: skip
 SHARED = "i2i_forge_plugins.backbones"  # no plugin: networks with published weights, of losses and metrics
@@ -30,20 +30,28 @@ METHODS = {c.name: c for c in VOCABULARY.components if c.kind == "trainers"}
 PUBLIC = set(re.findall(r"^\| `(i2i_forge[\w.]*)` \|", (ROOT / "docs/plugins.md").read_text(), re.MULTILINE))
 
 
+def public_names(module: str) -> set[str]:
+    found = importlib.import_module(module)
+    return set(getattr(found, "__all__", [name for name in vars(found) if not name.startswith("_")]))
+
+
 def test_a_room_imports_from_rooms_above_it_only() -> None:
     for home, others in arrows().items():
         for other, line in others.items():
             if home in ROOMS and other in ROOMS:
                 assert ROOMS.index(other) < ROOMS.index(home) and {home, other} != SIDE_BY_SIDE, line
+    assert {room(module) for module in modules() if "." in module} <= {*ROOMS, "__main__", "errors"}
+    assert len(deepest()) <= 15, deepest()
 
 
 def test_plugins_import_the_framework_alone_and_authors_public_modules_alone() -> None:
     for file in sorted((ROOT / "plugins").rglob("*.py")):
         own = "i2i_forge_plugins." + file.relative_to(ROOT / "plugins").parts[0]
         for name in imported(file):
-            assert name.partition(".")[0] in PLUGIN_MAY_IMPORT or name.startswith((own, SHARED)), (
-                f"{file} imports {name}"
-            )
+            package, _, last = name.rpartition(".")
+            is_public = name in PUBLIC or (package in PUBLIC and last in public_names(package))
+            is_other = name.partition(".")[0] in PLUGIN_MAY_IMPORT or name.startswith((own, SHARED))
+            assert is_public or is_other, f"{file} imports {name}"
     assert {"i2i_forge", "i2i_forge.data", "i2i_forge.errors", "i2i_forge.nn"} <= PUBLIC
     assert all(importlib.import_module(name).__doc__ for name in PUBLIC)
     templates = (ROOT / "i2i_forge/testing/scaffold/templates").glob("*.py.txt")

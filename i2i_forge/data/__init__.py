@@ -11,6 +11,7 @@ from i2i_forge.data.folders import (
     read_list,
     split_folder,
 )
+from i2i_forge.data.images import save_png, sheet
 from i2i_forge.data.path_list import Lazy, Pairs, Paths
 from i2i_forge.data.source import (
     Dataset,
@@ -28,5 +29,5 @@ __all__ = [
     "A_NAMES", "B_NAMES", "SIDE_NAMES", "BadImage", "Dataset", "Draw", "Encoded", "HalfSource", "ImageSource", "Lazy",
     "PairSource", "Pairs", "Paths", "SideBySideSource", "Sizes", "Source", "Transform", "check_halves",
     "check_header", "check_images", "check_lists", "check_pairs", "decode", "is_side_by_side", "list_images",
-    "match_stems", "need_one_of", "read_list", "split_folder", "to_tensor", "tolerant",
+    "match_stems", "need_one_of", "read_list", "save_png", "sheet", "split_folder", "to_tensor", "tolerant",
 ]  # fmt: skip

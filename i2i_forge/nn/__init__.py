@@ -5,9 +5,10 @@ from i2i_forge.nn.blocks import ConvBlock, DoubledConvBlock, LinearBlock, Pad, R
 from i2i_forge.nn.colour import as_channels
 from i2i_forge.nn.image_pool import ImagePool
 from i2i_forge.nn.init import initialize
-from i2i_forge.nn.norms import AffineInstanceNorm, ConditionalInstanceNorm, InstanceNorm, LayerNorm, adain
+from i2i_forge.nn.norms import AffineInstanceNorm, ConditionalInstanceNorm, InstanceNorm, LayerNorm, adain, norm_layer
 
 __all__ = [
     "AffineInstanceNorm", "Augmentation", "ConditionalInstanceNorm", "ConvBlock", "DoubledConvBlock", "ImagePool",
     "InstanceNorm", "LayerNorm", "LinearBlock", "Pad", "ResidualBlock", "adain", "as_channels", "initialize",
+    "norm_layer",
 ]  # fmt: skip

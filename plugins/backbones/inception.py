@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from i2i_forge.errors import CheckpointError
 from i2i_forge.measure import BackboneInfo
 from i2i_forge.run.foreign import read_foreign, state_dict
-from i2i_forge.system.seeding import generator
+from i2i_forge.system import generator
 from i2i_forge.system.weights import required
 from i2i_forge_plugins.backbones.inception_tf import SIZE, InceptionTf
 

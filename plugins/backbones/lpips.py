@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from i2i_forge.errors import DataError
 from i2i_forge.measure import BackboneInfo, Tools
 from i2i_forge.run.foreign import read_foreign
-from i2i_forge.system import weights
-from i2i_forge.system.precision import autocast, full
-from i2i_forge.system.seeding import generator
+from i2i_forge.system import autocast, full, generator, weights
 
 EPS = 1e-10  # of the package; others differ
 

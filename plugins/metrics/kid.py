@@ -11,7 +11,7 @@ from torch import Tensor
 
 from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
-from i2i_forge.system.seeding import generator
+from i2i_forge.system import generator
 from i2i_forge_plugins.metrics.two_samples import I2I_TEST, TwoSamples
 
 BLOCK = 1024  # rows of a kernel matrix at a time

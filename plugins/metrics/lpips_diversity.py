@@ -22,7 +22,7 @@ from torch import Tensor
 from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Metric, Moments, Outcome, Protocol, Sample, Tools, of_mean, over_inputs
-from i2i_forge.system.seeding import generator
+from i2i_forge.system import generator
 from i2i_forge_plugins.backbones.lpips import lpips_backbone
 from i2i_forge_plugins.metrics.lpips_pairs import (
     AllPairs,

@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from i2i_forge import Catalog, hookimpl
 from i2i_forge.measure import Outcome, Protocol
-from i2i_forge.system.seeding import generator
+from i2i_forge.system import generator
 from i2i_forge_plugins.metrics.two_samples import TwoSamples
 
 BINS = 100

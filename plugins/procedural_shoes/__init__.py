@@ -10,7 +10,7 @@ import numpy as np
 
 from i2i_forge import Catalog, hookimpl
 from i2i_forge.errors import DataError, suggest
-from i2i_forge.system.seeding import seed_of
+from i2i_forge.system import seed_of
 
 from . import materials
 from .drawing import line_drawing, rendering

@@ -26,7 +26,7 @@ from i2i_forge.data import (
 )
 from i2i_forge.data.packs import MANIFEST, Manifest
 from i2i_forge.errors import DataError
-from i2i_forge.system.files import cache_dir
+from i2i_forge.system import cache_dir
 
 from .addresses import expand
 from .cache import ShardCache

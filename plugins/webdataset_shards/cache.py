@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from i2i_forge.errors import DataError, ResourceError
-from i2i_forge.system.fetch.download import disk_error, forget
-from i2i_forge.system.files import descriptor, take_lock
+from i2i_forge.system import descriptor, take_lock
+from i2i_forge.system.fetch import disk_error, forget
 
 from .addresses import Shard
 from .fetching import fetch

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from i2i_forge.errors import DataError, ForgeError, UsageError
-from i2i_forge.system.fetch.download import disk_error, download, forget, note_of, offline
+from i2i_forge.system.fetch import disk_error, download, forget, note_of, offline
 
 from .addresses import WEB, Shard, opener_of_stores, scheme
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from i2i_forge.data.packs import AGAIN, FORMAT, INDEX, MANIFEST, Manifest, Table, read_manifest
 from i2i_forge.errors import DataError
-from i2i_forge.system.fetch.download import forget, offline
+from i2i_forge.system.fetch import forget, offline
 
 from .addresses import LOCAL, Shard, beside, file_name, scheme
 from .cache import ShardCache, locked, short

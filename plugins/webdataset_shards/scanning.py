@@ -12,7 +12,7 @@ from typing import IO, BinaryIO, cast
 
 from i2i_forge.data.packs import LARGEST_IMAGE
 from i2i_forge.errors import DataError
-from i2i_forge.system.fetch.archive import IMAGES, LONGEST_HEADERS, next_member
+from i2i_forge.system.fetch import IMAGES, LONGEST_HEADERS, next_member
 
 LONGEST_NAME = 1024
 MOST = 10_000_000  # members of a shard

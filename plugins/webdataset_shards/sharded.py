@@ -15,7 +15,7 @@ import torch
 from i2i_forge.data import Encoded, Lazy, Source
 from i2i_forge.data.packs import OpenFiles
 from i2i_forge.errors import DataError, ForgeError
-from i2i_forge.system.seeding import generator
+from i2i_forge.system import generator
 
 from .cache import ShardCache
 from .fetching import Exchanged
