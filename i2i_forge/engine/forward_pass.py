@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from i2i_forge.engine.networks import DomainNetworks, requiring
 from i2i_forge.engine.watcher import Node, Watcher
 from i2i_forge.errors import ForgeError, PluginError, UsageError
-from i2i_forge.system.distributed.ranks import share
+from i2i_forge.system.distributed import ranks
 from i2i_forge.system.seeding import generator, seed_of
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ class ForwardPass:
         a term out, resuming, or using more ranks changes none of them. In inference every rank has its own images.
         """
         frame, name = self._frame, self._computing[-1] if self._computing else ""
-        number, of = share() if self.training else (0, 1)
+        number, of = ranks.share() if self.training else (0, 1)
         draws = frame.generator or generator(
             frame.seed, "noise", frame.step, frame.phase, self.route, name, self._draws
         )
@@ -184,7 +184,9 @@ class ForwardPass:
         if not frame.seed_layers:
             return nullcontext()
         seed = frame.seed if frame.generator is None else frame.generator.initial_seed()
-        return seeded(seed_of(seed, "layers", frame.step, frame.phase, self.route, name, share()[0]), frame.device)
+        return seeded(
+            seed_of(seed, "layers", frame.step, frame.phase, self.route, name, ranks.share()[0]), frame.device
+        )
 
 
 _HELPERS = frozenset({"src", "dst", "reverse", "route", "domains", "state", "training", "input", "tensors"})

@@ -13,8 +13,8 @@ from i2i_forge.engine.image_sizes import size_problem
 from i2i_forge.errors import DataError, RecipeError, ResourceError, UsageError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import cautions
-from i2i_forge.translate.files import translate_files
 from i2i_forge.translate.tiles import Tiling
+from i2i_forge.translate.translator import Translator
 from i2i_forge_plugins.backbones.lpips import random_lpips
 
 CPU = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes. Error code 12"
@@ -166,9 +166,9 @@ def test_101_more_styles_than_anybody_looks_at_are_refused(option):
     assert ended.exit_code == 2 and option in ended.output
 
 
-def test_101_more_styles_are_refused_from_python_as_well(tmp_path):
+def test_101_more_styles_are_refused_from_python_as_well():
     with pytest.raises(UsageError, match="1,000,000,000 styles"):
-        translate_files(None, [], tmp_path, styles=10**9)
+        Translator.codes(None, "ab", styles=10**9)
 
 
 def test_101_tiles_smaller_than_their_halos_are_refused(catalog):

@@ -46,7 +46,7 @@ PITFALLS = """
     system/test_weights::test_one_flipped_bit_is_found_and_mended
     cli/test_eval_commands::test_a_file_with_the_wrong_hash_is_not_used
     measure/test_stored::test_damage_is_named
-    system/test_weights::test_offline_nothing_is_asked_for
+    system/test_download::test_offline
 10. torchvision's Inception for TensorFlow's
     measure/test_inception::test_it_is_torch_fidelitys_network
     measure/test_inception::test_another_network_is_refused
@@ -81,7 +81,8 @@ PITFALLS = """
     data/test_decode::test_alpha_is_composited_on_white
     data/test_decode::test_exif_orientation_is_applied
     data/test_decode::test_16_bit_is_scaled_not_clipped
-    data/test_decode::test_one_bit_grey_and_cmyk
+    faults/test_faults_of_images::test_41_cmyk
+    faults/test_faults_of_images::test_45_palette_one_bit_and_grey
 22. real images among the translations, another reference
     measure/test_evaluate::test_a_real_image_among_the_translations_is_refused
     measure/test_records::test_another_reference_is_another_column

@@ -147,7 +147,7 @@ def tried(failures, host, tmp_path, monkeypatch):
     file.write_text(RECIPE)
 
     def call(trainer):
-        monkeypatch.setattr(host.catalog.trainers, "_entries", {**host.catalog.trainers._entries})
+        monkeypatch.setattr(host.catalog.trainers, "_entries", [*host.catalog.trainers._entries])
         host.catalog.trainers.add("mine", trainer)
         return failures("trainers", trainer, recipe=file)
 
