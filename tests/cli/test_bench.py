@@ -14,7 +14,13 @@ def small_products(monkeypatch):
     monkeypatch.setattr(speed, "SIDE", 256)
 
 
-def test_a_small_step_of_a_method_is_measured(forge, tmp_path):
+@pytest.fixture
+def no_processes(monkeypatch):
+    """Memory is not measured, which takes a process for each row."""
+    monkeypatch.setattr(speed, "_peak_of", lambda *_: 2**20)
+
+
+def test_a_small_step_of_a_method_is_measured(forge, tmp_path, no_processes):
     tiny = ["data.size=64", "data.batch=1", *small(encoder="blocks=1", decoder="", discriminator="")]
     options = [word for change in tiny for word in ("--set", change)]
     code, out, err = forge("bench", "cyclegan_horse2zebra", *options, "--rounds", "1", "--device", "cpu",
@@ -42,7 +48,7 @@ def test_a_row_that_is_not_measured_is_named(forge):
 
 
 def test_a_batch_that_a_method_cannot_take_is_left_out_and_said(forge):
-    """BicycleGAN halves its batch; the other sizes are measured."""
+    """BicycleGAN halves its batch; the other sizes are measured, memory too."""
     tiny = [
         "data.size=64",
         *small(encoder="levels=4", decoder="levels=4", code_encoder="", discriminator="", vae_discriminator=""),
@@ -66,8 +72,7 @@ TINY_UNETS = ["data.batch=1", "networks.encoder.width=4", "networks.decoder.widt
         ("cyclegan_noise_synthetic", "itself", ["fp32"]),  # there is no plain step of this method
     ],
 )
-def test_a_recipe_of_ones_own_is_compared(forge, tmp_path, monkeypatch, base, beside, rows):
-    monkeypatch.setattr(speed, "_peak_of", lambda *_: 2**20)  # which starts a process for each row
+def test_a_recipe_of_ones_own_is_compared(forge, tmp_path, no_processes, base, beside, rows):
     own = tmp_path / "own.yaml"
     own.write_text(f"base: {base}\ndata: {{use: unpaired_folders, root: nowhere, paired: ~, size: [64, 128]}}\n")
     options = [word for change in TINY_UNETS for word in ("--set", change)]
