@@ -23,7 +23,8 @@ def about_distribution(of: importlib.metadata.Distribution | None) -> tuple[str,
     mine = importlib.metadata.version(HOST)
     try:
         assert of
-        name, version = of.name or "unknown", of.version or ""
+        said = {key: of.metadata[key] for key in ("Name", "Version") if key in of.metadata}
+        name, version = said.get("Name", "unknown"), said.get("Version", "")
         requirements = [Requirement(text) for text in of.requires or ()]
     except (AssertionError, TypeError, KeyError, InvalidRequirement):  # the package's metadata is damaged
         return name, version, ""
