@@ -20,7 +20,7 @@ def no_processes(monkeypatch):
     monkeypatch.setattr(speed, "_peak_of", lambda *_: 2**20)
 
 
-def test_a_small_step_of_a_method_is_measured(forge, tmp_path, no_processes):
+def test_a_small_step_of_a_method_is_measured(forge, tmp_path):
     tiny = ["data.size=64", "data.batch=1", *small(encoder="blocks=1", decoder="", discriminator="")]
     options = [word for change in tiny for word in ("--set", change)]
     code, out, err = forge("bench", "cyclegan_horse2zebra", *options, "--rounds", "1", "--device", "cpu",

@@ -90,16 +90,16 @@ def test_02_sigkill_at_random_moments_of_saving(tmp_path, kills):
 
 def test_03_sigkill_around_the_rename_that_commits(tmp_path):
     """After every system call of a save: the one before or the new one, never neither."""
-    said = killed_children(tmp_path, "calls", 24)
+    said = killed_children(tmp_path, "calls", 100)
     assert (said["unreadable"], said["lost"]) == (0, 0)
-    assert said["before"] > 7 and said["after"] > 2, said
+    assert said["before"] > 30 and said["after"] > 10, said
 
 
 def test_04_sigkill_while_an_old_one_is_removed(tmp_path):
     """The new one is committed, the old one is anything between there and gone: never both gone."""
-    said = killed_children(tmp_path, "removal", 12)
-    assert (said["unreadable"], said["lost"], said["kills"]) == (0, 0, 12)
-    assert said["half_removed"] > 2, said
+    said = killed_children(tmp_path, "removal", 50)
+    assert (said["unreadable"], said["lost"], said["kills"]) == (0, 0, 50)
+    assert said["half_removed"] > 10, said
 
 
 def test_16_two_runs_in_one_folder(watch, straight, tmp_path):

@@ -1,7 +1,7 @@
 """Schedules: closed forms at their edges, and arguments that make no sense."""
 
 import math
-import re
+import sys
 
 import pytest
 from hypothesis import given
@@ -64,7 +64,8 @@ def test_a_cosine_is_a_cosine():
 def test_arguments_that_make_no_sense_are_said_when_the_recipe_is_read(text, message):
     with pytest.raises(TermSyntaxError) as caught:
         parse_weight(text)
-    assert re.sub(r"\. Did you mean '\w+'\?$", "", str(caught.value)) == message  # newer Pythons suggest a name
+    suggested = ". Did you mean 'steps'?" if "stepz" in text and sys.version_info >= (3, 13) else ""
+    assert str(caught.value) == message + suggested
 
 
 @pytest.mark.parametrize("text", ["1e999", "nan", "inf", "x", "1 + 1", "step", "step(2) + step(3)", "", "0x", True])

@@ -6,33 +6,34 @@ from ranks_of_methods import BATCH_NORM, CASES, STEPS, on_ranks, steps, take
 
 from i2i_forge.run import checkpoint
 
-PATHS = ((2, 4), (4, 2))
-PATH = {case: PATHS[number % 2] for number, case in enumerate(CASES)}  # numbers of ranks, one after the other
+PATHS = {"2, then 4": (2, 4), "4, then 2": (4, 2)}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """All cases along their paths: CASE/0 after the first ranks, CASE/1 after the second."""
+    """All cases along both paths: CASE/PATH/0 after the first ranks, CASE/PATH/1 after the second."""
     root = tmp_path_factory.mktemp("ranks")
+    place = {(case, path): root / case / path for case in CASES for path in PATHS}
     for ranks in (2, 4, 2):
         jobs = []
-        for case, path in PATH.items():
-            half, at = int((root / case / "0").exists()), root / case
-            if path[half] == ranks and not (at / "1").exists():
+        for (case, path), at in place.items():
+            half = int((at / "0").exists())
+            if not (at / "1").exists() and PATHS[path][half] == ranks:
                 source = at / "0" if half else None
                 jobs.append((case, half * STEPS, (half + 1) * STEPS, source, at / str(half)))
         on_ranks(ranks, jobs)
     return root
 
 
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("case", CASES)
-def test_ranks_take_the_steps_of_one_process(folder, case):
+def test_ranks_take_the_steps_of_one_process(folder, case, path):
     """Batch statistics and dropout of ranks are those of parts of a batch, which one process takes as well."""
     trainer, _ = steps(case, 0, 0)
-    for half, ranks in enumerate(PATH[case]):
+    for half, ranks in enumerate(PATHS[path]):
         trainer = trainer.alike(parts=ranks if case in BATCH_NORM else 1)
         reports = take(trainer, case, half * STEPS, (half + 1) * STEPS)
-        equal(folder / case / str(half), trainer, reports, ranks)
+        equal(folder / case / path / str(half), trainer, reports, ranks)
 
 
 def equal(folder, trainer, reports, ranks):
