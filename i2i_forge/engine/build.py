@@ -31,9 +31,10 @@ from i2i_forge.system.seeding import seed_of
 
 @float32_by_default()
 def build_trainer(
-    recipe: Recipe, catalog: Catalog, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> Trainer:
-    """See `i2i_forge.build_trainer`."""
+    recipe: Recipe, catalog: Catalog, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
+    traced: Trace | None = None,
+) -> Trainer:  # fmt: skip
+    """See `i2i_forge.build_trainer`. `traced` is the recipe's trace, if it is known."""
     method: type[Trainer] = catalog.trainers.get(recipe.trainer)
     device = torch.device(device)
     networks = _networks(recipe, method, catalog, device, dtype)
@@ -49,7 +50,7 @@ def build_trainer(
             if isinstance(loss := getattr(term.loss, "func", term.loss), nn.Module):
                 loss.to(device, dtype).requires_grad_(False)
     if any(phase.reuse for phase in phases) and device.type != "meta":
-        traced = trace_recipe(recipe, catalog)
+        traced = traced or trace_recipe(recipe, catalog)
         refuse_stale_reuse(phases, traced)
         phases = with_takes(phases, traced)
     return method(

@@ -27,7 +27,7 @@ def cautions(recipe: Recipe, catalog: Catalog, traced: Trace | None = None) -> l
         traced: the trace of a step, if it is known.
     """
     found = [*_without_rate(recipe)]
-    if traced := traced or _tried(recipe, catalog):
+    if traced := traced or tried(recipe, catalog):
         found += [*_beyond_memory(recipe, traced), *_without_pairs(recipe, catalog, traced)]
     return found
 
@@ -48,10 +48,10 @@ def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any] | None = N
                 f"{'data' if stream == 'main' else f'data.{stream}'}: images of {', '.join(extra)} are loaded and "
                 f"never used: the routes of {recipe.trainer} pass {', '.join(sorted(used))} alone"
             )
-    return found if found and _tried(recipe, catalog) else []  # the trace had no others
+    return found if found and tried(recipe, catalog) else []  # the trace had no others
 
 
-def _tried(recipe: Recipe, catalog: Catalog) -> Trace | None:
+def tried(recipe: Recipe, catalog: Catalog) -> Trace | None:
     """The trace of a step; a method that cannot be traced may take steps all the same."""
     with suppress(Exception):
         return trace_recipe(recipe, catalog)

@@ -21,7 +21,7 @@ from i2i_forge.engine.image_sizes import sizes_watched
 from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run import checkpoint
-from i2i_forge.run.cautions import cautions, unread
+from i2i_forge.run.cautions import cautions, tried, unread
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.forecast import seconds_per_step
 from i2i_forge.run.identity import edits, identity
@@ -68,7 +68,8 @@ class Run:
         self._show = SafeDisplay(self.progress)
         host.require_observers(recipe.run.observers)
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
-        self.trainer = build_trainer(recipe, host.catalog, self.device)
+        self._traced = tried(recipe, host.catalog)
+        self.trainer = build_trainer(recipe, host.catalog, self.device, traced=self._traced)
         self._origin: Mapping[str, Any] | None = None  # of the weights that it began with
         self._images = recipe.data.batch  # per step
         self._records = Records(self.folder, recipe, self.streams["main"], lambda text: self._note(text))
@@ -107,7 +108,7 @@ class Run:
             checkpoint.sweep(self.folder.checkpoints)
             if slow_here(self.device, self.recipe.precision):
                 self._note("this processor has no bfloat16 instructions: fp32 will be many times faster than bf16")
-            for text in cautions(self.recipe, self.host.catalog):
+            for text in cautions(self.recipe, self.host.catalog, self._traced):
                 self._note(f"warning: {text}")
             yield
 
@@ -195,7 +196,7 @@ class Run:
             return  # then the first steps themselves tell
         self._show("note", "taking a few steps, to see how long they are ...")
         with suppress(Exception):  # the first step will say it
-            other = build_trainer(self.recipe, self.host.catalog, self.device)
+            other = build_trainer(self.recipe, self.host.catalog, self.device, traced=self._traced)
             self._show("foresee", done, seconds_per_step(other, batch))
         self._records.begin(done)  # their clock begins here
 
