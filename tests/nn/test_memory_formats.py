@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 import torch
@@ -170,6 +171,18 @@ with seeded(0, torch.device("cpu")):
     LAYERS = layers()
 
 
+def has_second_gradient_of_grid_sample() -> bool:
+    """That of the oldest torch has none."""
+    x, grid = torch.ones(1, 1, 2, 2, requires_grad=True), torch.zeros(1, 1, 1, 2)
+    with suppress(RuntimeError):
+        (first,) = torch.autograd.grad(
+            torch.nn.functional.grid_sample(x, grid, align_corners=False).square().sum(), x, create_graph=True
+        )
+        torch.autograd.grad(first.sum(), x)
+        return True
+    return False
+
+
 def drawn(*shape: int, seed: int, dtype: torch.dtype) -> Tensor:
     """Values that bfloat16 holds exactly."""
     values = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -194,6 +207,8 @@ def gradients(
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradients_are_those_of_the_formula(name: str, count: int, dtype: torch.dtype) -> None:
+    if name == "Augmentation" and not has_second_gradient_of_grid_sample():
+        pytest.skip("this torch cannot differentiate grid_sample twice")
     first, formula, maps = LAYERS[name]
     layer = copy.deepcopy(first).bfloat16().to(dtype)
     x = drawn(count, CHANNELS, *SIDES, seed=0, dtype=dtype)
