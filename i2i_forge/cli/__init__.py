@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.output import make_tolerant, require_result
 from i2i_forge.errors import ForgeError, UsageError, suggest
 from i2i_forge.system.files import printable
@@ -38,6 +37,24 @@ COMMANDS = {  # name -> (module, one line of help); the modules are imported whe
     "weights": ("weights", "Get, list and verify pretrained weights."),
     "checkpoint": ("checkpoint", "Look into, verify, import and export checkpoints."),
 }
+
+
+class FilePath(click.Path):
+    """A path. An empty one, as of a shell variable that is not set, is refused: it would be the current folder."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises click.BadParameter, exit code 2, when it is empty or not as the options ask for."""
+        if value == "":
+            self.fail("the path is empty: a shell variable may not be set; the current folder is `.`", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+# Options of several commands.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+device_option = click.option("--device", default="auto", show_default=True, help="The device: cpu, cuda, cuda:1 ...")
 
 
 class LazyGroup(click.Group):
@@ -73,8 +90,7 @@ class LazyGroup(click.Group):
               help="Load every plugin file of this folder too.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="i2i-forge", prog_name="forge")
-@click.pass_context
-def cli(ctx: click.Context, folders: tuple[Path, ...], debug: bool) -> None:
+def cli(folders: tuple[Path, ...], debug: bool) -> None:
     """Image-to-image translation from recipes and plugins.
 
     \b
@@ -87,7 +103,6 @@ def cli(ctx: click.Context, folders: tuple[Path, ...], debug: bool) -> None:
     Exit codes: 0 ok, 1 failed, 2 usage, 3 recipe, 4 data, 5 checkpoint, 6 plugin, 7 diverged, 8 out of memory
     or disk, 129 SIGHUP, 130 SIGINT and 143 SIGTERM after a clean save.
     """
-    ctx.obj = folders
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
-from i2i_forge.cli.common import complain_about, device_option, loaded_host, note, print_json, print_table, say
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.catalog.loading import read_vocabulary
+from i2i_forge.cli import FilePath, device_option
+from i2i_forge.cli.common import found_plugins, loaded_host, note, plugin_folders, print_json, print_table, say
 from i2i_forge.errors import ForgeError, UsageError
-from i2i_forge.study.plans import Asked, Plan, Variant, shell_lines
+from i2i_forge.recipe.yaml_source import parse_options
+from i2i_forge.study.launchers import Launcher, LocalLauncher, SlurmLauncher, shell_lines, threads_each
 from i2i_forge.study.study_file import find_study, read_study
-from i2i_forge.study.variants import FULL, expand, rows_of
+from i2i_forge.study.variants import FULL, Asked, Plan, Variant, expand, rows_of
 
 if TYPE_CHECKING:
     from i2i_forge.catalog.registry import Catalog
     from i2i_forge.catalog.vocabulary import Vocabulary
-    from i2i_forge.study.launchers import Launcher
     from i2i_forge.study.table import Table
 
 FOLDER = FilePath()
@@ -53,10 +53,7 @@ FEW = click.IntRange(1, 1000)
 @click.option("--format", "form", default="text", show_default=True, type=click.Choice(["text", "json", "shell"]),
               help="What --dry-run prints; `shell` prints a command line for each run, for any scheduler.")  # fmt: skip
 @device_option
-@click.pass_obj
-def command(
-    folders: tuple[Path, ...], /, recipe: str, out: Path | None, device: str, jobs: int, **options: Any
-) -> None:
+def command(recipe: str, out: Path | None, device: str, jobs: int, **options: Any) -> None:
     """Train an objective and its variants, measure all alike, and write one table.
 
     \b
@@ -67,21 +64,19 @@ def command(
     Each variant has a folder in DIR, which ends with table.md and table.json. The same command again goes on where it
     was stopped: what is trained and measured is not done twice. A run that fails stops no other.
     """
-    plugins = find_plugins(folders)
-    complain_about(plugins)
-    plan = _plan(recipe, options, read_vocabulary(plugins))
-    variants = expand(plan, read_vocabulary(plugins))
+    vocabulary = read_vocabulary(found_plugins())
+    plan = _plan(recipe, options, vocabulary)
+    variants = expand(plan, vocabulary)
     where = out or Path("studies") / plan.name
-    catalog = loaded_host(folders).catalog
+    catalog = loaded_host().catalog
     if options["dry_run"]:
-        _preview(plan, variants, where, device, folders, catalog, options["form"])
+        _preview(plan, variants, where, device, catalog, options["form"])
         return
     launch = _launcher(options, where, jobs)
-    from i2i_forge.study.launchers import threads_each
     from i2i_forge.study.study import Workspace, run_study, stopping_cleanly
 
     with stopping_cleanly():
-        workspace = Workspace(where, device, folders, threads_each(jobs))
+        workspace = Workspace(where, device, plugin_folders(), threads_each(jobs))
         table = run_study(plan, variants, workspace, catalog, launch, note)
     _print(table)
     note(f"written to {where}/table.md and table.json")
@@ -116,10 +111,7 @@ def _plan(recipe: str, options: dict[str, Any], vocabulary: Vocabulary) -> Plan:
     return replace(plan, asked=asked, classifier=None if is_random else plan.classifier, **more)
 
 
-def _preview(
-    plan: Plan, variants: Sequence[Variant], out: Path, device: str, folders: tuple[Path, ...], catalog: Catalog,
-    form: str,
-) -> None:  # fmt: skip
+def _preview(plan: Plan, variants: Sequence[Variant], out: Path, device: str, catalog: Catalog, form: str) -> None:
     from i2i_forge.study.costs import costs_of, facts, saved_in_words
     from i2i_forge.study.state import Measures
 
@@ -128,7 +120,7 @@ def _preview(
         asked = measures.asked_for(plan.asked.metrics)
         if plan.classifier and not asked.classifier:
             asked = replace(asked, classifier=out / "classifier")
-        click.echo("\n".join(shell_lines(plan, variants, asked, out, device, folders)))
+        click.echo("\n".join(shell_lines(plan, variants, asked, out, device, plugin_folders())))
         return
     costs = costs_of(variants, catalog)
     found = facts(variants, costs, plan.baseline)
@@ -150,15 +142,11 @@ def _preview(
 
 
 def _launcher(options: dict[str, Any], out: Path, jobs: int) -> Launcher:
-    from i2i_forge.recipe.yaml_source import parse_options
-    from i2i_forge.study.launchers import LocalLauncher, SlurmLauncher
-
     if options["launcher"] == "local":
         if options["settings"]:
             raise UsageError("--slurm goes with --launcher slurm", fix="add it, or leave --slurm out")
         return LocalLauncher(jobs)
-    settings = parse_options(options["settings"], "--slurm")
-    return SlurmLauncher(out / "slurm", jobs, settings)
+    return SlurmLauncher(out / "slurm", jobs, parse_options(options["settings"], "--slurm"))
 
 
 def _print(table: Table) -> None:

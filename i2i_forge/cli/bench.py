@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import chosen_device, device_option, note
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, device_option
+from i2i_forge.cli.common import chosen_device, note
 from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.recipe.names import find_recipe
 from i2i_forge.system.outputs import marked, refuse_to_replace

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, print_json, recipe_options, say, warn
+from i2i_forge.cli import json_option
+from i2i_forge.cli.common import checked_recipe, loaded_host, print_json, recipe_options, say, warn
 from i2i_forge.recipe.reading import Recipe
 
 
@@ -15,17 +15,13 @@ from i2i_forge.recipe.reading import Recipe
 @recipe_options
 @click.option("--no-step", is_flag=True, help="Only read the recipe; torch is not imported.")
 @json_option
-@click.pass_obj
-def command(
-    folders: tuple[Path, ...], recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], no_step: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
+def command(recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], no_step: bool, as_json: bool) -> None:
     """Report every mistake in RECIPE, each with file:line:column; then take one step on tensors without data.
 
     Warnings name settings that are allowed and are probably a mistake.
     """
-    checked = checked_recipe(recipe, changes, drop, folders)
-    facts = {} if no_step else _facts(checked, folders)
+    checked = checked_recipe(recipe, changes, drop)
+    facts = {} if no_step else _facts(checked)
     if as_json:
         print_json({"recipe": checked.name, "ok": True, **facts})
         return
@@ -43,12 +39,12 @@ def command(
             warn(text)
 
 
-def _facts(recipe: Recipe, folders: tuple[Path, ...]) -> dict[str, Any]:
+def _facts(recipe: Recipe) -> dict[str, Any]:
     """Parameters, network calls, shapes, memory and warnings of one step, from a step without data."""
     from i2i_forge.engine.build import trace_recipe
     from i2i_forge.run.cautions import cautions, unread
 
-    catalog = loaded_host(folders).catalog
+    catalog = loaded_host().catalog
     traced = trace_recipe(recipe, catalog)
     # weights, their gradients, and two moments of Adam; activations of the largest phase, kept for its backward
     memory = 4 * traced.bytes_parameters + traced.bytes_activations

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli import checkpoint_replay
-from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, note, print_json, say
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, checkpoint_replay, json_option
+from i2i_forge.cli.common import checked_recipe, loaded_host, note, print_json, say
 from i2i_forge.cli.output import final_line
 from i2i_forge.errors import CheckpointError, UsageError, disk_error
 from i2i_forge.recipe.reading import Recipe
@@ -70,10 +69,7 @@ def inspect(run: Path, as_json: bool) -> None:
 @click.option("--format", "layout", required=True, help="The program it comes from: nvlabs-munit, junyanz-cyclegan.")
 @click.option("--run", "target", required=True, metavar="DIR", type=FilePath(), help="The run to make.")
 @click.option("--recipe", "name", help="The recipe whose objective and data it gets  [the format's own]")
-@click.pass_obj
-def import_command(
-    folders: tuple[Path, ...], files: tuple[str, ...], layout: str, target: Path, name: str | None
-) -> None:
+def import_command(files: tuple[str, ...], layout: str, target: Path, name: str | None) -> None:
     """Make a run from another program's checkpoint FILEs; widths and depths are read from them.
 
     What a FILE holds is found from its content and its name. Where these do not tell, say it: G_A=horse2zebra.pth.
@@ -88,11 +84,11 @@ def import_command(
     if RunFolder(target).resolved.exists():
         raise UsageError(f"--run {target}: there is a run already", fix="name a new folder")
     refuse_to_fill(target, "--run")
-    host = loaded_host(folders)
+    host = loaded_host()
     reader = host.catalog.formats.get(layout)()
     parts = by_part(read_files(files, reader.parts), layout, host.catalog.formats)
     source = name or reader.recipe
-    recipe = _recipe_for(reader, parts, source, folders)
+    recipe = _recipe_for(reader, parts, source)
     trainer = build_trainer(without_losses(recipe), host.catalog)
     load_foreign(trainer, {part: file.path for part, file in parts.items()}, layout, host.catalog.formats)
     folder = RunFolder(target)
@@ -112,11 +108,11 @@ def import_command(
     final_line(f"{target}: {', '.join(parts)} imported. Next: forge translate {target} IMAGES --out DIR")
 
 
-def _recipe_for(reader: Format, parts: Mapping[str, ForeignFile], source: str, folders: tuple[Path, ...]) -> Recipe:
+def _recipe_for(reader: Format, parts: Mapping[str, ForeignFile], source: str) -> Recipe:
     """The recipe, with networks as wide and deep as those of the files."""
     networks = reader.networks({part: file.content for part, file in parts.items()})
-    present = set(checked_recipe(source, (), (), folders).networks)
-    return checked_recipe(source, _network_changes(networks, present), (), folders)
+    present = set(checked_recipe(source, (), ()).networks)
+    return checked_recipe(source, _network_changes(networks, present), ())
 
 
 def _steps_of(files: Iterable[ForeignFile], reader: Format) -> int:
@@ -151,14 +147,13 @@ def _network_changes(networks: dict[str, dict[str, Any]], present: set[str]) -> 
 @click.argument("run", type=FilePath())
 @click.option("--format", "layout", required=True, help="The program to write for: nvlabs-munit, junyanz-cyclegan.")
 @click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
-@click.pass_obj
-def export(folders: tuple[Path, ...], run: Path, layout: str, out: Path) -> None:
+def export(run: Path, layout: str, out: Path) -> None:
     """Write RUN's newest weights, averaged where the recipe has `ema`, as another program's checkpoint."""
     import torch
 
     from i2i_forge.translate.loading import load
 
-    catalog = loaded_host(folders).catalog
+    catalog = loaded_host().catalog
     translator, writer = load(run, "cpu", catalog), catalog.formats.get(layout)()
     contents: dict[Path, bytes] = {}
     for part, content in writer.save(translator.trainer.state_dict()).items():

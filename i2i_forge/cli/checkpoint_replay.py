@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli.common import (
-    chosen_device,
-    device_option,
-    json_option,
-    loaded_host,
-    note,
-    print_json,
-    print_table,
-    say,
-    warn,
-)
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, device_option, json_option
+from i2i_forge.cli.common import chosen_device, loaded_host, note, print_json, print_table, say, warn
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import CheckpointError, DivergedError
 from i2i_forge.system.files import one_line
@@ -32,8 +22,7 @@ if TYPE_CHECKING:
 @click.argument("run", type=FilePath())
 @device_option
 @json_option
-@click.pass_obj
-def verify_command(folders: tuple[Path, ...], run: Path, device: str, as_json: bool) -> None:
+def verify_command(run: Path, device: str, as_json: bool) -> None:
     """Say whether RUN can be trusted; exit code 5 when not. Nothing in RUN is changed.
 
     The size and SHA-256 of every file of every checkpoint are checked. Then steps are taken again from the newest good
@@ -47,7 +36,7 @@ def verify_command(folders: tuple[Path, ...], run: Path, device: str, as_json: b
 
     folder = RunFolder.open(run)
     with joined(device, folder.recipe().run.rank_timeout) as mine:
-        verdict = verify(folder, lambda: Player(folder, loaded_host(folders).catalog, chosen_device(mine)))
+        verdict = verify(folder, lambda: Player(folder, loaded_host().catalog, chosen_device(mine)))
         if rank():  # the log is of the first rank's share of the images
             return
     if not verdict.checkpoints:
@@ -66,7 +55,6 @@ def verify_command(folders: tuple[Path, ...], run: Path, device: str, as_json: b
 
 
 def _summary(verdict: Verdict) -> str:
-    """The verdict in one line."""
     if verdict.damaged:
         return f"not to be trusted: {len(verdict.damaged)} of {len(verdict.checkpoints)} checkpoints cannot be used"
     if verdict.replayed is None:
@@ -99,8 +87,7 @@ def _fix(verdict: Verdict) -> str:
 @click.option("--step", required=True, type=click.IntRange(min=0), metavar="K", help="Take the step after K others.")
 @device_option
 @json_option
-@click.pass_obj
-def replay(folders: tuple[Path, ...], run: Path, step: int, device: str, as_json: bool) -> None:
+def replay(run: Path, step: int, device: str, as_json: bool) -> None:
     """Take step K of RUN again and show its losses, gradients and images; exit code 7 when they are not finite.
 
     Steps count from 0, as in "not finite at step K"; in metrics.jsonl it is step K+1. It is taken from the newest good
@@ -113,7 +100,7 @@ def replay(folders: tuple[Path, ...], run: Path, step: int, device: str, as_json
 
     folder = RunFolder.open(run)
     with joined(device, folder.recipe().run.rank_timeout) as mine:
-        player = Player(folder, loaded_host(folders).catalog, chosen_device(mine))
+        player = Player(folder, loaded_host().catalog, chosen_device(mine))
         begun = player.go_to(step, warn)
         note(f"step {step} of {run}, from the {f'checkpoint of step {begun}' if begun else 'beginning'}")
         batch, images = player.batch(step)

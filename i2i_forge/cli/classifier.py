@@ -7,17 +7,8 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import (
-    chosen_device,
-    console,
-    device_option,
-    json_option,
-    loaded_host,
-    note,
-    print_json,
-    say,
-)  # fmt: skip
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, device_option, json_option
+from i2i_forge.cli.common import chosen_device, loaded_host, note, print_json, print_table, say
 from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.system.outputs import refuse_to_fill
 
@@ -39,9 +30,8 @@ def command() -> None:
 @click.option("--seed", default=0, show_default=True, help="The seed of the training.")
 @device_option
 @json_option
-@click.pass_obj
 def train(
-    folders: tuple[Path, ...], data: str, out: Path, changes: tuple[str, ...], network: str, from_scratch: bool,
+    data: str, out: Path, changes: tuple[str, ...], network: str, from_scratch: bool,
     steps: int | None, size: int | None, seed: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a classifier of the modes of DATA; metrics of modes (cis, mode-coverage) need one.
@@ -54,7 +44,7 @@ def train(
 
     refuse_to_fill(out)
     settings = settings_for(network, size, steps, seed, from_scratch=from_scratch)
-    labelled = read_labelled(data, parse_options(changes), loaded_host(folders).catalog.datasets)
+    labelled = read_labelled(data, parse_options(changes), loaded_host().catalog.datasets)
     classifier = train_classifier(labelled, settings, chosen_device(device), note)
     save_classifier(classifier, out)
     if as_json:
@@ -79,21 +69,19 @@ def show(folder: Path, as_json: bool) -> None:
 
 
 def _print(card: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    facts = Table("fact", "value", show_header=False, box=None)
-    facts.add_row("network", f"{card['network']}, images resized to {card['preprocess']['resize']}")
-    facts.add_row("modes", f"{len(card['modes'])}: {', '.join(card['modes'])}")
-    facts.add_row("data", ", ".join(f"{key} {value}" for key, value in card["data"].items()))
-    facts.add_row("images", ", ".join(f"{count} {name}" for name, count in card["images"].items()))
-    facts.add_row("trained", f"{card['steps']} steps, seed {card['settings']['seed']}, {card['created_utc']}")
-    facts.add_row("temperature", f"{card['temperature']:.3f}")
-    facts.add_row("weights", f"sha256 {card['weights_sha256'][:16]}...")
-    table = Table("images", "accuracy", "nll", "ece", "nll before", "ece before", title="calibration")
+    facts = {
+        "network": f"{card['network']}, images resized to {card['preprocess']['resize']}",
+        "modes": f"{len(card['modes'])}: {', '.join(card['modes'])}",
+        "data": ", ".join(f"{key} {value}" for key, value in card["data"].items()),
+        "images": ", ".join(f"{count} {name}" for name, count in card["images"].items()),
+        "trained": f"{card['steps']} steps, seed {card['settings']['seed']}, {card['created_utc']}",
+        "temperature": f"{card['temperature']:.3f}",
+        "weights": f"sha256 {card['weights_sha256'][:16]}...",
+    }
+    print_table("fact", "value", rows=facts.items(), show_header=False, box=None)
+    rows = []
     for name in ("val", "test"):
         after, before = card[name], card[name]["uncalibrated"]
         numbers = (after["nll"], after["ece"], before["nll"], before["ece"])
-        table.add_row(name, f"{after['accuracy']:.1%}", *(f"{number:.4f}" for number in numbers))
-    shown = console()
-    shown.print(facts)
-    shown.print(table)
+        rows.append((name, f"{after['accuracy']:.1%}", *(f"{number:.4f}" for number in numbers)))
+    print_table("images", "accuracy", "nll", "ece", "nll before", "ece before", rows=rows, title="calibration")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from i2i_forge.system.files import one_line, printable
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
+    from rich.segment import Segment
     from rich.table import Column
 
     from i2i_forge.translate.translator import Translator
@@ -35,28 +36,26 @@ def recipe_options(command: F) -> F:
     return click.argument("recipe", metavar="RECIPE", shell_complete=completion.recipes)(command)
 
 
-def json_option(command: F) -> F:
-    """--json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+def plugin_folders() -> Sequence[Path]:
+    """What --plugins names before the command."""
+    return click.get_current_context().find_root().params.get("folders") or ()
 
 
-def device_option(command: F) -> F:
-    """--device."""
-    return click.option("--device", default="auto", show_default=True, help="The device: cpu, cuda, cuda:1 ...")(
-        command
-    )
-
-
-def checked_recipe(recipe: str, changes: Sequence[str], drop: Sequence[str], folders: Sequence[Path]) -> Recipe:
+def checked_recipe(recipe: str, changes: Sequence[str], drop: Sequence[str]) -> Recipe:
     """The recipe, checked without importing torch."""
-    plugins = find_plugins(folders)
+    return read_recipe(recipe, set=changes, drop=drop, vocabulary=read_vocabulary(found_plugins()))
+
+
+def found_plugins() -> list[Plugin]:
+    """The plugins, not imported; what cannot be used is named on stderr."""
+    plugins = find_plugins(plugin_folders())
     complain_about(plugins)
-    return read_recipe(recipe, set=changes, drop=drop, vocabulary=read_vocabulary(plugins))
+    return plugins
 
 
-def loaded_host(folders: Sequence[Path]) -> Host:
+def loaded_host() -> Host:
     """The plugins, imported; what cannot be used is named on stderr."""
-    host = load_plugins(folders)
+    host = load_plugins(plugin_folders())
     complain_about(host.plugins)
     for registry in host.catalog.registries():
         for entries in registry.clashes():
@@ -127,9 +126,19 @@ def print_table(*headings: str | Column, rows: Iterable[Sequence[object]], **opt
     console().print(table)
 
 
-def console() -> Console:
-    """Rich output on stdout; wide when nobody watches, so that lines are not cut."""
-    from i2i_forge.cli.plain_console import PlainConsole
+def console(**options: Any) -> Console:
+    """Rich output that shows a stranger's texts as they are: no markup, what is not printable as an escape.
 
-    found = PlainConsole()
-    return found if found.is_terminal else PlainConsole(width=160)
+    It is wide when nobody watches, so that lines are not cut; `options` are rich's.
+    """
+    from rich.console import Console
+
+    class Plain(Console):
+        def render(self, *given: Any, **more: Any) -> Iterator[Segment]:
+            for segment in super().render(*given, **more):
+                yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+    found = Plain(highlight=False, markup=False, emoji=False, **options)
+    if not found.is_terminal:
+        found.width = 160
+    return found

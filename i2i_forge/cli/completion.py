@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 from click.shell_completion import (
@@ -25,7 +24,7 @@ from i2i_forge.errors import ForgeError
 from i2i_forge.recipe.json_schema.values import type_schema
 from i2i_forge.recipe.names import named_recipes
 from i2i_forge.recipe.reading import Recipe, read_recipe
-from i2i_forge.recipe.schema import RULES
+from i2i_forge.recipe.schema import RULES, flattened
 
 VARIABLE = "_FORGE_COMPLETE"  # click's own name for it
 
@@ -104,17 +103,17 @@ def _vocabulary(ctx: click.Context) -> Vocabulary:
 
 def _keys(recipe: Recipe, vocabulary: Vocabulary) -> Iterator[tuple[str, list[str]]]:
     """Every key of the recipe and of its components, with the values it may have where they are names."""
-    found = vocabulary.find("trainers", recipe.trainer)
-    roles = (found[0].roles if found else None) or {}
-    kinds = {f"networks.{role}": roles.get(role, "encoders") for role in recipe.networks}
-    kinds |= {"data" if name == "main" else f"data.{name}": "datasets" for name in recipe.data.streams}
-    yield from ((key, []) for key in _leaves(recipe.model_dump(), ""))
+    trainer = vocabulary.one("trainers", recipe.trainer)
+    roles = (trainer.roles if trainer else None) or {}
+    used = {f"networks.{role}": (roles.get(role, "encoders"), spec.use) for role, spec in recipe.networks.items()}
+    streams = recipe.data.streams.items()
+    used |= {"data" if name == "main" else f"data.{name}": ("datasets", spec.use) for name, spec in streams}
+    yield from ((key, []) for key, _ in flattened(recipe.model_dump()))
     yield "trainer", vocabulary.names("trainers")
     yield "precision", ["fp32", "bf16"]
-    for at, kind in kinds.items():
+    for at, (kind, use) in used.items():
         yield f"{at}.use", vocabulary.names(kind)
-        used = recipe.data.streams[at.partition(".")[2] or "main"] if kind == "datasets" else recipe.networks[at[9:]]
-        for component in vocabulary.find(kind, used.use)[:1]:
+        for component in vocabulary.find(kind, use)[:1]:
             yield from ((f"{at}.{option.name}", _choices(option.annotation)) for option in component.options or ())
     yield from ((f"optimizers.{name}.use", list(RULES)) for name in recipe.optimizers)
 
@@ -122,14 +121,6 @@ def _keys(recipe: Recipe, vocabulary: Vocabulary) -> Iterator[tuple[str, list[st
 def _choices(annotation: str | None) -> list[str]:
     schema = type_schema(annotation)
     return ["true", "false"] if schema.get("type") == "boolean" else [str(value) for value in schema.get("enum", ())]
-
-
-def _leaves(data: dict[str, Any], at: str) -> Iterator[str]:
-    for key, value in data.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{at}{key}.")
-        else:
-            yield f"{at}{key}"
 
 
 def _protocols(module: str) -> list[str]:

@@ -7,18 +7,8 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli import data_check
-from i2i_forge.cli.common import (
-    checked_recipe,
-    json_option,
-    loaded_host,
-    note,
-    print_json,
-    print_table,
-    recipe_options,
-    say,
-)
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, data_check, json_option
+from i2i_forge.cli.common import checked_recipe, loaded_host, note, print_json, print_table, recipe_options, say
 from i2i_forge.cli.progress import Counted, Downloaded
 from i2i_forge.errors import DataError, UsageError, suggest
 from i2i_forge.recipe.yaml_source import parse_options
@@ -82,17 +72,13 @@ def _list(out: Path, as_json: bool) -> None:
 @click.option("--out", required=True, metavar="FILE.png", type=FilePath(), help="The picture to write.")
 @click.option("--count", default=12, show_default=True, type=click.IntRange(1, 1000), help="How many examples to show.")
 @click.option("--stream", default="main", show_default=True, help="Which of the recipe's streams to show.")
-@click.pass_obj
-def preview(
-    folders: tuple[Path, ...], recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], out: Path, count: int,
-    stream: str,
-) -> None:  # fmt: skip
+def preview(recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], out: Path, count: int, stream: str) -> None:
     """Make a picture of the first images that training RECIPE will see, cropped and flipped as it will see them."""
     from i2i_forge.data.images import save_png, sheet
     from i2i_forge.run.streams import build_streams
 
     refuse_to_replace([out], marked(MARK))
-    streams, _ = build_streams(checked_recipe(recipe, changes, drop, folders), loaded_host(folders).catalog)
+    streams, _ = build_streams(checked_recipe(recipe, changes, drop), loaded_host().catalog)
     if stream not in streams:
         raise UsageError(f"--stream {stream}: the recipe has no such stream", fix=suggest(stream, streams))
     images: dict[str, list[object]] = {}
@@ -117,12 +103,11 @@ def preview(
 @click.argument("dataset")
 @click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="An option of the data set: size=128.")
-@click.pass_obj
-def make(folders: tuple[Path, ...], dataset: str, out: Path, changes: tuple[str, ...]) -> None:
+def make(dataset: str, out: Path, changes: tuple[str, ...]) -> None:
     """Write a generated DATASET (procedural_shoes) as folders of images."""
     from i2i_forge.catalog.construct import call
 
-    made = call(loaded_host(folders).catalog.datasets.get(dataset), parse_options(changes), f"data set {dataset}")
+    made = call(loaded_host().catalog.datasets.get(dataset), parse_options(changes), f"data set {dataset}")
     if not hasattr(made, "write"):
         raise DataError(f"data set '{dataset}' reads files, it does not make any", fix="make procedural_shoes")
     refuse_to_fill(out)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from i2i_forge.cli.common import json_option, note, print_json, print_table, say, warn
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, json_option
+from i2i_forge.cli.common import note, print_json, print_table, say, warn
 from i2i_forge.cli.progress import Counted
 from i2i_forge.errors import DataError
+from i2i_forge.recipe.yaml_text import to_inline_yaml
 
 MANIFEST = "pack.json"  # as i2i_forge.data.packs has it, which imports numpy
 
@@ -21,10 +23,13 @@ MANIFEST = "pack.json"  # as i2i_forge.data.packs has it, which imports numpy
 def check(folder: Path, as_json: bool) -> None:
     """Decode every image in DIR: how many of which size, what is damaged or unusual, what training and test share; and
     say how a recipe uses the folder. Of a pack (forge data pack), compare every byte with its checksums."""
+    from i2i_forge.data.packs import Pack
     from i2i_forge.data.survey import survey
 
     if (folder / MANIFEST).is_file():
-        _check_pack(folder, as_json)
+        pack = Pack(folder)
+        pack.verify(Counted("GB", 1e9))
+        _show_pack(folder, pack.manifest, as_json)
         return
     found = survey(folder, Counted())
     damaged = found.damaged
@@ -86,10 +91,13 @@ def _print(found: Any, folder: Path) -> None:
         say("in a recipe: no layout it knows; it reads folders trainA, trainB (testA, testB), or pairs side by side")
         say("  in train (test), or any folders that `a`, `b`, `test_a` and `test_b` name")
         return
+    _say_uses([(use, "pairs" if use["use"] == "paired_folders" else "unpaired") for use in found.uses])
+
+
+def _say_uses(uses: Iterable[tuple[dict[str, Any], str]]) -> None:
     say("in a recipe:")
-    for use in found.uses:
-        options = ", ".join(f"{key}: {value}" for key, value in use.items())
-        say(f"  data: {{{options}}}    {'pairs' if use['use'] == 'paired_folders' else 'unpaired'}")
+    for use, meaning in uses:
+        say(f"  data: {to_inline_yaml(use)}    {meaning}")
 
 
 def _x(size: tuple[int, int]) -> str:
@@ -126,18 +134,11 @@ def pack_command(folder: Path, out: Path, on_bad: str, shard_size: int, as_json:
     _show_pack(out, manifest, as_json)
 
 
-def _check_pack(folder: Path, as_json: bool) -> None:
-    """Compare the index and all shards with their checksums. Raises DataError that names what is damaged."""
-    from i2i_forge.data.packs import Pack
-
-    pack = Pack(folder)
-    pack.verify(Counted("GB", 1e9))
-    _show_pack(folder, pack.manifest, as_json)
-
-
 def _show_pack(folder: Path, manifest: Any, as_json: bool) -> None:
-    """What a pack holds and how a recipe uses it."""
-    uses = _uses(folder, manifest)
+    plain: dict[str, Any] = {"use": "packed", "root": str(folder)}
+    uses = [(plain, "unpaired")]
+    if manifest.pairs or manifest.layout == "side_by_side":
+        uses = [(plain, "pairs"), ({**plain, "paired": False}, "unpaired")]
     if as_json:
         print_json(
             {
@@ -154,14 +155,4 @@ def _show_pack(folder: Path, manifest: Any, as_json: bool) -> None:
     print_table("part", "folder", "images", rows=parts)
     size = sum(shard.bytes for shard in manifest.shards) / 1e9
     say(f"{manifest.entries:,} images in {len(manifest.shards):,} shards of together {size:.3g} GB: {folder}")
-    say("in a recipe:")
-    for use, meaning in uses:
-        shown = {key: str(value).lower() if isinstance(value, bool) else value for key, value in use.items()}
-        say(f"  data: {{{', '.join(f'{key}: {value}' for key, value in shown.items())}}}    {meaning}")
-
-
-def _uses(folder: Path, manifest: Any) -> list[tuple[dict[str, Any], str]]:
-    plain = {"use": "packed", "root": str(folder)}
-    if manifest.pairs or manifest.layout == "side_by_side":
-        return [(plain, "pairs"), ({**plain, "paired": False}, "unpaired")]
-    return [(plain, "unpaired")]
+    _say_uses(uses)

@@ -11,19 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli import completion
-from i2i_forge.cli.common import (
-    chosen_device,
-    console,
-    device_option,
-    json_option,
-    loaded_host,
-    note,
-    note_loaded,
-    print_json,
-    say,
-)  # fmt: skip
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, completion, device_option, json_option
+from i2i_forge.cli.common import chosen_device, loaded_host, note, note_loaded, print_json, print_table, say
 from i2i_forge.cli.progress import Counted
 from i2i_forge.cli.ranks import joined
 from i2i_forge.errors import DataError, UsageError
@@ -75,9 +64,8 @@ FOLDER = FilePath(exists=True, file_okay=False)
 @click.option("--list", "list_them", is_flag=True, help="List the metrics and protocols, and stop.")
 @device_option
 @json_option
-@click.pass_obj
 def command(
-    folders: tuple[Path, ...], /, run: Path | None, metrics: tuple[str, ...], images: Path | None, out: Path | None,
+    run: Path | None, metrics: tuple[str, ...], images: Path | None, out: Path | None,
     list_them: bool, device: str, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Measure RUN (by default the newest run below this folder) on its test images.
@@ -93,7 +81,7 @@ def command(
     Each number becomes a line of results.jsonl, with everything needed to get it again; `forge report` compares them.
     Several GPUs share the work: torchrun --nproc-per-node 4 --no-python forge eval ...
     """
-    catalog = loaded_host(folders).catalog
+    catalog = loaded_host().catalog
     if list_them:
         _list(catalog, as_json)
         return
@@ -188,22 +176,19 @@ def _classifier(options: dict[str, Any], device: torch.device) -> Any:
 
 
 def _print(records: Sequence[Record]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from i2i_forge.study.page.metric_table import interval_text, value_text
 
-    from i2i_forge.cli.report_table import interval_text, value_text
-
-    table = Table("metric", "protocol", "value", "95 % interval", "details", "inputs x outputs", "network",
-                  title=records[0].model.name, title_justify="left")  # fmt: skip
-    for record in records:
-        arrow = "higher is better" if record.direction == "up" else "lower is better"
-        table.add_row(
-            Text.assemble(record.metric, "\n", (arrow, "dim")), record.protocol, value_text(record),
-            interval_text(record),
+    rows = [
+        (
+            f"{record.metric}\n{'higher' if record.direction == 'up' else 'lower'} is better", record.protocol,
+            value_text(record), interval_text(record),
             "\n".join(f"{key} {number:.4g}" for key, number in record.components.items()),
             f"{record.n.inputs} x {record.n.outputs_per_input}", record.backbone.id,
-        )  # fmt: skip
-    console().print(table)
+        )
+        for record in records
+    ]  # fmt: skip
+    print_table("metric", "protocol", "value", "95 % interval", "details", "inputs x outputs", "network",
+                rows=rows, title=records[0].model.name, title_justify="left")  # fmt: skip
     for text in dict.fromkeys(text for record in records for text in record.warnings):
         say(f"note: {text}")
 
@@ -214,17 +199,11 @@ def _list(catalog: Catalog, as_json: bool) -> None:
         print_json([{"metric": entry.name, "protocol": p.name, "inputs": p.inputs, "outputs": p.draws, "about": p.about}
                     for entry in entries for p in entry.component.protocols])  # fmt: skip
         return
-    from rich.table import Table
-    from rich.text import Text
-
     for entry in entries:
         summary, *more = inspect.cleandoc(entry.component.__doc__ or "").split("\n\n")
         details = [" ".join(text.split()) for text in more if text.startswith("Components:")]
-        console().print(f"[bold]{entry.name}[/bold]", Text("\n  ".join([summary, *details])), soft_wrap=True)
-        table = Table(show_header=False, box=None, padding=(0, 1, 0, 2))
-        for protocol in entry.component.protocols:
-            counts = f"{protocol.inputs or 'all'} x {protocol.draws}"
-            table.add_row(protocol.name, counts, protocol.about)
-        console().print(table)
+        say("\n  ".join([f"{entry.name} {summary}", *details]))
+        rows = [(p.name, f"{p.inputs or 'all'} x {p.draws}", p.about) for p in entry.component.protocols]
+        print_table(rows=rows, show_header=False, box=None, padding=(0, 1, 0, 2))
     click.echo("A metric's first protocol is its default; the numbers are inputs x translations of each.")
     click.echo("Components are what the column `details` of a measurement shows.")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.cli.common import json_option, loaded_host, note_loaded, print_json
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, json_option
+from i2i_forge.cli.common import loaded_host, note_loaded, print_json
 from i2i_forge.cli.output import final_line
 
 
@@ -17,8 +17,7 @@ from i2i_forge.cli.output import final_line
 @click.option("--out", required=True, metavar="FILE.pt2", type=FilePath(), help="The file to write.")
 @click.option("--route", default="ab", show_default=True, help="The direction: ab is from domain a to b.")
 @json_option
-@click.pass_obj
-def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json: bool) -> None:
+def command(run: Path, out: Path, route: str, as_json: bool) -> None:
     """Write RUN's translator as a program that needs PyTorch alone, for any batch and size, and check it.
 
     \b
@@ -32,7 +31,7 @@ def command(folders: tuple[Path, ...], run: Path, out: Path, route: str, as_json
     from i2i_forge.translate.loading import load
 
     refuse_to_replace([out], is_export)
-    translator = load(run, "cpu", loaded_host(folders).catalog)
+    translator = load(run, "cpu", loaded_host().catalog)
     note_loaded(run, translator)
     found = export(translator, out, route)
     if as_json:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from i2i_forge.catalog.loading import read_vocabulary
+from i2i_forge.cli import FilePath
 from i2i_forge.cli.common import chosen_device, loaded_host, note, say, warn
 from i2i_forge.cli.data_check import MANIFEST
-from i2i_forge.cli.file_path import FilePath
 from i2i_forge.cli.progress import Counted, about
-from i2i_forge.errors import DataError, RecipeError, UsageError, disk_error
-from i2i_forge.recipe.reading import Recipe, read_recipe
+from i2i_forge.errors import UsageError, disk_error
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.system.files import one_line
 
 if TYPE_CHECKING:
-    from i2i_forge.catalog.vocabulary import Vocabulary
     from i2i_forge.data.survey import Survey
     from i2i_forge.run.small_recipe import Proposal
 
@@ -37,8 +35,7 @@ KINDS = {
 @click.option("--size", type=click.IntRange(min=1), help="Side of the training images in pixels  [at most 64]")
 @click.option("--out", metavar="FILE.yaml", type=FilePath(),
               help="The recipe to write  [DIR_METHOD.yaml, here]")  # fmt: skip
-@click.pass_obj
-def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: int | None, out: Path | None) -> None:
+def command(folder: Path, method: str | None, size: int | None, out: Path | None) -> None:
     """Look at the images in DIR, write a small recipe for them, say how long it trains here and what to do next.
 
     Images are pairs if they have equal names in trainA and trainB, or lie side by side in train. They are unpaired in
@@ -60,15 +57,20 @@ def command(folders: tuple[Path, ...], folder: Path, method: str | None, size: i
     file = out or Path(f"{_plain(folder)}_{read_recipe(proposed.base).trainer}.yaml")
     _refuse_existing(file)
     _warn_of(found, proposed)
-    host, device = loaded_host(folders), chosen_device("auto")
+    host, device = loaded_host(), chosen_device("auto")
     catalog = host.catalog
-    text = proposed.text(fitting_size(proposed.base, proposed.shorter_side(found), catalog, size))
+    size = fitting_size(proposed.base, proposed.shorter_side(found), catalog, size)
     note("taking a few steps, to see how long they are ...")
-    recipe = _read(text, file.stem, folder, read_vocabulary(host.plugins))
+    recipe = proposed.recipe(size, read_vocabulary(host.plugins))
     streams, _ = build_streams(recipe, catalog)
     seconds = seconds_per_step(build_trainer(recipe, catalog, device), streams["main"].batch(0))
     cost = f"{about(seconds * recipe.steps)} on {device}"
-    _write(file, f"{_head(file, proposed, found, f'{cost}, at {seconds:.2g} s a step')}{text}")
+    text = f"{_head(file, proposed, found, f'{cost}, at {seconds:.2g} s a step')}{proposed.text(size)}"
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise disk_error(file, error, refused="name another file with --out") from error
     say(f"{file}: {recipe.steps:,} steps of {recipe.trainer} with {KINDS[recipe.data.use]} take {cost}")
     inputs = [_quoted(folder / part.name) for part in found.parts if part.name in ("testA", "valA")]
     sized = f"{next(iter(inputs), 'IMAGES')} --resize {recipe.data.options['size']}"
@@ -104,28 +106,9 @@ def _say_next(file: str, run: str, inputs: str) -> None:
         say(f"  {line:<{width}}   # {meaning}")
 
 
-def _read(text: str, name: str, folder: Path, vocabulary: Vocabulary) -> Recipe:
-    with tempfile.TemporaryDirectory() as drafts:
-        draft = Path(drafts, f"{name}.yaml")
-        draft.write_text(text, encoding="utf-8")
-        try:
-            return read_recipe(draft, vocabulary=vocabulary)
-        except RecipeError:  # control characters
-            cause = f"{one_line(str(folder))}: a recipe cannot hold this name, or that of a folder in it"
-            raise DataError(cause, fix="rename it, or give a link to it") from None
-
-
 def _refuse_existing(file: Path | None) -> None:
     if file is not None and (file.exists() or file.is_symlink()):
         raise UsageError(f"{file} is there already", fix="train it, or name another file with --out")
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        raise disk_error(file, error, refused="name another file with --out") from error
 
 
 def _plain(folder: Path) -> str:

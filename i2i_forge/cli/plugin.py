@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from i2i_forge.catalog.loading import find_plugins, read_vocabulary
-from i2i_forge.cli.common import json_option, note, print_json, say
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, json_option
+from i2i_forge.cli.common import note, plugin_folders, print_json, say
 from i2i_forge.errors import PluginError, UsageError
 from i2i_forge.testing.scaffold import KINDS, names_of, write_package
 
@@ -56,8 +56,7 @@ def new(name: str, kind: str, out: Path) -> None:
 @click.argument("target", metavar="NAME|FILE|PACKAGE")
 @click.option("--verbose", "-v", is_flag=True, help="Also list the promises that are kept.")
 @json_option
-@click.pass_obj
-def check(folders: tuple[Path, ...] | None, target: str, verbose: bool, as_json: bool) -> None:
+def check(target: str, verbose: bool, as_json: bool) -> None:
     """Check that a plugin keeps the promises of what it brings.
 
     The exit code is 6 when it does not. The same checks in a test: i2i_forge.testing.check_plugin.
@@ -65,7 +64,7 @@ def check(folders: tuple[Path, ...] | None, target: str, verbose: bool, as_json:
     from i2i_forge.testing import run_checks
 
     note(f"checking {target} ...")
-    results = run_checks(target, folders=folders or ())
+    results = run_checks(target, folders=plugin_folders())
     broken = [result for result in results if result.problems]
     if as_json:
         print_json([asdict(result) for result in results])

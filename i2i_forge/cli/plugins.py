@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,22 +13,21 @@ import click
 from i2i_forge.catalog.loading import Plugin, find_plugins
 from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.catalog.vocabulary import Component
-from i2i_forge.cli.common import json_option, note, print_json, print_table, say
+from i2i_forge.cli import json_option
+from i2i_forge.cli.common import note, plugin_folders, print_json, print_table, say
 from i2i_forge.errors import PluginError, suggest
 
 PROBE_TIMEOUT = 60  # seconds
 PROBE = """\
 import json, os, sys
 out = os.dup(1); os.dup2(2, 1)  # what plugins print must not mix with the answer
-from i2i_forge.catalog.loading import Host, load_plugin
-from i2i_forge.cli.plugins import found
-for plugin in found(sys.argv[2:]):
-    if plugin.name not in json.loads(sys.argv[1]):
-        os.write(out, json.dumps([plugin.name]).encode() + b"\\n")
-        load_plugin(plugin, host := Host([]))
-        provides = {registry.kind: list(registry) for registry in host.catalog.registries() if len(registry)}
-        facts = [plugin.name, plugin.status, plugin.reason, plugin.detail, provides]
-        os.write(out, json.dumps(facts).encode() + b"\\n")
+from pathlib import Path
+from i2i_forge.catalog.loading import Host, Plugin, load_plugin
+for name, module, file in json.loads(sys.argv[1]):
+    load_plugin(plugin := Plugin(name, module, Path(file) if file else None, "", ""), host := Host([]))
+    provides = [(registry.kind, name) for registry in host.catalog.registries() for name in registry]
+    facts = plugin.status, plugin.reason, plugin.detail, provides
+    os.write(out, json.dumps(facts).encode() + b"\\n")
 """
 
 
@@ -43,20 +41,19 @@ def command(ctx: click.Context, as_json: bool, why: str | None) -> None:
     Other people's plugins are tried in a process of their own, so that one that hangs or crashes is only reported.
     """
     if ctx.invoked_subcommand is None:
-        _list(ctx.obj or (), as_json, why)
+        _list(as_json, why)
 
 
 @command.command("list")
 @json_option
-@click.pass_obj
-def list_command(folders: tuple[Path, ...], as_json: bool) -> None:
+def list_command(as_json: bool) -> None:
     """List plugins and what they provide."""
-    _list(folders or (), as_json, None)
+    _list(as_json, None)
 
 
-def _list(folders: tuple[Path, ...], as_json: bool, why: str | None) -> None:
-    plugins = find_plugins(folders)
-    _try_foreign(plugins, folders)
+def _list(as_json: bool, why: str | None) -> None:
+    plugins = find_plugins(plugin_folders())
+    try_foreign(plugins)
     if why is not None:
         _explain(plugins, why)
         return
@@ -75,45 +72,32 @@ def _list(folders: tuple[Path, ...], as_json: bool, why: str | None) -> None:
     print_table("plugin", "from", "status", "provides", rows=rows)
 
 
-def found(folders: Sequence[str | Path]) -> list[Plugin]:
-    """Other people's plugins, not yet imported."""
-    return [p for p in find_plugins(folders) if p.status == "found" and p.distribution != HOST]
-
-
-def _try_foreign(plugins: list[Plugin], folders: tuple[Path, ...]) -> None:
+def try_foreign(plugins: Sequence[Plugin]) -> None:
     """Import the plugins that are not ours in another process; ours have been read and are covered by our tests."""
-    untried = {plugin.name: plugin for plugin in plugins if plugin.status == "found"}
-    for name in [name for name, plugin in untried.items() if plugin.distribution == HOST]:
-        untried.pop(name).status = "ok"
-    skip: list[str] = []
+    untried = [plugin for plugin in plugins if plugin.status == "found" and plugin.distribution != HOST]
+    for plugin in plugins:
+        plugin.status = "ok" if plugin.status == "found" else plugin.status
     while untried:
-        lines, ending = _probe(skip, folders)
-        begun = [name for name, *outcome in lines if not outcome]
-        for name, *outcome in lines:
-            if outcome and name in untried:
-                plugin = untried.pop(name)
-                plugin.status, plugin.reason, plugin.detail, live = outcome
-                plugin.provides = plugin.provides if plugin.complete else _components(plugin, live)
-        culprits = [name for name in begun[-1:] if name in untried] or list(untried)  # it died in the last one it began
-        for name in culprits:
-            untried.pop(name).set_aside("broken", ending)
-        skip += [*begun, *culprits]
+        outcomes, ending = _probe(untried)
+        for plugin, (status, reason, detail, live) in zip(untried, outcomes, strict=False):
+            plugin.status, plugin.reason, plugin.detail = status, reason, detail
+            if not plugin.complete:  # its source does not tell what it registers
+                plugin.provides = [Component(kind, name, plugin.name, plugin.module) for kind, name in live]
+        for plugin in untried[len(outcomes) :][:1]:  # the process died in this one
+            plugin.set_aside("broken", ending)
+        untried = untried[len(outcomes) + 1 :]
 
 
-def _probe(skip: list[str], folders: tuple[Path, ...]) -> tuple[list[list[Any]], str]:
-    """What PROBE wrote about the plugins that are not in `skip`, and how it ended."""
-    command_line = [sys.executable, "-c", PROBE, json.dumps(skip), *map(str, folders)]
+def _probe(plugins: Sequence[Plugin]) -> tuple[list[list[Any]], str]:
+    """What PROBE wrote about the plugins, one after the other, and how it ended."""
+    asked = json.dumps([[p.name, p.module, str(p.file) if p.file else ""] for p in plugins])
+    command_line = [sys.executable, "-c", PROBE, asked]
     try:
         done = subprocess.run(command_line, capture_output=True, timeout=PROBE_TIMEOUT, check=False)
         output, ending = done.stdout, f"importing it ends Python (exit code {done.returncode})"
     except subprocess.TimeoutExpired as error:
         output, ending = error.stdout or b"", f"importing it hangs (waited {PROBE_TIMEOUT} s)"
     return [json.loads(line) for line in output.splitlines()], ending
-
-
-def _components(plugin: Plugin, live: dict[str, list[str]]) -> list[Component]:
-    """What a plugin has registered, when its source does not tell."""
-    return [Component(kind, name, plugin.name, plugin.module) for kind, names in live.items() for name in names]
 
 
 def _explain(plugins: list[Plugin], name: str) -> None:
@@ -126,10 +110,8 @@ def _explain(plugins: list[Plugin], name: str) -> None:
 
 
 def _provides(plugin: Plugin) -> dict[str, list[str]]:
-    kinds: dict[str, list[str]] = {}
-    for component in plugin.provides:
-        kinds.setdefault(component.kind, []).append(component.name)
-    return kinds
+    kinds = dict.fromkeys(component.kind for component in plugin.provides)
+    return {kind: [component.name for component in plugin.provides if component.kind == kind] for kind in kinds}
 
 
 def _facts(plugin: Plugin) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli.common import note
+from i2i_forge.cli.common import console, note
 from i2i_forge.system.files import printable
 
 if TYPE_CHECKING:
@@ -98,22 +98,18 @@ class TrainingProgress:
         if sys.stderr.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            from i2i_forge.cli.plain_console import PlainConsole
-
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=PlainConsole(stderr=True))
+            self._bar = Progress(*columns, console=console(stderr=True))
             self._bar.add_task("", total=steps, completed=done, speed="")
             self._bar.start()
 
     def step(self, done: int, entry: Mapping[str, Any] | None) -> None:
         """A step is done; `entry` is the record when one was written."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done)
-            if entry:
-                self._bar.update(self._bar.task_ids[0], speed=f"{entry['images_per_second']:.3g} images/s")
-                self._bar.console.print(self._line(entry))
-        elif entry:
-            note(self._line(entry))
+            speed: dict[str, Any] = {"speed": f"{entry['images_per_second']:.3g} images/s"} if entry else {}
+            self._bar.update(self._bar.task_ids[0], completed=done, **speed)
+        if entry:
+            self.note(self._line(entry))
         if done < self._steps and (done == self._first + 1 or not self._forecast):
             self._time(done, is_shown=entry is not None)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import json_option, note, print_json, print_table, say, warn
+from i2i_forge.cli import json_option
+from i2i_forge.cli.common import note, print_json, print_table, say, warn
 from i2i_forge.errors import RecipeError, UsageError, suggest
 from i2i_forge.recipe.names import NamedRecipe, named_recipes
 from i2i_forge.recipe.reading import read_recipe

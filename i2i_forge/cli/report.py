@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i_forge.cli.common import console, json_option, loaded_host, note, print_json, say, warn
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, json_option
+from i2i_forge.cli.common import loaded_host, note, print_json, print_table, say, warn
 from i2i_forge.errors import DataError, ForgeError, UsageError
 from i2i_forge.system.files import natural_key
 from i2i_forge.system.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
     from i2i_forge.catalog.registry import Catalog
-    from i2i_forge.cli.report_table import Found
     from i2i_forge.measure.comparison import Column
-    from i2i_forge.study.page.metric_table import MetricTable
+    from i2i_forge.study.page.metric_table import Found, MetricTable
     from i2i_forge.study.page.run_report import RunReport
 
 HERE = (Path(),)
@@ -33,11 +32,9 @@ HERE = (Path(),)
 @click.option("--baseline", metavar="NAME", help="Show how the others differ from this row.")
 @click.option("--html", metavar="FILE.html", type=FilePath(), help="Write a page about the runs.")
 @json_option
-@click.pass_obj
 def command(
-    folders: tuple[Path, ...], /, runs: tuple[Path, ...], metrics: tuple[str, ...], baseline: str | None,
-    html: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+    runs: tuple[Path, ...], metrics: tuple[str, ...], baseline: str | None, html: Path | None, as_json: bool
+) -> None:
     """Compare what `forge eval` recorded of RUNs: folders of runs, folders that hold runs, or results.jsonl files. By
     default these are all runs below the current folder.
 
@@ -50,11 +47,11 @@ def command(
     """
     if html is not None:
         _refuse_odd(html, as_json=as_json)
-        from i2i_forge.study.page.page import is_page
+        from i2i_forge.study.page.page import is_page, page, write_page
 
         refuse_to_replace([html], is_page)
-    from i2i_forge.cli.report_table import row_labels, run_names, text_table
     from i2i_forge.measure.comparison import columns, unlike
+    from i2i_forge.study.page.metric_table import row_labels, run_names, text_table
 
     near = runs or HERE
     found = _records(near, metrics, needed=html is None)
@@ -66,7 +63,10 @@ def command(
         options = [*(f"--metric={name}" for name in metrics), *([f"--baseline={baseline}"] if baseline else [])]
         line = shlex.join(["forge", "report", *map(str, runs), *options, "--html", str(html)])
         numbers = text_table(table, labels, base, unlike(table)) if found else None
-        _write_page(html, near, _read_runs(near, loaded_host(folders).catalog), numbers, line)
+        shown = _read_runs(near, loaded_host().catalog)
+        title = shown[0].place.name if len(shown) == 1 else near[0].resolve().name if len(near) == 1 else "Comparison"
+        write_page(page(shown, numbers, title, line), html)
+        say(f"{html}")
     else:
         _print(text_table(table, labels, base))
         for text in unlike(table):
@@ -101,16 +101,6 @@ def _records(runs: Sequence[Path], metrics: Sequence[str], *, needed: bool) -> F
         there = ", ".join(sorted({record.metric for record, _ in records})) or "nothing"
         raise UsageError(f"no record is of {', '.join(sorted(wanted)) or 'anything'}", fix=f"there is: {there}")
     return kept
-
-
-def _write_page(
-    html: Path, near: Sequence[Path], shown: Sequence[RunReport], numbers: MetricTable | None, command: str
-) -> None:
-    from i2i_forge.study.page.page import page, write_page
-
-    title = shown[0].place.name if len(shown) == 1 else near[0].resolve().name if len(near) == 1 else "Comparison"
-    write_page(page(shown, numbers, title, command), html)
-    say(f"{html}")
 
 
 def _read_runs(runs: Sequence[Path], catalog: Catalog) -> list[RunReport]:
@@ -151,12 +141,8 @@ def _baseline(wanted: str | None, labels: dict[Any, str]) -> Any:
 
 
 def _print(shown: MetricTable) -> None:
-    from rich.table import Table
-
-    table = Table("", *("\n".join(heading) for heading in shown.headings), show_lines=True)
-    for name, cells in shown.rows:
-        table.add_row("\n".join(name), *("\n".join(cell) for cell in cells))
-    console().print(table)
+    rows = [["\n".join(cell) for cell in (name, *cells)] for name, cells in shown.rows]
+    print_table("", *("\n".join(heading) for heading in shown.headings), rows=rows, show_lines=True)
     for text in shown.notes:
         say(f"note: {text}")
 

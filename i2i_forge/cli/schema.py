@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from i2i_forge.catalog.loading import find_plugins
-from i2i_forge.cli.common import complain_about, note
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath
+from i2i_forge.cli.common import found_plugins, note
 from i2i_forge.errors import disk_error
 from i2i_forge.recipe.json_schema import TITLE, recipe_schema
 from i2i_forge.system.files import write_whole
@@ -18,8 +17,7 @@ from i2i_forge.system.outputs import marked, refuse_to_replace
 
 @click.command("schema")
 @click.option("--out", metavar="FILE", type=FilePath(dir_okay=False), help="The file to write it to.")
-@click.pass_obj
-def command(folders: tuple[Path, ...] | None, out: Path | None) -> None:
+def command(out: Path | None) -> None:
     """Print the JSON Schema of recipes: editors then complete and check them while you type.
 
     It is made from the plugins that are installed; make it again when they change. In VS Code with the extension
@@ -42,9 +40,7 @@ def command(folders: tuple[Path, ...] | None, out: Path | None) -> None:
     """
     if out is not None:
         refuse_to_replace([out], marked(f'"title": "{TITLE}"'))
-    plugins = find_plugins(folders or ())
-    complain_about(plugins)
-    text = json.dumps(recipe_schema(plugins), indent=1, ensure_ascii=False)
+    text = json.dumps(recipe_schema(found_plugins()), indent=1, ensure_ascii=False)
     if out is None:
         click.echo(text)
         return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from i2i_forge.cli.common import checked_recipe, json_option, loaded_host, print_json, print_table, recipe_options, say
+from i2i_forge.cli import json_option
+from i2i_forge.cli.common import checked_recipe, loaded_host, print_json, print_table, recipe_options, say
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.yaml_text import to_inline_yaml
 
@@ -16,14 +16,11 @@ from i2i_forge.recipe.yaml_text import to_inline_yaml
 @recipe_options
 @click.option("--graph", is_flag=True, help="Print each term with the tensors it needs, and what is not computed.")
 @json_option
-@click.pass_obj
-def command(
-    folders: tuple[Path, ...], recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], graph: bool, as_json: bool
-) -> None:
+def command(recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], graph: bool, as_json: bool) -> None:
     """Print RECIPE as it is after base, --set and --drop, with the origin of each value."""
-    checked = checked_recipe(recipe, changes, drop, folders)
+    checked = checked_recipe(recipe, changes, drop)
     if graph:
-        _graph(checked, folders, as_json)
+        _graph(checked, as_json)
     elif as_json:
         print_json(checked.to_data())
     else:
@@ -47,26 +44,21 @@ def _lines(data: Any, keys: tuple[str, ...], recipe: Recipe) -> list[tuple[str, 
     return found
 
 
-def _graph(recipe: Recipe, folders: tuple[Path, ...], as_json: bool) -> None:
+def _graph(recipe: Recipe, as_json: bool) -> None:
     """Each term with its tensors in order of computation; network calls in brackets; what no term needs."""
     from i2i_forge.engine.build import trace_recipe
+    from i2i_forge.study.costs import computations
 
-    traced = trace_recipe(recipe, loaded_host(folders).catalog)
+    traced = trace_recipe(recipe, loaded_host().catalog)
     if as_json:
         terms = {name: [n[2] for node in nodes for n in traced.closure(node)] for name, nodes in traced.terms.items()}
         print_json({"terms": terms, "pruned": traced.pruned, "network_calls": traced.network_calls})
         return
-    seen: set[Any] = set()
-    for phase, written in recipe.phases.items():
+    for phase, found in computations(recipe.phases, traced):
         rows = []
-        for full, nodes in traced.terms.items():
-            owner, term, route = full.split("/")
-            if owner != phase:
-                continue
-            line = written.minimize[term]
-            computed = [n for node in nodes for n in traced.closure(node) if n not in seen]
-            seen.update(computed)
-            calls = [_computation(n, phase, traced.calls.get(n, [])) for n in dict.fromkeys(computed)]
+        for term, route, computed in found:
+            line = recipe.phases[phase].minimize[term]
+            calls = [_computation(node, phase, traced.calls.get(node, [])) for node in computed]
             equation = line if isinstance(line, str) else line[route]
             rows.append((f"{term} {route}", equation, ", ".join(calls) or "nothing new"))
         print_table(

@@ -7,17 +7,8 @@ from typing import Any
 
 import click
 
-from i2i_forge.cli.common import (
-    chosen_device,
-    device_option,
-    json_option,
-    loaded_host,
-    note,
-    note_loaded,
-    print_json,
-    warn,
-)
-from i2i_forge.cli.file_path import FilePath
+from i2i_forge.cli import FilePath, device_option, json_option
+from i2i_forge.cli.common import chosen_device, loaded_host, note, note_loaded, print_json, warn
 from i2i_forge.cli.output import final_line
 from i2i_forge.cli.progress import Counted
 from i2i_forge.errors import ForgeError, UsageError
@@ -48,11 +39,9 @@ from i2i_forge.recipe.schema import MOST_STYLES
               help="What to do with damaged images.")  # fmt: skip
 @device_option
 @json_option
-@click.pass_obj
 def command(
-    folders: tuple[Path, ...], /, run: Path, inputs: tuple[Path, ...], out: Path, styles: int | None,
-    reference: Path | None, interpolate: int | None, tile_statistics: str, on_bad: str, device: str, as_json: bool,
-    **options: Any,
+    run: Path, inputs: tuple[Path, ...], out: Path, styles: int | None, reference: Path | None, interpolate: int | None,
+    tile_statistics: str, on_bad: str, device: str, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png.
 
@@ -64,7 +53,7 @@ def command(
     from i2i_forge.translate.files import translate_files
     from i2i_forge.translate.loading import load
 
-    translator = load(run, chosen_device(device), loaded_host(folders).catalog)
+    translator = load(run, chosen_device(device), loaded_host().catalog)
     note_loaded(run, translator)
     default = 4 if translator.latent(options["route"]) else 1
     skipped: list[str] = []

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from i2i_forge.cli.common import json_option, note, print_json, print_table, say
+from i2i_forge.cli import json_option
+from i2i_forge.cli.common import note, print_json, print_table, say
 from i2i_forge.cli.progress import Downloaded
 from i2i_forge.errors import DataError
 from i2i_forge.system.weights import MANIFEST, fetch, find, inspect, path_of

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from i2i_forge.catalog.registry import NETWORKS
 from i2i_forge.catalog.signatures import Parameter, class_options
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.errors import suggest
-from i2i_forge.recipe.annotations import option_type
 from i2i_forge.recipe.schema import RULES, Data, Network
 from i2i_forge.recipe.yaml_source import Keys
 
@@ -145,3 +146,30 @@ def _fits(annotation: str | None, value: Any) -> bool:
     except ValidationError:
         return False
     return True
+
+
+_PLAIN: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
+
+
+@cache
+def option_type(annotation: str | None) -> TypeAdapter[Any]:
+    """What an annotation of a plugin's source allows: everything, unless it is of plain types, lists and Literal."""
+    return TypeAdapter(_type(ast.parse(annotation, mode="eval").body) if annotation else Any)
+
+
+def _type(node: ast.expr) -> Any:
+    match node:
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            either = _type(left), _type(right)
+            return Any if Any in either else either[0] | either[1]
+        case ast.Constant(value=None):
+            return type(None)
+        case ast.Name(id=name):
+            return _PLAIN.get(name, Any)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
+            values = tuple(choice.value if isinstance(choice, ast.Constant) else ... for choice in listed)
+            return Literal[values] if all(isinstance(value, str | int | None) for value in values) else Any
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return list[_type(item)]  # type: ignore[misc]
+    return Any

@@ -7,14 +7,7 @@ from typing import Any
 
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.errors import suggest
-from i2i_forge.recipe.check_components import (
-    Problem,
-    component_problems,
-    mapping,
-    option_problems,
-    streams,
-    unknown,
-)
+from i2i_forge.recipe.check_components import Problem, component_problems, mapping, option_problems, streams, unknown
 from i2i_forge.recipe.schema import RULES
 from i2i_forge.recipe.terms import TermSyntaxError, parse_term, parse_weight
 from i2i_forge.recipe.yaml_source import Keys

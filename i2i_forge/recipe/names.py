@@ -49,9 +49,9 @@ def named_recipes() -> dict[str, NamedRecipe]:
     return {recipe.full_name if count[recipe.name] > 1 else recipe.name: recipe for recipe in found}
 
 
-def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with i2i_forge, by name."""
-    folder = Path(str(importlib.resources.files("i2i_forge_recipes")))
+def shipped_recipes(below: str = "") -> dict[str, Path]:
+    """The recipes that come with i2i_forge, by name; or what lies in a folder below them."""
+    folder = Path(str(importlib.resources.files("i2i_forge_recipes"))) / below
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 

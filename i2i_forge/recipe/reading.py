@@ -53,7 +53,7 @@ class Draft:
             keys = (*at, key)
             self.inherited.discard(keys)
             if key in here and not (isinstance(value, dict) and isinstance(here[key], dict)):
-                self._forget(keys)
+                self.origins = {k: v for k, v in self.origins.items() if k[: len(keys)] != keys}
             if value is None:
                 here.pop(key, None)
                 continue
@@ -73,9 +73,6 @@ class Draft:
         for key in keys:
             here = here.setdefault(str(key), {})
         return here
-
-    def _forget(self, keys: Keys) -> None:
-        self.origins = {k: v for k, v in self.origins.items() if k[: len(keys)] != keys}
 
 
 class Recipe(RecipeModel):

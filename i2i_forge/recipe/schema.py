@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -161,6 +162,15 @@ class RecipeModel(_Section):
     phases: Annotated[dict[Name, Phase], Field(min_length=1)]
     ema: Ema | None = None
     run: RunSettings = RunSettings()
+
+
+def flattened(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings by dotted key; an empty mapping is a value too."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flattened(inner, f"{at}.{key}" if at else str(key))
+    else:
+        yield at, value
 
 
 def _is_stream(value: Any) -> bool:

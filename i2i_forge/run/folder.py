@@ -20,7 +20,7 @@ from i2i_forge.recipe.names import find_recipe
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.run.identity import attribution, differences, plugin_versions, settings_of
 from i2i_forge.run.lock import LOCK, RunLock
-from i2i_forge.system.files import append_line, lines_in, one_line, open_to_append, read_bytes, read_text, write_whole
+from i2i_forge.system.files import append_line, lines_in, one_line, open_to_append, read_record, read_text, write_whole
 from i2i_forge.system.outputs import refuse_special, refuse_to_replace
 
 PACKAGES = ("i2i-forge", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
@@ -145,10 +145,7 @@ class RunFolder:
     def recipe(self) -> Recipe:
         """The recipe of the run, under the name it was trained by."""
         recipe = read_recipe(self.resolved)
-        try:
-            name = json.loads(read_bytes(self.path / "env.json"))["recipe"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return recipe  # a copy without its record of the environment
+        name = read_record(self.path / "env.json").get("recipe", recipe.name)  # a copy may lack it
         return recipe.named(one_line(str(name)))
 
     def record(self, entry: Mapping[str, Any]) -> None:

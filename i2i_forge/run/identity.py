@@ -13,6 +13,7 @@ from typing import Any
 from i2i_forge.catalog.loading import Host
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.recipe.reading import Recipe
+from i2i_forge.recipe.schema import flattened
 from i2i_forge.system.files import printable
 
 FREE, FREE_DATA = ("steps", "run"), ("workers", "timeout")  # sections, and keys of `data`, that change no number
@@ -28,18 +29,13 @@ def settings_of(recipe: Recipe, *, defaults: bool = True, places: bool = False) 
         defaults: whether those are in it that are as by default.
         places: whether the folders of images are in it: other images would make other numbers.
     """
-    flat: dict[str, Any] = {}
     free = FREE_DATA if places else (*FREE_DATA, MOVABLE)
-
-    def walk(value: Any, keys: tuple[str, ...]) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(inner, (*keys, key))
-        elif keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in free):
-            flat[".".join(keys)] = value
-
-    walk(recipe.model_dump(mode="json", exclude_defaults=not defaults), ())
-    return flat
+    found = {}
+    for name, value in flattened(recipe.model_dump(mode="json", exclude_defaults=not defaults)):
+        keys = name.split(".")
+        if keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in free) and value != {}:
+            found[name] = value
+    return found
 
 
 def fingerprint(recipe: Recipe) -> str:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.data.survey import Part, Survey
 from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.image_sizes import common_stride
-from i2i_forge.errors import DataError, ForgeError, UsageError, suggest
+from i2i_forge.errors import DataError, ForgeError, RecipeError, UsageError, suggest
 from i2i_forge.recipe.names import named_recipes
-from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.recipe.yaml_text import to_inline_yaml
+from i2i_forge.system.files import one_line
 
 SMALL = "_synthetic"  # how the names of recipes end that a processor can train
 FOR_PAIRS, UNPAIRED = "pix2pix_synthetic", "munit_synthetic"  # the bases if nobody chooses a method
@@ -47,8 +49,17 @@ class Proposal:
         return int(statistics.median_low(sides))
 
     def text(self, size: int) -> str:
-        """The recipe."""
+        """The recipe as its file has it."""
         return f"base: {self.base}\ndata: {to_inline_yaml({**self.data, 'size': size})}\n"
+
+    def recipe(self, size: int, vocabulary: Vocabulary) -> Recipe:
+        """The same, checked. Raises DataError when a recipe cannot hold a folder's name: it has control characters."""
+        change = f"data={to_inline_yaml({**self.data, 'size': size})}"
+        try:
+            return read_recipe(self.base, set=[change], vocabulary=vocabulary)
+        except RecipeError:
+            cause = f"{one_line(self.data['root'])}: a recipe cannot hold this name, or that of a folder in it"
+            raise DataError(cause, fix="rename it, or give a link to it") from None
 
 
 def propose(found: Survey, root: Path, method: str | None = None) -> Proposal:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from i2i_forge.engine.api import build_trainer, load_recipe
-from i2i_forge.errors import RecipeError
+from i2i_forge.errors import PluginError, RecipeError
 from i2i_forge.recipe.reading import Recipe
 
 Step = Callable[[Mapping[str, Any]], object]  # of a batch: domain -> images
@@ -50,21 +50,27 @@ class PlainStep(Protocol):
 
 @functools.cache
 def plain_steps() -> Mapping[str, PlainStep]:
-    """Recipe -> its plain step."""
-    points = metadata.entry_points(group="i2i_forge.plain_steps")
-    return {recipe: step for point in points for recipe, step in point.load().items()}
+    """Recipe -> its plain step. Raises PluginError when those of a package cannot be imported."""
+    found: dict[str, PlainStep] = {}
+    for point in metadata.entry_points(group="i2i_forge.plain_steps"):
+        try:
+            found |= point.load()
+        except Exception as error:
+            raise PluginError(
+                f"the plain steps '{point.name}' ({point.value}) cannot be imported: {type(error).__name__}: {error}",
+                fix=f"mend or uninstall {point.dist.name if point.dist else 'their package'}",
+            ) from error
+    return found
 
 
 def images_of(recipe: Recipe, device: str = "cpu") -> dict[str, Any]:
     """A batch of noise in the recipe's sizes, for `Trainer.step`."""
-    streams = {name: _noise(spec.options, spec.batch, device) for name, spec in recipe.data.streams.items()}
+    streams = {}
+    for name, spec in recipe.data.streams.items():
+        size = spec.options.get("size", 256)
+        height, width = size if isinstance(size, list) else (size, size)
+        streams[name] = {domain: (torch.rand(spec.batch, 3, height, width) * 2 - 1).to(device) for domain in ("a", "b")}
     return {**streams.pop("main"), **streams}
-
-
-def _noise(options: Mapping[str, Any], batch: int, device: str) -> dict[str, torch.Tensor]:
-    size = options.get("size", 256)
-    height, width = size if isinstance(size, list) else (size, size)
-    return {domain: (torch.rand(batch, 3, height, width) * 2 - 1).to(device) for domain in ("a", "b")}
 
 
 def compared_with(recipe: Recipe) -> str | None:

@@ -1,17 +1,19 @@
-"""What a row computes: network calls of one step, and what it saves of another's."""
+"""What a step computes: its network calls, the tensors of each term, and what it saves of another's."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.trace import Trace
+from i2i_forge.engine.watcher import Node
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import Recipe
-from i2i_forge.study.plans import Variant
+from i2i_forge.study.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,6 @@ class Cost:
     """
 
     trainer: str
-
     calls: Mapping[str, int]
     tensors: frozenset[str]
 
@@ -66,6 +67,20 @@ def cost_of(recipe: Recipe, catalog: Catalog) -> Cost:
     traced = trace_recipe(recipe, catalog)
     calls = Counter(name for networks in traced.calls.values() for name in networks)
     return Cost(recipe.trainer, dict(calls), frozenset(f"{phase}.{tensor}" for phase, _, tensor in traced.shapes))
+
+
+def computations(phases: Iterable[str], trace: Trace) -> Iterator[tuple[str, list[tuple[str, str, list[Node]]]]]:
+    """Each phase with its terms, their routes, and the tensors that no term before it has needed."""
+    seen = set[Node]()
+    for phase in phases:
+        rows = []
+        for name, nodes in trace.terms.items():
+            owner, term, route = name.split("/")
+            if owner == phase:
+                new = list(dict.fromkeys(n for node in nodes for n in trace.closure(node) if n not in seen))
+                seen.update(new)
+                rows.append((term, route, new))
+        yield phase, rows
 
 
 def facts(variants: Sequence[Variant], costs: Mapping[str, Cost], baseline: str) -> list[dict[str, Any]]:

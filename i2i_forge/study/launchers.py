@@ -1,19 +1,81 @@
-"""Jobs, and launchers that run them: on this machine, or queued at Slurm through submitit."""
+"""The commands that train and measure a run, and launchers: on this machine, or queued at Slurm through submitit."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from i2i_forge.errors import UsageError
+from i2i_forge.study.variants import Asked, ClassifierData, Plan, Variant
 from i2i_forge.system.files import open_to_append
+
+
+def run_folder(out: Path, variant: Variant) -> Path:
+    """Where a variant's run is."""
+    return out / variant.name / f"seed-{variant.seed}"
+
+
+def train_command(variant: Variant, out: Path, device: str, source: str | Path = "") -> list[str]:
+    """Train a variant.
+
+    Args:
+        source: a file that holds the row's recipe, changed already; by default the changes are spelt out.
+    """
+    spelt = [*_options("--set", *variant.changes), *_options("--drop", *variant.drops)]
+    chosen = [str(source)] if source else [variant.source, *spelt]
+    seed = _options("--set", f"seed={variant.seed}") if f"seed={variant.seed}" not in variant.changes else []
+    return ["train", *chosen, *seed, "--run", str(run_folder(out, variant)), *_device(device)]
+
+
+def eval_command(run: Path, asked: Asked, device: str) -> list[str]:
+    """Measure a run."""
+    return [
+        "eval", str(run), *_options("--metric", *asked.metrics), *_options("--protocol", *asked.protocols),
+        *_options("--backbone", *asked.backbones), *_options("--data", *asked.data),
+        *_options("--inputs", asked.inputs), *_options("--samples", asked.samples),
+        *_options("--classifier", asked.classifier), *_device(device),
+    ]  # fmt: skip
+
+
+def classifier_command(data: ClassifierData, folder: Path, device: str) -> list[str]:
+    """Train the study's classifier of modes."""
+    return ["classifier", "train", data.data, *_options("--set", *data.options), "--out", str(folder), *_device(device)]
+
+
+def _shell_line(plugins: Sequence[Path], *commands: Sequence[str]) -> str:
+    forge = ["forge", *_options("--plugins", *plugins)]
+    return " && ".join(shlex.join([*forge, *command]) for command in commands)
+
+
+def shell_lines(
+    plan: Plan, variants: Sequence[Variant], asked: Asked, out: Path, device: str, plugins: Sequence[Path] = ()
+) -> list[str]:
+    """A line for each run, for any scheduler; the first line makes the classifier, if one is to be trained."""
+    lines = []
+    if plan.classifier is not None and asked.classifier == out / "classifier":
+        lines.append(_shell_line(plugins, classifier_command(plan.classifier, asked.classifier, device)))
+    for variant in variants:
+        measured = eval_command(run_folder(out, variant), asked, device)
+        lines.append(_shell_line(plugins, train_command(variant, out, device), measured))
+    return lines
+
+
+def _options(name: str, *values: object) -> list[str]:
+    """An option of a command line, once for each value that is given."""
+    return [word for value in values if value for word in (name, str(value))]
+
+
+def _device(device: str) -> list[str]:
+    return _options("--device", device) if device != "auto" else []
 
 
 @dataclass(frozen=True)
@@ -60,35 +122,26 @@ class LocalLauncher:
 
     def __call__(self, jobs: Sequence[Job]) -> Ended:
         """Run the jobs; yields each as it ends, with its exit code."""
-        running = _Running()
+        running: list[subprocess.Popen[bytes]] = []
+        is_stopped = Event()
+
+        def started(process: subprocess.Popen[bytes]) -> None:
+            running.append(process)
+            if is_stopped.is_set():  # too late
+                process.terminate()
+
         with ThreadPoolExecutor(self.at_once) as pool:
-            waiting = {pool.submit(job, running.add): job for job in jobs}
+            waiting = {pool.submit(job, started): job for job in jobs}
             try:
                 for ended in as_completed(waiting):
                     yield waiting[ended], ended.result()
             except BaseException:
                 for job in waiting:
                     job.cancel()
-                running.stop()
+                is_stopped.set()
+                for process in running:
+                    process.terminate()  # a training run saves first
                 raise
-
-
-class _Running:
-    """The processes that were started; after `stop`, those that are started too late end at once."""
-
-    def __init__(self) -> None:
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.is_stopped = False
-
-    def add(self, process: subprocess.Popen[bytes]) -> None:
-        self.processes.append(process)
-        if self.is_stopped:
-            process.terminate()
-
-    def stop(self) -> None:
-        self.is_stopped = True
-        for process in self.processes:
-            process.terminate()  # a training run saves first
 
 
 def threads_each(at_once: int) -> int:

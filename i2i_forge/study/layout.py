@@ -11,8 +11,6 @@ from i2i_forge.errors import disk_error
 from i2i_forge.study.table import Cell, Table, TableRow
 from i2i_forge.system.files import write_whole
 
-REAL = "real images"
-
 
 def cells(table: Table) -> tuple[list[str], list[list[str]]]:
     """The header, and the rows; a cell may have several lines."""
@@ -20,7 +18,7 @@ def cells(table: Table) -> tuple[list[str], list[list[str]]]:
     rows = [_row(row, list(table.headings)) for row in table.rows]
     if table.real:
         real = [f"{table.real[metric]:.4f}" if metric in table.real else "" for metric in table.headings]
-        rows.append([REAL, "", *real, "", ""])
+        rows.append(["real images", "", *real, "", ""])
     return header, rows
 
 

@@ -27,11 +27,12 @@ def provenance(*packages: str, device: str = "cpu", program: str = "forge") -> l
         device: that was measured.
         program: that was run, with the arguments of this process.
     """
+    on_cpu = f"{processor()}, {torch.get_num_threads()} threads"
     versions = [f"torch {torch.__version__}", *(f"{name} {metadata.version(name)}" for name in packages)]
     return [
         f"- date: {datetime.date.today()}",
         f"- commit: {_commit()}",
-        f"- hardware: {_hardware(device)}",
+        f"- hardware: {torch.cuda.get_device_name() if device != 'cpu' else on_cpu}",
         f"- {', '.join(versions)}, Python {platform.python_version()}",
         f"- command: `{shlex.join([*program.split(), *sys.argv[1:]])}`",
         "",
@@ -43,11 +44,6 @@ def _commit() -> str:
     command = ["git", "describe", "--always", "--exclude=*", "--dirty= and uncommitted changes"]
     said = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent).stdout
     return said.strip() or "unknown"
-
-
-def _hardware(device: str = "cpu") -> str:
-    """The GPU, or the processor and how many threads are used."""
-    return torch.cuda.get_device_name() if device != "cpu" else f"{processor()}, {torch.get_num_threads()} threads"
 
 
 def processor() -> str:

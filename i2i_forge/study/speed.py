@@ -108,11 +108,12 @@ def measure(recipe: str, changes: tuple[str, ...], rows: tuple[str, ...], rounds
     kinds = {name: _kinds(step, device) for name, step in steps.items()}
     images = load_recipe(recipe, set=changes).data.batch
     steps.clear()
+    peaks = {name: in_a_process("i2i_forge.study.speed", recipe, name, device, *changes) for name in names}
     return [
         Row(
             name, statistics.median(seconds[name]),
             statistics.median(mine / plain for mine, plain in zip(seconds[name], seconds[beside], strict=True)),
-            images, operations[name], _peak_of(recipe, name, changes, device), kinds[name],
+            images, operations[name], peaks[name], kinds[name],
         )
         for name in names
     ]  # fmt: skip
@@ -132,11 +133,6 @@ def peak(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
     step()
     step()
     return memory("VmHWM") - before
-
-
-def _peak_of(recipe: str, name: str, changes: tuple[str, ...], device: str) -> int:
-    found: int = in_a_process("i2i_forge.study.speed", recipe, name, device, *changes)
-    return found
 
 
 def ceiling(precision: str, device: str) -> float:

@@ -24,7 +24,8 @@ from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import differences, settings_of
-from i2i_forge.study.plans import Asked, Variant, run_folder
+from i2i_forge.study.launchers import run_folder
+from i2i_forge.study.variants import Asked, Variant
 from i2i_forge.system.files import one_line, write_whole
 from i2i_forge.system.outputs import refuse_special
 from i2i_forge.translate.loading import load
@@ -93,7 +94,7 @@ class Measures:
         """The newest of each name; a metric may call its records otherwise than itself, but not as another metric."""
         info = getattr(self._built(wanted.name, wanted.protocol, is_deterministic).backbone, "info", None)
         network = (info.id, info.weights_sha256) if info else ("pixels", "")
-        others = {_record_name(name) for name in self.catalog.metrics} - {_record_name(wanted.name)}
+        others = {name.replace("-", "_") for name in self.catalog.metrics} - {wanted.name.replace("-", "_")}
         found = {
             r.metric: r
             for r in records
@@ -109,10 +110,6 @@ class Measures:
         tools = replace(self.tools, backbone=self.backbones.get(name, ""), is_deterministic=is_deterministic)
         metric: Metric = self.catalog.metrics.get(name)(protocol, tools)
         return metric
-
-
-def _record_name(metric: str) -> str:
-    return metric.replace("-", "_")
 
 
 def _identity(record: Record) -> tuple[object, ...]:
@@ -136,10 +133,6 @@ class State:
     is_trained: bool = False
     records: Mapping[str, list[Record]] = field(default_factory=dict)
     failure: str = ""
-
-    def unmeasured(self, measures: Measures) -> list[str]:
-        """The metrics that have no record."""
-        return [name for name in measures.asked.metrics if not self.records.get(name)]
 
 
 def write_recipes(variants: Sequence[Variant], out: Path) -> None:

@@ -13,11 +13,11 @@ from typing import NoReturn
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import ForgeError, Interrupted
 from i2i_forge.study.costs import costs_of
-from i2i_forge.study.launchers import Job, Launcher
+from i2i_forge.study.launchers import Job, Launcher, classifier_command, eval_command, run_folder, train_command
 from i2i_forge.study.layout import write_table
-from i2i_forge.study.plans import Asked, Plan, Variant, classifier_command, eval_command, run_folder, train_command
 from i2i_forge.study.state import Measures, State, recipe_file, state_of, write_recipes
 from i2i_forge.study.table import Table, make_table
+from i2i_forge.study.variants import Asked, Plan, Variant
 from i2i_forge.system.files import lines_of, read_text
 from i2i_forge.system.stop_requests import stop_signals
 
@@ -35,7 +35,7 @@ class Workspace:
 
     out: Path
     device: str = "auto"
-    plugins: tuple[Path, ...] = ()
+    plugins: Sequence[Path] = ()
     threads: int = 0
 
     def job(self, name: str, commands: Sequence[Sequence[str]], log: Path) -> Job:
@@ -95,7 +95,7 @@ def last_words(log: Path) -> str:
 
 
 def _job(state: State, workspace: Workspace, measures: Measures) -> Job | None:
-    missing = state.unmeasured(measures)
+    missing = [name for name in measures.asked.metrics if not state.records.get(name)]
     commands = []
     if not state.is_trained:
         source = recipe_file(workspace.out, state.variant)

@@ -18,7 +18,6 @@ set when runs are measured, so that all are measured on the same images.
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,11 +26,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
+from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.recipe.schema import Count
 from i2i_forge.recipe.yaml_source import Keys, YamlSource, read_yaml
 from i2i_forge.recipe.yaml_text import to_inline_yaml
-from i2i_forge.study.plans import Asked, ClassifierData, Plan, Row
+from i2i_forge.study.variants import Asked, ClassifierData, Plan, Row
 
 RowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._=+-]*$", max_length=100)]
 
@@ -86,8 +86,7 @@ def find_study(source: str) -> Path | None:
 
 def shipped_studies() -> dict[str, Path]:
     """The studies that come with i2i_forge, by name."""
-    folder = Path(str(importlib.resources.files("i2i_forge_recipes"))) / "ablations"
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    return shipped_recipes("ablations")
 
 
 def read_study(file: Path, *, changes: Sequence[str] = (), vocabulary: Vocabulary | None = None) -> Plan:

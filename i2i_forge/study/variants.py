@@ -1,23 +1,97 @@
-"""From drops and grids to rows, and from a plan to resolved recipes: functions of their arguments alone."""
+"""What a study is: rows from drops and grids, and resolved recipes from a plan. Functions of their arguments alone."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.reading import Recipe, read_recipe
-from i2i_forge.recipe.terms import Term, TermSyntaxError, parse_weight
+from i2i_forge.recipe.terms import TermSyntaxError, parse_weight
 from i2i_forge.recipe.yaml_text import to_inline_yaml
-from i2i_forge.study.plans import Plan, Row, Variant
 
 FULL = "full"  # the row that nothing is left out of
 LONGEST = 100  # characters of a row's name, which is a folder's
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: a recipe by name or file, changed as by --set and --drop."""
+
+    source: str
+    changes: tuple[str, ...] = ()
+    drops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured of every run, as the options of `forge eval` say it."""
+
+    metrics: tuple[str, ...] = ("lpips-diversity",)
+    protocols: tuple[str, ...] = ()
+    backbones: tuple[str, ...] = ()
+    inputs: int | None = None
+    samples: int | None = None
+    classifier: Path | None = None
+    data: tuple[str, ...] = ()  # "paired=false"
+
+
+@dataclass(frozen=True)
+class ClassifierData:
+    """What the study's classifier of modes is trained on: a data set or folder, with its options."""
+
+    data: str
+    options: tuple[str, ...] = ()  # "size=128"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole study.
+
+    Attributes:
+        name: of the study.
+        rows: by name, in the order of the table.
+        baseline: the row that the others are compared with.
+        changes: applied to every row, before its own.
+        seeds: how many; they count up from the recipe's.
+        classifier: to be trained for the metrics of modes; None for none.
+    """
+
+    name: str
+    rows: Mapping[str, Row]
+    baseline: str
+    changes: tuple[str, ...] = ()
+    steps: int | None = None
+    seeds: int = 1
+    asked: Asked = field(default_factory=Asked)
+    classifier: ClassifierData | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One training run of a study: a row with a seed.
+
+    Attributes:
+        name: of the row.
+        source: the row's recipe, by name or file.
+        changes: all that were applied, without the seed.
+        drops: the terms left out.
+        seed: of the run.
+        recipe: what results.
+    """
+
+    name: str
+    source: str
+    changes: tuple[str, ...]
+    drops: tuple[str, ...]
+    seed: int
+    recipe: Recipe
 
 
 def rows_of(
@@ -64,11 +138,8 @@ def expand(plan: Plan, vocabulary: Vocabulary | None = None) -> list[Variant]:
         except UsageError as error:
             raise UsageError(f"row '{name}': {error.message}", fix=error.fix) from None
         firsts.append(Variant(name, row.source, changes, row.drops, recipe.seed, recipe.named(name)))
-    return [_with_seed(variant, variant.seed + offset) for offset in range(plan.seeds) for variant in firsts]
-
-
-def _with_seed(variant: Variant, seed: int) -> Variant:
-    return replace(variant, seed=seed, recipe=variant.recipe.model_copy(update={"seed": seed}))
+    seeded = [(first, first.seed + offset) for offset in range(plan.seeds) for first in firsts]
+    return [replace(v, seed=seed, recipe=v.recipe.model_copy(update={"seed": seed})) for v, seed in seeded]
 
 
 def _axis(grid: str) -> tuple[str, list[str]]:
@@ -103,18 +174,15 @@ def _change(recipe: Recipe, key: str, value: str) -> str:
     if lines is None:
         known = ", ".join(f"{phase}.{name}.weight" for name in recipe.phases[phase].minimize)
         raise UsageError(f"--grid {key}: phase '{phase}' has no term '{term}'", fix=f"there is: {known}")
-    changed = {route: _reweighted(line, value, key) for route, line in lines.items()}
+    try:
+        weight = parse_weight(value)
+    except TermSyntaxError as error:
+        raise UsageError(f"--grid {key}={value}: {error}", fix="a weight is a number or a schedule") from None
+    changed = {route: replace(line, weight=weight) for route, line in lines.items()}
     if changed == lines:
         return ""
     written: Any = {route: str(line) for route, line in changed.items()}
     return f"phases.{phase}.minimize.{term}={written['*'] if '*' in written else to_inline_yaml(written)}"
-
-
-def _reweighted(term: Term, value: str, key: str) -> Term:
-    try:
-        return replace(term, weight=parse_weight(value))
-    except TermSyntaxError as error:
-        raise UsageError(f"--grid {key}={value}: {error}", fix="a weight is a number or a schedule") from None
 
 
 def _folder_name(text: str) -> str:

@@ -122,7 +122,7 @@ def loss_inputs(loss: Callable[..., Any]) -> list[Any]:
 def _loss_input(parameter: inspect.Parameter, seed: int) -> Any:
     if "logits" in parameter.name:
         scales = [normal(2, 1, side, side, seed=seed) for side in (8, 4)]
-        return scales[0] if _is_tensor(parameter.annotation) else scales
+        return scales[0] if parameter.annotation in (Tensor, "Tensor") else scales
     if "discriminator" in parameter.name or "critic" in parameter.name:
         return Critic()
     return normal(2, 8, seed=seed) if _is_code(parameter.name) else images(2, SIDE, SIDE, seed)
@@ -130,10 +130,6 @@ def _loss_input(parameter: inspect.Parameter, seed: int) -> Any:
 
 def _is_code(name: str) -> bool:
     return any(name.startswith(word) or name.endswith(f"_{word}") for word in CODES)
-
-
-def _is_tensor(annotation: Any) -> bool:
-    return annotation is Tensor or annotation == "Tensor"
 
 
 CPU = torch.device("cpu")
@@ -155,8 +151,6 @@ def outputs(network: nn.Module, given: list[Any]) -> list[Tensor]:
 def double(subject: Subject) -> tuple[nn.Module, list[Any]]:
     """The network in eval mode and its arguments, float64: what differs then does so by more than rounding."""
     network: nn.Module = subject.build().double().eval()
-    return network, [mapped(_doubled, value) for value in arguments(subject, network)]
-
-
-def _doubled(value: Tensor) -> Tensor:
-    return value.double() if value.is_floating_point() else value
+    return network, [
+        mapped(lambda x: x.double() if x.is_floating_point() else x, value) for value in arguments(subject, network)
+    ]

@@ -14,9 +14,12 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from i2i_forge.catalog.loading import Host, Plugin, find_plugins
+from i2i_forge.catalog.loading import Host, Plugin, find_plugins, read_vocabulary
+from i2i_forge.catalog.obstacles import HOST
+from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import PluginError, suggest
-from i2i_forge.testing.recipes import recipe_problems
+from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.testing.recipes import recipe_files
 
 
 def find_target(target: str, folders: Sequence[str | Path] = ()) -> tuple[list[Plugin], list[Plugin]]:
@@ -124,7 +127,12 @@ def usable(loaded: Loaded) -> Iterator[str]:
 
 def recipes(loaded: Loaded) -> Iterator[str]:
     """The recipes that come with it have no mistakes."""
-    yield from recipe_problems(loaded.plugin, loaded.host)
+    vocabulary = read_vocabulary(loaded.host.plugins)
+    for file in recipe_files(loaded.plugin) if loaded.plugin.distribution != HOST else ():  # ours have their own tests
+        try:
+            trace_recipe(read_recipe(file, vocabulary=vocabulary), loaded.host.catalog)
+        except Exception as error:
+            yield f"{file.name}: {type(error).__name__}: {str(error).splitlines()[0]} (`forge check {file}` says more)"
 
 
 def import_problems(plugins: Sequence[Plugin]) -> dict[str, list[str]]:

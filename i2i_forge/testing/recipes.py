@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from i2i_forge.catalog.loading import Host, Plugin, read_vocabulary
+from i2i_forge.catalog.loading import Plugin, read_vocabulary
 from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.engine.build import build_trainer, trace_recipe
+from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.names import is_recipe, shipped_recipes
@@ -90,7 +90,7 @@ def find_recipe_of(trainer: str, plugin: Plugin) -> Path:
         try:
             recipe = read_recipe(file)
         except RecipeError:
-            continue  # `recipe_problems` says so
+            continue  # the plugin's check `recipes` says so
         if recipe.trainer.rpartition(":")[2] == trainer:
             found.append(("root" in recipe.data.options, len(file.name), file))
     if not found:
@@ -99,16 +99,6 @@ def find_recipe_of(trainer: str, plugin: Plugin) -> Path:
             fix=f'put one beside the plugin ({trainer}.yaml), or name it: CHECKS = {{"{trainer}": {{"recipe": FILE}}}}',
         )
     return min(found)[-1]
-
-
-def recipe_problems(plugin: Plugin, host: Host) -> Iterator[str]:
-    """What is wrong with the recipes that come with a plugin; those of i2i_forge itself have their own tests."""
-    vocabulary = read_vocabulary(host.plugins)
-    for file in recipe_files(plugin) if plugin.distribution != HOST else ():
-        try:
-            trace_recipe(read_recipe(file, vocabulary=vocabulary), host.catalog)
-        except Exception as error:
-            yield f"{file.name}: {type(error).__name__}: {str(error).splitlines()[0]} (`forge check {file}` says more)"
 
 
 def _smaller(recipe: Recipe, catalog: Catalog) -> Iterator[str]:

@@ -14,7 +14,6 @@ from i2i_forge.catalog.registry import NETWORKS
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
-from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.system.seeding import generator
 from i2i_forge.testing.inputs import images, leaves, shapes
@@ -99,16 +98,12 @@ def terms_are_apart(method: Method) -> Iterator[str]:
         if len(plan.minimize) < 2:
             continue
         dropped = next(iter(plan.minimize))
-        minimize = {name: term for name, term in plan.minimize.items() if name != dropped}
-        _, (found, *_) = method.steps(1, method.trainer(_with(method.recipe, phase, minimize)))
+        kept = {name: term for name, term in plan.minimize.items() if name != dropped}
+        phases = {**method.recipe.phases, phase: plan.model_copy(update={"minimize": kept})}
+        _, (found, *_) = method.steps(1, method.trainer(method.recipe.model_copy(update={"phases": phases})))
         for name, loss in found.items():
             if name.startswith(f"{phase}/") and loss != full[name]:
                 yield f"without the term '{phase}.{dropped}', {name} is {loss:.9g} instead of {full[name]:.9g}"
-
-
-def _with(recipe: Recipe, phase: str, minimize: dict[str, Any]) -> Recipe:
-    changed = recipe.phases[phase].model_copy(update={"minimize": minimize})
-    return recipe.model_copy(update={"phases": {**recipe.phases, phase: changed}})
 
 
 def tensors(method: Method) -> Iterator[str]:

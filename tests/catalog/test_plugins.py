@@ -137,7 +137,7 @@ def test_those_that_hang_or_crash_are_named_and_the_others_are_still_tried(tmp_p
     )
     monkeypatch.setattr(command, "PROBE_TIMEOUT", 2)
     tried = find_plugins([tmp_path])
-    command._try_foreign(tried, (tmp_path,))
+    command.try_foreign(tried)
     found = {p.name: p for p in tried}
     assert (found["a_hangs"].status, found["a_hangs"].reason) == ("broken", "importing it hangs (waited 2 s)")
     assert (found["c_crash"].status, found["c_crash"].reason) == (

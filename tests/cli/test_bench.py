@@ -1,11 +1,13 @@
 """`forge bench` measures what it says; its numbers are not asserted."""
 
 import re
+from importlib import metadata
+from importlib.metadata import EntryPoint
 
 import pytest
 from shrink import small
 
-from i2i_forge.study import speed
+from i2i_forge.study import bench_steps, speed
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +19,7 @@ def small_products(monkeypatch):
 @pytest.fixture
 def no_processes(monkeypatch):
     """Memory is not measured, which takes a process for each row."""
-    monkeypatch.setattr(speed, "_peak_of", lambda *_: 2**20)
+    monkeypatch.setattr(speed, "in_a_process", lambda *_: 2**20)
 
 
 def test_a_small_step_of_a_method_is_measured(forge, tmp_path):
@@ -81,6 +83,18 @@ def test_a_recipe_of_ones_own_is_compared(forge, tmp_path, no_processes, base, b
     found = re.findall(r"^\| ([a-z0-9 ,]+) \| [0-9.]+ \| ([0-9.]+) \|", out, re.MULTILINE)
     assert [name for name, _ in found] == rows and found[0][1] == "1.00"
     assert f"## {own} (beside {beside}): 1 image in a step" in out
+
+
+def test_a_package_whose_plain_steps_cannot_be_imported_is_named(forge, monkeypatch):
+    broken, points = EntryPoint("broken", "no_such_package.table:STEPS", "i2i_forge.plain_steps"), metadata.entry_points
+    monkeypatch.setattr(
+        metadata, "entry_points", lambda group: [broken] if group == broken.group else points(group=group)
+    )
+    bench_steps.plain_steps.cache_clear()
+    code, _, err = forge("bench", "cyclegan_horse2zebra", "--device", "cpu")
+    bench_steps.plain_steps.cache_clear()
+    assert code == 6 and err.count("error:") == 1
+    assert "the plain steps 'broken' (no_such_package.table:STEPS) cannot be imported: ModuleNotFoundError" in err
 
 
 def test_the_mistakes_of_a_recipe_of_ones_own_are_told(forge, tmp_path):

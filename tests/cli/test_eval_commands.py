@@ -123,7 +123,7 @@ def test_run_and_images_together_are_refused(forge, run, tmp_path):
 def test_the_list_has_every_metric_and_protocol(forge):
     code, out, _ = forge("eval", "--list")
     assert code == 0
-    for text in ("munit-2018/1", "cis", "fid-clean", "100 x 38", "all x 1"):
+    for text in ("munit-2018/1", "cis", "\nfid FID: the Frechet distance", "fid-clean", "100 x 38", "all x 1"):
         assert text in out
     assert "`collapsed_rate`, the share of inputs whose translations are nearly equal" in " ".join(out.split())
     listed = json.loads(forge("eval", "--list", "--json")[1])

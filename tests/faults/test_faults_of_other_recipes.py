@@ -28,8 +28,8 @@ from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import differences, edits, fingerprint, settings_of
 from i2i_forge.run.loop import Run
 from i2i_forge.run.replay.player import Player
-from i2i_forge.study.plans import Variant
 from i2i_forge.study.state import write_recipes
+from i2i_forge.study.variants import Variant
 from i2i_forge.translate.loading import load
 
 NARROW = tuple(f"networks.{role}.width=4" for role in ("encoder", "decoder", "discriminator"))

@@ -19,7 +19,7 @@ from loaded import CATALOG
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins
 from i2i_forge.cli import main
-from i2i_forge.cli.plain_console import PlainConsole
+from i2i_forge.cli.common import console
 from i2i_forge.cli.progress import TrainingProgress
 from i2i_forge.data.folders import read_list
 from i2i_forge.data.images import save_png
@@ -42,7 +42,7 @@ from i2i_forge.run.foreign import read_foreign
 from i2i_forge.run.log import log, logging_to
 from i2i_forge.run.loop import Run
 from i2i_forge.study.page.find import find_runs
-from i2i_forge.study.page.gallery import pictures
+from i2i_forge.study.page.page import pictures
 from i2i_forge.study.page.run_report import read_run
 from i2i_forge.study.state import write_recipes
 from i2i_forge.system.fetch.download import download
@@ -241,7 +241,7 @@ def test_95_errors_notes_and_tables(forge, capsys):
     TrainingProgress(Path("samples"), "cpu").note(f"x{ESCAPE}")
     assert r"x\x1b]" in is_clean(capsys.readouterr().err)
     shown = io.StringIO()
-    PlainConsole(file=shown, force_terminal=True, width=80).print(f"[red]x[/green]{ESCAPE}", style="bold")
+    console(file=shown, force_terminal=True, width=80).print(f"[red]x[/green]{ESCAPE}", style="bold")
     assert r"[red]x[/green]\x1b]0;owned" in shown.getvalue()
     assert shown.getvalue().startswith("\x1b[1m")  # its own are meant
 

@@ -13,7 +13,7 @@ from tiny_studies import TINY, InProcess, Stopped, place_of, tiny_plan, variants
 
 from i2i_forge.errors import CheckpointError
 from i2i_forge.measure.records import FILE, read
-from i2i_forge.study.plans import run_folder
+from i2i_forge.study.launchers import run_folder
 from i2i_forge.study.study import run_study
 
 

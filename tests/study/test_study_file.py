@@ -4,9 +4,8 @@ import pytest
 
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.names import shipped_recipes
-from i2i_forge.study.plans import ClassifierData
 from i2i_forge.study.study_file import find_study, read_study, shipped_studies
-from i2i_forge.study.variants import expand
+from i2i_forge.study.variants import ClassifierData, expand
 
 GOOD = """\
 study: styles

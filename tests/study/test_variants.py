@@ -10,8 +10,7 @@ from loaded import VOCABULARY
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.study.plans import Plan, Row
-from i2i_forge.study.variants import FULL, expand, rows_of
+from i2i_forge.study.variants import FULL, Plan, Row, expand, rows_of
 
 SYNTHETIC = [name for name in shipped_recipes() if name.endswith("_synthetic")]
 TERMS = ["generator.gan", "generator.image", "generator.style", "generator.content", "discriminator.gan"]

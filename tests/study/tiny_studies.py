@@ -5,9 +5,8 @@ import contextlib
 from shrink import TINY_MUNIT
 
 from i2i_forge.cli import main
-from i2i_forge.study.plans import Asked, Plan
 from i2i_forge.study.study import Workspace
-from i2i_forge.study.variants import FULL, expand, rows_of
+from i2i_forge.study.variants import FULL, Asked, Plan, expand, rows_of
 
 TINY = (
     "data.test_count=3", "data.batch=1", "data.workers=0", "run.log_every=1", "run.sample_inputs=1",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
 from i2i_forge.recipe.check_components import rule_options
 from i2i_forge.recipe.json_schema.methods import SCHEDULE_PATTERN
-from i2i_forge.recipe.json_schema.values import NO_SUCH_KEY, Schema, option_schema, or_null
+from i2i_forge.recipe.json_schema.values import NO_SUCH_KEY, Schema, named, option_schema, or_null
 from i2i_forge.recipe.schema import RULES
 
 
@@ -24,7 +24,7 @@ def component_schema(vocabulary: Vocabulary, kind: str, own: Schema, others: Sch
     options = [(c, {o.name: option_schema(o) for o in c.options or ()}) for c in vocabulary.of(kind)]
     cases = [
         _case(
-            {"properties": {"use": {"enum": vocabulary.called(component)}}, "required": ["use"]},
+            named(vocabulary, component),
             own | _or_other(schemas, others),
             others if component.options is not None else {},
         )
@@ -54,10 +54,7 @@ def names_schema(vocabulary: Vocabulary, kind: str) -> Schema:
 def required_options(vocabulary: Vocabulary, kind: str) -> list[Schema]:
     """For each component that cannot do without some options: if it is used, they are there."""
     return [
-        {
-            "if": {"properties": {"use": {"enum": vocabulary.called(component)}}, "required": ["use"]},
-            "then": {"required": required},
-        }
+        {"if": named(vocabulary, component), "then": {"required": required}}
         for component in vocabulary.of(kind)
         if (required := [option.name for option in component.options or () if option.default is None])
     ]

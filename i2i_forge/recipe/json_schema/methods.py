@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
-from i2i_forge.recipe.json_schema.values import NAME, Schema, or_null
+from i2i_forge.recipe.json_schema.values import NAME, Schema, named, or_null
 from i2i_forge.recipe.schedules import SCHEDULES
 
 # What these expressions of terms and schedules let pass may still be refused by `terms`.
@@ -20,10 +20,7 @@ EXAMPLES = ["10 * l1(cycled, source)", "linear(0, 1, steps=10_000) * l1(recovere
 def method_schemas(vocabulary: Vocabulary) -> list[Schema]:
     """One for each trainer: if the recipe names it, then its roles, tensors and routes hold."""
     return [
-        {
-            "if": {"properties": {"trainer": {"enum": vocabulary.called(trainer)}}, "required": ["trainer"]},
-            "then": _method_schema(vocabulary, trainer),
-        }
+        {"if": named(vocabulary, trainer, "trainer"), "then": _method_schema(vocabulary, trainer)}
         for trainer in vocabulary.of("trainers")
     ]
 

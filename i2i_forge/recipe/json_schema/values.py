@@ -6,7 +6,8 @@ import ast
 from typing import Any
 
 from i2i_forge.catalog.signatures import Parameter
-from i2i_forge.recipe.annotations import option_type
+from i2i_forge.catalog.vocabulary import Component, Vocabulary
+from i2i_forge.recipe.check_components import option_type
 
 Schema = dict[str, Any]
 NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
@@ -70,6 +71,11 @@ def or_null(schema: Schema) -> Schema:
         if key in schema:
             return schema if null_of in schema[key] else schema | {key: [*schema[key], null_of]}
     return schema
+
+
+def named(vocabulary: Vocabulary, component: Component, key: str = "use") -> Schema:
+    """What a mapping is like whose key names the component."""
+    return {"properties": {key: {"enum": vocabulary.called(component)}}, "required": [key]}
 
 
 def _with_default(node: Schema) -> Schema:

@@ -38,13 +38,9 @@ PAUSE = 1.0  # seconds before a failed save is tried again
 
 
 def save(
-    root: Path,
-    step: int,
-    trainer: Trainer,
-    state: Mapping[str, Any],
-    keep: int,
+    root: Path, step: int, trainer: Trainer, state: Mapping[str, Any], keep: int,
     other_ranks: Sequence[Mapping[str, Tensor]] = (),
-) -> Path:
+) -> Path:  # fmt: skip
     """Write the checkpoint of a step and remove all but the newest `keep`.
 
     Args:
@@ -95,7 +91,6 @@ def set_aside(folder: Path) -> Path:
 def _content(
     step: int, trainer: Trainer, state: Mapping[str, Any], other_ranks: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, bytes]:
-    """The files of a checkpoint."""
     model, optimizers = _plain(trainer.state_dict()), _plain(trainer.optimizer_state())
     if bad := first_not_finite(model) or first_not_finite(optimizers):
         raise DivergedError(

@@ -133,11 +133,13 @@ class Scale:
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Round numbers from low to high: three to six, or the powers of ten."""
+        """Round numbers from low to high: three to six, in steps of 1, 2 or 5 times a power of ten, or those powers."""
         if self.is_log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             return [10.0**power for power in range(first, last + 1)]
-        step = _round_step((self.high - self.low) / 3)
+        least = (self.high - self.low) / 3
+        power = 10.0 ** math.floor(math.log10(least))
+        step = max(factor * power for factor in (1, 2, 5) if factor * power <= least * (1 + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
@@ -160,9 +162,3 @@ def short(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.4g}{unit}"
     return f"{value:.4g}"
-
-
-def _round_step(least: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is no more than `least`."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return max(factor * power for factor in (1, 2, 5) if factor * power <= least * (1 + 1e-9))

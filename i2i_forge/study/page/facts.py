@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from i2i_forge.engine.trace import Trace
-from i2i_forge.engine.watcher import Node
-from i2i_forge.recipe.schema import Phase
+from i2i_forge.recipe.schema import Phase, flattened
 from i2i_forge.study.page.run_report import RunReport
 
 MANY = 12  # settings above which one has to ask to see them
+MACHINE = ("python", "platform", "hardware")  # of env.json
 ABSENT = "\N{EN DASH}"
 
 
@@ -33,19 +31,10 @@ def differences(runs: Sequence[RunReport]) -> tuple[list[str], list[tuple[str, l
 def _settings(run: RunReport) -> Iterator[tuple[str, str]]:
     """The objective, the rest of the recipe, and the environment, flat. What a run writes and how often is left out."""
     data = run.recipe.model_dump(mode="json", exclude={"run"})
-    for phase, written in data["phases"].items():
-        yield from _flat(written.pop("minimize"), phase)
-    yield from _flat(data)
-    for key in ("packages", "python", "platform", "hardware"):
-        yield from _flat(run.environment.get(key, {}), "" if key == "packages" else key)
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, str(value)
+    terms = {phase: written.pop("minimize") for phase, written in data["phases"].items()}
+    machine = {key: run.environment.get(key, {}) for key in MACHINE}
+    for part in (terms, data, run.environment.get("packages", {}), machine):
+        yield from ((key, str(value)) for key, value in flattened(part) if value != {})
 
 
 def asides(phase: Phase) -> list[str]:
@@ -53,21 +42,6 @@ def asides(phase: Phase) -> list[str]:
     said = [f"every {phase.every} steps"] if phase.every > 1 else []
     said += [f"on the stream {phase.stream}"] if phase.stream != "main" else []
     return said + [f"{tensor} from the {owner} phase" for tensor, owner in phase.reuse.items()]
-
-
-def computations(run: RunReport, trace: Trace) -> Iterator[tuple[str, list[tuple[str, str, list[Node]]]]]:
-    """Each phase with its terms, their routes, and the tensors that no term before it has needed."""
-    seen = set[Node]()
-    for phase in run.recipe.phases:
-        rows = []
-        for name, nodes in trace.terms.items():
-            owner, term, route = name.split("/")
-            if owner == phase:
-                new = list(dict.fromkeys(n for node in nodes for n in trace.closure(node) if n not in seen))
-                seen.update(new)
-                rows.append((term, route, new))
-        if rows:
-            yield phase, rows
 
 
 def again(run: RunReport) -> str:
@@ -78,7 +52,7 @@ def again(run: RunReport) -> str:
 def facts(environment: Mapping[str, object]) -> dict[str, list[str]]:
     """Versions and machine; the packages of all plugins, and what the recipe took from which. Each is some lines."""
     packages, plugins, components = (_texts(environment.get(key)) for key in ("packages", "plugins", "components"))
-    machine = {key: str(environment.get(key, "")) for key in ("python", "platform", "hardware")}
+    machine = {key: str(environment.get(key, "")) for key in MACHINE}
     one_line = {**packages, **machine, "plugins": ", ".join(dict.fromkeys(plugins.values()))}
     origins = [f"{name}: {plugin}" for name, plugin in components.items()]
     return {name: [text] for name, text in one_line.items() if text} | ({"components": origins} if origins else {})

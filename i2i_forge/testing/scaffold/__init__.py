@@ -99,7 +99,6 @@ def write_package(names: Names, kind: str, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: str) -> dict[str, str]:
-    """File -> content."""
     words = {
         "package": names.package, "module": names.module, "class_name": names.class_name, "title": names.title,
         "kind": kind, "registry": REGISTRY.get(kind, f"{kind}s"), "bound": _bound(),
