@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import mmap
-import struct
 from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from i2i_forge.system.files import one_line
 
 log = logging.getLogger("i2i_forge")
 ACCEPTED = "make it 8-bit grey or RGB, 16-bit grey, or float32 grey in [0, 1]"
 BITS, PHOTOMETRIC, SAMPLES, EXTRA, FORMAT = 258, 262, 277, 338, 339  # tags of TIFF
-MANY = 64  # values of a tag that are looked at
 
 _COLOURS = {2: ("RGB", 3), 3: ("palette", 1), 5: ("CMYK", 4), 6: ("YCbCr", 3), 8: ("LAB", 3)}  # others are grey
 _TYPES = {1: "uint", 2: "int", 3: "float", 5: "complex int", 6: "complex"}
@@ -31,7 +30,7 @@ def refusal(file: BinaryIO, image: Image.Image | None) -> str:
     """What a file is that Pillow does not open (`image` is None) or changes in silence; "" for all others."""
     if image is None or image.format == "TIFF":
         with suppress(Exception):  # a damaged one raises nearly anything, and Pillow says so
-            return _refused_tiff(_tags(file))
+            return _refused_tiff(getattr(image, "tag_v2", None) or _tags(file))
         return ""
     tiles = getattr(image, "tile", ())
     details = tiles[0][3] if tiles else ""
@@ -41,32 +40,18 @@ def refusal(file: BinaryIO, image: Image.Image | None) -> str:
     return f"is a {bits}-bit {image.format} of {bands} bands" if bits > 8 and not image.mode.startswith("I") else ""
 
 
-def _tags(file: BinaryIO) -> dict[int, tuple[int, ...]]:
-    """The whole numbers of a TIFF's first directory; it stays at the same place of the file."""
-    was = file.tell()
+def _tags(file: BinaryIO) -> ImageFileDirectory_v2:
+    """The first directory of a TIFF that Pillow does not open."""
     file.seek(0)
     head = file.read(16)
-    order = {b"II": "<", b"MM": ">"}[head[:2]]
-    is_big = struct.unpack(f"{order}H", head[2:4])[0] == 43
-    place, count, offset = ("Q", "Q", 8) if is_big else ("L", "H", 4)
-    file.seek(struct.unpack_from(f"{order}{place}", head, offset)[0])
-    entry = struct.Struct(f"{order}HH{place}{offset}s")
-    (entries,) = struct.unpack(f"{order}{count}", file.read(struct.calcsize(f"{order}{count}")))
-    found = list(entry.iter_unpack(file.read(entry.size * min(entries, 4096))))
-    tags: dict[int, tuple[int, ...]] = {}
-    for tag, kind, length, value in found:
-        if tag in (BITS, PHOTOMETRIC, SAMPLES, EXTRA, FORMAT) and kind in (1, 3, 4):
-            several = struct.Struct(f"{order}{min(length, MANY)}{' B HL'[kind]}")
-            if several.size > offset:
-                file.seek(struct.unpack(f"{order}{place}", value)[0])
-                value = file.read(several.size)
-            tags[tag] = several.unpack_from(value)
-    file.seek(was)
+    tags = ImageFileDirectory_v2(head if head[2] == 43 else head[:8])  # a BigTIFF has the longer one
+    file.seek(tags.next)
+    tags.load(file)
     return tags
 
 
-def _refused_tiff(tags: dict[int, tuple[int, ...]]) -> str:
-    (bands, *_), (photometric, *_) = tags.get(SAMPLES, (1,)), tags.get(PHOTOMETRIC, (1,))
+def _refused_tiff(tags: ImageFileDirectory_v2) -> str:
+    bands, photometric = tags.get(SAMPLES, 1), tags.get(PHOTOMETRIC, 1)
     bits, kind = max(tags.get(BITS, (1,))), max(tags.get(FORMAT, (1,)))
     colour, usual = _COLOURS.get(photometric, ("grey", 1))
     more = bands - usual - (tags.get(EXTRA) in _ALPHA)

@@ -14,8 +14,9 @@ from PIL import Image
 
 from i2i_forge.data import depths
 from i2i_forge.data.decode import decode, opened
-from i2i_forge.data.folders import in_natural_order, list_images
+from i2i_forge.data.folders import list_images
 from i2i_forge.errors import DataError
+from i2i_forge.system.files import natural_key
 
 SPLITS = ("trainA", "trainB", "testA", "testB", "valA", "valB", "train", "test", "val")
 ENDINGS = {"JPEG": ("jpg", "jpeg"), "MPO": ("jpg", "jpeg"), "TIFF": ("tif", "tiff")}  # where not the name of the format
@@ -118,7 +119,7 @@ def _parts(root: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
         below = path.relative_to(root).parts
         parts[below[0] if len(below) > 1 else "."].append(path)
     order = [name for name in (*SPLITS, ".") if name in parts]
-    return {name: parts[name] for name in [*order, *in_natural_order(parts.keys() - order)]}
+    return {name: parts[name] for name in [*order, *sorted(parts.keys() - order, key=natural_key)]}
 
 
 def _look(path: Path) -> tuple[Size | DataError, bytes, list[str]]:

@@ -24,21 +24,27 @@ Key = tuple[object, ...]
 class Column:
     """Numbers that may be compared: metric, protocol, counts, network, reference and inputs are the same."""
 
-    key: Key
     example: Record
     cells: dict[Key, tuple[Record, Path]] = field(default_factory=dict)  # row -> record and its folder
 
 
+def column_facts(record: Record) -> dict[str, object]:
+    """What must be equal for two numbers to be compared, by what it is called."""
+    n, data, prepared, network = record.n, record.data, record.preprocess, record.backbone
+    return {
+        "metric": record.metric, "protocol": record.protocol, "inputs": n.inputs,
+        "outputs per input": n.outputs_per_input, "real images": n.real, "seeds": len(record.seeds),
+        "network": network.id, "weights": network.weights_sha256, "version": network.version, "dtype": network.dtype,
+        "reference images": data.reference_list_sha256, "image size": tuple(prepared.size),
+        "resize": prepared.resize, "8-bit rounding": prepared.quantised, "codec": prepared.codec,
+        "whether training images were translated": data.split == "train",
+        "recipe after an edit": edited_recipe(record),
+    }  # fmt: skip
+
+
 def column_key(record: Record) -> Key:
-    """What must be equal for two numbers to be compared."""
-    n, data, prepared = record.n, record.data, record.preprocess
-    return (
-        record.metric, record.protocol, n.inputs, n.outputs_per_input, n.real, len(record.seeds),
-        record.backbone.id, record.backbone.weights_sha256, record.backbone.version, record.backbone.dtype,
-        data.reference_list_sha256, tuple(prepared.size), prepared.resize, prepared.quantised, prepared.codec,
-        data.split == "train",
-        edited_recipe(record),
-    )  # fmt: skip
+    """The same, to compare records by."""
+    return tuple(column_facts(record).values())
 
 
 def edited_recipe(record: Record) -> str:
@@ -60,7 +66,7 @@ def columns(records: Sequence[tuple[Record, Path]]) -> list[Column]:
     """The records by column, in the order of their first appearance; of two of one row the newer one counts."""
     found: dict[Key, Column] = {}
     for record, folder in records:
-        column = found.setdefault(column_key(record), Column(column_key(record), record))
+        column = found.setdefault(column_key(record), Column(record))
         column.cells[row_key(record)] = record, folder
     return list(found.values())
 
@@ -113,16 +119,10 @@ def _values(content: bytes) -> Mapping[int, float]:
 
 def unlike(columns: Sequence[Column]) -> list[str]:
     """For each metric with several columns, what keeps them apart."""
-    names = (
-        "metric", "protocol", "inputs", "outputs per input", "real images", "seeds", "network", "weights", "version",
-        "dtype", "reference images", "image size", "resize", "8-bit rounding", "codec",
-        "whether training images were translated",
-        "recipe after an edit",
-    )  # fmt: skip
     texts = []
     for metric in dict.fromkeys(column.example.metric for column in columns):
-        keys = [column.key for column in columns if column.example.metric == metric]
-        differing = [name for name, values in zip(names, zip(*keys, strict=True), strict=True) if len(set(values)) > 1]
+        facts = [column_facts(column.example) for column in columns if column.example.metric == metric]
+        differing = [name for name in facts[0] if len({some[name] for some in facts}) > 1]
         if differing:
-            texts.append(f"{metric}: {len(keys)} columns, because they differ in {', '.join(differing)}")
+            texts.append(f"{metric}: {len(facts)} columns, because they differ in {', '.join(differing)}")
     return texts

@@ -194,13 +194,14 @@ def sha256_of(file: Path, largest: int | None = None) -> str:
 def natural_key(name: str | Path) -> str:
     """What to sort names by so that 2 comes before 10: each number is written as its length and its digits.
 
-    NUL, which no name has, stands before a number, so that a number comes before any letter.
+    NUL, which no name has, stands before a number, so that a number comes before any letter. What differs only in
+    leading zeros is in plain order.
     """
     parts = DIGITS.split(str(name))
     for place in range(1, len(parts), 2):
         digits = parts[place].lstrip("0")
-        parts[place] = f"\0{chr(len(digits))}{digits}"
-    return "".join(parts)
+        parts[place] = f"\0{chr(len(digits) + 1)}{digits}"
+    return f"{''.join(parts)}\0\0{name}"
 
 
 def printable(text: str) -> str:

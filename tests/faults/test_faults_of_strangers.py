@@ -29,8 +29,8 @@ from i2i_forge.engine.divergence import NotFiniteError
 from i2i_forge.errors import CheckpointError, DataError, DivergedError, RecipeError, UsageError
 from i2i_forge.measure import comparison
 from i2i_forge.measure.comparison import per_input
+from i2i_forge.measure.mode_classifier.classifier import read_card
 from i2i_forge.measure.mode_classifier.labelled import read_labelled
-from i2i_forge.measure.mode_classifier.stored import read_card
 from i2i_forge.measure.records import Record, Side
 from i2i_forge.measure.records import read as read_records
 from i2i_forge.recipe.reading import read_recipe

@@ -13,6 +13,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,11 @@ PIECE = 1 << 16  # rows that are checked at once
 def write_table(file: Path, rows: Rows, names: Sequence[bytes]) -> tuple[int, str]:
     """Write a table; where each name begins is filled in. Returns the length and SHA-256 of the file."""
     rows["name"] = np.cumsum([0, *(len(name) for name in names)], dtype=np.uint64)[:-1]
-    body = (rows.tobytes(), b"".join(names))
-    head = HEADER.pack(MAGIC, VERSION, 0, len(rows), len(body[1]), _digest(*body).digest())
-    with file.open("wb") as handle:
-        handle.writelines((head, *body))
-    return len(head) + len(body[0]) + len(body[1]), _digest(head, *body).hexdigest()
+    body = b"".join((rows.tobytes(), *names))
+    head = HEADER.pack(MAGIC, VERSION, 0, len(rows), len(body) - rows.nbytes, hashlib.sha256(body).digest())
+    whole = head + body
+    file.write_bytes(whole)
+    return len(whole), hashlib.sha256(whole).hexdigest()
 
 
 class Table:
@@ -65,45 +66,45 @@ class Table:
 
     def __init__(self, file: Path, shards: Sequence[int], fix: str, sha256: str = "") -> None:
         self.file, self.fix, self.sha256 = file, fix, sha256
-        self._content: tuple[Rows, Block] | None = None
         self._check_rows(shards)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_content": None}  # another process reads it itself
+        return {"file": self.file, "fix": self.fix, "sha256": self.sha256}  # another process reads it itself
 
     @property
     def rows(self) -> Rows:
         """All rows."""
-        return self._read()[0]
+        return self._content[0]
 
     def name(self, index: int) -> str:
         """The name of an image."""
-        rows, names = self._read()
+        rows, names = self._content
         end = int(rows[index + 1]["name"]) if index + 1 < len(rows) else len(names)
         return names[int(rows[index]["name"]) : end].tobytes().decode(errors="surrogateescape")
 
-    def _read(self) -> tuple[Rows, Block]:
-        if self._content is None:
-            try:
-                with open_to_read(self.file, LARGEST_TENSORS) as handle:
-                    head = handle.read(HEADER.size)
-                    count, names, stated = self._header(head, os.fstat(handle.fileno()).st_size)
-                    block = np.empty(count * ROW.itemsize + names, np.uint8)
-                    if handle.readinto(block.data) < len(block):
-                        raise self._bad("was cut while it was read")
-            except OSError as error:
-                raise self._bad(f"cannot be read: {error.strerror or error}") from error
-            if not self.sha256 and _digest(block.data).digest() != stated:
-                raise self._bad("is damaged: it does not have the checksum it states")
-            if self.sha256 and (found := _digest(head, block.data).hexdigest()) != self.sha256:
-                raise self._bad(f"is not the one that was made with it, or is damaged: its SHA-256 is {found[:12]}")
-            block.flags.writeable = False
-            middle = count * ROW.itemsize
-            self._content = block[:middle].view(ROW), block[middle:]
-        return self._content
+    @cached_property
+    def _content(self) -> tuple[Rows, Block]:
+        try:
+            with open_to_read(self.file, LARGEST_TENSORS) as handle:
+                head = handle.read(HEADER.size)
+                count, names, stated = self._header(head, os.fstat(handle.fileno()).st_size)
+                block = np.empty(count * ROW.itemsize + names, np.uint8)
+                if handle.readinto(block.data) < len(block):
+                    raise self._bad("was cut while it was read")
+        except OSError as error:
+            raise self._bad(f"cannot be read: {error.strerror or error}") from error
+        digest = hashlib.sha256(head if self.sha256 else b"")
+        digest.update(block.data)
+        if not self.sha256 and digest.digest() != stated:
+            raise self._bad("is damaged: it does not have the checksum it states")
+        if self.sha256 and (found := digest.hexdigest()) != self.sha256:
+            raise self._bad(f"is not the one that was made with it, or is damaged: its SHA-256 is {found[:12]}")
+        block.flags.writeable = False
+        middle = count * ROW.itemsize
+        return block[:middle].view(ROW), block[middle:]
 
     def _header(self, head: bytes, length: int) -> tuple[int, int, bytes]:
         """How many rows there are, the length of the names, and the checksum of what follows."""
@@ -121,7 +122,7 @@ class Table:
 
     def _check_rows(self, shards: Sequence[int]) -> None:
         # a checksum tells damage, not intent: whoever writes a file can write its checksum
-        (rows, names), lengths = self._read(), np.array(shards, np.uint64)
+        (rows, names), lengths = self._content, np.array(shards, np.uint64)
         for start in range(0, len(rows), PIECE):
             some, after = rows[start : start + PIECE], rows["name"][start + 1 : start + PIECE + 1]
             ends = np.append(after, np.uint64(len(names))) if len(after) < len(some) else after
@@ -136,10 +137,3 @@ class Table:
 
     def _bad(self, cause: str) -> DataError:
         return DataError(f"{self.file} {cause}", fix=self.fix)
-
-
-def _digest(*pieces: bytes | memoryview) -> hashlib._Hash:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import shutil
@@ -20,7 +19,7 @@ from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, Sea
 from i2i_forge.data.packs.plan import Plan
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import FULL, DataError, ForgeError, ResourceError, UsageError
-from i2i_forge.system.files import open_to_read, sync, take_lock
+from i2i_forge.system.files import open_to_read, sha256_of, sync, take_lock
 from i2i_forge.system.outputs import refuse_to_fill
 
 SHARD_BYTES = 256_000_000
@@ -185,54 +184,41 @@ class ShardWriter:
         self.folder, self.limit = folder, limit
         self.shards: list[Shard] = []
         self._prefix, self._number = "", 0
-        self._file: _Digesting | None = None
+        self._tar: tarfile.TarFile | None = None
 
     def __enter__(self) -> ShardWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
         if kind is None:
             self._finish()
-        elif self._file is not None:
-            self._file.raw.close()  # what is buffered will not be needed
+        elif self._tar is not None:
+            with contextlib.suppress(OSError):  # what is buffered will not be needed
+                self._tar.__exit__(kind, *error)
 
     def add(self, prefix: str, members: Sequence[tuple[str, bytes]]) -> list[Place]:
         """Write the members of one sample to a shard of this name; returns where each lies."""
         needed = sum(BLOCK + len(data) + -len(data) % BLOCK for _, data in members)
-        if prefix != self._prefix or (self._file and self._file.tell() + needed + 2 * BLOCK > self.limit):
+        if prefix != self._prefix or (self._tar and self._tar.offset + needed + 2 * BLOCK > self.limit):
             self._finish()
         if prefix != self._prefix:
             self._prefix, self._number = prefix, 0
-        file = self._file = self._file or _Digesting(self.folder / f"{prefix}-{self._number:06d}.tar")
+        file = self.folder / f"{prefix}-{self._number:06d}.tar"
+        tar = self._tar = self._tar or tarfile.TarFile(file, "x", format=tarfile.USTAR_FORMAT)
         places = []
         for name, data in members:
             info = tarfile.TarInfo(name)
             info.size = len(data)
-            file.write(info.tobuf(tarfile.USTAR_FORMAT))
-            places.append((len(self.shards), file.tell(), len(data), zlib.crc32(data)))
-            file.write(data)
-            file.write(bytes(-len(data) % BLOCK))
+            places.append((len(self.shards), tar.offset + BLOCK, len(data), zlib.crc32(data)))
+            tar.addfile(info, io.BytesIO(data))
+            tar.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
         return places
 
     def _finish(self) -> None:
-        if self._file is None:
+        if self._tar is None:
             return
-        with self._file as file:
-            file.write(bytes(2 * BLOCK))  # the end of a tar
-            file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
-            file.flush()
-            os.fsync(file.fileno())
-            self.shards.append(Shard(file.path.name, file.tell(), file.digest.hexdigest()))
-        self._file, self._number = None, self._number + 1
-
-
-class _Digesting(io.BufferedWriter):
-    """A new file that knows the SHA-256 of what was written to it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path, "xb"))
-        self.path, self.digest = path, hashlib.sha256()
-
-    def write(self, data: Any, /) -> int:
-        self.digest.update(data)
-        return super().write(data)
+        self._tar.close()
+        file = self.folder / f"{self._prefix}-{self._number:06d}.tar"
+        sync(file)
+        self.shards.append(Shard(file.name, file.stat().st_size, sha256_of(file)))
+        self._tar, self._number = None, self._number + 1

@@ -1,11 +1,15 @@
-"""A trained classifier as metrics use it, and how good its probabilities are (Guo et al. 2017, On Calibration)."""
+"""A trained classifier: as metrics use it, as a folder, and how good its probabilities are.
+
+The folder holds classifier.safetensors and card.json, both or neither. Calibration is that of Guo et al. 2017.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,14 +19,18 @@ from torch.nn import functional
 
 from i2i_forge.data.images import to_uint8
 from i2i_forge.engine.forward_pass import seeded
-from i2i_forge.errors import UsageError
+from i2i_forge.errors import DataError, ResourceError, UsageError
 from i2i_forge.measure import BackboneInfo, Classifier, exact
-from i2i_forge.measure.mode_classifier.networks import Network, SmallNetwork, resized
+from i2i_forge.measure.mode_classifier.networks import Network, SmallNetwork, make_network, resized
+from i2i_forge.system.files import LARGEST_TENSORS, made_whole, read_bytes
+from i2i_forge.system.outputs import refuse_to_fill
 from i2i_forge.system.precision import float32_by_default
 from i2i_forge.system.seeding import seed_of
+from i2i_forge.system.tensor_files import read_tensors
 
 CARD_FORMAT = 1
 FLOOR = 0.9  # of the accuracy, below which modes say little
+WEIGHTS, CARD = "classifier.safetensors", "card.json"
 BINS = 15
 COLDEST, HOTTEST = 1e-3, 1e3
 
@@ -104,6 +112,68 @@ def random_classifier(
     return ModeClassifier(network.to(device), described(card, random=True), names, card)
 
 
+def save_classifier(classifier: ModeClassifier, folder: Path) -> None:
+    """Write the folder: it appears whole or not at all.
+
+    Raises:
+        UsageError: there is something already.
+        ResourceError: the disk does not take it.
+    """
+    refuse_to_fill(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with made_whole(folder, shared=True) as partial:
+            partial.mkdir()
+            (partial / WEIGHTS).write_bytes(packed(classifier.network, classifier.trained_on))
+            (partial / CARD).write_text(json.dumps(classifier.card, indent=2) + "\n")
+    except OSError as error:
+        raise ResourceError(
+            f"{folder} cannot be written: {error.strerror or error}", fix="free disk space, or name another folder"
+        ) from error
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a classifier. Raises DataError when the folder is none, or of a newer i2i_forge."""
+    try:
+        card: dict[str, Any] = json.loads(read_bytes(folder / CARD))
+        version = int(card["format"])
+    except FileNotFoundError:
+        raise DataError(
+            f"{folder} is not a classifier: there is no {CARD}", fix="make one: forge classifier train DATA --out DIR"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / CARD} cannot be read: {error}", fix="restore the folder from a copy") from None
+    if version > CARD_FORMAT:
+        raise DataError(
+            f"{folder / CARD} has format {version}, this i2i_forge reads up to {CARD_FORMAT}",
+            fix="upgrade: pip install -U i2i-forge",
+        )
+    return card
+
+
+@float32_by_default()
+def load_classifier(folder: str | Path, device: torch.device | str = "cpu") -> ModeClassifier:
+    """The classifier in a folder, verified. Raises DataError that says what is wrong with it."""
+    folder = Path(folder)
+    card = read_card(folder)
+    try:
+        content = read_bytes(folder / WEIGHTS, LARGEST_TENSORS)
+        if (found := hashlib.sha256(content).hexdigest()) != card["weights_sha256"]:
+            raise ValueError(f"its SHA-256 is {found[:12]}..., the card says {str(card['weights_sha256'])[:12]}...")
+        tensors = read_tensors(content)
+        trained_on = tensors.pop("trained_on").tolist()
+        if (classes := len(tensors["head.bias"])) != len(card["modes"]):
+            raise ValueError(f"it tells {classes} modes apart, the card names {len(card['modes'])}")
+        network = make_network(card["network"], len(card["modes"]))
+        network.load_state_dict(tensors)
+        return ModeClassifier(network.to(device), described(card), tuple(card["modes"]), card, trained_on)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[-1].strip()[:160]
+        raise DataError(
+            f"{folder / WEIGHTS} is not what was written: {reason}", fix="restore the folder from a copy, or train anew"
+        ) from None
+
+
 def refuse_if_inaccurate(classifier: Classifier, floor: float = FLOOR) -> None:
     """Raise UsageError when a trained classifier's accuracy on held-out images is below the floor."""
     accuracy = classifier.card.get("accuracy")
@@ -115,17 +185,8 @@ def refuse_if_inaccurate(classifier: Classifier, floor: float = FLOOR) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Quality:
-    """Of a classifier on labelled images: share of right answers, mean negative log-likelihood in nats, and ECE."""
-
-    accuracy: float
-    nll: float
-    ece: float
-
-
-def quality(logits: Tensor, modes: Tensor) -> Quality:
-    """Logits N,M and true modes N.
+def quality(logits: Tensor, modes: Tensor) -> dict[str, float]:
+    """Of logits N,M and true modes N: "accuracy"; "nll", the mean negative log-likelihood in nats; "ece".
 
     ECE is the mean over images of |share of right answers - mean confidence| of the image's bin, in 15 bins of
     confidence of equal width (Guo et al. 2017, eq. 3).
@@ -136,7 +197,7 @@ def quality(logits: Tensor, modes: Tensor) -> Quality:
     bins = (confidence * BINS).long().clamp(max=BINS - 1)
     gaps = torch.zeros(BINS, dtype=torch.float64).scatter_add_(0, bins, right - confidence)
     nll = float(functional.cross_entropy(logits, modes))
-    return Quality(float(right.mean()), nll, float(gaps.abs().sum()) / len(modes))
+    return {"accuracy": float(right.mean()), "nll": nll, "ece": float(gaps.abs().sum()) / len(modes)}
 
 
 def fitted_temperature(logits: Tensor, modes: Tensor) -> float:

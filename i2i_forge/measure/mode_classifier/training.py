@@ -152,9 +152,9 @@ def _measured(network: Network, parts: Mapping[str, Pixels]) -> dict[str, Any]:
     temperature = fitted_temperature(logits["val"], parts["val"].modes)
     found: dict[str, Any] = {"temperature": temperature}
     for name, values in logits.items():
-        before, after = (asdict(quality(values / t, parts[name].modes)) for t in (1.0, temperature))
+        before, after = (quality(values / t, parts[name].modes) for t in (1.0, temperature))
         found[name] = {**after, "uncalibrated": before}
-    return found | {key: value for key, value in found["test"].items() if key != "uncalibrated"}
+    return found | after  # of the test images, which are the last
 
 
 def fit(network: Network, train: Pixels, val: Pixels, settings: Settings, report: Report) -> int:

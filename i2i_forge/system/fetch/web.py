@@ -25,7 +25,7 @@ def ask(request: urllib.request.Request, timeout: float) -> http.client.HTTPResp
         urllib.error.HTTPError: the server refuses, or leads elsewhere.
         OSError, http.client.HTTPException, ValueError: there is no connection, or it is slower than SLOWEST.
     """
-    opener = urllib.request.build_opener(_Http, _Https, _Redirects(request.full_url))
+    opener = urllib.request.build_opener(_Web, _Redirects(request.full_url))
     return cast("http.client.HTTPResponse", opener.open(request, timeout=timeout))
 
 
@@ -92,19 +92,13 @@ class _Answer(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Paced(self.fp.detach()))
 
 
-class _HttpConnection(http.client.HTTPConnection):
-    response_class = _Answer
-
-
-class _HttpsConnection(http.client.HTTPSConnection):
-    response_class = _Answer
-
-
-class _Http(urllib.request.HTTPHandler):
+class _Web(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_HttpConnection, req)
+        return self.do_open(_paced(http.client.HTTPConnection), req)
 
-
-class _Https(urllib.request.HTTPSHandler):
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_HttpsConnection, req)
+        return self.do_open(_paced(http.client.HTTPSConnection), req)
+
+
+def _paced(connection: type[http.client.HTTPConnection]) -> type[http.client.HTTPConnection]:
+    return type(connection.__name__, (connection,), {"response_class": _Answer})
