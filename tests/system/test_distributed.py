@@ -1,6 +1,5 @@
 """Two processes that train together compute what one computes on the whole batch."""
 
-import datetime
 import math
 from dataclasses import astuple
 from pathlib import Path
@@ -8,9 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import toy
+from rank_groups import on_ranks
 from torch import Tensor, nn
 
 from i2i_forge.errors import DataError, DivergedError, ForgeError, UsageError
@@ -55,12 +53,7 @@ def failing(rank: int) -> list[Any]:
     return caught
 
 
-def work(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=RANKS,
-        timeout=datetime.timedelta(seconds=60),
-    )  # fmt: skip
+def work(rank: int, folder: Path) -> None:
     found: dict[str, Any] = {"rank": (distributed.rank(), distributed.world_size())}
 
     mine = parameters(rank)
@@ -94,14 +87,13 @@ def work(rank: int, folder: str) -> None:
     except DivergedError as error:
         found["diverged"] = (str(error), toy.changed(diverging, before))
 
-    torch.save(found, Path(folder) / f"found{rank}.pt")
-    dist.destroy_process_group()
+    torch.save(found, folder / f"found{rank}.pt")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(work, args=(str(folder),), nprocs=RANKS)
+    on_ranks(work, RANKS, folder)
     return [torch.load(folder / f"found{rank}.pt") for rank in range(RANKS)]
 
 
