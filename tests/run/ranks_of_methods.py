@@ -35,7 +35,8 @@ def recipe_of(case):
     """The recipe of a case, tiny."""
     name, own = CASES[case]
     quiet = ["data.batch=4", "data.count=20", "ema={roles: [discriminator], half_life: 100}"]
-    return read_recipe(name, set=[*shrunk(read_recipe(name), CATALOG, "unused"), *quiet, *own])
+    narrow = [change.replace("width=4", "width=2") for change in shrunk(read_recipe(name), CATALOG, "unused")]
+    return read_recipe(name, set=[*narrow, *quiet, *own])
 
 
 def steps(case, first, last, source=None):
