@@ -8,14 +8,13 @@ from safetensors.torch import load_file, save_file
 
 from i2i_forge.errors import CheckpointError
 
-# Until which step, and with how many workers. Of 7 images in batches of 2, step 4 crosses the end of the first epoch and
-# step 7 ends the second: it stops after the first step, within an epoch, before its end, within the step of its end, at an
-# end, and after it.
+# until which step, with how many workers; 7 images in batches of 2: step 4 crosses the end of an epoch, step 7 ends one
 LEGS = {1: 0, 2: 0, 3: 2, 4: 2, 7: 0, 8: 2, 10: 2}
 
 
 def test_stopped_and_resumed_is_bit_for_bit_the_same(tiny, straight, tmp_path):
-    """Again and again, and with other numbers of workers."""
+    """After the first step, within an epoch, before its end, within the step of its end, at an end, after it; and with
+    other numbers of workers."""
     for steps, workers in LEGS.items():
         digest = tiny.train(tmp_path, f"steps={steps}", f"data.workers={workers}")
     assert digest == straight[1]
