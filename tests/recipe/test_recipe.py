@@ -2,7 +2,6 @@
 
 import pytest
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.recipe.reading import read_recipe
 
@@ -27,11 +26,6 @@ phases:
       gan: lsgan_generator(fake_logits)
       image: 10 * l1(reconstruction, source)
 """
-
-
-@pytest.fixture(scope="module")
-def vocabulary():
-    return read_vocabulary(find_plugins())
 
 
 @pytest.fixture

@@ -76,9 +76,9 @@ def test_a_recipe_that_a_program_made_needs_no_file(tiny, tmp_path):
 # ---- again, further, other -------------------------------------------------------------------------------------
 
 
-def test_the_command_and_a_finished_run_is_left_as_it_is(call_forge, train_command, tmp_path):
+def test_the_command_and_a_finished_run_is_left_as_it_is(forge, train_command, tmp_path):
     """Plain lines on stderr, and the result alone on stdout."""
-    code, out, err = call_forge(*train_command(tmp_path, "steps=2"))
+    code, out, err = forge(*train_command(tmp_path, "steps=2"))
     assert code == 0
     assert out.splitlines() == [
         f"{tmp_path}: 2 steps done. Pictures: {tmp_path / 'samples'}. Next: forge translate {tmp_path} IMAGES --out DIR"
@@ -92,7 +92,7 @@ def test_the_command_and_a_finished_run_is_left_as_it_is(call_forge, train_comma
     watched = [*tmp_path.glob("checkpoints/*/*"), *tmp_path.glob("samples/*"), tmp_path / "metrics.jsonl"]
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in watched if file.name != "metrics.jsonl"}
     records = (tmp_path / "metrics.jsonl").read_bytes()
-    code, out, err = call_forge(*train_command(tmp_path, "steps=2"))
+    code, out, err = forge(*train_command(tmp_path, "steps=2"))
     assert code == 0
     assert "2 steps done" in out and "has taken its 2 steps already" in err
     assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in before} == before
@@ -133,10 +133,10 @@ def test_a_failure_frees_the_folder(tiny, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("blocked", ["run", "run/checkpoints", "run/samples"])
-def test_a_folder_that_cannot_be_written(tiny, call_forge, train_command, tmp_path, blocked):
+def test_a_folder_that_cannot_be_written(tiny, forge, train_command, tmp_path, blocked):
     (tmp_path / blocked).parent.mkdir(exist_ok=True)
     (tmp_path / blocked).write_text("a file")
-    code, out, err = call_forge(*train_command(tmp_path / "run", "steps=1"))
+    code, out, err = forge(*train_command(tmp_path / "run", "steps=1"))
     assert (code, out) == (2, "")
     assert f"the run folder {tmp_path / 'run'} cannot be written" in err
     assert "--run" in err and short(err)
