@@ -69,11 +69,11 @@ def test_a_base_is_changed_and_tilde_removes(write):
 
 
 def test_bases_that_cannot_be(write):
-    for text, part in [
+    for text, part in (
         ("base: r.yaml\n", "circle"),
         ("base: nothing.yaml\n", "no such recipe"),
         ("base: [x]\n", "one"),
-    ]:
+    ):
         with pytest.raises(RecipeError) as caught:
             read_recipe(write(text))
         assert part in str(caught.value) and "r.yaml" in str(caught.value)

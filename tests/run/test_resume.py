@@ -1,10 +1,12 @@
 """Stopping and going on changes nothing: not a bit of any weight, not a record."""
 
-import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from small_runs import sealed
 
 from i2i_forge.errors import CheckpointError
 
@@ -59,41 +61,29 @@ def stopped(tiny, tmp_path_factory):
     return folder, tiny.train(whole, "steps=3")
 
 
-def copy_with(stopped, target, change):
-    """The checkpoint of the stopped run, changed, with a manifest that fits, in a folder of its own."""
-    source, folder = stopped[0] / "checkpoints/step-00000002", target / "checkpoints/step-00000002"
-    folder.mkdir(parents=True)
-    parts = {name: load_file(source / f"{name}.safetensors") for name in ("model", "optimizers")}
-    state = json.loads((source / "state.json").read_text())
-    assert sorted(state) == ["format", "images", "ranks", "recipe_sha256", "settings", "step"]
-    change(parts["model"], parts["optimizers"], state)
-    for name, tensors in parts.items():
-        save_file(tensors, folder / f"{name}.safetensors")
-    (folder / "state.json").write_text(json.dumps(state))
-    data = {file.name: file.read_bytes() for file in folder.iterdir()}
-    files = {n: {"bytes": len(d), "sha256": hashlib.sha256(d).hexdigest()} for n, d in data.items()}
-    (folder / "MANIFEST.json").write_text(json.dumps({"format": 1, "files": files}))
+@pytest.fixture
+def copy(stopped, tmp_path):
+    """A copy of its checkpoint, in a folder of its own."""
+    return Path(shutil.copytree(stopped[0] / "checkpoints", tmp_path / "checkpoints")) / "step-00000002"
 
 
 @pytest.mark.parametrize("lost", ["decoder.a.", "|step"])
-def test_weights_and_step_counts_that_are_missing_are_refused(tiny, stopped, tmp_path, lost):
-    def lose(*parts):
-        for part in parts:
-            for name in [name for name in part if name.startswith(lost) or name.endswith(lost)]:
-                del part[name]
-
-    copy_with(stopped, tmp_path, lambda model, optimizers, state: lose(model, optimizers))
+def test_weights_and_step_counts_that_are_missing_are_refused(tiny, copy, tmp_path, lost):
+    for file in (copy / "model.safetensors", copy / "optimizers.safetensors"):
+        save_file({n: v for n, v in load_file(file).items() if not (n.startswith(lost) or n.endswith(lost))}, file)
+    sealed(copy)
     with pytest.raises(CheckpointError, match="step-00000002") as caught:
         tiny.train(tmp_path, "steps=3")
     assert "resolved.yaml" in caught.value.fix
 
 
-def test_another_step_changes_the_result(tiny, stopped, tmp_path):
-    copy_with(stopped, tmp_path, lambda model, optimizers, state: state.update(step=1))
-    assert tiny.train(tmp_path, "steps=2") != stopped[1]
-
-
-def test_images_in_state_follow_from_the_step(tiny, stopped, tmp_path):
-    """What is shown only: leaving it out loses nothing."""
-    copy_with(stopped, tmp_path, lambda model, optimizers, state: state.pop("images"))
-    assert tiny.train(tmp_path, "steps=3") == stopped[1]
+def test_another_step_changes_the_result_and_images_follow_from_it(tiny, stopped, copy, tmp_path):
+    """The number of images is shown only: leaving it out loses nothing."""
+    state = json.loads((copy / "state.json").read_text())
+    assert sorted(state) == ["format", "images", "ranks", "recipe_sha256", "settings", "step"]
+    del state["images"]
+    for step, as_it_was in ((2, True), (1, False)):
+        shutil.copytree(copy, tmp_path / str(step) / "checkpoints/step-00000002")
+        (tmp_path / f"{step}/checkpoints/step-00000002/state.json").write_text(json.dumps(state | {"step": step}))
+        sealed(tmp_path / f"{step}/checkpoints/step-00000002")
+        assert (tiny.train(tmp_path / str(step), f"steps={step + 1}") == stopped[1]) == as_it_was

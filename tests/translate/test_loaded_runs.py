@@ -24,6 +24,13 @@ def a_run(folder, *changes):
     return Run(recipe(*changes), QUIET, folder)
 
 
+def save(run, told):
+    """As if it had taken a step, with the recipe that its folder tells."""
+    run.folder.prepare()
+    run.folder.remember(told, "tiny", HOST, "none")
+    run.save(1)
+
+
 # ---- averaged weights ------------------------------------------------------------------------------------------
 
 
@@ -53,18 +60,13 @@ def test_a_run_in_parts_on_several_ranks_is_loaded_by_one(tmp_path, monkeypatch)
         ranks.setattr("i2i_forge.system.distributed.world_size", lambda: 3)
         trainer = build_trainer(recipe("data.batch=18", "run.micro_batch=4"), CATALOG)
     assert trainer.parts == 2  # of the six images of a rank; one process has no five equal parts of eighteen
-    run = a_run(tmp_path, "data.batch=18", "run.micro_batch=9")
-    run.folder.prepare()
-    run.folder.remember(recipe("data.batch=18", "run.micro_batch=4"), "tiny", HOST, "none")
-    run.save(1)
+    save(a_run(tmp_path, "data.batch=18", "run.micro_batch=9"), recipe("data.batch=18", "run.micro_batch=4"))
     assert load(tmp_path, catalog=CATALOG).trainer.parts == 1
 
 
 def test_nothing_is_compiled(tmp_path, monkeypatch):
     run = a_run(tmp_path, "run.compile=[decoder]")
-    run.folder.prepare()
-    run.folder.remember(run.recipe, "tiny", HOST, "none")
-    run.save(1)
+    save(run, run.recipe)
     monkeypatch.setattr("i2i_forge.engine.build.compiled", lambda network: pytest.fail("compiled"))
     load(tmp_path, catalog=CATALOG)
 

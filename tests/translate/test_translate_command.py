@@ -12,6 +12,10 @@ def test_the_command(forge, munit_run, image, tmp_path):
     assert (code, out) == (0, f"4 images and {tmp_path / 'out/sheet.png'}\n")
     assert "munit_synthetic after 1 steps" in err and "1/1 images" in err
     assert len(list((tmp_path / "out").iterdir())) == 5
+    code, out, _ = forge("translate", munit_run, image, "--out", tmp_path / "out", "--styles", 2, "--json")
+    facts = json.loads(out)
+    assert (code, facts["sheet"]) == (0, str(tmp_path / "out/sheet.png"))
+    assert facts["files"] == [str(tmp_path / f"out/shoe-0{n}.png") for n in (0, 1)]
 
 
 @pytest.mark.parametrize("statistics", ["exact", "sample"])
@@ -19,14 +23,6 @@ def test_tiles_of_the_command(forge, munit_run, image, tmp_path, statistics):
     options = ["--tile", 64, "--tile-statistics", statistics, "--styles", 1, "--out", tmp_path / "out"]
     code, out, err = forge("translate", munit_run, image, *options)
     assert code == 0 and out.startswith("1 images"), err
-
-
-def test_json(forge, munit_run, image, tmp_path):
-    code, out, _ = forge("translate", munit_run, image, "--out", tmp_path / "out", "--styles", 2, "--json")
-    result = json.loads(out)
-    assert code == 0
-    assert result["files"] == [str(tmp_path / f"out/shoe-0{n}.png") for n in (0, 1)]
-    assert result["sheet"] == str(tmp_path / "out/sheet.png")
 
 
 def test_export(forge, munit_run, pix2pix_run, tmp_path):

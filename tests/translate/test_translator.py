@@ -33,15 +33,6 @@ def test_other_sizes_are_continued_at_the_border_and_cut_out_again(translator):
     assert torch.equal(translator.translate(x, random_style=style), expected.clamp(-1, 1))
 
 
-def test_several_styles_of_one_content_are_those_of_each_style_alone(translator):
-    x, styles = picture(64, 64), torch.randn(3, 8)
-    together = translator.translate(x, random_style=styles)
-    for number in range(3):
-        alone = translator.translate(x, random_style=styles[number : number + 1])
-        torch.testing.assert_close(together[number : number + 1], alone, rtol=0, atol=1e-5)
-    assert not together[0].equal(together[1])
-
-
 @pytest.mark.parametrize("batch", [None, 1, 2, 5])
 def test_many_styles_encode_once_and_are_those_of_each_alone(translator, batch):
     x, styles, calls = picture(61, 97), torch.randn(5, 8), []
