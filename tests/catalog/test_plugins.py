@@ -1,8 +1,6 @@
 """A plugin that cannot be used is set aside and named; everything else works."""
 
 import json
-import os
-import subprocess
 import sys
 
 import pytest
@@ -72,15 +70,6 @@ def test_a_broken_plugin_is_set_aside_and_named_and_the_others_work(tmp_path, so
     assert {p.name for p in host.plugins if p.status != "ok"} == {"odd"}
 
 
-def test_two_plugins_of_one_name_are_both_named(tmp_path):
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "same.py").write_text(LOSS)
-    host = load_plugins([tmp_path / "one", tmp_path / "two"])
-    for found in (p for p in host.plugins if p.name == "same"):
-        assert found.status == "broken" and "one" in found.reason and "two" in found.reason
-
-
 @pytest.mark.parametrize(("folder", "says"), [("nothing", "there is no such folder"), ("mine.py", "it is a file")])
 def test_what_is_no_folder_of_plugins(tmp_path, folder, says):
     (tmp_path / "mine.py").write_text(LOSS)
@@ -100,29 +89,21 @@ def test_forge_plugins_with_an_unknown_name(monkeypatch):
         find_plugins()
 
 
-def forge(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "i2i_forge", *map(str, arguments)],
-        capture_output=True, text=True, check=False, env={**os.environ, **environment},
-    )  # fmt: skip
-
-
-def test_forge_plugins_tries_others_in_a_process_of_their_own(tmp_path):
+def test_forge_plugins_tries_others_in_a_process_of_their_own(forge, tmp_path):
     (tmp_path / "exits.py").write_text(EXITS)
     (tmp_path / "noisy.py").write_text("print('hello')\n" + LOSS)
-    done = forge("--plugins", tmp_path, "plugins", "--json")
-    facts = {p["name"]: p for p in json.loads(done.stdout)}
+    facts = {p["name"]: p for p in json.loads(forge("--plugins", tmp_path, "plugins", "--json")[1])}
     assert facts["exits"]["status"] == "broken" and "SystemExit" in facts["exits"]["reason"]
     assert facts["noisy"]["status"] == "ok" and facts["noisy"]["provides"] == {"losses": ["half"]}
     assert facts["munit"]["provides"] == {"trainers": ["munit"]}
     assert {"name", "distribution", "version", "module", "status", "reason", "provides"} == set(facts["munit"])
 
 
-def test_forge_plugins_why_shows_the_traceback(tmp_path):
+def test_forge_plugins_why_shows_the_traceback(forge, tmp_path):
     (tmp_path / "raises.py").write_text(RAISES)
-    done = forge("--plugins", tmp_path, "plugins", "--why", "raises")
-    assert "no luck" in done.stdout and "Traceback" in done.stdout
-    assert forge("plugins", "--why", "nothing").returncode == 6
+    _, out, _ = forge("--plugins", tmp_path, "plugins", "--why", "raises")
+    assert "no luck" in out and "Traceback" in out
+    assert forge("plugins", "--why", "nothing")[0] == 6
 
 
 def test_those_that_hang_or_crash_are_named_and_the_others_are_still_tried(tmp_path, monkeypatch):
@@ -196,14 +177,20 @@ def test_a_file_named_like_a_built_in_sets_both_aside_and_tells_the_way_out(tmp_
     assert twins[0].reason == f"the name 'munit' is used by i2i-forge and {tmp_path}/; remove or rename one"
 
 
-def installed(folder, requires="", points="[i2i_forge]\nother = forge_other\n", metadata=True):
-    """A package on a folder that is put on sys.path."""
-    info = folder / "forge_other-1.0.dist-info"
-    info.mkdir()
-    if metadata:
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: forge-other\nVersion: 1.0\n{requires}")
-    (info / "entry_points.txt").write_text(points)
-    (folder / "forge_other.py").write_text(LOSS)
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Installs a package, forge-other, whose plugin is `other`."""
+
+    def install(requires="", point="forge_other", metadata=True):
+        info = tmp_path / "forge_other-1.0.dist-info"
+        info.mkdir()
+        if metadata:
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: forge-other\nVersion: 1.0\n{requires}")
+        (info / "entry_points.txt").write_text(f"[i2i_forge]\nother = {point}\n")
+        (tmp_path / "forge_other.py").write_text(LOSS)
+        monkeypatch.syspath_prepend(str(tmp_path))
+
+    return install
 
 
 @pytest.mark.parametrize(
@@ -217,9 +204,8 @@ def installed(folder, requires="", points="[i2i_forge]\nother = forge_other\n", 
         ("Requires-Dist: i2i-forge >> 1\n", "found"),
     ],
 )
-def test_requirements_of_an_installed_plugin(tmp_path, monkeypatch, requires, status):
-    installed(tmp_path, requires)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_requirements_of_an_installed_plugin(installed, tmp_path, requires, status):
+    installed(requires)
     (other,) = (p for p in find_plugins() if p.name == "other")
     assert (other.status, other.distribution, other.version) == (status, "forge-other", "1.0")
     assert status == "found" or "this is" in other.reason
@@ -230,35 +216,31 @@ def test_requirements_of_an_installed_plugin(tmp_path, monkeypatch, requires, st
 @pytest.mark.parametrize(
     "value", ["no_such_module_x", "forge_other.deeper", "forge_other:nothing", ".relative", ":x", "1 + 1", "os:system"]
 )
-def test_an_entry_point_that_leads_nowhere_hurts_nobody(tmp_path, monkeypatch, value):
-    installed(tmp_path, points=f"[i2i_forge]\nother = {value}\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_an_entry_point_that_leads_nowhere_hurts_nobody(installed, value):
+    installed(point=value)
     host = load_plugins()
     assert plugin(host, "other").status in ("broken", "ok") and plugin(host, "munit").status == "ok"
     assert "half" not in host.catalog.losses
 
 
-def test_an_entry_point_that_names_no_module_is_to_be_mended(tmp_path, monkeypatch):
-    installed(tmp_path, points="[i2i_forge]\nother = no_such_module_x\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_an_entry_point_that_names_no_module_is_to_be_mended(installed):
+    installed(point="no_such_module_x")
     (other,) = (p for p in find_plugins() if p.name == "other")
     assert "mend the entry point in the pyproject.toml of forge-other" in other.reason
 
 
-def test_a_package_with_damaged_metadata_hurts_nobody(tmp_path, monkeypatch):
-    installed(tmp_path, metadata=False)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_a_package_with_damaged_metadata_hurts_nobody(installed):
+    installed(metadata=False)
     assert plugin(load_plugins(), "munit").status == "ok"
 
 
-def test_an_object_as_plugin(tmp_path, monkeypatch):
+def test_an_object_as_plugin(installed, tmp_path, monkeypatch):
     """Its hooks are not read from the source: what it brings is checked when it is imported."""
-    installed(tmp_path, points="[i2i_forge]\nother = forge_other:plugin\n")
+    installed(point="forge_other:plugin")
     (tmp_path / "forge_other.py").write_text(
         "from i2i_forge import hookimpl\nclass P:\n    @hookimpl\n    def register_components(self, catalog):\n"
         "        catalog.losses.add('half', len)\nplugin = P()\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
     found = find_plugins()
     assert not read_vocabulary(found).complete
     monkeypatch.delitem(sys.modules, "forge_other", raising=False)

@@ -63,12 +63,6 @@ def test_16_bit_transparent_value_is_white(tmp_path):
     assert np.asarray(decode(path))[0, :, 0].tolist() == [255, 156]
 
 
-def test_float_in_unit_range_is_scaled(tmp_path):
-    path = save(tmp_path / "x.tif", np.array([[0, 0.5, 1]], dtype=np.float32))
-    assert np.asarray(decode(path))[0, :, 0].tolist() == [0, 128, 255]
-    assert check_header(path) == (3, 1)
-
-
 @pytest.mark.parametrize("values", [[0, 2], [-0.1, 1], [0, float("nan")]])
 def test_other_floats_are_refused_by_the_header_scan(tmp_path, values):
     refused(save(tmp_path / "x.tif", np.array([values], dtype=np.float32)), r"float values outside \[0, 1\]")

@@ -7,9 +7,9 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+from loaded import CATALOG
 from PIL import Image
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.data import check_halves, check_images, check_lists, check_pairs, headers
 from i2i_forge.data.checks import match_stems
 from i2i_forge.data.folders import list_images, read_list
@@ -279,20 +279,19 @@ def test_several_lists_have_one_error(folder, tmp_path):
 
 
 def test_data_sets_read_headers_once(folder, opened):
-    data = load_plugins().catalog.datasets
     given = {"a": str(folder), "b": str(folder), "size": 4}
     (folder / "1.jpg").write_bytes(b"")
     for again in (False, True):
-        first, second = data.get("unpaired_folders")(on_bad="skip", **given).sources("train")
+        first, second = CATALOG.datasets.get("unpaired_folders")(on_bad="skip", **given).sources("train")
         assert len(first) == len(second) == 7 and first.name(1) == str(folder / "2.png")
         assert len(opened()) == (2 if again else 9)
-    (pairs,) = data.get("paired_folders")(layout="two_folders", on_bad="skip", direction="BtoA", **given).sources(
-        "train"
-    )
+    (pairs,) = CATALOG.datasets.get("paired_folders")(
+        layout="two_folders", on_bad="skip", direction="BtoA", **given
+    ).sources("train")
     assert len(pairs) == 7 and opened() == ["1.jpg", "1.jpg"]
     (folder / "1.jpg").unlink()
     with pytest.raises(DataError, match=r"3 of 7 side-by-side images have an odd width: .*3\.jpg is 13x4"):
-        data.get("paired_folders")(a=str(folder)).sources("train")
+        CATALOG.datasets.get("paired_folders")(a=str(folder)).sources("train")
     assert opened() == []
     assert check_halves(list_images(folder)[:1]) == [folder / "0.png"]
 

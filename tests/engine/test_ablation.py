@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import i2i_forge
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.engine.build import trace_recipe
+from i2i_forge.engine.build import build_trainer, trace_recipe
 from i2i_forge.engine.optimizers import RoleOptimizer
 from i2i_forge.recipe.reading import read_recipe
 
@@ -41,8 +41,8 @@ def images() -> dict[str, Tensor]:
 def one_step(
     *, set: Sequence[str] = (CYCLE,), drop: Sequence[str] = ()
 ) -> tuple[dict[str, float], Counter[str], i2i_forge.Recipe]:
-    recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, *set], drop=drop)
-    trainer = i2i_forge.build_trainer(recipe)
+    recipe = read_recipe("munit_edge2shoes", set=[*TINY, *set], drop=drop)
+    trainer = build_trainer(recipe, CATALOG)
     calls = Calls(trainer)
     return trainer.step(images(), 0), calls.counts, recipe
 
@@ -118,7 +118,7 @@ def test_a_term_whose_schedule_is_zero_now_is_not_called_now() -> None:
     catalog = load_plugins().catalog
     catalog.losses.add("watched", Watched)
     term = "phases.generator.minimize.watched=linear(0, 1, steps=10, after=1) * watched(cycled, source)"
-    trainer = i2i_forge.build_trainer(read_recipe("munit_edge2shoes", set=[*TINY, term]), catalog=catalog)
+    trainer = build_trainer(read_recipe("munit_edge2shoes", set=[*TINY, term]), catalog)
     counted = Calls(trainer)
     calls.clear()  # the trace at build
     report = trainer.step(images(), 0)
@@ -135,8 +135,8 @@ def test_a_phase_without_terms_is_skipped(monkeypatch: pytest.MonkeyPatch) -> No
     stepped: list[Any] = []
     step = RoleOptimizer.step
     monkeypatch.setattr(RoleOptimizer, "step", lambda self, at: (stepped.append(self), step(self, at))[1])
-    recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, CYCLE], drop=NO_GENERATOR_TERMS)
-    trainer = i2i_forge.build_trainer(recipe)
+    recipe = read_recipe("munit_edge2shoes", set=[*TINY, CYCLE], drop=NO_GENERATOR_TERMS)
+    trainer = build_trainer(recipe, CATALOG)
     before = {name: value.clone() for name, value in trainer.state_dict().items()}
     calls = Calls(trainer)
     report = trainer.step(images(), 0)

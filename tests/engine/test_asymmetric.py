@@ -60,18 +60,10 @@ class Wide(nn.Module):
 class OneWay(Trainer):
     """Only ab; the code of a reference image belongs to the domain entered."""
 
-    class Forward(ForwardPass):
-        @tensor
-        def random_code(self) -> Tensor:
-            return self.noise(len(self.source), 2, like=self.source)
-
+    class Forward(There):
         @tensor
         def code(self) -> Tensor:
             return self.target.mean((2, 3))[:, :2]
-
-        @tensor
-        def translation(self) -> Tensor:
-            return self.dst.decoder(self.src.encoder(self.source), self.random_code)
 
         @tensor
         def in_training(self) -> Tensor:

@@ -3,14 +3,20 @@
 import pytest
 import torch
 import toy
-from loaded import FORMATS
+from loaded import CATALOG, FORMATS
 from shrink import small
 
-import i2i_forge
+from i2i_forge.engine.build import build_trainer
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import UsageError
+from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.foreign import load_foreign
 
-TINY = [*small(content_encoder="blocks=1", style_encoder="", decoder="blocks=2 mlp_dim=8", discriminator="")]
+TINY = small(content_encoder="blocks=1", style_encoder="", decoder="blocks=2 mlp_dim=8", discriminator="")
+
+
+def munit(dtype: torch.dtype = torch.float32) -> Trainer:
+    return build_trainer(read_recipe("munit_edge2shoes", set=TINY), CATALOG, dtype=dtype)
 
 
 def noisy_networks() -> dict[str, object]:
@@ -43,7 +49,7 @@ def test_draws_come_from_the_generator_and_without_one_are_always_the_same() -> 
 
 
 def test_a_code_of_an_image_can_be_given_back() -> None:
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=TINY))
+    trainer = munit()
     images = toy.images(1, size=64)
     style = trainer.encode(images["b"], "style", "b")
     content = trainer.encode(images["a"], "content", "a")
@@ -73,7 +79,7 @@ def test_the_trainer_of_a_phase_called_translate_is_no_special_case() -> None:
 
 
 def test_one_content_with_many_styles_is_decoded_at_once() -> None:
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=TINY), dtype=torch.float64)
+    trainer = munit(torch.float64)
     x = toy.images(1, size=64)["a"]
     styles = torch.randn(5, 8, generator=torch.Generator().manual_seed(2))
     calls = []
@@ -106,6 +112,6 @@ def test_wrong_calls_say_what_is_there(call: object, message: str) -> None:
 
 
 def test_state_is_not_loaded_when_a_foreign_part_is_unknown() -> None:
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=TINY))
+    trainer = munit()
     with pytest.raises(UsageError, match="nvlabs-munit has no part 'generator'"):
         load_foreign(trainer, {"generator": "gen.pt"}, "nvlabs-munit", FORMATS)

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from loaded import CATALOG
+from shrink import small
 from torch import nn
 
 import i2i_forge
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.nn import LayerNorm as OurLayerNorm
 from i2i_forge.study.bench_steps import images_of, plain_steps
@@ -32,7 +33,7 @@ def test_no_network_is_called_more_often_than_published(recipe: str) -> None:
 def test_the_plain_steps_call_what_the_table_says(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.optim.Adam, "step", lambda self: None)  # that of torch 2.11 needs values
     checked = i2i_forge.load_recipe(recipe)
-    trainer = build_trainer(checked, load_plugins().catalog, "meta")
+    trainer = build_trainer(checked, CATALOG, "meta")
     images = images_of(checked, "meta")
     with torch.device("meta"):
         step = PLAIN_STEPS[recipe].on(trainer.networks)
@@ -47,10 +48,7 @@ def test_all_six_methods_are_there() -> None:
 
 # ---- MUNIT's, loss by loss -------------------------------------------------------------------------------------------
 
-TINY = [
-    "networks.content_encoder.width=8", "networks.style_encoder.width=8", "networks.decoder.width=8",
-    "networks.decoder.mlp_dim=16", "networks.discriminator.width=8",
-]  # fmt: skip
+TINY = small(8, content_encoder="", style_encoder="", decoder="mlp_dim=16", discriminator="")
 
 
 def copy(ours: list[nn.Module], theirs: list[nn.Module]) -> None:
@@ -63,7 +61,7 @@ def copy(ours: list[nn.Module], theirs: list[nn.Module]) -> None:
 
 
 def test_losses_of_two_steps_are_those_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=TINY))
+    trainer = build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=TINY), CATALOG)
     plain = MunitStep(width=8, mlp_dim=16)
     for domain in "ab":
         nets = {role: networks[domain] for role, networks in trainer.networks.items()}

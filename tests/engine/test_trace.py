@@ -7,6 +7,7 @@ import pytest
 import torch
 import toy
 from loaded import CATALOG
+from shrink import small
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -126,12 +127,11 @@ class Allocated(TorchDispatchMode):
 
 def test_the_device_meta_costs_no_memory() -> None:
     recipe = i2i_forge.load_recipe("munit_edge2shoes", set=[CYCLE, "data.size=1024", "data.batch=64"])
-    catalog = CATALOG
     with Allocated() as allocated:
-        traced = trace_recipe(recipe, catalog)
+        traced = trace_recipe(recipe, CATALOG)
     assert traced.bytes_activations > 2**37
     assert allocated.bytes < 2**20  # noise of a few numbers, random states
-    trainer = build_trainer(recipe, catalog, "meta")
+    trainer = build_trainer(recipe, CATALOG, "meta")
     assert all(value.is_meta for value in trainer.state_dict().values())
 
 
@@ -149,11 +149,8 @@ def test_every_norm_and_init_can_be_traced(norm: str, scheme: str) -> None:
     parts = {"content_encoder": norm, "style_encoder": "none", "discriminator": norm}
     sets = [f"networks.{role}.norm={name}" for role, name in parts.items()]
     sets += [f"networks.{role}.init={scheme}" for role in (*parts, "decoder")]
-    sets += [f"networks.{role}.width=4" for role in (*parts, "decoder")] + [
-        "networks.discriminator.augment=[color, flip]"
-    ]
-    sets += ["networks.content_encoder.blocks=1", "networks.discriminator.scales=2"]
-    assert munit(set=[*sets, "data.size=128"]).network_calls == 20
+    sets += small(content_encoder="blocks=1", style_encoder="", decoder="", discriminator="scales=2")
+    assert munit(set=[*sets, "networks.discriminator.augment=[color, flip]", "data.size=128"]).network_calls == 20
 
 
 def test_a_shared_network_and_a_reverse_pass_are_traced() -> None:

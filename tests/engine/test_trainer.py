@@ -10,10 +10,12 @@ import torch
 import toy
 from torch import Tensor, nn
 
+from i2i_forge.engine.optimizers import RULES, RoleOptimizer
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.engine.watcher import Watcher
 from i2i_forge.errors import DivergedError, RecipeError, UsageError
+from i2i_forge.recipe.terms import parse_weight
 
 # ---- the objective -------------------------------------------------------------------------------------------------
 
@@ -316,18 +318,11 @@ def test_a_networks_gradients_of_one_phase_do_not_leak_into_the_next() -> None:
 
 @pytest.mark.parametrize("rule", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_rule_is_the_one_of_torch(rule: str) -> None:
-    from i2i_forge.engine.optimizers import RULES, RoleOptimizer
-    from i2i_forge.recipe.terms import parse_weight
-
     mine, theirs = (nn.Linear(3, 2, dtype=torch.float64) for _ in range(2))
     theirs.load_state_dict(mine.state_dict())
-    optimizer = RoleOptimizer(
-        dict(mine.named_parameters()),
-        rule=rule,
-        lr=0.1,
-        schedule=parse_weight("step(2, 0.5)"),
-        options={"weight_decay": 0.1},
-    )
+    options = {"weight_decay": 0.1}
+    schedule = parse_weight("step(2, 0.5)")
+    optimizer = RoleOptimizer(dict(mine.named_parameters()), rule=rule, lr=0.1, schedule=schedule, options=options)
     reference = RULES[rule](theirs.parameters(), lr=0.1, weight_decay=0.1)
     for step in range(4):
         for group in reference.param_groups:

@@ -26,11 +26,6 @@ ODD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def vocabulary():
-    return read_vocabulary(find_plugins())
-
-
 @pytest.fixture
 def data(vocabulary):
     return copy.deepcopy(read_recipe("munit_summer2winter", vocabulary=vocabulary).to_data())

@@ -2,7 +2,6 @@
 
 import pytest
 
-from i2i_forge.catalog.loading import find_plugins, read_vocabulary
 from i2i_forge.errors import RecipeError, UsageError
 from i2i_forge.recipe.reading import read_recipe
 
@@ -27,11 +26,6 @@ phases:
       gan: lsgan_generator(fake_logits)
       image: 10 * l1(reconstruction, source)
 """
-
-
-@pytest.fixture(scope="module")
-def vocabulary():
-    return read_vocabulary(find_plugins())
 
 
 @pytest.fixture
@@ -75,11 +69,11 @@ def test_a_base_is_changed_and_tilde_removes(write):
 
 
 def test_bases_that_cannot_be(write):
-    for text, part in [
+    for text, part in (
         ("base: r.yaml\n", "circle"),
         ("base: nothing.yaml\n", "no such recipe"),
         ("base: [x]\n", "one"),
-    ]:
+    ):
         with pytest.raises(RecipeError) as caught:
             read_recipe(write(text))
         assert part in str(caught.value) and "r.yaml" in str(caught.value)

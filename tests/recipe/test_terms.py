@@ -101,7 +101,7 @@ def test_schedules_in_closed_form(text, values):
 
 
 @given(st.text() | st.text(alphabet="l1(ab),*=.'[]{}0+-_ stepé\n\\x\t\"ef9jJ:<>@#&|~;!%^", max_size=60))
-@settings(max_examples=500, database=None, deadline=None)
+@settings(max_examples=550, database=None, deadline=None)
 def test_any_text_is_a_term_or_a_plain_error_in_one_line(text):
     for read in (parse_term, parse_weight):
         try:

@@ -75,8 +75,3 @@ def train_command(tiny):
         return ["train", "munit_synthetic", "--run", folder, "--device", "cpu", *sets]
 
     return arguments
-
-
-@pytest.fixture
-def call_forge(forge):
-    return forge

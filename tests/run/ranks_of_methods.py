@@ -1,12 +1,8 @@
 """Every method on any number of ranks, in float64: some steps from the checkpoint that another number of ranks left."""
 
-import datetime
 import functools
-import tempfile
 
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from loaded import CATALOG
 from shrink import shrunk
 
@@ -31,7 +27,7 @@ CASES = {  # name -> recipe, changes
     "pix2pix": ("pix2pix_synthetic", []),
 }
 BATCH_NORM = ("augmented_cyclegan", "pix2pix")  # a rank's statistics are those of its own images
-STEPS = 2  # before and after the number of ranks changes
+STEPS = [(0, 2), (2, 3)]  # the first and the last, before and after the number of ranks changes
 
 
 @functools.cache
@@ -39,12 +35,13 @@ def recipe_of(case):
     """The recipe of a case, tiny."""
     name, own = CASES[case]
     quiet = ["data.batch=4", "data.count=20", "ema={roles: [discriminator], half_life: 100}"]
-    return read_recipe(name, set=[*shrunk(read_recipe(name), CATALOG, "unused"), *quiet, *own])
+    narrow = [change.replace("width=4", "width=2") for change in shrunk(read_recipe(name), CATALOG, "unused")]
+    return read_recipe(name, set=[*narrow, *quiet, *own])
 
 
 def steps(case, first, last, source=None):
     """The trainer after its steps first..last-1, and their reports."""
-    trainer = build_trainer(recipe_of(case), dtype=torch.float64)
+    trainer = build_trainer(recipe_of(case), dtype=torch.float64, catalog=CATALOG)
     if source:
         checkpoint.restore(checkpoint.newest(source, print), trainer)
     return trainer, take(trainer, case, first, last)
@@ -56,12 +53,8 @@ def take(trainer, case, first, last):
     return [trainer.step(streams["main"].batch(step), step) for step in range(first, last)]
 
 
-def work(rank, ranks, meeting, jobs):
+def work(rank, ranks, jobs):
     """A rank: (case, first step, last step, folder to begin from, folder to write) each."""
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=ranks, timeout=datetime.timedelta(seconds=120)
-    )
     for case, first, last, source, target in jobs:
         trainer, reports = steps(case, first, last, source)
         distributed.check_in_step(trainer.parameters(), last)
@@ -70,11 +63,3 @@ def work(rank, ranks, meeting, jobs):
         if rank == 0:
             checkpoint.save(target, last, trainer, {"ranks": ranks}, 1, others)
             torch.save(reports, target / "reports.pt")
-    dist.destroy_process_group()
-
-
-def on_ranks(ranks, jobs):
-    """Run the jobs on so many processes, which import once what they need."""
-    mp.set_forkserver_preload([__name__])
-    with tempfile.TemporaryDirectory() as folder:
-        mp.start_processes(work, (ranks, f"{folder}/meeting", jobs), nprocs=ranks, start_method="forkserver")

@@ -1,5 +1,4 @@
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import small_recipe
+from small_runs import sealed, small_recipe
 
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, DivergedError, ResourceError
@@ -222,13 +221,10 @@ def test_a_format_without_a_way_from_it_is_damage(root):
 
 
 def rewrite(folder, version):
-    """Give a checkpoint another version, with a manifest that fits."""
+    """Give a checkpoint another version."""
     state = json.loads((folder / "state.json").read_text()) | {"format": version}
-    data = json.dumps(state).encode()
-    (folder / "state.json").write_bytes(data)
-    manifest = json.loads((folder / "MANIFEST.json").read_text()) | {"format": version}
-    manifest["files"]["state.json"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
+    (folder / "state.json").write_text(json.dumps(state))
+    sealed(folder)
 
 
 def test_older_formats_are_migrated_step_by_step(root, monkeypatch):

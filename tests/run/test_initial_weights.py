@@ -93,9 +93,8 @@ def test_what_does_not_fit_is_refused(tiny, source, tmp_path):
     assert same(weights(trainer), before)
 
 
-def test_a_run_begins_with_the_weights_of_another_and_resumes_as_itself(tiny, tmp_path):
-    first, second = tmp_path / "first", tmp_path / "second"
-    tiny.train(first, "steps=2")
+def test_a_run_begins_with_the_weights_of_another_and_resumes_as_itself(tiny, source, tmp_path):
+    first, second = source[0], tmp_path / "second"
     run = tiny.run(second, "seed=3", "steps=1", init_from=[first])
     run.train()
     assert checkpoint.read(second / "checkpoints" / "step-00000001").state["initialised_from"]["from"] == [str(first)]

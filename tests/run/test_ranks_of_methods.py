@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from ranks_of_methods import BATCH_NORM, CASES, STEPS, on_ranks, steps, take
+from rank_groups import on_ranks
+from ranks_of_methods import BATCH_NORM, CASES, STEPS, steps, take, work
 
 from i2i_forge.run import checkpoint
 
@@ -19,51 +20,47 @@ def folder(tmp_path_factory):
         for (case, path), at in place.items():
             half = int((at / "0").exists())
             if not (at / "1").exists() and PATHS[path][half] == ranks:
-                source = at / "0" if half else None
-                jobs.append((case, half * STEPS, (half + 1) * STEPS, source, at / str(half)))
-        on_ranks(ranks, jobs)
+                jobs.append((case, *STEPS[half], at / "0" if half else None, at / str(half)))
+        on_ranks(work, ranks, ranks, jobs)
     return root
 
 
-@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("case", CASES)
-def test_ranks_take_the_steps_of_one_process(folder, case, path):
+def test_ranks_take_the_steps_of_one_process(folder, case):
     """Batch statistics and dropout of ranks are those of parts of a batch, which one process takes as well."""
-    trainer, _ = steps(case, 0, 0)
-    for half, ranks in enumerate(PATHS[path]):
-        trainer = trainer.alike(parts=ranks if case in BATCH_NORM else 1)
-        reports = take(trainer, case, half * STEPS, (half + 1) * STEPS)
-        equal(folder / case / path / str(half), trainer, reports, ranks)
+    for paths in [[path] for path in PATHS] if case in BATCH_NORM else [list(PATHS)]:
+        trainer, _ = steps(case, 0, 0)
+        for half, (first, last) in enumerate(STEPS):
+            trainer = trainer.alike(parts=PATHS[paths[0]][half] if case in BATCH_NORM else 1)
+            reports = take(trainer, case, first, last)
+            for path in paths:
+                equal(folder / case / path / str(half), trainer, reports, PATHS[path][half])
 
 
 def equal(folder, trainer, reports, ranks):
-    """The checkpoint and the losses of ranks are those of a trainer."""
+    """The losses and the checkpoint of ranks, averages and optimizers too, are those of a trainer."""
     theirs = torch.load(folder / "reports.pt")
     assert len(theirs) == ranks
     for step, report in enumerate(reports):
+        assert theirs[0][step] != theirs[1][step]  # each has images of its own
         for name, loss in report.items():
             assert sum(each[step][name] for each in theirs) / ranks == pytest.approx(loss, rel=1e-7, abs=1e-12), name
-    found = checkpoint.newest(folder, pytest.fail)
+    found, memory = checkpoint.newest(folder, pytest.fail), trainer.optimizer_state()
+    assert set(found.optimizers) == set(memory) and set(found.ema) == set(trainer.ema.values)
     compared = 0
-    for name, value in trainer.parameters().items():
-        real = moved(trainer, name)
-        compared += int(real.sum())
-        for tensors in (found.model, found.ema):
-            if name in tensors:
-                assert close(
-                    tensors[name][real], (value if tensors is found.model else trainer.ema.values[name])[real]
-                ), name
+    for network, module in trainer.modules():
+        role, _, domain = network.partition(".")
+        for name, value in module.named_parameters():
+            at = f"{role}|{domain or 'shared'}.{name}|"
+            # a bias before a norm has a gradient of 0 but for rounding, and Adam makes full steps of that
+            real = memory.get(f"{at}exp_avg_sq", torch.zeros_like(value)) > 1e-24
+            compared += int(real.sum())
+            ours = {f"{network}.{name}": value} | {key: memory[key] for key in memory if key.startswith(at)}
+            for key, tensor in ours.items():
+                other = found.optimizers[key] if "|" in key else found.model[key]
+                mask = real if tensor.shape == real.shape else ...
+                assert torch.allclose(other[mask], tensor[mask], rtol=1e-7, atol=1e-9), key
+            if f"{network}.{name}" in found.ema:
+                mine = trainer.ema.values[f"{network}.{name}"]
+                assert torch.allclose(found.ema[f"{network}.{name}"][real], mine[real], rtol=1e-7, atol=1e-9), name
     assert compared > 0.5 * sum(p.numel() for p in trainer.parameters().values())
-
-
-def moved(trainer, name):
-    """Where a parameter has a gradient: that of a bias before a norm is 0 but for rounding, and Adam makes full steps
-    of that."""
-    network = max((n for n, _ in trainer.modules() if name.startswith(f"{n}.")), key=len)
-    role, _, domain = network.partition(".")
-    memory = trainer.optimizer_state().get(f"{role}|{domain or 'shared'}.{name.removeprefix(network + '.')}|exp_avg_sq")
-    return torch.zeros_like(trainer.parameters()[name], dtype=torch.bool) if memory is None else memory > 1e-24
-
-
-def close(ours, theirs):
-    return torch.allclose(ours, theirs, rtol=1e-7, atol=1e-9)

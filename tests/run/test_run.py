@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import signal
 
 import pytest
 from PIL import Image
@@ -55,11 +56,6 @@ def test_records(straight):
         assert all(isinstance(value, float) for name, value in line.items() if name != "step")
 
 
-def test_log_every_and_the_last_step(tiny, tmp_path):
-    tiny.train(tmp_path, "run.log_every=3", "steps=5")
-    assert [m["step"] for m in tiny.metrics(tmp_path)] == [3, 5]
-
-
 def test_a_run_can_be_started_from_its_resolved_recipe(tiny, straight, tmp_path):
     folder = straight[0]
     recipe = read_recipe(folder / "resolved.yaml")
@@ -80,36 +76,35 @@ def test_a_recipe_that_a_program_made_needs_no_file(tiny, tmp_path):
 # ---- again, further, other -------------------------------------------------------------------------------------
 
 
-def test_a_finished_run_is_left_as_it_is(tiny, call_forge, train_command, tmp_path):
-    code, out, _ = call_forge(*train_command(tmp_path, "steps=2"))
-    assert (code, out.count("\n")) == (0, 1)
+def test_the_command_and_a_finished_run_is_left_as_it_is(forge, train_command, tmp_path):
+    """Plain lines on stderr, and the result alone on stdout."""
+    code, out, err = forge(*train_command(tmp_path, "steps=2"))
+    assert code == 0
+    assert out.splitlines() == [
+        f"{tmp_path}: 2 steps done. Pictures: {tmp_path / 'samples'}. Next: forge translate {tmp_path} IMAGES --out DIR"
+    ]
+    begun, *lines = err.splitlines()
+    assert begun.startswith("munit_synthetic in ") and begun.endswith(": 2 steps on cpu, a line every 1")
+    assert [line.split("  ")[0] for line in lines] == ["step 1/2", "step 2/2"]
+    assert "images/s" in lines[0] and "left 00:00:" in lines[0] and "generator/image" in lines[0]
+    assert "\x1b" not in err
+
     watched = [*tmp_path.glob("checkpoints/*/*"), *tmp_path.glob("samples/*"), tmp_path / "metrics.jsonl"]
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in watched if file.name != "metrics.jsonl"}
     records = (tmp_path / "metrics.jsonl").read_bytes()
-    code, out, err = call_forge(*train_command(tmp_path, "steps=2"))
+    code, out, err = forge(*train_command(tmp_path, "steps=2"))
     assert code == 0
     assert "2 steps done" in out and "has taken its 2 steps already" in err
     assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in before} == before
     assert (tmp_path / "metrics.jsonl").read_bytes() == records
 
 
-def test_more_steps_go_on(tiny, straight, tmp_path):
-    tiny.train(tmp_path, "steps=4")
-    assert tiny.train(tmp_path) == straight[1]
-    assert steps_saved(tmp_path) == [4, 10]
-
-
-def test_fewer_steps_than_done_change_nothing(tiny, tmp_path):
-    tiny.train(tmp_path, "steps=3")
-    assert tiny.run(tmp_path, "steps=2").train() == 3
-    assert steps_saved(tmp_path) == [3]
-    assert len(tiny.metrics(tmp_path)) == 3
-
-
-def test_what_changes_no_number_may_change(tiny, tmp_path):
+def test_what_changes_no_number_may_change_and_fewer_steps_than_done_change_nothing(tiny, tmp_path):
     tiny.train(tmp_path, "steps=1")
     changes = ("steps=2", "run.sample_inputs=2", "run.checkpoint_every=1", "run.keep=1", "data.workers=1")
-    assert tiny.run(tmp_path, *changes).train() == 2
+    for fewer in ((), ("steps=1",)):
+        assert tiny.run(tmp_path, *changes, *fewer).train() == 2
+        assert steps_saved(tmp_path) == [2] and len(tiny.metrics(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("change", ["data.batch=1", "precision=bf16", "data.count=8", "optimizers.default.lr=1.0e-5",
@@ -133,10 +128,10 @@ def test_a_failure_frees_the_folder(tiny, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("blocked", ["run", "run/checkpoints", "run/samples"])
-def test_a_folder_that_cannot_be_written(tiny, call_forge, train_command, tmp_path, blocked):
+def test_a_folder_that_cannot_be_written(tiny, forge, train_command, tmp_path, blocked):
     (tmp_path / blocked).parent.mkdir(exist_ok=True)
     (tmp_path / blocked).write_text("a file")
-    code, out, err = call_forge(*train_command(tmp_path / "run", "steps=1"))
+    code, out, err = forge(*train_command(tmp_path / "run", "steps=1"))
     assert (code, out) == (2, "")
     assert f"the run folder {tmp_path / 'run'} cannot be written" in err
     assert "--run" in err and short(err)
@@ -166,18 +161,15 @@ def test_what_is_no_record_is_dropped(tmp_path, rest):
 # ---- when checkpoints are written ------------------------------------------------------------------------------
 
 
-def test_checkpoint_every_and_keep(tiny, tmp_path):
-    tiny.train(tmp_path, "steps=7", "run.checkpoint_every=2", "run.keep=3")
+def test_checkpoints_and_records_of_every_so_many_steps_and_of_the_last(tiny, tmp_path):
+    tiny.train(tmp_path, "steps=7", "run.checkpoint_every=2", "run.keep=3", "run.log_every=3")
     assert steps_saved(tmp_path) == [4, 6, 7]
+    assert [m["step"] for m in tiny.metrics(tmp_path)] == [3, 6, 7]
 
 
 def test_checkpoint_minutes(tiny, tmp_path):
     tiny.train(tmp_path, "steps=3", "run.checkpoint_minutes=1.0e-9", "run.keep=9")
     assert steps_saved(tmp_path) == [1, 2, 3]
-
-
-def test_none_in_between_without_need(straight):
-    assert steps_saved(straight[0]) == [10]
 
 
 # ---- a loss that is not finite ---------------------------------------------------------------------------------
@@ -191,6 +183,9 @@ def test_nothing_of_a_phase_that_diverged_is_applied(tiny, tmp_path):
     before = {n: t.clone() for n, t in run.trainer.state_dict().items()}
     with pytest.raises(DivergedError):
         run.train()
+    record = json.loads((tmp_path / "run/diverged.json").read_text())
+    assert record["not_finite"][0] == "generator/trap/ab = nan" and record["losses"]["generator/trap/ab"] == "nan"
+    assert "not finite at step 0" in (tmp_path / "run/log.txt").read_text()
     after = run.trainer.state_dict()
     assert all(after[n].equal(before[n]) for n in after if not n.startswith("discriminator"))
     assert any(not after[n].equal(before[n]) for n in after if n.startswith("discriminator"))  # it had its turn before
@@ -198,20 +193,6 @@ def test_nothing_of_a_phase_that_diverged_is_applied(tiny, tmp_path):
 
 
 # ---- what is shown ---------------------------------------------------------------------------------------------
-
-
-def test_plain_lines_on_stderr_and_the_result_alone_on_stdout(call_forge, train_command, tmp_path):
-    code, out, err = call_forge(*train_command(tmp_path / "run", "steps=2"))
-    assert code == 0
-    assert out.splitlines() == [
-        f"{tmp_path / 'run'}: 2 steps done. Pictures: {tmp_path / 'run/samples'}. "
-        f"Next: forge translate {tmp_path / 'run'} IMAGES --out DIR"
-    ]
-    begun, *lines = err.splitlines()
-    assert begun.startswith("munit_synthetic in ") and begun.endswith(": 2 steps on cpu, a line every 1")
-    assert [line.split("  ")[0] for line in lines] == ["step 1/2", "step 2/2"]
-    assert "images/s" in lines[0] and "left 00:00:" in lines[0] and "generator/image" in lines[0]
-    assert "\x1b" not in err
 
 
 def test_progress_is_told_everything_in_order(tiny, tmp_path):
@@ -243,11 +224,25 @@ def test_the_duration_is_told_before_the_first_step_and_changes_none(tiny, strai
     assert tiny.digest(tmp_path) == straight[1]
 
 
-def test_logging_is_as_before_afterwards(tiny, tmp_path):
+def test_logging_and_signals_are_as_before_afterwards(tiny, tmp_path):
     log = logging.getLogger("i2i_forge")
-    before = (log.level, list(log.handlers))
+    before = (log.level, list(log.handlers), signal.getsignal(signal.SIGINT))
     tiny.train(tmp_path, "steps=1")
-    assert (log.level, list(log.handlers)) == before
+    assert (log.level, list(log.handlers), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_a_second_sigint_stops_at_once(tiny, tmp_path):
+    class Impatient:
+        @hookimpl
+        def step_finished(self, step):
+            if step > 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    host = load_plugins()
+    host.manager.register(Impatient(), "impatient")
+    with pytest.raises(KeyboardInterrupt):  # the first, after step 2, would let step 3 be finished
+        tiny.train(tmp_path, "run.checkpoint_every=1", host=host)
+    assert steps_saved(tmp_path)[-1] == 3 and tiny.digest(tmp_path)
 
 
 # ---- hooks and sample grids ------------------------------------------------------------------------------------

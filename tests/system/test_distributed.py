@@ -1,6 +1,5 @@
 """Two processes that train together compute what one computes on the whole batch."""
 
-import datetime
 import math
 from dataclasses import astuple
 from pathlib import Path
@@ -8,9 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import toy
+from rank_groups import on_ranks
 from torch import Tensor, nn
 
 from i2i_forge.errors import DataError, DivergedError, ForgeError, UsageError
@@ -55,12 +53,7 @@ def failing(rank: int) -> list[Any]:
     return caught
 
 
-def work(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=RANKS,
-        timeout=datetime.timedelta(seconds=60),
-    )  # fmt: skip
+def work(rank: int, folder: Path) -> None:
     found: dict[str, Any] = {"rank": (distributed.rank(), distributed.world_size())}
 
     mine = parameters(rank)
@@ -81,10 +74,6 @@ def work(rank: int, folder: str) -> None:
         found["drift"] = str(error)
     found["failed"] = failing(rank)
 
-    small = toy.build(toy.PLAYERS, optimizers=toy.ADAM)
-    found["toy_report"] = small.step({k: v[rank : rank + 1] for k, v in toy.images().items()}, 0)
-    found["toy_state"] = small.state_dict()
-
     catalog = toy.catalog()
     catalog.losses.add("odd", lambda x: x.mean() * (float("nan") if distributed.rank() == 1 else 1.0))
     diverging = toy.build(toy.only("1 * odd(content)"), of=catalog)
@@ -94,14 +83,13 @@ def work(rank: int, folder: str) -> None:
     except DivergedError as error:
         found["diverged"] = (str(error), toy.changed(diverging, before))
 
-    torch.save(found, Path(folder) / f"found{rank}.pt")
-    dist.destroy_process_group()
+    torch.save(found, folder / f"found{rank}.pt")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(work, args=(str(folder),), nprocs=RANKS)
+    on_ranks(work, RANKS, folder)
     return [torch.load(folder / f"found{rank}.pt") for rank in range(RANKS)]
 
 
@@ -211,16 +199,6 @@ def test_a_launcher_that_sets_too_little(
     with pytest.raises(UsageError, match=message) as caught, distributed.joined("cpu", 1.0):
         raise AssertionError
     assert "torchrun" in caught.value.fix
-
-
-def test_the_toys_losses_average_too(found: list[dict[str, Any]]) -> None:
-    trainer = toy.build(toy.PLAYERS, optimizers=toy.ADAM)
-    report = trainer.step(toy.images(), 0)
-    for name, loss in report.items():
-        assert sum(each["toy_report"][name] for each in found) / 2 == pytest.approx(loss, rel=1e-4)
-    for name, value in trainer.state_dict().items():
-        assert torch.equal(found[0]["toy_state"][name], found[1]["toy_state"][name])
-        assert torch.allclose(found[0]["toy_state"][name], value, atol=1e-5), name
 
 
 def test_when_one_rank_diverges_no_rank_is_updated(found: list[dict[str, Any]]) -> None:

@@ -1,6 +1,5 @@
 """The cache of pretrained weights, against a server of our own, and the manifest against the packages it speaks of."""
 
-import fcntl
 import hashlib
 import json
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from file_server import Server, serving
+from loaded import CATALOG
 
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.system.weights import MANIFEST, Weights, fetch, find, inspect, path_of, required
@@ -68,15 +68,6 @@ def test_an_interrupted_download_goes_on(entry: Weights, server: Server, cache: 
     fetch(entry)
     assert server.asked == [(f"/dir/{FILE}", None), (f"/dir/{FILE}", "bytes=60000-")]
     assert inspect(entry).status == "ok" and entries(cache) == [FILE, f"{FILE}.json"]
-
-
-def test_two_processes_do_not_mix(entry: Weights, cache: Path) -> None:
-    cache.mkdir()
-    with (cache / f"{FILE}.part").open("ab") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another process"):
-            fetch(entry)
-    fetch(entry)
 
 
 @pytest.mark.parametrize("mirror", ["{}/models", "{}/models/"])
@@ -155,10 +146,8 @@ def test_a_file_that_cannot_be_read(entry: Weights, monkeypatch: pytest.MonkeyPa
 def test_a_loss_names_the_command_that_gets_its_weights(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from i2i_forge.catalog.loading import load_plugins
-
     monkeypatch.chdir(tmp_path)
-    loss = load_plugins().catalog.losses.get("domain_invariant_perceptual_torchvision")
+    loss = CATALOG.losses.get("domain_invariant_perceptual_torchvision")
     with pytest.raises(DataError) as caught:
         loss()
     assert caught.value.fix.startswith("forge weights get vgg16, or put a state dict")

@@ -3,9 +3,9 @@
 from typing import Any
 
 import toy
+from loaded import CATALOG
 from shrink import shrunk
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.translate import Translator
@@ -13,9 +13,8 @@ from i2i_forge.translate import Translator
 
 def small(name: str, *changes: str, **options: Any) -> Translator:
     """A shipped method after seven steps, as if."""
-    catalog = load_plugins().catalog
-    recipe = read_recipe(name, set=[*shrunk(read_recipe(name), catalog, "unused"), *changes])
-    return Translator(build_trainer(recipe, catalog, **options), recipe, 7)
+    recipe = read_recipe(name, set=[*shrunk(read_recipe(name), CATALOG, "unused"), *changes])
+    return Translator(build_trainer(recipe, CATALOG, **options), recipe, 7)
 
 
 def of_pass(forward: type[toy.ToyForward]) -> Translator:

@@ -13,13 +13,8 @@ from i2i_forge.translate.tiles import tiles_of
 from i2i_forge.translate.translator import Translator
 from i2i_forge.translate.whole_statistics import EVERYWHERE, Core, Moments, Statistics
 
-LOCAL = [
-    "munit_synthetic",
-    "unit_synthetic",
-    "cyclegan_synthetic",
-    "augmented_cyclegan_synthetic",
-    "bicyclegan_synthetic",
-]  # the last with a U-Net of few levels
+LOCAL = ["munit_synthetic", "unit_synthetic", "cyclegan_synthetic", "augmented_cyclegan_synthetic"]
+LOCAL += ["bicyclegan_synthetic"]  # with a U-Net of few levels
 U_NETS = ["pix2pix_synthetic", "bicyclegan_synthetic", "cyclegan_noise_synthetic"]
 
 
@@ -36,7 +31,7 @@ def method(request: pytest.FixtureRequest) -> Translator:
     return small(request.param, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("height", "width"), [(256, 320), (250, 317)])
+@pytest.mark.parametrize(("height", "width"), [(192, 224), (186, 221)])
 def test_a_translation_in_tiles_is_that_of_the_whole_image(method: Translator, height: int, width: int) -> None:
     """Exact statistics: equal up to rounding, at the borders of tiles too."""
     x = picture(height, width)
