@@ -2,6 +2,7 @@
 
 import faulthandler
 import gc
+import importlib
 import multiprocessing
 import os
 import signal
@@ -11,25 +12,28 @@ import tempfile
 import warnings
 
 import loaded  # noqa: F401
+import torch._dynamo  # every optimizer imports it  # noqa: F401
 from guard.sitecustomize import _watch
 
 import i2i_forge.run.loop  # noqa: F401  so that forks have it
-from i2i_forge.cli import main
+
+PROGRAMS = {"i2i_forge": "i2i_forge.cli", "torch.distributed.run": "torch.distributed.run"}  # -m name -> has `main`
 
 
 class Fork:
-    """A fork of this process that runs `forge`, with what `Watch` needs of a Popen.
+    """A fork of this process that runs one of the programs, with what `Watch` needs of a Popen.
 
     Args:
-        arguments: those of `forge`.
+        program: its name.
+        arguments: those on its command line.
         environment: all of it.
         inject: Python source that runs before.
         folder: of the files that take what it says.
     """
 
-    def __init__(self, arguments, environment, inject, folder):
+    def __init__(self, program, arguments, environment, inject, folder):
         self._files = [folder / "out.txt", folder / "err.txt"]
-        work = (arguments, environment, inject, self._files)
+        work = (program, arguments, environment, inject, self._files)
         self._process = multiprocessing.get_context("fork").Process(target=_work, args=work)
         self._process.start()
         self.pid = self._process.pid
@@ -54,7 +58,7 @@ class Fork:
         return [file.read_text() for file in self._files]
 
 
-def _work(arguments, environment, inject, files):
+def _work(program, arguments, environment, inject, files):
     gc.freeze()  # a collection would copy all that this process shares with the tests
     multiprocessing.process._parent_process = None  # it is no worker, as those that it starts are
     faulthandler.disable()
@@ -71,4 +75,4 @@ def _work(arguments, environment, inject, files):
     warnings.resetwarnings()
     _watch(environment["FAULTS_VIOLATIONS"], tuple(allowed))
     exec(inject or "", {})
-    main(arguments)
+    importlib.import_module(PROGRAMS[program]).main(arguments)

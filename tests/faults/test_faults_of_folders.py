@@ -74,14 +74,12 @@ def unmatched(root):
         Image.fromarray(noise()).save(root / "trainA" / f"alone-{number}.png")
 
 
-FIRST_FIVE = [f"alone-{number}.png" for number in range(5)]
-
-
 def test_53_names_that_do_not_pair(forge_watch, tmp_path):
     unmatched(tmp_path / "data")
     data = f"data={{use: paired_folders, layout: two_folders, root: {tmp_path / 'data'}, size: 64, paired: ~}}"
     ended = forge_watch.call("train", "pix2pix_synthetic", "--run", tmp_path / "run", "--device", "cpu", "--set", data)
-    ended.refused(4, *FIRST_FIVE)
+    ended.refused(4, "8 without a partner", *(f"alone-{number}.png" for number in range(5)))
+    assert "alone-5.png" not in ended.err
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
@@ -184,6 +182,21 @@ def test_79_a_run_without_a_test_set_says_so_and_so_do_its_records(munit_run, tm
     samples = RunSamples(translator, catalog, "ab", torch.device("cpu"))
     assert (samples.data["split"], samples.inputs) == ("test", 1)
     assert samples.warnings == ["there is no test set of b: the images are training images"]
+
+
+def test_79_training_from_a_pack_is_training_from_its_folder_and_records_say_from_what(forge, forge_watch, tmp_path):
+    for domain in "AB":
+        written(tmp_path / f"mine/train{domain}", "012", ord(domain))
+    assert forge("data", "pack", tmp_path / "mine", "--out", tmp_path / "packed", "--shard-size", 1)[0] == 0
+    settings = {"steps": 2, "data": tmp_path / "mine"}
+    packed = ("data.use=packed", f"data.root={tmp_path / 'packed'}", "data.paired=false")
+    assert forge_watch.train(tmp_path / "run", **settings).code == 0
+    assert forge_watch.train(tmp_path / "again", changes=packed, **settings).code == 0
+    forge_watch.same_weights(tmp_path / "again", forge_watch.left(tmp_path / "run"))
+    options = ("--metric", "structure", "--inputs", 2, "--samples", 2, "--device", "cpu", "--json")
+    code, out, err = forge("eval", tmp_path / "run", *options)
+    assert code == 0, err
+    assert {record["data"]["split"] for record in json.loads(out)} == {"train"}
 
 
 def test_79_twins_between_splits_are_found_by_pixels(forge_watch, tmp_path):

@@ -29,8 +29,7 @@ def stopped_and_goes_on(watch, straight, run, number, *, group=False, anew=False
     assert ended.code == 128 + number, ended.err[-2000:]
     assert "Traceback" not in ended.err
     watch.keeps(run, 2)
-    assert watch.train(run, **settings).code == 0
-    watch.same_weights(run, straight(**settings))
+    watch.goes_on(run, straight, **settings)
 
 
 def test_05_no_step_is_lost(forge_watch, tmp_path):
@@ -52,8 +51,7 @@ def test_06_sigint_twice_stops_at_once(watch, straight, tmp_path):
     assert ended.code == 130
     assert "Traceback" not in ended.err
     watch.keeps(run, 2)
-    assert watch.train(run).code == 0
-    watch.same_weights(run, straight())
+    watch.goes_on(run, straight)
 
 
 def test_89_a_terminal_that_is_closed(forge_watch, tmp_path):
@@ -118,8 +116,7 @@ def test_13_a_clock_that_jumps_back_and_forth(watch, straight, tmp_path):
     for step, files in watch.subject.saved(run).items():  # the oldest looks newest
         for file in files:
             os.utime(file, (2_000_000_000 - step, 2_000_000_000 - step))
-    assert watch.train(run, inject=CLOCK).code == 0
-    watch.same_weights(run, straight())
+    watch.goes_on(run, straight, inject=CLOCK)
 
 
 CUDA = (
@@ -143,5 +140,4 @@ def test_14_memory_runs_out_in_the_midst_of_a_step(forge_watch, straight, tmp_pa
     ended = forge_watch.train(run, inject=at_step(forge_watch, raised(error)))
     ended.refused(8, "out of memory on cpu at step 3", *words, "run.micro_batch", "data.size", "--precision bf16")
     assert list(forge_watch.subject.saved(run)) == [2]  # not the half step, in which one player was updated
-    assert forge_watch.train(run).code == 0
-    forge_watch.same_weights(run, straight())
+    forge_watch.goes_on(run, straight)
