@@ -1,14 +1,17 @@
-"""Folders of images: 52, 53, 78, 79 and 83."""
+"""Folders of images, and what else lies in them: 52 to 54, 78, 79 and 83."""
 
+import builtins
+import io
 import json
 
 import pytest
 import torch
-from image_files import folder_of, noise
+from image_files import folder_of, noise, saved, write_odd_entries
 from loaded import CATALOG
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from i2i_forge.data import check_images, decode, list_images
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.errors import DataError
 from i2i_forge.measure.image_folders import FolderSamples
@@ -92,6 +95,56 @@ def test_53_without_pairs_the_numbers_may_differ_and_are_shown(forge_watch, tmp_
         ["trainA", "3"],
         ["trainB", "6"],
     ]
+
+
+def test_54_fifos_links_and_loops_by_call(tmp_path):
+    folder = folder_of(tmp_path / "data")
+    write_odd_entries(folder / "trainA")
+    names = [path.relative_to(folder / "trainA").as_posix() for path in list_images(folder / "trainA")]
+    assert len(names) == 11 and names[:4] == ["0.png", "1.png", "2.png", "3.png"]  # `up` shows trainB's six too
+
+
+def test_54_links_are_no_way_into_a_fifo(tmp_path):
+    write_odd_entries(folder_of(tmp_path / "data") / "trainA")
+    for name in ("fifo.jpg", "device.jpg", "broken.png", "self.png", "loop"):
+        with pytest.raises(DataError, match=name):
+            decode(tmp_path / "data/trainA" / name)
+
+
+UNREADABLE = """
+import builtins, io
+_open = builtins.open
+def open_(file, *arguments, **options):
+    if str(file).endswith("secret.png"):
+        raise PermissionError(13, "Permission denied", str(file))
+    return _open(file, *arguments, **options)
+builtins.open = io.open = open_
+"""
+
+
+def test_54_an_unreadable_file_by_call(tmp_path, monkeypatch):
+    folder = folder_of(tmp_path / "data", lambda path: path.write_bytes(saved("PNG")), "secret.png")
+    for module in (builtins, io):
+        monkeypatch.setattr(module, "open", open)  # put back at the end
+    exec(UNREADABLE, {})
+    with pytest.raises(DataError, match=r"1 of 6 images .*secret\.png: cannot be read: .*Permission denied"):
+        check_images(list_images(folder / "trainA"))
+
+
+@pytest.mark.slow
+def test_54_fifos_links_and_loops(watch, tmp_path):
+    folder = folder_of(tmp_path / "data", good=6)
+    write_odd_entries(folder / "trainA")
+    (folder / "trainA" / "up").unlink()
+    ended = watch.train(tmp_path / "run", steps=3, every=3, data=folder)
+    assert ended.code == 0, ended.err[-2000:]
+
+
+@pytest.mark.slow
+def test_54_an_unreadable_file(watch, tmp_path):
+    folder = folder_of(tmp_path / "data", lambda path: path.write_bytes(saved("PNG")), "secret.png")
+    ended = watch.train(tmp_path / "run", steps=3, every=3, data=folder, inject=UNREADABLE)
+    ended.refused(4, "secret.png")
 
 
 CASES = [f"case{case}_00{number}" for case in range(3) for number in range(4)]
