@@ -20,13 +20,13 @@ class Weights:
     ema = None
 
     def __init__(self, value):
-        self.value = value
+        self.value = float(value)
 
     def state_dict(self):
-        return {"decoder.a.weight": torch.full((SIZE,), float(self.value))}
+        return {"decoder.a.weight": torch.full((SIZE,), self.value)}
 
     def optimizer_state(self):
-        return {"decoder|a.weight|exp_avg": torch.full((SIZE,), -float(self.value))}
+        return {"decoder|a.weight|exp_avg": torch.full((SIZE,), -self.value)}
 
 
 class Trial:

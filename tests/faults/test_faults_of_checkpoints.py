@@ -1,6 +1,5 @@
 """Checkpoints that are damaged, foreign, or of another time: 25 to 36."""
 
-import hashlib
 import json
 import math
 import pickle
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from forged_checkpoints import forged
 from hostile_tensors import HONEST, HOSTILE
 from safetensors.torch import load, save
 
@@ -114,22 +114,8 @@ def test_29_other_networks(forge_watch, run):
     assert checkpoint.digest(trainer) == before
 
 
-def forged(run, step=4, **files):
-    """Replace files of a checkpoint, with a manifest that fits; a name's `_` stands for the dot."""
-    folder = checkpoint.folder_of(run / "checkpoints", step)
-    for name, change in files.items():
-        file = folder / name.replace("_", ".")
-        file.write_bytes(change(file.read_bytes()))
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
-    for name in manifest["files"]:
-        data = (folder / name).read_bytes()
-        manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    manifest["format"] = json.loads((folder / "state.json").read_text()).get("format")
-    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
-
-
 def test_30_a_newer_format(forge_watch, run):
-    forged(run, state_json=lambda data: json.dumps({**json.loads(data), "format": 7}).encode())
+    forged(run, version=7, state_json=lambda data: json.dumps({**json.loads(data), "format": 7}).encode())
     ended = forge_watch.train(run)
     ended.refused(5, "step-00000004", "format 7", "reads up to 1", "upgrade")
     forged(run, state_json=lambda data: json.dumps({**json.loads(data), "format": 1}).encode())
@@ -234,10 +220,7 @@ def test_34_hostile_json(tmp_path, state):
     """state.json with a manifest that fits, and the manifest itself."""
     run = shutil.copytree(FROZEN, tmp_path / "run")
     folder = run / "checkpoints/step-00000002"
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
-    manifest["files"]["state.json"] = {"bytes": len(state), "sha256": hashlib.sha256(state).hexdigest()}
-    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
-    (folder / "state.json").write_bytes(state)
+    forged(run, 2, state_json=lambda data: state)
     with pytest.raises(CheckpointError, match="step-00000002 is damaged: "):
         checkpoint.read(folder)
     (folder / "MANIFEST.json").write_bytes(state)

@@ -91,10 +91,8 @@ def test_53_without_pairs_the_numbers_may_differ_and_are_shown(forge_watch, tmp_
     a, b = dataset("unpaired_folders", root=str(tmp_path / "data")).sources("train")
     assert (len(a), len(b)) == (3, 6)
     shown = forge_watch.call("data", "check", tmp_path / "data")
-    assert [line.split()[1:4:2] for line in shown.out.splitlines() if " train" in line] == [
-        ["trainA", "3"],
-        ["trainB", "6"],
-    ]
+    lines = [line.split() for line in shown.out.splitlines() if " train" in line]
+    assert [(line[1], line[3]) for line in lines] == [("trainA", "3"), ("trainB", "6")]
 
 
 def test_54_fifos_links_and_loops_by_call(tmp_path):

@@ -90,10 +90,10 @@ def test_04_sigkill_while_an_old_one_is_removed(trial):
 def test_16_two_runs_in_one_folder(watch, straight, tmp_path):
     """The second is refused and changes nothing; a lock whose process is gone holds nobody up."""
     run = tmp_path / "run"
-    first = watch.start_training(run, steps=100)
+    first = watch.start_training(run, steps=90)
     watch.wait_for_step(first, run, 2)
     first.send_signal(signal.SIGSTOP)  # it holds the folder all the same
-    watch.train(run, steps=100).refused(2, run, f"process {first.pid} on {socket.gethostname()}")
+    watch.train(run, steps=90).refused(2, run, f"process {first.pid} on {socket.gethostname()}")
     assert first.poll() is None
     watch.end(first, signal.SIGKILL)
     watch.goes_on(run, straight, steps=max(8, watch.subject.usable(run) + 2))

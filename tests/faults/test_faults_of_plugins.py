@@ -5,6 +5,7 @@ import os
 import sys
 
 import pytest
+from shrink import TINY_MUNIT
 
 from i2i_forge.catalog.loading import Plugin, find_plugins, read_vocabulary
 from i2i_forge.cli import main
@@ -111,9 +112,7 @@ def test_70_what_reads_only_is_not_stopped_and_imports_none(forge, arguments):
 
 
 def test_70_a_run_goes_through_and_names_each_that_failed(forge, tmp_path):
-    small = ["data.count=2", "data.test_count=1", "data.batch=1", "data.workers=0", "run.sample_inputs=1",
-             "networks.content_encoder.width=4", "networks.style_encoder.width=4", "networks.decoder.width=4",
-             "networks.decoder.mlp_dim=8", "networks.discriminator.width=4"]  # fmt: skip
+    small = "data.count=2", "data.test_count=1", "data.batch=1", "data.workers=0", "run.sample_inputs=1", *TINY_MUNIT
     changes = [part for change in small for part in ("--set", change)]
     code, out, err, imported = forge("train", "munit_synthetic", "--run", tmp_path / "run", "--steps", 2, *changes)
     assert code == 0 and "2 steps done" in out and "noise" not in out and "in a hook" not in out

@@ -34,7 +34,7 @@ def stopped_and_goes_on(watch, straight, run, number, *, group=False, anew=False
 
 def test_05_no_step_is_lost(forge_watch, tmp_path):
     run = tmp_path / "run"
-    process = forge_watch.start_training(run, steps=1000, every=1000)
+    process = forge_watch.start_training(run, steps=90, every=1000)
     records = run / "metrics.jsonl"
     forge_watch.wait_for(process, lambda: records.exists() and len(records.read_text().splitlines()) >= 3)
     forge_watch.end(process, signal.SIGTERM).refused(143, "stopped by SIGTERM", "everything is saved")
@@ -57,7 +57,7 @@ def test_06_sigint_twice_stops_at_once(watch, straight, tmp_path):
 def test_89_a_terminal_that_is_closed(forge_watch, tmp_path):
     """Its SIGHUP reaches the data workers too."""
     run = tmp_path / "run"
-    process = forge_watch.start_training(run, steps=1000, every=1000, workers=1)
+    process = forge_watch.start_training(run, steps=90, every=1000, workers=1)
     records = run / "metrics.jsonl"
     forge_watch.wait_for(process, lambda: records.exists() and records.read_text().count("\n") >= 2)
     ended = forge_watch.end(process, signal.SIGHUP, group=True)

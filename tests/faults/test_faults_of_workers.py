@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from image_files import folder_of
 
 from i2i_forge.data import workers
 from i2i_forge.data.workers import WorkerLost, prepared
@@ -39,15 +39,8 @@ HOLDS = "import re; re.match('(a+)+$', 60 * 'a' + 'b')"  # the interpreter, for 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """Seven images for each side."""
-    root = tmp_path_factory.mktemp("photos")
-    for split, count in (("train", 7), ("test", 3)):
-        for side in "AB":
-            (root / f"{split}{side}").mkdir()
-            for number in range(count):
-                colour = (30 * number, 90, 200 if side == "A" else 20)
-                Image.new("RGB", (64, 64), colour).save(root / f"{split}{side}" / f"{number}.png")
-    return root
+    """Seven images of a, six of b."""
+    return folder_of(tmp_path_factory.mktemp("photos"), good=7)
 
 
 @pytest.fixture
