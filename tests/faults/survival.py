@@ -86,13 +86,13 @@ class Watch:
             inject: Python source that runs in it (and in its Python children) before everything else.
             environment: variables beside the usual ones.
             anew: not as a fork: where it matters how Python starts, or what is imported when.
-            options: of Popen, for a process that is no fork.
+            options: `preexec_fn`, or others of Popen for a process that is no fork.
         """
         words, settings = [str(word) for word in command], self.environment | (environment or {})
         place = Path(self.temporary) / str(len(self.started))
         place.mkdir()
-        if words[:2] == PYTHON and words[2] in PROGRAMS and not (anew or options):
-            process = Fork(words[2], words[3:], settings, inject, place)
+        if words[:2] == PYTHON and words[2] in PROGRAMS and not anew:
+            process = Fork(words[2], words[3:], settings, inject, place, **options)
         else:
             if inject is not None:
                 guard = (GUARD / "sitecustomize.py").read_text()

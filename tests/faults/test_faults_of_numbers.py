@@ -12,6 +12,7 @@ from shrink import TINY_MUNIT
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.run import forecast
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.loop import Run
 from i2i_forge.run.streams import build_streams
@@ -70,6 +71,7 @@ def growing(quiet, tmp_path, monkeypatch, listening):
     draws = torch.Generator().manual_seed(0)
     losses = torch.empty(120).log_normal_(0, 0.5, generator=draws)
     losses[60:] *= 10
+    monkeypatch.setattr(forecast, "ENOUGH", 0)  # such steps would be taken for seconds, to see how long they are
     monkeypatch.setattr(Trainer, "step", lambda self, batch, done: {"generator/gan/ab": float(losses[done])})
 
     def train(*changes):

@@ -87,12 +87,12 @@ def test_88_a_run_needs_nobody_who_watches(forge_watch, straight, tmp_path, stre
     ids=["full", "closed"],
 )  # fmt: skip
 def test_88_a_result_that_is_lost_is_an_error(forge_watch, streams, reason):
-    ended = forge_watch.call("recipes", "--json", preexec_fn=streams)
+    ended = forge_watch.call("recipes", "--json", preexec_fn=streams, anew=True)
     ended.refused(8, "the result cannot be written to the standard output", os.strerror(reason))
 
 
 def test_88_a_reader_may_have_enough(forge_watch):
-    ended = forge_watch.call("recipes", "--json", preexec_fn=lambda: os.dup2(without_reader(), 1))
+    ended = forge_watch.call("recipes", "--json", preexec_fn=lambda: os.dup2(without_reader(), 1), anew=True)
     assert (ended.code, ended.err) == (0, "")
 
 
