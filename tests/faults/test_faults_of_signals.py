@@ -18,14 +18,22 @@ def test_05_sigterm_within_a_step(watch, straight, tmp_path, group):
 
 
 def test_06_sigint_once(watch, straight, tmp_path):
-    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGINT, anew=True)
+    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGINT)
 
 
-def stopped_and_goes_on(watch, straight, run, number, *, group=False, anew=False):
-    settings = {"workers": 2 if group else 0}
-    process = watch.start_training(run, anew=anew, **settings)
+@slow
+def test_06_sigint_twice_stops_at_once(watch, straight, tmp_path):
+    stopped_and_goes_on(watch, straight, tmp_path / "run", signal.SIGINT, twice=True)
+
+
+def stopped_and_goes_on(watch, straight, run, number, *, group=False, twice=False):
+    settings = {"workers": 2} if group else {}
+    process = watch.start_training(run, **settings)
     watch.wait_for_step(process, run, 2)
-    ended = watch.end(process, number, group=group)
+    if twice:
+        process.send_signal(number)
+    is_gone = twice and process.poll() is not None
+    ended = watch.end(process, None if is_gone else number, group=group)
     assert ended.code == 128 + number, ended.err[-2000:]
     assert "Traceback" not in ended.err
     watch.keeps(run, 2)
@@ -33,36 +41,21 @@ def stopped_and_goes_on(watch, straight, run, number, *, group=False, anew=False
 
 
 def test_05_no_step_is_lost(forge_watch, tmp_path):
-    run = tmp_path / "run"
-    process = forge_watch.start_training(run, steps=90, every=1000)
-    records = run / "metrics.jsonl"
-    forge_watch.wait_for(process, lambda: records.exists() and len(records.read_text().splitlines()) >= 3)
-    forge_watch.end(process, signal.SIGTERM).refused(143, "stopped by SIGTERM", "everything is saved")
-    assert forge_watch.subject.usable(run) == len(records.read_text().splitlines())
-
-
-@slow
-def test_06_sigint_twice_stops_at_once(watch, straight, tmp_path):
-    run = tmp_path / "run"
-    process = watch.start_training(run)
-    watch.wait_for_step(process, run, 2)
-    process.send_signal(signal.SIGINT)
-    ended = watch.end(process, signal.SIGINT) if process.poll() is None else watch.end(process)
-    assert ended.code == 130
-    assert "Traceback" not in ended.err
-    watch.keeps(run, 2)
-    watch.goes_on(run, straight)
+    saves_every_step(forge_watch, tmp_path / "run", signal.SIGTERM)
 
 
 def test_89_a_terminal_that_is_closed(forge_watch, tmp_path):
     """Its SIGHUP reaches the data workers too."""
-    run = tmp_path / "run"
-    process = forge_watch.start_training(run, steps=90, every=1000, workers=1)
+    saves_every_step(forge_watch, tmp_path / "run", signal.SIGHUP, group=True)
+
+
+def saves_every_step(watch, run, number, *, group=False):
+    process = watch.start_training(run, steps=90, every=1000, workers=int(group))
     records = run / "metrics.jsonl"
-    forge_watch.wait_for(process, lambda: records.exists() and records.read_text().count("\n") >= 2)
-    ended = forge_watch.end(process, signal.SIGHUP, group=True)
-    ended.refused(129, "stopped by SIGHUP", "everything is saved")
-    assert forge_watch.subject.usable(run) == records.read_text().count("\n")
+    watch.wait_for(process, lambda: records.exists() and records.read_text().count("\n") >= 3)
+    words = f"stopped by {signal.Signals(number).name}", "everything is saved"
+    watch.end(process, number, group=group).refused(128 + number, *words)
+    assert watch.subject.usable(run) == records.read_text().count("\n")
 
 
 def test_89_nohup_stays_nohup():
