@@ -65,6 +65,7 @@ def _work(program, arguments, environment, inject, files, preexec_fn):
     multiprocessing.process._parent_process = None  # it is no worker, as those that it starts are
     faulthandler.disable()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or in the background
     os.setsid()
     for number, file in enumerate(files, start=1):
         os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), number)

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from killed_children import Weights
+from forged_checkpoints import Weights
 
 from i2i_forge.catalog.loading import Host
 from i2i_forge.errors import ResourceError

@@ -92,7 +92,7 @@ def test_09_ranks_that_never_come_together(ranks, forge_watch, tmp_path):
         ('raise errors.DataError("shoe.png: it is no image", fix="take it out")', 4, ["shoe.png: it is no image"]),
         pytest.param('raise ZeroDivisionError("a mistake")', 1, ["ZeroDivisionError: a mistake"], marks=slow),
         pytest.param('raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")', 8,
-                     ["out of memory", "asked for 2.00 GiB", "data.batch"], marks=slow),
+                     ["out of memory", "asked for 2.00 GiB", "run.micro_batch"], marks=slow),
     ],
     ids=["data", "mistake", "memory"],
 )  # fmt: skip
