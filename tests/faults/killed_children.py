@@ -129,7 +129,7 @@ def die_at_call(left):
 if __name__ == "__main__":
     for line in sys.stdin:
         kind, count = line.split()
-        trial = Trial(Path(sys.argv[1]) / kind)
+        trial = Trial(Path(sys.argv[1]) / f"{kind}-{count}")
         getattr(trial, kind)(int(count))
         sys.stdout.write(f"{json.dumps(trial.said)}\n")
         sys.stdout.flush()
