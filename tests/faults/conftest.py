@@ -1,6 +1,7 @@
 """Fixtures of the fault tests, and their record for `make faults`."""
 
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -53,20 +54,34 @@ def forge_watch(tmp_path):
 
 @pytest.fixture(scope="session")
 def straight(subject, tmp_path_factory):
-    """The digest of an undisturbed run: `straight(steps=8, ...)`, each trained once."""
+    """What an undisturbed run came to: `straight(steps=8, ...)`, each trained once."""
     known = {}
 
-    def digest(**settings):
-        key = repr(sorted(settings.items()))
+    def left(**settings):
+        key = repr(sorted(({"steps": 8, "every": 2} | settings).items()))
         if key not in known:
             folder = tmp_path_factory.mktemp("straight")
             watch = Watch(subject, folder)
             ended = watch.train(folder / "run", **settings)
             assert ended.code == 0, ended.err[-2000:]
-            known[key] = subject.digest(folder / "run")
+            known[key] = watch.left(folder / "run")
         return known[key]
 
-    return digest
+    return left
+
+
+@pytest.fixture(scope="session")
+def trained(subject, tmp_path_factory):
+    """A run with checkpoints of steps 2 and 4."""
+    watch = Watch(subject, tmp_path_factory.mktemp("trained"))
+    assert watch.train(watch.folder / "run", steps=4).code == 0
+    return watch.folder / "run"
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of it."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 _here = {"allowed": None, "found": []}

@@ -1,7 +1,6 @@
-"""Children that save checkpoints and are killed: `killed_children.py FOLDER moments|calls|removal COUNT`.
+"""Children that save checkpoints and are killed: `killed_children.py FOLDER`, and a line `moments|calls|removal COUNT`.
 
-Prints what is left after each kill, as JSON: how many checkpoints could not be read, how many saves that had returned
-were lost, and where the kills hit. A child is a fork, so that a kill costs moments.
+Prints what is left after so many kills, as JSON. It does so for every line on its stdin.
 """
 
 import json
@@ -12,30 +11,18 @@ import sys
 import time
 from pathlib import Path
 
-import torch
+from forged_checkpoints import Weights
 
 from i2i_forge.run import checkpoint
 
-SIZE = 50_000  # numbers: files of 200 KB
-
-
-class Weights:
-    """Stands in for a trainer: its weights are the step."""
-
-    ema = None
-
-    def __init__(self, value):
-        self.value = value
-
-    def state_dict(self):
-        return {"decoder.a.weight": torch.full((SIZE,), float(self.value))}
-
-    def optimizer_state(self):
-        return {"decoder|a.weight|exp_avg": torch.full((SIZE,), -float(self.value))}
-
 
 class Trial:
-    """Kills one child after another and looks at what they leave."""
+    """Kills one child after another, forks of this process, and looks at what they leave.
+
+    Attributes:
+        said: how many kills there were, how many checkpoints could not be read, how many saves that had returned were
+            lost, and where the kills hit.
+    """
 
     def __init__(self, root):
         self.root, self.last, self.draw = root, 0, random.Random(0)
@@ -104,14 +91,15 @@ class Trial:
         for number in range(count):
             step = self.last + 1
 
-            def work(step=step, left=1 + number % 6):
-                remove_old = checkpoint.writing._remove_old
+            def work(step=step, left=1 + number % 9):
+                commit = os.rename
 
-                def remove(*arguments):
+                def rename(*places):
+                    commit(*places)
+                    os.rename = commit
                     die_at_call(left)
-                    remove_old(*arguments)
 
-                checkpoint.writing._remove_old = remove
+                os.rename = rename
                 self.save(step, keep=1)
 
             self.said["lost"] += self.kill(work) != step  # the new one was committed
@@ -139,6 +127,9 @@ def die_at_call(left):
 
 
 if __name__ == "__main__":
-    trial = Trial(Path(sys.argv[1]) / "checkpoints")
-    getattr(trial, sys.argv[2])(int(sys.argv[3]))
-    sys.stdout.write(json.dumps(trial.said))
+    for line in sys.stdin:
+        kind, count = line.split()
+        trial = Trial(Path(sys.argv[1]) / f"{kind}-{count}")
+        getattr(trial, kind)(int(count))
+        sys.stdout.write(f"{json.dumps(trial.said)}\n")
+        sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -51,6 +52,11 @@ class Forge:
         assert found is not None, f"{run} holds no checkpoint"
         return _digest(found.step, {**found.model, **found.optimizers})
 
+    def records(self, run):
+        """The losses of every step, without what depends on the clock."""
+        lines = map(json.loads, (Path(run) / "metrics.jsonl").read_text().splitlines())
+        return [{key: value for key, value in line.items() if not key.endswith("per_second")} for line in lines]
+
 
 class Anchor:
     """A training script of a page, in `anchors/`."""
@@ -78,6 +84,9 @@ class Anchor:
         state = self.module.State(run)
         step = state.resume()
         return _digest(step, {str(place): weight.detach() for place, weight in enumerate(state.parameters())})
+
+    def records(self, run):
+        """It keeps none."""
 
 
 def _digest(step, tensors):

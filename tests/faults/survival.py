@@ -2,7 +2,8 @@
 
 a   it goes on, or ends with the documented exit code, within the time limit       Watch.train, Ended.refused
 b   the newest verified checkpoint is usable; no more than one save interval lost  Watch.keeps
-c   without the fault the same command ends with the weights of a run without it   Watch.same_weights
+c   without the fault the same command ends as a run that had none: with its       Watch.goes_on
+    weights, and with what forge has recorded of every step
 d   nothing outside the folder is written, nobody contacted, no program started    fixture `watched`, for every test
 e   one message of at most six lines, with the file or key and the fix             Ended.refused
 """
@@ -19,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from forks import Fork
+from forks import PROGRAMS, Fork
 
-FORGE = [sys.executable, "-m", "i2i_forge"]
+PYTHON = [sys.executable, "-m"]
 GUARD = Path(__file__).parent / "guard"
 LIMIT = 60  # seconds: longer is a hang
 OTHER_WEIGHTS = "the weights differ from those of a run without the fault"
@@ -79,19 +80,19 @@ class Watch:
         }  # fmt: skip
 
     def start(self, command, *, inject=None, environment=None, anew=False, **options):
-        """Start a process: `forge` as a fork of this one, anything else as a user starts it.
+        """Start a process: `forge` and torchrun as forks of this one, anything else as a user starts it.
 
         Args:
             inject: Python source that runs in it (and in its Python children) before everything else.
             environment: variables beside the usual ones.
             anew: not as a fork: where it matters how Python starts, or what is imported when.
-            options: of Popen, for a process that is no fork.
+            options: `preexec_fn`, or others of Popen for a process that is no fork.
         """
         words, settings = [str(word) for word in command], self.environment | (environment or {})
         place = Path(self.temporary) / str(len(self.started))
         place.mkdir()
-        if words[:3] == FORGE and not (anew or options):
-            process = Fork(words[3:], settings, inject, place)
+        if words[:2] == PYTHON and words[2] in PROGRAMS and not anew:
+            process = Fork(words[2], words[3:], settings, inject, place, **options)
         else:
             if inject is not None:
                 guard = (GUARD / "sitecustomize.py").read_text()
@@ -119,15 +120,22 @@ class Watch:
     def call(self, *arguments, **options):
         """Run `forge` with arguments to its end."""
         limit = options.pop("limit", LIMIT)
-        return self.end(self.start([*FORGE, *arguments], **options), limit=limit)
+        return self.end(self.start([*PYTHON, "i2i_forge", *arguments], **options), limit=limit)
 
     def train(self, run, *, limit=LIMIT, **settings):
         """Train the subject to its end (rule a)."""
         return self.end(self.start_training(run, **settings), limit=limit)
 
-    def start_training(self, run, *, inject=None, anew=False, **settings):
+    def start_training(self, run, *, inject=None, **settings):
         """Start training the subject."""
-        return self.start(self.subject.command(run, **settings), inject=inject, anew=anew)
+        return self.start(self.subject.command(run, **settings), inject=inject)
+
+    def goes_on(self, run, straight, *, inject=None, **settings):
+        """The same command ends as an undisturbed run: without the fault, or with one that costs nothing (rule c)."""
+        ended = self.train(run, inject=inject, **settings)
+        assert ended.code == 0, ended.err[-2000:]
+        self.same_weights(run, straight(**settings))
+        return ended
 
     def wait_for(self, process, condition, *, limit=LIMIT):
         """Until the condition holds; the process must not end before."""
@@ -152,9 +160,15 @@ class Watch:
         usable = self.subject.usable(run)
         assert usable >= step, f"step {step} is lost, it would go on at step {usable}"
 
-    def same_weights(self, run, straight):
-        """Both runs ended with the same weights (rule c)."""
-        assert self.subject.digest(run) == straight, OTHER_WEIGHTS
+    def left(self, run):
+        """What a run came to: the digest of its newest checkpoint, and its records."""
+        return self.subject.digest(run), self.subject.records(run)
+
+    def same_weights(self, run, straight, *, records=True):
+        """Both runs ended with the same weights, and recorded the same losses unless that was the fault (rule c)."""
+        digest, recorded = straight
+        assert self.subject.digest(run) == digest, OTHER_WEIGHTS
+        assert not records or self.subject.records(run) == recorded
 
     def finish(self):
         """Kill what still runs; what was done outside the folder fails the test (rule d)."""

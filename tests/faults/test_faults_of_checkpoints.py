@@ -1,6 +1,5 @@
 """Checkpoints that are damaged, foreign, or of another time: 25 to 36."""
 
-import hashlib
 import json
 import math
 import pickle
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from forged_checkpoints import forged
 from hostile_tensors import HONEST, HOSTILE
 from safetensors.torch import load, save
 
@@ -24,34 +24,9 @@ from i2i_forge.system.tensor_files import read_tensors
 FROZEN = Path(__file__).parents[1] / "run/fixtures/format-1"
 
 
-@pytest.fixture(scope="module")
-def trained(request, subject, tmp_path_factory):
-    """A run with checkpoints of steps 2 and 4."""
-    from survival import Watch
-
-    folder = tmp_path_factory.mktemp("trained")
-    ended = Watch(subject, folder).train(folder / "run", steps=4, every=2)
-    assert ended.code == 0, ended.err[-2000:]
-    return folder / "run"
-
-
-@pytest.fixture
-def run(trained, tmp_path):
-    """A copy of it."""
-    return Path(shutil.copytree(trained, tmp_path / "run"))
-
-
 def newest_files(watch, run):
     """The files of the checkpoint of step 4, and what they hold."""
     return {file: file.read_bytes() for file in watch.subject.saved(run)[4]}
-
-
-def goes_on(watch, run, straight):
-    """The same command finishes with the weights of a run without damage (rules a and c)."""
-    ended = watch.train(run, steps=8, every=2)
-    assert ended.code == 0, ended.err[-2000:]
-    watch.same_weights(run, straight(steps=8, every=2))
-    return ended
 
 
 def falls_back(watch, run):
@@ -67,7 +42,7 @@ def test_25_a_truncated_file(watch, straight, run):
         file.write_bytes(data)
     watch.keeps(run, 4)
     file.write_bytes(data[:-1])
-    said = goes_on(watch, run, straight).err
+    said = watch.goes_on(run, straight).err
     assert "damaged" in said and "using step 2" in said
 
 
@@ -77,7 +52,7 @@ def test_26_an_empty_file(watch, straight, run):
         falls_back(watch, run)
         file.write_bytes(data)
     file.write_bytes(b"")
-    goes_on(watch, run, straight)
+    watch.goes_on(run, straight)
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
@@ -102,7 +77,7 @@ def test_28_a_missing_file(watch, straight, run):
         falls_back(watch, run)
         file.write_bytes(data)
     file.unlink()
-    goes_on(watch, run, straight)
+    watch.goes_on(run, straight)
 
 
 def test_28_a_file_of_another_generation(watch, run):
@@ -117,10 +92,12 @@ def test_28_a_file_of_another_generation(watch, run):
 
 
 def test_29_a_changed_recipe(forge_watch, run):
-    """The keys are named, with what they were."""
-    ended = forge_watch.train(run, steps=8, every=2, changes=("networks.decoder.mlp_dim=16", "seed=3"))
-    ended.refused(5, run, "networks.decoder.mlp_dim: 8 there, 16 here", "seed", "--run")
-    forge_watch.keeps(run, 4)
+    """The keys are named, with what they were, and how to begin with its weights."""
+    before = (run / "resolved.yaml").read_bytes(), forge_watch.left(run)
+    ended = forge_watch.train(run, changes=("networks.decoder.mlp_dim=16", "seed=3"))
+    words = "networks.decoder.mlp_dim: 8 there, 16 here", "seed: 0 there, 3 here"
+    ended.refused(5, run, *words, f"--init-from {run} --run")
+    assert ((run / "resolved.yaml").read_bytes(), forge_watch.left(run)) == before
 
 
 def test_29_other_networks(forge_watch, run):
@@ -137,23 +114,9 @@ def test_29_other_networks(forge_watch, run):
     assert checkpoint.digest(trainer) == before
 
 
-def forged(run, step=4, **files):
-    """Replace files of a checkpoint, with a manifest that fits; a name's `_` stands for the dot."""
-    folder = checkpoint.folder_of(run / "checkpoints", step)
-    for name, change in files.items():
-        file = folder / name.replace("_", ".")
-        file.write_bytes(change(file.read_bytes()))
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
-    for name in manifest["files"]:
-        data = (folder / name).read_bytes()
-        manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    manifest["format"] = json.loads((folder / "state.json").read_text()).get("format")
-    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
-
-
 def test_30_a_newer_format(forge_watch, run):
-    forged(run, state_json=lambda data: json.dumps({**json.loads(data), "format": 7}).encode())
-    ended = forge_watch.train(run, steps=8, every=2)
+    forged(run, version=7, state_json=lambda data: json.dumps({**json.loads(data), "format": 7}).encode())
+    ended = forge_watch.train(run)
     ended.refused(5, "step-00000004", "format 7", "reads up to 1", "upgrade")
     forged(run, state_json=lambda data: json.dumps({**json.loads(data), "format": 1}).encode())
     forge_watch.keeps(run, 4)
@@ -257,10 +220,7 @@ def test_34_hostile_json(tmp_path, state):
     """state.json with a manifest that fits, and the manifest itself."""
     run = shutil.copytree(FROZEN, tmp_path / "run")
     folder = run / "checkpoints/step-00000002"
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
-    manifest["files"]["state.json"] = {"bytes": len(state), "sha256": hashlib.sha256(state).hexdigest()}
-    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
-    (folder / "state.json").write_bytes(state)
+    forged(run, 2, state_json=lambda data: state)
     with pytest.raises(CheckpointError, match="step-00000002 is damaged: "):
         checkpoint.read(folder)
     (folder / "MANIFEST.json").write_bytes(state)
@@ -277,7 +237,7 @@ def spoilt(data):
 
 def test_35_weights_that_are_not_finite(forge_watch, straight, run):
     forged(run, model_safetensors=spoilt)
-    said = goes_on(forge_watch, run, straight).err
+    said = forge_watch.goes_on(run, straight).err
     assert "is not finite" in said and "using step 2" in said
 
 
@@ -308,6 +268,6 @@ def test_36_all_checkpoints_are_damaged(watch, run):
         for file in files:
             file.write_bytes(file.read_bytes()[:10])
     before = {file: file.read_bytes() for files in watch.subject.saved(run).values() for file in files}
-    ended = watch.train(run, steps=8, every=2).refused(5, run, "no checkpoint can be used")
+    ended = watch.train(run).refused(5, run, "no checkpoint can be used")
     assert watch.subject.name != "forge" or ("step-00000004" in ended.err and "--run" in ended.err)
     assert {file: file.read_bytes() for files in watch.subject.saved(run).values() for file in files} == before

@@ -1,14 +1,17 @@
-"""Folders of images: 52, 53, 78, 79 and 83."""
+"""Folders of images, and what else lies in them: 52 to 54, 78, 79 and 83."""
 
+import builtins
+import io
 import json
 
 import pytest
 import torch
-from image_files import folder_of, noise
+from image_files import folder_of, noise, saved, write_odd_entries
 from loaded import CATALOG
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from i2i_forge.data import check_images, decode, list_images
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.errors import DataError
 from i2i_forge.measure.image_folders import FolderSamples
@@ -74,14 +77,12 @@ def unmatched(root):
         Image.fromarray(noise()).save(root / "trainA" / f"alone-{number}.png")
 
 
-FIRST_FIVE = [f"alone-{number}.png" for number in range(5)]
-
-
 def test_53_names_that_do_not_pair(forge_watch, tmp_path):
     unmatched(tmp_path / "data")
     data = f"data={{use: paired_folders, layout: two_folders, root: {tmp_path / 'data'}, size: 64, paired: ~}}"
     ended = forge_watch.call("train", "pix2pix_synthetic", "--run", tmp_path / "run", "--device", "cpu", "--set", data)
-    ended.refused(4, *FIRST_FIVE)
+    ended.refused(4, "8 without a partner", *(f"alone-{number}.png" for number in range(5)))
+    assert "alone-5.png" not in ended.err
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
@@ -90,10 +91,58 @@ def test_53_without_pairs_the_numbers_may_differ_and_are_shown(forge_watch, tmp_
     a, b = dataset("unpaired_folders", root=str(tmp_path / "data")).sources("train")
     assert (len(a), len(b)) == (3, 6)
     shown = forge_watch.call("data", "check", tmp_path / "data")
-    assert [line.split()[1:4:2] for line in shown.out.splitlines() if " train" in line] == [
-        ["trainA", "3"],
-        ["trainB", "6"],
-    ]
+    lines = [line.split() for line in shown.out.splitlines() if " train" in line]
+    assert [(line[1], line[3]) for line in lines] == [("trainA", "3"), ("trainB", "6")]
+
+
+def test_54_fifos_links_and_loops_by_call(tmp_path):
+    folder = folder_of(tmp_path / "data")
+    write_odd_entries(folder / "trainA")
+    names = [path.relative_to(folder / "trainA").as_posix() for path in list_images(folder / "trainA")]
+    assert len(names) == 11 and names[:4] == ["0.png", "1.png", "2.png", "3.png"]  # `up` shows trainB's six too
+
+
+def test_54_links_are_no_way_into_a_fifo(tmp_path):
+    write_odd_entries(folder_of(tmp_path / "data") / "trainA")
+    for name in ("fifo.jpg", "device.jpg", "broken.png", "self.png", "loop"):
+        with pytest.raises(DataError, match=name):
+            decode(tmp_path / "data/trainA" / name)
+
+
+UNREADABLE = """
+import builtins, io
+_open = builtins.open
+def open_(file, *arguments, **options):
+    if str(file).endswith("secret.png"):
+        raise PermissionError(13, "Permission denied", str(file))
+    return _open(file, *arguments, **options)
+builtins.open = io.open = open_
+"""
+
+
+def test_54_an_unreadable_file_by_call(tmp_path, monkeypatch):
+    folder = folder_of(tmp_path / "data", lambda path: path.write_bytes(saved("PNG")), "secret.png")
+    for module in (builtins, io):
+        monkeypatch.setattr(module, "open", open)  # put back at the end
+    exec(UNREADABLE, {})
+    with pytest.raises(DataError, match=r"1 of 6 images .*secret\.png: cannot be read: .*Permission denied"):
+        check_images(list_images(folder / "trainA"))
+
+
+@pytest.mark.slow
+def test_54_fifos_links_and_loops(watch, tmp_path):
+    folder = folder_of(tmp_path / "data", good=6)
+    write_odd_entries(folder / "trainA")
+    (folder / "trainA" / "up").unlink()
+    ended = watch.train(tmp_path / "run", steps=3, every=3, data=folder)
+    assert ended.code == 0, ended.err[-2000:]
+
+
+@pytest.mark.slow
+def test_54_an_unreadable_file(watch, tmp_path):
+    folder = folder_of(tmp_path / "data", lambda path: path.write_bytes(saved("PNG")), "secret.png")
+    ended = watch.train(tmp_path / "run", steps=3, every=3, data=folder, inject=UNREADABLE)
+    ended.refused(4, "secret.png")
 
 
 CASES = [f"case{case}_00{number}" for case in range(3) for number in range(4)]
@@ -184,6 +233,21 @@ def test_79_a_run_without_a_test_set_says_so_and_so_do_its_records(munit_run, tm
     samples = RunSamples(translator, catalog, "ab", torch.device("cpu"))
     assert (samples.data["split"], samples.inputs) == ("test", 1)
     assert samples.warnings == ["there is no test set of b: the images are training images"]
+
+
+def test_79_training_from_a_pack_is_training_from_its_folder_and_records_say_from_what(forge, forge_watch, tmp_path):
+    for domain in "AB":
+        written(tmp_path / f"mine/train{domain}", "012", ord(domain))
+    assert forge("data", "pack", tmp_path / "mine", "--out", tmp_path / "packed", "--shard-size", 1)[0] == 0
+    settings = {"steps": 2, "data": tmp_path / "mine"}
+    packed = ("data.use=packed", f"data.root={tmp_path / 'packed'}", "data.paired=false")
+    assert forge_watch.train(tmp_path / "run", **settings).code == 0
+    assert forge_watch.train(tmp_path / "again", changes=packed, **settings).code == 0
+    forge_watch.same_weights(tmp_path / "again", forge_watch.left(tmp_path / "run"))
+    options = ("--metric", "structure", "--inputs", 2, "--samples", 2, "--device", "cpu", "--json")
+    code, out, err = forge("eval", tmp_path / "run", *options)
+    assert code == 0, err
+    assert {record["data"]["split"] for record in json.loads(out)} == {"train"}
 
 
 def test_79_twins_between_splits_are_found_by_pixels(forge_watch, tmp_path):

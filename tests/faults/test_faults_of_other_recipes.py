@@ -1,6 +1,5 @@
 """Weights, runs and options that are of another recipe: 84, 85 and 106."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from forged_checkpoints import forged
 
-from i2i_forge.cli import main
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.errors import CheckpointError, RecipeError, UsageError
 from i2i_forge.measure import Tools
@@ -22,7 +21,6 @@ from i2i_forge.measure.recording import write_records
 from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import checkpoint
 from i2i_forge.run.checkpoint import initialise
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import differences, edits, fingerprint, settings_of
@@ -178,13 +176,8 @@ def test_85_a_run_of_an_older_version_resumes(quiet, run):
 
 def forget_settings(run):
     """Its checkpoint as versions wrote it that did not remember the recipe."""
-    folder = checkpoint.folder_of(run / "checkpoints", 1)
-    state = json.loads((folder / "state.json").read_text())
-    data = json.dumps({key: state[key] for key in ("format", "step", "images", "ranks")}).encode()
-    (folder / "state.json").write_bytes(data)
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
-    manifest["files"]["state.json"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
+    known = ("format", "step", "images", "ranks")
+    forged(run, 1, state_json=lambda data: json.dumps({key: json.loads(data)[key] for key in known}).encode())
 
 
 def test_85_an_edited_run_says_so_and_has_columns_of_its_own(run, catalog, capsys, tmp_path):
@@ -297,10 +290,8 @@ def test_106_no_shipped_recipe_changes(name, vocabulary):
     assert recipe.left_out == () and recipe.to_yaml() == read_recipe(name).to_yaml()
 
 
-def test_106_it_is_said(tmp_path, capsys):
+def test_106_it_is_said(forge, tmp_path):
     (tmp_path / "mine.yaml").write_text("base: pix2pix_synthetic\ndata: {use: paired_folders, root: photos}\n")
     for words in (["check", "mine.yaml", "--no-step"], ["show", "mine.yaml"]):
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        out = capsys.readouterr().out
-        assert (ended.value.code, out.count("left out of the base: data.paired (")) == (0, 1)
+        code, out, _ = forge(*words)
+        assert (code, out.count("left out of the base: data.paired (")) == (0, 1)

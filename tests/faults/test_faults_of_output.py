@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import sys
 
 import click
 import pytest
@@ -12,6 +11,7 @@ from i2i_forge import hookimpl
 from i2i_forge.catalog.loading import Host
 from i2i_forge.cli.output import _tolerant
 from i2i_forge.errors import DataError, UsageError
+from i2i_forge.run.log import SafeDisplay
 
 
 def full():
@@ -77,10 +77,9 @@ def full_and_gone():
 
 @pytest.mark.parametrize("streams", [closed, full_and_gone])
 def test_88_a_run_needs_nobody_who_watches(forge_watch, straight, tmp_path, streams):
-    run = tmp_path / "run"
-    command = forge_watch.subject.command(run, steps=2, every=2)
+    command = forge_watch.subject.command(tmp_path / "run", steps=2)
     assert forge_watch.end(forge_watch.start(command, preexec_fn=streams)).code == 0
-    forge_watch.same_weights(run, straight(steps=2, every=2))
+    forge_watch.same_weights(tmp_path / "run", straight(steps=2))
 
 
 @pytest.mark.parametrize(
@@ -88,13 +87,12 @@ def test_88_a_run_needs_nobody_who_watches(forge_watch, straight, tmp_path, stre
     ids=["full", "closed"],
 )  # fmt: skip
 def test_88_a_result_that_is_lost_is_an_error(forge_watch, streams, reason):
-    process = forge_watch.start([sys.executable, "-m", "i2i_forge", "recipes", "--json"], preexec_fn=streams)
-    forge_watch.end(process).refused(8, "the result cannot be written to the standard output", os.strerror(reason))
+    ended = forge_watch.call("recipes", "--json", preexec_fn=streams, anew=True)
+    ended.refused(8, "the result cannot be written to the standard output", os.strerror(reason))
 
 
 def test_88_a_reader_may_have_enough(forge_watch):
-    command = [sys.executable, "-m", "i2i_forge", "recipes", "--json"]
-    ended = forge_watch.end(forge_watch.start(command, preexec_fn=lambda: os.dup2(without_reader(), 1)))
+    ended = forge_watch.call("recipes", "--json", preexec_fn=lambda: os.dup2(without_reader(), 1), anew=True)
     assert (ended.code, ended.err) == (0, "")
 
 
@@ -107,11 +105,8 @@ Image.Image.save = full
 
 
 def test_88_samples_that_cannot_be_written(forge_watch, straight, tmp_path):
-    run = tmp_path / "run"
-    ended = forge_watch.train(run, steps=2, every=2, inject=NO_PICTURES)
-    assert ended.code == 0, ended.err[-2000:]
+    ended = forge_watch.goes_on(tmp_path / "run", straight, steps=2, inject=NO_PICTURES)
     assert ended.err.count("plugin 'sample_grids' failed in run_started and is not called again") == 1
-    forge_watch.same_weights(run, straight(steps=2, every=2))
 
 
 @pytest.mark.parametrize("error", [UsageError("a"), DataError("b"), OSError("c"), SystemExit("d")], ids=type)
@@ -128,8 +123,6 @@ def test_88_an_observer_may_raise_anything_once(error):
 
 
 def test_88_a_progress_that_fails_is_set_aside():
-    from i2i_forge.run.log import SafeDisplay
-
     called = []
 
     class Broken:

@@ -159,19 +159,8 @@ def test_63_a_base_that_is_missing_or_no_recipe(refused, tmp_path):
     os.mkfifo(tmp_path / "fifo.yaml")
     (tmp_path / "link.yaml").symlink_to("link.yaml")
     (tmp_path / "secret").write_text("root:x:0:0:secret words\n")
-    for base in (
-        "nowhere.yaml",
-        "munit_sinthetic",
-        ".",
-        "link.yaml",
-        '"a\\0b"',
-        "[a]",
-        "''",
-        "3",
-        "{a: b}",
-        "/",
-        "x" * 300,
-    ):
+    paths = ("nowhere.yaml", "munit_sinthetic", ".", "link.yaml", '"a\\0b"', "''", "/", "x" * 300)
+    for base in (*paths, "[a]", "3", "{a: b}"):
         assert "r.yaml:1:" in refused(f"base: {base}\n"), base
     for base in ("fifo.yaml", "/dev/zero"):
         assert f"{base}: cannot read it" in refused(f"base: {base}\n")

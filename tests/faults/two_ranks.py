@@ -6,6 +6,17 @@ from at_step import at_step
 from survival import LIMIT
 
 QUICK = ("run.rank_timeout=40",)  # seconds
+IMPATIENT = """
+from i2i_forge.system.distributed import ranks
+ranks.GRACE = 0.5  # there is no third rank to wait for
+"""
+# What torchrun forks for each rank: a script, because `forge` itself would be imported anew.
+RANK = """
+import sys
+{inject}
+from i2i_forge.cli import main
+main(sys.argv[1:])
+"""
 
 
 def free_port():
@@ -23,7 +34,7 @@ class TwoRanks:
 
     def fault(self, what, *, rank=1, at=3):
         """Injected source: at this step, once, this rank does `what`."""
-        return at_step(self.watch, what, at=at, rank=rank)
+        return IMPATIENT + at_step(self.watch, what, at=at, rank=rank)
 
     def start_one(self, rank, run, *, port, inject=None, changes=(), **settings):
         """The process of one rank."""
@@ -46,11 +57,14 @@ class TwoRanks:
 
     def torchrun(self, run, *options, inject=None, changes=(), limit=120, **settings):
         """Train under torchrun, to the end."""
-        python, _, module, *rest = self.watch.subject.command(run, changes=(*QUICK, *changes), **settings)
+        python, _, _, *rest = self.watch.subject.command(run, changes=(*QUICK, *changes), **settings)
+        script = self.watch.folder / "rank.py"
+        script.write_text(RANK.format(inject=inject))
         launch = [python, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
-        # torchrun itself would take --run for a short form of its own --run-path; not what stands behind --
-        process = self.watch.start([*launch, *options, "-m", "--", module, *rest], inject=inject)
-        return self.watch.end(process, limit=limit)
+        return self.watch.end(
+            self.watch.start([*launch, *options, "--run-path", "--start-method", "fork", "--", script, *rest]),
+            limit=limit,
+        )
 
 
 def all_well(ended):
