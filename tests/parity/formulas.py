@@ -6,10 +6,15 @@ then used in float64 want `rounded=True`.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from loaded import FORMATS, trainer_of
 from torch import Tensor
+
+from i2i_forge.run.foreign import load_foreign
 
 RELATIVE = 1e-9
 NEAR_ONE = ("weight", "gamma", "scale")  # the last part of names whose vectors multiply
@@ -27,6 +32,30 @@ def weights(shapes: Iterable[tuple[str, Sequence[int]]], phase: float, rounded: 
             value = 1 + 0.1 * wave if name.endswith(NEAR_ONE) else 0.1 * wave
         made[name] = value.float().double() if rounded else value
     return made
+
+
+def with_weights(trainer: Any, layout: str, content: Mapping[str, Any]) -> Any:
+    """The trainer with the weights of these parts, which come in as published files."""
+    with TemporaryDirectory() as folder:
+        files = {part: Path(folder) / FORMATS.get(layout)().file.format(part=part, step=0) for part in content}
+        for part, file in files.items():
+            torch.save(content[part], file)
+        load_foreign(trainer, files, layout, FORMATS)
+    return trainer
+
+
+def double(recipe: str, *sets: str) -> Any:
+    """The float64 trainer of a shipped recipe with these changes."""
+    return trainer_of(recipe, *sets, dtype=torch.float64)
+
+
+def two_domains(shapes: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Tensor]]]:
+    """The parts of MUNIT's and UNIT's files, by the shapes of `gen_a` and `dis_a`."""
+    gen, dis = shapes["gen_a"], shapes["dis_a"]
+    return {
+        "gen": {"a": weights(gen, 0.0), "b": weights(gen, 0.5)},
+        "dis": {"a": weights(dis, 1.0), "b": weights(dis, 1.5)},
+    }
 
 
 def images(shape: Sequence[int], rounded: bool = False) -> tuple[Tensor, Tensor]:

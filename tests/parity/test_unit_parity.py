@@ -7,18 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from formulas import assert_statistics, close, drawn, images, weights
-from loaded import FORMATS
+from formulas import assert_statistics, close, double, drawn, images, two_domains, with_weights
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "unit_golden.json").read_text())
 UNIT = GOLDEN["unit"]
-TINY = [f"networks.{role}.{option}" for role in ("encoder", "decoder") for option in ("width=8", "blocks=2")]
-TINY += ["networks.discriminator.width=8"]
+TINY = small(8, encoder="blocks=2", decoder="blocks=2", discriminator="")
 NAMES = {  # theirs -> ours
     "dis_a": "discriminator/gan/ba", "dis_b": "discriminator/gan/ab",
     "gen_adv_a": "generator/gan/ba", "gen_adv_b": "generator/gan/ab",
@@ -34,18 +31,8 @@ WEIGHTS = {
 ROLES = {"gen": ("encoder", "decoder"), "dis": ("discriminator",)}
 
 
-def load(folder: Path) -> i2i_forge.Trainer:
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("unit_edges2shoes", set=TINY), dtype=torch.float64)
-    gen, dis = GOLDEN["shapes"]["gen_a"], GOLDEN["shapes"]["dis_a"]
-    torch.save({"a": weights(gen, 0.0), "b": weights(gen, 0.5)}, folder / "gen_00000000.pt")
-    torch.save({"a": weights(dis, 1.0), "b": weights(dis, 1.5)}, folder / "dis_00000000.pt")
-    load_foreign(
-        trainer,
-        {"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"},
-        "nvlabs-unit",
-        FORMATS,
-    )
-    return trainer
+def load() -> i2i_forge.Trainer:
+    return with_weights(double("unit_edges2shoes", *TINY), "nvlabs-unit", two_domains(GOLDEN["shapes"]))
 
 
 def given_noise(step: int) -> dict[str, dict[str, dict[str, Tensor]]]:
@@ -62,8 +49,8 @@ def given_noise(step: int) -> dict[str, dict[str, dict[str, Tensor]]]:
     }
 
 
-def test_forward_passes_are_those_of_the_published_code(tmp_path: Path) -> None:
-    trainer = load(tmp_path)
+def test_forward_passes_are_those_of_the_published_code() -> None:
+    trainer = load()
     a, _ = images(UNIT["batch"])
     assert_statistics(trainer.encode(a, "content", "a"), UNIT["gen_a.enc(A)"])
     assert_statistics(trainer.translate(a, "ab"), UNIT["gen_b.decode(gen_a.enc(A))"])
@@ -73,8 +60,8 @@ def test_forward_passes_are_those_of_the_published_code(tmp_path: Path) -> None:
         assert_statistics(value, UNIT[f"dis_a(A)[{scale}]"])
 
 
-def test_three_training_steps_are_those_of_the_published_code(tmp_path: Path) -> None:
-    trainer = load(tmp_path)
+def test_three_training_steps_are_those_of_the_published_code() -> None:
+    trainer = load()
     a, b = images(UNIT["batch"])
     assert len(UNIT["steps"]) == 3
     for step, expected in enumerate(UNIT["steps"]):
@@ -93,9 +80,9 @@ def test_three_training_steps_are_those_of_the_published_code(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("phase", ["discriminator", "generator"])
-def test_the_figures_depend_on_the_noise(phase: str, tmp_path: Path) -> None:
+def test_the_figures_depend_on_the_noise(phase: str) -> None:
     """The check of the check: with the trainer's own noise in one phase that phase's losses are others."""
-    trainer = load(tmp_path)
+    trainer = load()
     a, b = images(UNIT["batch"])
     given = given_noise(0)
     del given[phase]
