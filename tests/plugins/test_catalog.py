@@ -140,6 +140,9 @@ def compute(entry: Entry, given: list[Any]) -> Tensor:
 def test_a_losss_gradient_is_its_derivative(entry: Entry) -> None:
     given = tensors_for(entry, torch.float64)
     compute(entry, given).backward()
+    for name, value in zip(needed(entry), given, strict=True):
+        if (entry.name, name) in CONSTANT and isinstance(value, Tensor):
+            assert value.grad is None
 
     def at(shift: float, which: str, direction: Tensor) -> float:
         moved = tensors_for(entry, torch.float64)
