@@ -58,6 +58,35 @@ def two_domains(shapes: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Tens
     }
 
 
+def assert_steps_of_two_domains(
+    trainer: Any, golden: Mapping[str, Any], names: Mapping[str, str], of_terms: Mapping[str, float], given: Any
+) -> None:
+    """The training steps of MUNIT and UNIT: each loss, the phases' totals, then what the networks have become.
+
+    Args:
+        golden: the figures of a case.
+        names: of the losses, theirs -> ours.
+        of_terms: their weights.
+        given: step -> draws.
+    """
+    assert len(golden["steps"]) == 3
+    a, b = images(golden["batch"])
+    for step, expected in enumerate(golden["steps"]):
+        report = trainer.step({"a": a, "b": b}, step, given=given(step))
+        assert set(report) == set(names.values())
+        for theirs, ours in names.items():
+            assert close(report[ours], expected[f"loss_{theirs}"]), (step, ours)
+        for phase, total in (("discriminator", "loss_dis_total"), ("generator", "loss_gen_total")):
+            ours_total = sum(v * of_terms[k.split("/")[1]] for k, v in report.items() if k.startswith(phase))
+            assert close(ours_total, expected[total]), (step, total)
+    sums = dict.fromkeys(golden["param_abs_sum_after"], 0.0)
+    for name, value in trainer.state_dict().items():
+        role, domain, _ = name.split(".", 2)
+        sums[f"{'dis' if role == 'discriminator' else 'gen'}_{domain}"] += value.abs().sum().item()
+    for network, expected_sum in golden["param_abs_sum_after"].items():
+        assert close(sums[network], expected_sum), network
+
+
 def images(shape: Sequence[int], rounded: bool = False) -> tuple[Tensor, Tensor]:
     """The batches A and B, N,C,H,W in float64."""
     n, c, y, x = torch.meshgrid(*(torch.arange(size, dtype=torch.float64) for size in shape), indexing="ij")

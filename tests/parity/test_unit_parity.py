@@ -7,7 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
-from formulas import assert_statistics, close, double, drawn, images, two_domains, with_weights
+from formulas import (
+    assert_statistics,
+    assert_steps_of_two_domains,
+    close,
+    double,
+    drawn,
+    images,
+    two_domains,
+    with_weights,
+)
 from shrink import small
 from torch import Tensor
 
@@ -28,7 +37,6 @@ WEIGHTS = {
     "gan": UNIT["weights"]["gan_w"], "image": UNIT["weights"]["recon_x_w"], "kl": UNIT["weights"]["recon_kl_w"],
     "cycle": UNIT["weights"]["recon_x_cyc_w"], "kl_cycle": UNIT["weights"]["recon_kl_cyc_w"],
 }  # fmt: skip
-ROLES = {"gen": ("encoder", "decoder"), "dis": ("discriminator",)}
 
 
 def load() -> i2i_forge.Trainer:
@@ -61,22 +69,7 @@ def test_forward_passes_are_those_of_the_published_code() -> None:
 
 
 def test_three_training_steps_are_those_of_the_published_code() -> None:
-    trainer = load()
-    a, b = images(UNIT["batch"])
-    assert len(UNIT["steps"]) == 3
-    for step, expected in enumerate(UNIT["steps"]):
-        report = trainer.step({"a": a, "b": b}, step, given=given_noise(step))
-        assert set(report) == set(NAMES.values())
-        for theirs, ours in NAMES.items():
-            assert close(report[ours], expected[f"loss_{theirs}"]), (step, ours)
-        for phase, total in (("discriminator", "loss_dis_total"), ("generator", "loss_gen_total")):
-            ours_total = sum(v * WEIGHTS[k.split("/")[1]] for k, v in report.items() if k.startswith(phase))
-            assert close(ours_total, expected[total]), (step, total)
-    state = trainer.state_dict()
-    for network, expected_sum in UNIT["param_abs_sum_after"].items():
-        part, domain = network.split("_")
-        own = [v for k, v in state.items() if k.split(".")[0] in ROLES[part] and k.split(".")[1] == domain]
-        assert close(sum(v.abs().sum().item() for v in own), expected_sum), network
+    assert_steps_of_two_domains(load(), UNIT, NAMES, WEIGHTS, given_noise)
 
 
 @pytest.mark.parametrize("phase", ["discriminator", "generator"])
