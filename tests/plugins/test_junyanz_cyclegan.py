@@ -109,11 +109,11 @@ def test_a_generators_part_is_in_its_name_or_g_a(file: str, part: str) -> None:
 
 
 @pytest.mark.parametrize(("file", "remark"), [
-    ("latest_net_G_A.pth", ""), ("horse2zebra.pth", ""), ("200_net_G_A.pth", "epoch 200"),
-    ("iter_5000_net_G_A.pth", "5000 images"),
+    ("latest_net_G_A.pth", ""), ("200_net_G_A.pth", "epoch 200"), ("iter_5000_net_G_A.pth", "5000 images"),
 ])  # fmt: skip
 def test_the_number_in_a_name_is_no_step(file: str, remark: str, tmp_path: Path, forge: Any) -> None:
     assert LAYOUT.reader.trained({}, file) == (0, remark)
+    assert LAYOUT.reader.trained({}, "horse2zebra.pth") == (0, "")
     torch.save(drawn(narrow(GENERATORS["resnet_9blocks/instance/no_dropout"])), tmp_path / file)
     code, _, err = forge("checkpoint", "import", tmp_path / file, "--format", LAYOUT.name, "--run", tmp_path / "run")
     assert code == 0 and checkpoint.list_steps(tmp_path / "run/checkpoints") == [0]
