@@ -42,12 +42,12 @@ class Layout:
 
     def fitting(self, networks: dict[str, dict[str, Any]], device: str = "cpu") -> Any:
         """A trainer of the networks that were found; where they say `use`, the recipe's own do not count."""
-        whole = [role for role, spec in networks.items() if "use" in spec or "use" in str(spec.get("per"))]
-        changes = [(f"networks.{role}", networks[role]) for role in whole]
-        for role in networks.keys() - set(whole):
-            changes += [(f"networks.{role}.{key}", value) for key, value in networks[role].items()]
-        gone = [f"networks.{role}=~" for role in whole]
-        return self.make(*gone, *(f"{key}={json.dumps(value)}" for key, value in changes), "seed=9", device=device)
+        sets = [f"networks.{role}=~" for role, found in networks.items() if "use" in found]
+        for role, found in networks.items():
+            whole = {f"networks.{role}": found}
+            changes = whole if "use" in found else {f"networks.{role}.{key}": value for key, value in found.items()}
+            sets += [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+        return self.make(*sets, "seed=9", device=device)
 
     def written(self, trainer: Any) -> Any:
         """A trainer's weights as the content of each part."""
