@@ -17,7 +17,7 @@ from typing import Any
 from i2i_forge.system.fetch import archive
 from i2i_forge.system.fetch.archive import Limits, extract
 from i2i_forge_benchmarks.fuzz_targets import Target
-from i2i_forge_benchmarks.fuzz_targets.mutation import changed
+from i2i_forge_benchmarks.fuzz_targets.mutation import changed, zip_of
 
 LIMITS = Limits(members=200, bytes=1 << 20, slack=1 << 18)
 CREATING = ("os.mkdir", "os.symlink", "os.link", "os.rename", "os.chmod", "os.chown", "os.utime", "os.truncate")
@@ -61,13 +61,14 @@ def seeds() -> list[bytes]:
     """Good archives of both kinds, and those with members that must be refused."""
     good = {"set/train/1.jpg": b"one", "set/train/2.png": bytes(3000), "set/run.sh": b"x", "README.txt": b"words"}
     long = {f"set/{'x' * 120}/1.jpg": b"1"}
-    found = [_tar(good), _tar(good, tarfile.PAX_FORMAT), _tar(long), _tar(long, tarfile.GNU_FORMAT), _zip(good),
-             _zip(good, zipfile.ZIP_STORED), _zip(good, zipfile.ZIP_BZIP2), _zip(good, zipfile.ZIP_LZMA)]  # fmt: skip
+    methods = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    found = [_tar(good), _tar(good, tarfile.PAX_FORMAT), _tar(long), _tar(long, tarfile.GNU_FORMAT)]
+    found += [zip_of(good, method) for method in methods]
     for name in ("../1.jpg", "/x/1.jpg", "C:1.jpg", "a\\1.jpg"):
-        found += [_tar({name: b"x"}), _zip({name: b"x"})]
+        found += [_tar({name: b"x"}), zip_of({name: b"x"})]
     for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.GNUTYPE_SPARSE, tarfile.CONTTYPE):
         found.append(_tar({"1.jpg": b""}, kind=kind))
-    return [*found, _tar({"1.bmp": bytes(1 << 21)}), _zip({"1.bmp": bytes(1 << 21)}), b""]
+    return [*found, _tar({"1.bmp": bytes(1 << 21)}), zip_of({"1.bmp": bytes(1 << 21)}), b""]
 
 
 def _tar(files: dict[str, bytes], form: int = tarfile.USTAR_FORMAT, kind: bytes = tarfile.REGTYPE) -> bytes:
@@ -77,14 +78,6 @@ def _tar(files: dict[str, bytes], form: int = tarfile.USTAR_FORMAT, kind: bytes 
             info = tarfile.TarInfo(name)
             info.size, info.type, info.linkname = len(content), kind, "/etc/passwd" if not content else ""
             tar.addfile(info, io.BytesIO(content))
-    return target.getvalue()
-
-
-def _zip(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", method) as zipped:
-        for name, content in files.items():
-            zipped.writestr(name, content)
     return target.getvalue()
 
 

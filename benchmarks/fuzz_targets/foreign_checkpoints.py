@@ -6,7 +6,6 @@ import io
 import pickle
 import sys
 import tempfile
-import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,7 @@ from i2i_forge.catalog.registry import Registry
 from i2i_forge.errors import CheckpointError
 from i2i_forge.run import foreign
 from i2i_forge_benchmarks.fuzz_targets import Target
-from i2i_forge_benchmarks.fuzz_targets.mutation import changed
+from i2i_forge_benchmarks.fuzz_targets.mutation import changed, zip_of
 
 _watching: list[bool] = []
 
@@ -70,21 +69,13 @@ def seeds() -> list[bytes]:
         reader = entry.component()
         found += [_saved({part: tensors, "a": tensors, "b": tensors}) for part in reader.parts]
     bomb = b"cos\nsystem\n(S'true'\ntR."
-    packed = _zipped({"archive/data.pkl": bomb, "archive/version": b"3"})
+    packed = zip_of({"archive/data.pkl": bomb, "archive/version": b"3"}, zipfile.ZIP_STORED)
     return [*found, bomb, packed, pickle.dumps({"a": 1}), b"<!DOCTYPE html>", b"", b"words\n"]
 
 
 def _saved(content: Any, **options: Any) -> bytes:
     target = io.BytesIO()
     torch.save(content, target, **options)
-    return target.getvalue()
-
-
-def _zipped(files: dict[str, bytes]) -> bytes:
-    target = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(target, "w") as zipped:
-        for name, content in files.items():
-            zipped.writestr(name, content)
     return target.getvalue()
 
 
@@ -98,7 +89,7 @@ def mutate(data: bytes, random: Random) -> bytes:
     names = [name for name in files if name.endswith("data.pkl")] if random.random() < 0.8 else list(files)
     name = random.choice(names or ["archive/data.pkl"])
     files[name] = changed(files.get(name, b""), [data], TOKENS, random)
-    return _zipped(files)
+    return zip_of(files, zipfile.ZIP_STORED)
 
 
 TOKENS = (

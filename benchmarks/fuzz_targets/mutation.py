@@ -1,8 +1,11 @@
-"""Changes of byte strings that know nothing of the format."""
+"""Changes of byte strings that know nothing of the format, and zips of whatever they made."""
 
 from __future__ import annotations
 
+import io
 import struct
+import warnings
+import zipfile
 from collections.abc import Sequence
 from random import Random
 
@@ -15,6 +18,15 @@ def changed(data: bytes, others: Sequence[bytes], tokens: Sequence[bytes], rando
     for _ in range(2 ** random.randrange(4)):
         _change(found, others, tokens, random)
     return bytes(found)
+
+
+def zip_of(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip of files by their names, which may be any."""
+    target = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(target, "w", method) as made:
+        for name, content in files.items():
+            made.writestr(name, content)
+    return target.getvalue()
 
 
 def _change(data: bytearray, others: Sequence[bytes], tokens: Sequence[bytes], random: Random) -> None:

@@ -24,7 +24,6 @@ from .unet import is_nested, is_sequential, unet_name, unet_options
 
 PART = re.compile(r"(?:^|_)(G|E|D2|D)(?=[_.]|$)")
 CODE_DIM = 8  # of all published models
-_FIX = "give the files *_net_G.pth, *_net_E.pth, *_net_D.pth and *_net_D2.pth of the published code"
 
 
 class JunyanzBicyclegan(Published):
@@ -33,6 +32,7 @@ class JunyanzBicyclegan(Published):
     parts: ClassVar = ("G", "E", "D", "D2")
     recipe: ClassVar = "bicyclegan_edges2shoes"
     title: ClassVar = "the published BicycleGAN code"
+    wanted: ClassVar = "give the files *_net_G.pth, *_net_E.pth, *_net_D.pth and *_net_D2.pth of the published code"
 
     def part_of(self, content: Any, name: str) -> str:
         """By the content; of the two discriminators the one that the file's name says, D if it says nothing."""
@@ -44,12 +44,8 @@ class JunyanzBicyclegan(Published):
         elif is_discriminator(tensors):
             kind = "D"
         else:
-            first = next(iter(tensors))
-            raise CheckpointError(
-                f"{name}: this is not a checkpoint of {self.title}"
-                + (", its U-Net takes no code" if is_sequential(tensors) else f", its first tensor is '{first}'"),
-                fix=_FIX,
-            )
+            first = f"its first tensor is '{next(iter(tensors))}'"
+            raise self.refused(name, "its U-Net takes no code" if is_sequential(tensors) else first)
         named = PART.search(PurePath(name).name)
         if named and named[1][0] != kind:
             raise CheckpointError(f"{name} holds {kind}, its name says {named[1]}", fix=f"rename it: *_net_{kind}.pth")
@@ -64,15 +60,11 @@ class JunyanzBicyclegan(Published):
         roles = {"E": "code_encoder", "D": "vae_discriminator", "D2": "discriminator"}
         for part in (part for part in ("E", "G", "D", "D2") if part in files):
             tensors = self.flatten(files[part], part)
-            try:
+            with self.told_by_shapes(part):
                 if part == "G":
                     found |= _generator(tensors, found.get("code_encoder", {}).get("dim"))
                 else:
                     found[roles[part]] = (encoder_options if part == "E" else discriminator_options)(tensors)
-            except (KeyError, ValueError, IndexError) as error:
-                raise CheckpointError(
-                    f"{part}: this is not a checkpoint of {self.title}, its widths cannot be read ({error})", fix=_FIX
-                ) from None
         return found
 
     def place(self, key: str, own: Mapping[str, Tensor]) -> tuple[str, str] | None:

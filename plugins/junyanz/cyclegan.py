@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.run.foreign import state_dict
 
 from .names import Published, in_order
 from .patchgan import discriminator_name, discriminator_options, is_discriminator, scales_of
@@ -31,7 +30,6 @@ HOLDS = {
     "D_A": {"discriminator": "b"},
     "D_B": {"discriminator": "a"},
 }
-_FIX = "give files of the published code, of a ResNet or U-Net generator: *_net_G_A.pth, *_net_D_A.pth ..."
 
 
 class JunyanzCyclegan(Published):
@@ -40,16 +38,16 @@ class JunyanzCyclegan(Published):
     parts: ClassVar = ("G_A", "G_B", "D_A", "D_B")
     recipe: ClassVar = "cyclegan_horse2zebra"
     title: ClassVar = "the published CycleGAN code"
+    wanted: ClassVar = (
+        "give files of the published code, of a ResNet or U-Net generator: *_net_G_A.pth, *_net_D_A.pth ..."
+    )
 
     def part_of(self, content: Any, name: str) -> str:
         """By the file's name; a generator whose name does not tell, such as horse2zebra.pth, is G_A."""
         tensors = self.flatten(content, name)
         kind = "D" if is_discriminator(tensors) else "G" if is_resnet(tensors) or is_sequential(tensors) else ""
         if not kind:
-            first = next(iter(tensors), "none")
-            raise CheckpointError(
-                f"{name}: this is not a checkpoint of {self.title}, its first tensor is '{first}'", fix=_FIX
-            )
+            raise self.refused(name, f"its first tensor is '{next(iter(tensors))}'")
         named = PART.search(PurePath(name).name)
         if named and named[1][0] != kind:
             raise CheckpointError(
@@ -77,19 +75,15 @@ class JunyanzCyclegan(Published):
         return networks
 
     def _options(self, part: str, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
-        try:
+        with self.told_by_shapes(part):
             if part.startswith("D"):
                 return {"discriminator": discriminator_options(tensors)}
             options = unet_options(tensors) if is_sequential(tensors) else resnet_options(tensors)
-        except (KeyError, ValueError, IndexError) as error:
-            raise CheckpointError(
-                f"{part}: this is not a checkpoint of {self.title}, its widths cannot be read ({error})", fix=_FIX
-            ) from None
         seen, made = (options[role]["channels"] for role in ("encoder", "decoder"))
         if seen not in (1, 3) or made != 3:
             raise CheckpointError(
                 f"{part} makes images of {made} channels from images of {seen}; here it can be 3 from 3, or 3 from 1",
-                fix=_FIX,
+                fix=self.wanted,
             )
         return options
 
@@ -112,7 +106,7 @@ class JunyanzCyclegan(Published):
 
     def flatten(self, content: Any, part: str) -> dict[str, Tensor]:
         """A part's tensors by name, a U-Net decoder's inputs in our order."""
-        tensors = state_dict(content, f"{part}: this is not a checkpoint of {self.title}")
+        tensors = super().flatten(content, part)
         return skip_first(tensors) if is_sequential(tensors) else tensors
 
     def unflatten(self, part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from torch import Tensor
 
+from i2i_forge.errors import CheckpointError
 from i2i_forge.run.foreign import KeyedFormat
 
 # Instance norms of files written by torch 0.3 carry statistics that nothing uses. Those of batch norms have a place.
@@ -24,8 +26,13 @@ NUMBER = re.compile(r"^(iter_)?([0-9]+)_net_")
 
 
 class Published(KeyedFormat):
-    """A file for each network, `latest_net_G.pth` or `200_net_G.pth`, a bare state dict."""
+    """A file for each network, `latest_net_G.pth` or `200_net_G.pth`, a bare state dict.
 
+    Attributes:
+        wanted: what is to be given instead of a file that is none.
+    """
+
+    wanted: ClassVar[str]
     file: ClassVar = "{step}_net_{part}.pth"
     unused: ClassVar = STATISTICS
 
@@ -33,6 +40,18 @@ class Published(KeyedFormat):
         """The number in a file's name is an epoch, or with `iter_` that of the images seen: no steps."""
         found = NUMBER.match(name)
         return 0, "" if not found else f"{found[2]} images" if found[1] else f"epoch {found[2]}"
+
+    def refused(self, file: str, why: str) -> CheckpointError:
+        """What is said of a file or part that is no checkpoint of that program."""
+        return CheckpointError(f"{file}: this is not a checkpoint of {self.title}, {why}", fix=self.wanted)
+
+    @contextmanager
+    def told_by_shapes(self, part: str) -> Iterator[None]:
+        """Here options are read from the shapes of a part's tensors; those of another network have others."""
+        try:
+            yield
+        except (KeyError, ValueError, IndexError) as error:
+            raise self.refused(part, f"its widths cannot be read ({error})") from None
 
 
 def in_order(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

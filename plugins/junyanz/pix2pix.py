@@ -8,18 +8,10 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
-from i2i_forge.run.foreign import state_dict
 
 from .names import Published, in_order
-from .patchgan import (
-    discriminator_name,
-    discriminator_options,
-    is_discriminator,
-    scales_of,
-)
+from .patchgan import discriminator_name, discriminator_options, is_discriminator, scales_of
 from .unet import is_sequential, skip_first, unet_name, unet_options
-
-_FIX = "give the files *_net_G.pth and *_net_D.pth of a U-Net generator and its discriminator"
 
 
 class JunyanzPix2pix(Published):
@@ -28,29 +20,24 @@ class JunyanzPix2pix(Published):
     parts: ClassVar = ("G", "D")
     recipe: ClassVar = "pix2pix_facades"
     title: ClassVar = "the published pix2pix code"
+    wanted: ClassVar = "give the files *_net_G.pth and *_net_D.pth of a U-Net generator and its discriminator"
 
     def part_of(self, content: Any, name: str) -> str:
         """G or D, by the names of the tensors."""
-        tensors = state_dict(content, f"{name}: this is not a checkpoint of {self.title}")
+        tensors = super().flatten(content, name)
         if is_sequential(tensors):
             return "G"
         if is_discriminator(tensors):
             return "D"
-        raise CheckpointError(
-            f"{name}: this is not a checkpoint of {self.title}, its first tensor is '{next(iter(tensors))}'", fix=_FIX
-        )
+        raise self.refused(name, f"its first tensor is '{next(iter(tensors))}'")
 
     def networks(self, files: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """All options but those of dropout and of inference, which leave no trace in a file and stay the recipe's."""
         found: dict[str, dict[str, Any]] = {}
         for part, content in files.items():
-            tensors = state_dict(content, f"{part}: this is not a checkpoint of {self.title}")
-            try:
+            tensors = super().flatten(content, part)
+            with self.told_by_shapes(part):
                 found |= unet_options(tensors) if part == "G" else {"discriminator": discriminator_options(tensors)}
-            except (KeyError, ValueError, IndexError) as error:
-                raise CheckpointError(
-                    f"{part}: this is not a checkpoint of {self.title}, its widths cannot be read ({error})", fix=_FIX
-                ) from None
         for role, sees, possible in (("encoder", "sees", (1, 3)), ("decoder", "makes", (3,))):
             channels = found.get(role, {"channels": 3})["channels"]
             if channels not in possible:

@@ -6,10 +6,15 @@ then used in float64 want `rounded=True`.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from loaded import FORMATS, trainer_of
 from torch import Tensor
+
+from i2i_forge.run.foreign import load_foreign
 
 RELATIVE = 1e-9
 NEAR_ONE = ("weight", "gamma", "scale")  # the last part of names whose vectors multiply
@@ -27,6 +32,59 @@ def weights(shapes: Iterable[tuple[str, Sequence[int]]], phase: float, rounded: 
             value = 1 + 0.1 * wave if name.endswith(NEAR_ONE) else 0.1 * wave
         made[name] = value.float().double() if rounded else value
     return made
+
+
+def with_weights(trainer: Any, layout: str, content: Mapping[str, Any]) -> Any:
+    """The trainer with the weights of these parts, which come in as published files."""
+    with TemporaryDirectory() as folder:
+        files = {part: Path(folder) / FORMATS.get(layout)().file.format(part=part, step=0) for part in content}
+        for part, file in files.items():
+            torch.save(content[part], file)
+        load_foreign(trainer, files, layout, FORMATS)
+    return trainer
+
+
+def double(recipe: str, *sets: str) -> Any:
+    """The float64 trainer of a shipped recipe with these changes."""
+    return trainer_of(recipe, *sets, dtype=torch.float64)
+
+
+def two_domains(shapes: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Tensor]]]:
+    """The parts of MUNIT's and UNIT's files, by the shapes of `gen_a` and `dis_a`."""
+    gen, dis = shapes["gen_a"], shapes["dis_a"]
+    return {
+        "gen": {"a": weights(gen, 0.0), "b": weights(gen, 0.5)},
+        "dis": {"a": weights(dis, 1.0), "b": weights(dis, 1.5)},
+    }
+
+
+def assert_steps_of_two_domains(
+    trainer: Any, golden: Mapping[str, Any], names: Mapping[str, str], of_terms: Mapping[str, float], given: Any
+) -> None:
+    """The training steps of MUNIT and UNIT: each loss, the phases' totals, then what the networks have become.
+
+    Args:
+        golden: the figures of a case.
+        names: of the losses, theirs -> ours.
+        of_terms: their weights.
+        given: step -> draws.
+    """
+    assert len(golden["steps"]) == 3
+    a, b = images(golden["batch"])
+    for step, expected in enumerate(golden["steps"]):
+        report = trainer.step({"a": a, "b": b}, step, given=given(step))
+        assert set(report) == set(names.values())
+        for theirs, ours in names.items():
+            assert close(report[ours], expected[f"loss_{theirs}"]), (step, ours)
+        for phase, total in (("discriminator", "loss_dis_total"), ("generator", "loss_gen_total")):
+            ours_total = sum(v * of_terms[k.split("/")[1]] for k, v in report.items() if k.startswith(phase))
+            assert close(ours_total, expected[total]), (step, total)
+    sums = dict.fromkeys(golden["param_abs_sum_after"], 0.0)
+    for name, value in trainer.state_dict().items():
+        role, domain, _ = name.split(".", 2)
+        sums[f"{'dis' if role == 'discriminator' else 'gen'}_{domain}"] += value.abs().sum().item()
+    for network, expected_sum in golden["param_abs_sum_after"].items():
+        assert close(sums[network], expected_sum), network
 
 
 def images(shape: Sequence[int], rounded: bool = False) -> tuple[Tensor, Tensor]:

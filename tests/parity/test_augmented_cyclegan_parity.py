@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from formulas import assert_statistics, close, drawn, images, weights
+from formulas import assert_statistics, close, double, drawn, images, weights, with_weights
 from loaded import FORMATS
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "augmented_cyclegan_golden.json").read_text())
 DEFAULT, UNCONDITIONAL, NOISE = "aug default (deterministic encoder, z_gan)", "aug enc_A_B=0", "stoch_cycle_gan"
@@ -58,22 +57,17 @@ def code(call: int) -> Tensor:
     return drawn(4, 16, call).float().double()
 
 
-def build(name: str, *sets: str) -> i2i_forge.Trainer:
-    return i2i_forge.build_trainer(i2i_forge.load_recipe(name, set=sets), dtype=torch.float64)
-
-
 def settings(case: str) -> tuple[str, ...]:
     if case == NOISE:
         return tuple(s for s in TINY if ".code_" not in s) + REPORTS
     return (*TINY, *REPORTS, CODE_REPORT, f"networks.code_encoder.conditional={str(case == DEFAULT).lower()}")
 
 
-def load(case: str, folder: Path) -> i2i_forge.Trainer:
-    trainer = build(f"{SHIPPED}_noise" if case == NOISE else SHIPPED, *settings(case))
+def load(case: str) -> i2i_forge.Trainer:
+    trainer = double(f"{SHIPPED}_noise" if case == NOISE else SHIPPED, *settings(case))
     empty = FORMATS.get(FORMAT)().save(trainer.state_dict())["checkpoint"]
-    torch.save({network: filled(named, PHASES[network]) for network, named in empty.items()}, folder / "latest")
-    load_foreign(trainer, {"checkpoint": folder / "latest"}, FORMAT, FORMATS)
-    return trainer
+    content = {network: filled(named, PHASES[network]) for network, named in empty.items()}
+    return with_weights(trainer, FORMAT, {"checkpoint": content})
 
 
 def figures(report: Mapping[str, float]) -> dict[str, float]:
@@ -90,8 +84,8 @@ def figures(report: Mapping[str, float]) -> dict[str, float]:
     return {theirs: scale.get(theirs[0], 1.0) * report[ours] for theirs, ours in names.items() if ours in report}
 
 
-def test_forward_passes_are_those_of_the_published_code(tmp_path: Path) -> None:
-    golden, trainer, given = GOLDEN[DEFAULT], load(DEFAULT, tmp_path), batch()
+def test_forward_passes_are_those_of_the_published_code() -> None:
+    golden, trainer, given = GOLDEN[DEFAULT], load(DEFAULT), batch()
     for random_code in (code(0), code(0)[:, :, None, None]):
         assert_statistics(trainer.translate(given["a"], "ab", random_code=random_code), golden["G_A_B(A,z)"])
     assert_statistics(trainer.translate(given["b"], "ba"), golden["G_B_A(B)"])
@@ -126,15 +120,15 @@ def supervised(case: str, before: i2i_forge.Trainer) -> i2i_forge.Trainer:
     sets = [s for s in settings(case) if not s.startswith("phases.")]
     sets += ["phases.supervised.minimize.kl={ab: 1e-60 * kl_unit_variance(mean)}"]
     gone = ("discriminator", "generator", "supervised_discriminator.reuse.random_code")
-    trainer = build(f"{SHIPPED}_supervised", *sets, *(f"phases.{keys}=~" for keys in gone))
+    trainer: i2i_forge.Trainer = double(f"{SHIPPED}_supervised", *sets, *(f"phases.{keys}=~" for keys in gone))
     trainer.load_state_dict(before.state_dict())
     trainer.load_optimizer_state(before.optimizer_state())
     return trainer
 
 
 @pytest.mark.parametrize("case", [DEFAULT, UNCONDITIONAL, NOISE])
-def test_training_steps_are_those_of_the_published_code(case: str, tmp_path: Path) -> None:
-    golden, trainer = GOLDEN[case], load(case, tmp_path)
+def test_training_steps_are_those_of_the_published_code(case: str) -> None:
+    golden, trainer = GOLDEN[case], load(case)
     for step, expected in enumerate(golden["steps"]):
         report = trainer.step(batch(), step, given={"generator": {"ab": {"random_code": code(step)}}})
         ours = figures(report)
@@ -163,8 +157,8 @@ def test_training_steps_are_those_of_the_published_code(case: str, tmp_path: Pat
         assert close(own, expected_sum), network
 
 
-def test_the_figures_do_not_depend_on_the_trainers_own_noise(tmp_path: Path) -> None:
+def test_the_figures_do_not_depend_on_the_trainers_own_noise() -> None:
     """The check of the check: with another code the losses are others, so the given one was used."""
-    report = load(DEFAULT, tmp_path).step(batch(), 0)
+    report = load(DEFAULT).step(batch(), 0)
     assert not close(report["generator/code/ab"], GOLDEN[DEFAULT]["steps"][0]["Cyc_z_B"])
     assert close(report["generator/gan/ba"], GOLDEN[DEFAULT]["steps"][0]["G_A"])  # no code in it

@@ -7,13 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from formulas import assert_statistics, close, drawn, images, weights
-from loaded import FORMATS
+from formulas import assert_statistics, close, double, drawn, images, weights, with_weights
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "bicyclegan_golden.json").read_text())
 SHAPE = [2, 3, 256, 256]
@@ -45,25 +42,18 @@ def code(count: int, call: int) -> Tensor:
     return drawn(count, 8, call).float().double()
 
 
-def files(case: str, folder: Path) -> dict[str, Path]:
-    made = {}
+def load(case: str) -> i2i_forge.Trainer:
+    content = {}
     for part in ("G", "E", "D", "D2")[: 3 if case == "use_same_D" else 4]:
         table = "D" + " of pairs" * (case == "conditional_D") if part.startswith("D") else part
-        made[part] = folder / f"latest_net_{part}.pth"
-        torch.save(weights(GOLDEN["shapes"][table], PHASES[part], rounded=True), made[part])
-    return made
-
-
-def load(case: str, folder: Path) -> i2i_forge.Trainer:
+        content[part] = weights(GOLDEN["shapes"][table], PHASES[part], rounded=True)
     sets = [each for each in SMALL if case != "use_same_D" or "vae_discriminator" not in each]
-    recipe = i2i_forge.load_recipe("bicyclegan_edges2shoes", set=[*sets, *CHANGES[case]])
-    trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
-    load_foreign(trainer, files(case, folder), "junyanz-bicyclegan", FORMATS)
-    return trainer
+    trainer = double("bicyclegan_edges2shoes", *sets, *CHANGES[case])
+    return with_weights(trainer, "junyanz-bicyclegan", content)
 
 
-def test_forward_passes_are_those_of_the_published_code(tmp_path: Path) -> None:
-    golden, trainer = GOLDEN["default"], load("default", tmp_path)
+def test_forward_passes_are_those_of_the_published_code() -> None:
+    golden, trainer = GOLDEN["default"], load("default")
     a, b = images(SHAPE, rounded=True)
     assert_statistics(trainer.translate(a, "ab", random_code=code(2, 0)), golden["G(A,z0)"])
     assert_statistics(trainer.encode(b, "mean", "b"), golden["E(B).mu"])
@@ -75,8 +65,8 @@ def test_forward_passes_are_those_of_the_published_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CHANGES)
-def test_three_training_steps_are_those_of_the_published_code(case: str, tmp_path: Path) -> None:
-    golden, trainer = GOLDEN[case], load(case, tmp_path)
+def test_three_training_steps_are_those_of_the_published_code(case: str) -> None:
+    golden, trainer = GOLDEN[case], load(case)
     a, b = images(SHAPE, rounded=True)
     for step, expected in enumerate(golden["steps"]):
         codes = {"posterior_noise": code(1, 2 * step), "random_code": code(1, 2 * step + 1)}

@@ -9,14 +9,11 @@ import random
 from pathlib import Path
 
 import pytest
-import torch
-from formulas import assert_statistics, close, images, weights
-from loaded import FORMATS
+from formulas import assert_statistics, close, double, images, weights, with_weights
 from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "cyclegan_golden.json").read_text())
 TINY = [*small(8, encoder="blocks=6", decoder="", discriminator="")]
@@ -38,14 +35,10 @@ def batch() -> dict[str, Tensor]:
     return {"a": a, "b": b}
 
 
-def load(pool: int, folder: Path) -> i2i_forge.Trainer:
-    recipe = i2i_forge.load_recipe("cyclegan_horse2zebra", set=[*TINY, f"state.image_pool.size={pool}"])
-    trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
-    files = {part: folder / f"latest_net_{part}.pth" for part in PHASES}
-    for part, file in files.items():
-        torch.save(weights(GOLDEN["shapes"][part[0]], PHASES[part], rounded=True), file)
-    load_foreign(trainer, files, "junyanz-cyclegan", FORMATS)
-    return trainer
+def load(pool: int) -> i2i_forge.Trainer:
+    content = {part: weights(GOLDEN["shapes"][part[0]], PHASES[part], rounded=True) for part in PHASES}
+    trainer = double("cyclegan_horse2zebra", *TINY, f"state.image_pool.size={pool}")
+    return with_weights(trainer, "junyanz-cyclegan", content)
 
 
 def decide_as_published(trainer: i2i_forge.Trainer) -> list[int | None]:
@@ -69,15 +62,15 @@ def assert_parameter_sums(trainer: i2i_forge.Trainer, expected: dict[str, float]
         assert close(sum(value.abs().sum().item() for value in own), total), network
 
 
-def test_a_single_pass_is_that_of_the_published_code(tmp_path: Path) -> None:
-    trainer, golden = load(0, tmp_path), GOLDEN["cases"]["pool_0"]
+def test_a_single_pass_is_that_of_the_published_code() -> None:
+    trainer, golden = load(0), GOLDEN["cases"]["pool_0"]
     assert_statistics(trainer.translate(batch()["a"], "ab"), golden["G(A)"])
     assert_statistics(trainer.infer("real_logits", batch(), "ab"), golden["D(B or AB)"])
 
 
 @pytest.mark.parametrize("pool", [0, 2])
-def test_the_training_steps_are_those_of_the_published_code(pool: int, tmp_path: Path) -> None:
-    trainer, golden = load(pool, tmp_path), GOLDEN["cases"][f"pool_{pool}"]
+def test_the_training_steps_are_those_of_the_published_code(pool: int) -> None:
+    trainer, golden = load(pool), GOLDEN["cases"][f"pool_{pool}"]
     decided = decide_as_published(trainer)
     random.seed(7)
     for step, expected in enumerate(golden["steps"]):
@@ -92,9 +85,9 @@ def test_the_training_steps_are_those_of_the_published_code(pool: int, tmp_path:
         assert set(decided) > {None}
 
 
-def test_the_figures_depend_on_the_pools_decisions(tmp_path: Path) -> None:
+def test_the_figures_depend_on_the_pools_decisions() -> None:
     """The check of the check: a pool that always lets pass gives other figures than one that exchanges."""
-    trainer, golden = load(2, tmp_path), GOLDEN["cases"]["pool_2"]
+    trainer, golden = load(2), GOLDEN["cases"]["pool_2"]
     for pool in trainer.states["image_pool"].values():
         pool.draw = lambda: None  # type: ignore[method-assign, assignment]
     reports = [trainer.step(batch(), step) for step in range(6)]

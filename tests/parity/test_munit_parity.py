@@ -4,17 +4,25 @@
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from formulas import assert_statistics, close, drawn, images, weights
-from loaded import FORMATS
+from formulas import (
+    assert_statistics,
+    assert_steps_of_two_domains,
+    close,
+    double,
+    drawn,
+    images,
+    two_domains,
+    with_weights,
+)
 from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "munit_golden.json").read_text())
 CASES = ("munit", "munit_nocycle")
@@ -29,7 +37,6 @@ NAMES = {  # theirs -> ours
     "gen_recon_c_a": "generator/content/ab", "gen_recon_c_b": "generator/content/ba",
     "gen_cycrecon_x_a": "generator/cycle/ab", "gen_cycrecon_x_b": "generator/cycle/ba",
 }  # fmt: skip
-ROLES = {"gen": ("content_encoder", "style_encoder", "decoder"), "dis": ("discriminator",)}
 
 
 SWITCHES = {
@@ -40,20 +47,9 @@ SWITCHES = {
 }
 
 
-def load(case: str, folder: Path, switches: tuple[str, ...] = ()) -> i2i_forge.Trainer:
-    changes = [*TINY, *switches, *([CYCLE] if case == "munit" else [])]
-    recipe = i2i_forge.load_recipe("munit_edge2shoes", set=changes)
-    trainer = i2i_forge.build_trainer(recipe, dtype=torch.float64)
-    gen, dis = GOLDEN["shapes"]["gen_a"], GOLDEN["shapes"]["dis_a"]
-    torch.save({"a": weights(gen, 0.0), "b": weights(gen, 0.5)}, folder / "gen_00000000.pt")
-    torch.save({"a": weights(dis, 1.0), "b": weights(dis, 1.5)}, folder / "dis_00000000.pt")
-    load_foreign(
-        trainer,
-        {"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"},
-        "nvlabs-munit",
-        FORMATS,
-    )
-    return trainer
+def load(case: str, *switches: str) -> i2i_forge.Trainer:
+    trainer = double("munit_edge2shoes", *TINY, *switches, *([CYCLE] if case == "munit" else []))
+    return with_weights(trainer, "nvlabs-munit", two_domains(GOLDEN["shapes"]))
 
 
 def given_styles(count: int, step: int) -> dict[str, dict[str, dict[str, Tensor]]]:
@@ -66,8 +62,8 @@ def given_styles(count: int, step: int) -> dict[str, dict[str, dict[str, Tensor]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_forward_passes_are_those_of_the_published_code(case: str, tmp_path: Path) -> None:
-    golden, trainer = GOLDEN[case], load(case, tmp_path)
+def test_forward_passes_are_those_of_the_published_code(case: str) -> None:
+    golden, trainer = GOLDEN[case], load(case)
     a, _ = images(golden["batch"])
     content, style = trainer.encode(a, "content", "a"), trainer.encode(a, "style", "a")
     assert_statistics(content, golden["gen_a.content(A)"])
@@ -83,47 +79,32 @@ def test_forward_passes_are_those_of_the_published_code(case: str, tmp_path: Pat
 
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("case", CASES)
-def test_three_training_steps_are_those_of_the_published_code(case: str, switch: str, tmp_path: Path) -> None:
-    golden, trainer = GOLDEN[case], load(case, tmp_path, SWITCHES[switch])
-    a, b = images(golden["batch"])
+def test_three_training_steps_are_those_of_the_published_code(case: str, switch: str) -> None:
+    golden, trainer = GOLDEN[case], load(case, *SWITCHES[switch])
     term_weights = {
         "gan": golden["weights"]["gan_w"], "image": golden["weights"]["recon_x_w"],
         "style": golden["weights"]["recon_s_w"], "content": golden["weights"]["recon_c_w"],
         "cycle": golden["weights"]["recon_x_cyc_w"],
     }  # fmt: skip
     names = {k: v for k, v in NAMES.items() if case == "munit" or "cycle" not in v}
-    for step, expected in enumerate(golden["steps"]):
-        report = trainer.step({"a": a, "b": b}, step, given=given_styles(len(a), step))
-        assert set(report) == set(names.values())
-        for theirs, ours in names.items():
-            assert close(report[ours], expected[f"loss_{theirs}"]), (step, ours)
-        for phase, total in (("discriminator", "loss_dis_total"), ("generator", "loss_gen_total")):
-            ours_total = sum(v * term_weights[k.split("/")[1]] for k, v in report.items() if k.startswith(phase))
-            assert close(ours_total, expected[total]), (step, total)
-    state = trainer.state_dict()
-    for network, expected_sum in golden["param_abs_sum_after"].items():
-        part, domain = network.split("_")
-        own = [v for k, v in state.items() if k.split(".")[0] in ROLES[part] and k.split(".")[1] == domain]
-        assert close(sum(v.abs().sum().item() for v in own), expected_sum), network
+    assert_steps_of_two_domains(trainer, golden, names, term_weights, partial(given_styles, golden["batch"][0]))
 
 
-def test_the_figures_do_not_depend_on_the_trainers_own_noise(tmp_path: Path) -> None:
+def test_the_figures_do_not_depend_on_the_trainers_own_noise() -> None:
     """The check of the check: with other styles the losses are others, so the given ones were used."""
-    trainer = load("munit_nocycle", tmp_path)
+    trainer = load("munit_nocycle")
     a, b = images(GOLDEN["munit_nocycle"]["batch"])
     report = trainer.step({"a": a, "b": b}, 0)
     assert not close(report["generator/style/ab"], GOLDEN["munit_nocycle"]["steps"][0]["loss_gen_recon_s_b"])
 
 
-def test_nsgan_is_the_published_cross_entropy_of_sigmoids(tmp_path: Path) -> None:
+def test_nsgan_is_the_published_cross_entropy_of_sigmoids() -> None:
     """Specification 2.2: BCE(sigmoid(D(fake)), 0) + BCE(sigmoid(D(real)), 1), scales summed; G: BCE(sigmoid(D), 1)."""
     sets = [
         "phases.discriminator.minimize.gan=1 * nsgan_discriminator(real_logits, fake_logits)",
         "phases.generator.minimize.gan=1 * nsgan_generator(fake_logits)",
     ]
-    trainer = i2i_forge.build_trainer(
-        i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, *sets]), dtype=torch.float64
-    )
+    trainer = double("munit_edge2shoes", *TINY, *sets)
     a, b = images([1, 3, 64, 64])
     styles = given_styles(1, 0)
     given = styles["discriminator"]["ab"]["random_style"]
@@ -137,9 +118,7 @@ def test_nsgan_is_the_published_cross_entropy_of_sigmoids(tmp_path: Path) -> Non
     report = trainer.step({"a": a, "b": b}, 0, given=styles)
     assert close(report["discriminator/gan/ab"], float(expected))
     # The generator's turn comes after the discriminator's update; what it saw is what the networks give now.
-    updated = i2i_forge.build_trainer(
-        i2i_forge.load_recipe("munit_edge2shoes", set=[*TINY, *sets]), dtype=torch.float64
-    )
+    updated = double("munit_edge2shoes", *TINY, *sets)
     generator_before = {k: v for k, v in updated.state_dict().items() if not k.startswith("discriminator")}
     updated.load_state_dict(trainer.state_dict() | generator_before)
     fake = updated.infer(

@@ -6,19 +6,24 @@
 import json
 from pathlib import Path
 
-import pytest
-import torch
-from formulas import assert_statistics, close, drawn, images, weights
-from loaded import FORMATS
+from formulas import (
+    assert_statistics,
+    assert_steps_of_two_domains,
+    close,
+    double,
+    drawn,
+    images,
+    two_domains,
+    with_weights,
+)
+from shrink import small
 from torch import Tensor
 
 import i2i_forge
-from i2i_forge.run.foreign import load_foreign
 
 GOLDEN = json.loads((Path(__file__).parent / "unit_golden.json").read_text())
 UNIT = GOLDEN["unit"]
-TINY = [f"networks.{role}.{option}" for role in ("encoder", "decoder") for option in ("width=8", "blocks=2")]
-TINY += ["networks.discriminator.width=8"]
+TINY = small(8, encoder="blocks=2", decoder="blocks=2", discriminator="")
 NAMES = {  # theirs -> ours
     "dis_a": "discriminator/gan/ba", "dis_b": "discriminator/gan/ab",
     "gen_adv_a": "generator/gan/ba", "gen_adv_b": "generator/gan/ab",
@@ -31,21 +36,10 @@ WEIGHTS = {
     "gan": UNIT["weights"]["gan_w"], "image": UNIT["weights"]["recon_x_w"], "kl": UNIT["weights"]["recon_kl_w"],
     "cycle": UNIT["weights"]["recon_x_cyc_w"], "kl_cycle": UNIT["weights"]["recon_kl_cyc_w"],
 }  # fmt: skip
-ROLES = {"gen": ("encoder", "decoder"), "dis": ("discriminator",)}
 
 
-def load(folder: Path) -> i2i_forge.Trainer:
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("unit_edges2shoes", set=TINY), dtype=torch.float64)
-    gen, dis = GOLDEN["shapes"]["gen_a"], GOLDEN["shapes"]["dis_a"]
-    torch.save({"a": weights(gen, 0.0), "b": weights(gen, 0.5)}, folder / "gen_00000000.pt")
-    torch.save({"a": weights(dis, 1.0), "b": weights(dis, 1.5)}, folder / "dis_00000000.pt")
-    load_foreign(
-        trainer,
-        {"gen": folder / "gen_00000000.pt", "dis": folder / "dis_00000000.pt"},
-        "nvlabs-unit",
-        FORMATS,
-    )
-    return trainer
+def load() -> i2i_forge.Trainer:
+    return with_weights(double("unit_edges2shoes", *TINY), "nvlabs-unit", two_domains(GOLDEN["shapes"]))
 
 
 def given_noise(step: int) -> dict[str, dict[str, dict[str, Tensor]]]:
@@ -62,8 +56,8 @@ def given_noise(step: int) -> dict[str, dict[str, dict[str, Tensor]]]:
     }
 
 
-def test_forward_passes_are_those_of_the_published_code(tmp_path: Path) -> None:
-    trainer = load(tmp_path)
+def test_forward_passes_are_those_of_the_published_code() -> None:
+    trainer = load()
     a, _ = images(UNIT["batch"])
     assert_statistics(trainer.encode(a, "content", "a"), UNIT["gen_a.enc(A)"])
     assert_statistics(trainer.translate(a, "ab"), UNIT["gen_b.decode(gen_a.enc(A))"])
@@ -73,32 +67,14 @@ def test_forward_passes_are_those_of_the_published_code(tmp_path: Path) -> None:
         assert_statistics(value, UNIT[f"dis_a(A)[{scale}]"])
 
 
-def test_three_training_steps_are_those_of_the_published_code(tmp_path: Path) -> None:
-    trainer = load(tmp_path)
-    a, b = images(UNIT["batch"])
-    assert len(UNIT["steps"]) == 3
-    for step, expected in enumerate(UNIT["steps"]):
-        report = trainer.step({"a": a, "b": b}, step, given=given_noise(step))
-        assert set(report) == set(NAMES.values())
-        for theirs, ours in NAMES.items():
-            assert close(report[ours], expected[f"loss_{theirs}"]), (step, ours)
-        for phase, total in (("discriminator", "loss_dis_total"), ("generator", "loss_gen_total")):
-            ours_total = sum(v * WEIGHTS[k.split("/")[1]] for k, v in report.items() if k.startswith(phase))
-            assert close(ours_total, expected[total]), (step, total)
-    state = trainer.state_dict()
-    for network, expected_sum in UNIT["param_abs_sum_after"].items():
-        part, domain = network.split("_")
-        own = [v for k, v in state.items() if k.split(".")[0] in ROLES[part] and k.split(".")[1] == domain]
-        assert close(sum(v.abs().sum().item() for v in own), expected_sum), network
+def test_three_training_steps_are_those_of_the_published_code() -> None:
+    assert_steps_of_two_domains(load(), UNIT, NAMES, WEIGHTS, given_noise)
 
 
-@pytest.mark.parametrize("phase", ["discriminator", "generator"])
-def test_the_figures_depend_on_the_noise(phase: str, tmp_path: Path) -> None:
-    """The check of the check: with the trainer's own noise in one phase that phase's losses are others."""
-    trainer = load(tmp_path)
+def test_the_figures_depend_on_the_noise() -> None:
+    """The check of the check: with the trainer's own noise the losses are others, those that no discriminator judges
+    too."""
     a, b = images(UNIT["batch"])
-    given = given_noise(0)
-    del given[phase]
-    report = trainer.step({"a": a, "b": b}, 0, given=given)
-    theirs = {"discriminator": "dis_b", "generator": "gen_cyc_x_a"}[phase]
-    assert not close(report[NAMES[theirs]], UNIT["steps"][0][f"loss_{theirs}"])
+    report = load().step({"a": a, "b": b}, 0)
+    for theirs in ("dis_b", "gen_cyc_x_a"):
+        assert not close(report[NAMES[theirs]], UNIT["steps"][0][f"loss_{theirs}"])

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from loaded import CATALOG
+from loaded import CATALOG, recipe_of, trainer_of
 from shrink import small
 from torch import Tensor
 
-import i2i_forge
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import ForgeError, UsageError
 
@@ -29,14 +28,14 @@ TERMS = {
 }
 
 
-def recipe(variant: str = "", *sets: str) -> Any:
-    return i2i_forge.load_recipe(f"{RECIPE}{variant}", set=[*SETS[variant], *sets])
+def make(variant: str = "", *sets: str, **options: Any) -> Any:
+    return trainer_of(f"{RECIPE}{variant}", *SETS[variant], *sets, **options)
 
 
 @pytest.fixture(scope="module")
 def trainer() -> Any:
     """Its tests leave the weights as they are: large ones, for the published start makes every image almost nothing."""
-    made = i2i_forge.build_trainer(recipe("", "phases.discriminator.reuse=~"), dtype=torch.float64)
+    made = make("", "phases.discriminator.reuse=~", dtype=torch.float64)
     for index, (name, value) in enumerate(made.state_dict().items()):
         if "running" not in name and value.is_floating_point():
             value.copy_(torch.rand(value.shape, generator=torch.Generator().manual_seed(index)).to(value) * 0.4 - 0.1)
@@ -152,7 +151,7 @@ def test_one_drawing_takes_many_codes_and_a_reference_gives_one(trainer: Any) ->
 
 @pytest.mark.parametrize("variant", TERMS)
 def test_what_a_step_minimizes(variant: str) -> None:
-    made = i2i_forge.build_trainer(recipe(variant))
+    made = make(variant)
     before = {name: value.clone() for name, value in made.state_dict().items()}
     report = made.step(images(), 0)
     assert set(report) == UNSUPERVISED | TERMS[variant]
@@ -170,7 +169,7 @@ def test_what_a_step_minimizes(variant: str) -> None:
     ("_noise", 2 * 4 + 6),
 ])  # fmt: skip
 def test_a_step_runs_no_network_more_often_than_the_published_one(variant: str, calls: int) -> None:
-    assert trace_recipe(recipe(variant), CATALOG).network_calls == calls
+    assert trace_recipe(recipe_of(f"{RECIPE}{variant}", *SETS[variant]), CATALOG).network_calls == calls
 
 
 def seen_codes(trainer: Any, role: str, domain: str, position: int) -> list[Tensor]:
@@ -182,7 +181,7 @@ def seen_codes(trainer: Any, role: str, domain: str, position: int) -> list[Tens
 
 def test_one_draw_serves_the_whole_step() -> None:
     """Translation, the discriminator of codes, the code's cycle; and on pairs the discriminator of codes again."""
-    made = i2i_forge.build_trainer(recipe("_supervised"))
+    made = make("_supervised")
     judged, encoded = seen_codes(made, "code_discriminator", "shared", 0), seen_codes(made, "encoder", "a", 1)
     made.step({**images(), "paired": images(seed=1)}, 0)
     prior, posterior, again, prior_of_pairs, of_pairs, of_pairs_again = judged
@@ -196,7 +195,7 @@ def test_one_draw_serves_the_whole_step() -> None:
 
 
 def test_the_baseline_cycles_with_the_draw_of_the_translation() -> None:
-    made = i2i_forge.build_trainer(recipe("_noise"))
+    made = make("_noise")
     encoded = seen_codes(made, "encoder", "a", 1)
     made.step(images(), 0)
     assert len(encoded) == 2
@@ -204,7 +203,7 @@ def test_the_baseline_cycles_with_the_draw_of_the_translation() -> None:
 
 
 def test_pairs_teach_what_pairs_belong_together() -> None:
-    made = i2i_forge.build_trainer(recipe("_supervised"))
+    made = make("_supervised")
     pairs = images(seed=1)
     report = made.step({**images(), "paired": pairs}, 0)
     supervised = {name for name in report if name.startswith("supervised")}
@@ -212,13 +211,13 @@ def test_pairs_teach_what_pairs_belong_together() -> None:
         "supervised_discriminator/code_gan/ab", "supervised/code_gan/ab", "supervised/image/ab", "supervised/image/ba",
     }  # fmt: skip
     assert set(report) - supervised == UNSUPERVISED | TERMS[""]
-    other = i2i_forge.build_trainer(recipe("_supervised"))
+    other = make("_supervised")
     changed = other.step({**images(), "paired": {"a": pairs["a"], "b": -pairs["b"]}}, 0)
     assert {name for name in report if report[name] != changed[name]} == supervised
 
 
 def test_the_optimizers_are_two_with_a_fifth_of_the_rate_for_discriminators() -> None:
-    made = i2i_forge.build_trainer(recipe("", "phases.discriminator.reuse=~"))
+    made = make("", "phases.discriminator.reuse=~")
     rates = {role: optimizer.lr for entry in made.optimizers for role, optimizer in entry.roles.items()}
     assert rates == {
         "encoder": 2e-4, "decoder": 2e-4, "code_encoder": 2e-4, "discriminator": 4e-5, "code_discriminator": 4e-5,
@@ -235,11 +234,11 @@ def test_the_optimizers_are_two_with_a_fifth_of_the_rate_for_discriminators() ->
 
 
 def test_the_baseline_has_no_codes_of_images() -> None:
-    made = i2i_forge.build_trainer(recipe("_noise"), dtype=torch.float64)
+    made = make("_noise", dtype=torch.float64)
     with pytest.raises(ForgeError, match="code_encoder"):
         made.encode(images()["b"], "mean", "b")
 
 
 def test_a_generator_without_a_code_is_noticed() -> None:
     with pytest.raises(UsageError, match=r"code_dim is 0: no code is expected, here is a tensor \(2, 0\)"):
-        i2i_forge.build_trainer(recipe("_noise", "networks.encoder.per.a.code_dim=0"))
+        make("_noise", "networks.encoder.per.a.code_dim=0")

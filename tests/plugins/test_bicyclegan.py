@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from loaded import CATALOG
+from loaded import CATALOG, recipe_of, trainer_of
 from shrink import small
 from torch import Tensor
 
@@ -19,22 +19,18 @@ from i2i_forge_plugins.bicyclegan import BicycleganForward
 
 ROLES = ("encoder", "decoder", "code_encoder", "discriminator", "vae_discriminator")
 DEPTHS = ("encoder.levels=4", "decoder.levels=4", "code_encoder.blocks=2", "discriminator.layers=1")
-TINY = [
+TINY = [  # with an encoder of codes and two discriminators
     *(f"networks.{role}.width=4" for role in ROLES), *(f"networks.{depth}" for depth in DEPTHS),
     "networks.vae_discriminator.layers=1", "networks.encoder.init_gain=1.0", "networks.decoder.init_gain=1.0",
     "networks.code_encoder.init_gain=1.0",
 ]  # fmt: skip
+TINY_BASELINE = [each for each in TINY if "code_encoder" not in each and "vae_discriminator" not in each]
 GENERATOR = {"vae_gan", "gan", "image", "kl", "code"}
 
 
 def make(*sets: str, drop: tuple[str, ...] = ()) -> i2i_forge.Trainer:
-    recipe = i2i_forge.load_recipe("bicyclegan_edges2shoes", set=[*TINY, *sets], drop=list(drop))
-    return i2i_forge.build_trainer(recipe, catalog=CATALOG)
-
-
-def noise_baseline() -> i2i_forge.Trainer:
-    tiny = [each for each in TINY if "code_encoder" not in each and "vae_discriminator" not in each]
-    return i2i_forge.build_trainer(i2i_forge.load_recipe("pix2pix_noise_edges2shoes", set=tiny), catalog=CATALOG)
+    trainer: i2i_forge.Trainer = trainer_of("bicyclegan_edges2shoes", *TINY, *sets, drop=drop)
+    return trainer
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +75,7 @@ def test_each_discriminator_learns_from_its_own_term() -> None:
 
 
 def test_no_network_runs_more_often_than_in_the_published_step() -> None:
-    recipe = i2i_forge.load_recipe("bicyclegan_edges2shoes", set=TINY)
+    recipe = recipe_of("bicyclegan_edges2shoes", *TINY)
     calls = Counter(name for called in trace_recipe(recipe, CATALOG).calls.values() for name in called)
     assert calls == {"encoder": 2, "decoder": 2, "code_encoder": 2, "discriminator": 3, "vae_discriminator": 3}
 
@@ -153,7 +149,7 @@ def test_other_sizes_than_the_published_one_learn() -> None:
 
 @pytest.mark.parametrize("size", [(32, 32), (97, 64), (130, 201)])
 def test_images_of_any_size_are_translated_and_encoded(trainer: Any, size: tuple[int, int]) -> None:
-    translator = Translator(trainer, i2i_forge.load_recipe("bicyclegan_edges2shoes", set=TINY), 0)
+    translator = Translator(trainer, recipe_of("bicyclegan_edges2shoes", *TINY), 0)
     batch = pairs(1, *size)
     guide = translator.encode(batch["b"], "mean", "b")
     assert guide.shape == (1, 8)
@@ -178,7 +174,7 @@ def test_the_code_of_a_reference_is_its_mean_without_noise(trainer: Any) -> None
 
 
 def test_the_baseline_without_encoders_draws_its_codes_and_takes_no_reference() -> None:
-    baseline = noise_baseline()
+    baseline = trainer_of("pix2pix_noise_edges2shoes", *TINY_BASELINE)
     assert set(baseline.step(pairs(2), 0)) == {"generator/gan/ab", "generator/image/ab", "discriminators/gan/ab"}
     codes = torch.eye(8)[:2] * 5
     one, other = baseline.translate(pairs(1)["a"], random_code=codes)
@@ -219,21 +215,17 @@ MUNIT = [
 
 
 @pytest.mark.parametrize(
-    ("recipe", "code"),
+    ("recipe", "tiny", "code"),
     [
-        ("munit_edge2shoes", "random_style"),
-        ("bicyclegan_edges2shoes", "random_code"),
-        ("pix2pix_noise_edges2shoes", "random_code"),
+        ("munit_edge2shoes", MUNIT, "random_style"),
+        ("bicyclegan_edges2shoes", TINY, "random_code"),
+        ("pix2pix_noise_edges2shoes", TINY_BASELINE, "random_code"),
     ],
 )
-def test_mode_seeking_joins_by_recipe_alone_and_changes_no_other_number(recipe: str, code: str) -> None:
-    tiny = MUNIT if recipe.startswith("munit") else TINY
-    if recipe.startswith("pix2pix"):
-        tiny = [each for each in TINY if "code_encoder" not in each and "vae_discriminator" not in each]
-    without, with_term = (
-        i2i_forge.build_trainer(i2i_forge.load_recipe(recipe, set=[*tiny, *term]), catalog=CATALOG)
-        for term in ([], [MODE_SEEKING.format(code)])
-    )
+def test_mode_seeking_joins_by_recipe_alone_and_changes_no_other_number(
+    recipe: str, tiny: list[str], code: str
+) -> None:
+    without, with_term = (trainer_of(recipe, *tiny, *term) for term in ([], [MODE_SEEKING.format(code)]))
     plain, report = without.step(pairs(2), 0), with_term.step(pairs(2), 0)
     added = {name for name in report if "mode_seeking" in name}
     assert added == {f"generator/mode_seeking/{route}" for route in without.routes}

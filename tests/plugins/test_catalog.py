@@ -63,7 +63,7 @@ def test_every_documented_choice_builds_and_a_wrong_one_is_refused(entry: Entry)
             network = build(entry, **{option: choice.strip()})
             given = inputs(entry, network, 128 if option == "norm" else 64)  # an instance norm needs several pixels
             assert all(torch.isfinite(out).all() for out in outputs_of(entry, network, given)), (option, choice)
-        with pytest.raises(ValueError, match="is not one of"):
+        with pytest.raises(ValueError, match=f"{option} 'mistyped' is not one of"):
             build(entry, **{option: "mistyped"})
 
 
@@ -140,6 +140,9 @@ def compute(entry: Entry, given: list[Any]) -> Tensor:
 def test_a_losss_gradient_is_its_derivative(entry: Entry) -> None:
     given = tensors_for(entry, torch.float64)
     compute(entry, given).backward()
+    for name, value in zip(needed(entry), given, strict=True):
+        if (entry.name, name) in CONSTANT and isinstance(value, Tensor):
+            assert value.grad is None
 
     def at(shift: float, which: str, direction: Tensor) -> float:
         moved = tensors_for(entry, torch.float64)

@@ -3,10 +3,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import DataError
 from i2i_forge.system.seeding import generator
-from i2i_forge_plugins import edges_of_photos
 from i2i_forge_plugins.edges_of_photos import EdgesOfPhotos, _follow, canny_lines
 
 
@@ -108,9 +106,3 @@ def test_options_that_make_no_sense(options):
     with pytest.raises(DataError) as caught:
         EdgesOfPhotos(**({"root": "x"} | options))
     assert caught.value.fix
-
-
-def test_registered():
-    catalog = Catalog()
-    edges_of_photos.register_components(catalog)
-    assert list(catalog.datasets) == ["edges_of_photos"]

@@ -3,62 +3,25 @@
 `junyanz_keys.json`: names and shapes of their variants at the default widths, in order. Dropout adds no names.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from loaded import CATALOG, FORMATS
+from layouts import Layout, Table, assert_same, drawn, meta, narrow, state_of, tables
+from loaded import CATALOG
 from shrink import small
 from torch import Tensor
 
 import i2i_forge
 from i2i_forge.errors import CheckpointError
-from i2i_forge.run.foreign import load_foreign
 from i2i_forge_plugins.junyanz.names import in_order
 from i2i_forge_plugins.junyanz.patchgan import discriminator_name, discriminator_options, scales_of
 from i2i_forge_plugins.junyanz.unet import unet_name, unet_options
 
-KEYS: dict[str, list[tuple[str, list[int]]]] = json.loads((Path(__file__).parent / "junyanz_keys.json").read_text())
-UNETS = [name for name in KEYS if " G/" in name]
-DISCRIMINATORS = [name for name in KEYS if " D/" in name]
+KEYS: dict[str, Table] = tables("junyanz")
 OF_PIX2PIX = [name for name in KEYS if name.startswith("pix2pix ")]
-FORMAT = "junyanz-pix2pix"
-TINY = [*small(encoder="levels=5", decoder="levels=5", discriminator="layers=2")]
-
-
-def reader() -> Any:
-    return CATALOG.formats.get(FORMAT)()
-
-
-def narrow(table: list[tuple[str, list[int]]]) -> list[tuple[str, list[int]]]:
-    """A sixteenth of every width."""
-    return [(name, [size // 16 if size >= 32 else size for size in shape]) for name, shape in table]
-
-
-def drawn(table: list[tuple[str, list[int]]], device: str = "cpu") -> dict[str, Tensor]:
-    draws = torch.Generator().manual_seed(0)
-    made = {}
-    for name, shape in table:
-        if device == "meta":
-            made[name] = torch.empty(shape, device=device)
-        elif name.endswith("num_batches_tracked"):
-            made[name] = torch.tensor(len(made))
-        else:
-            made[name] = torch.randn(shape, generator=draws)
-    return made
-
-
-def built(found: dict[str, dict[str, Any]], device: str = "cpu") -> dict[str, Tensor]:
-    """The state of networks with these options."""
-    kinds = {"encoder": CATALOG.encoders, "decoder": CATALOG.decoders, "discriminator": CATALOG.discriminators}
-    own = {}
-    for role, options in found.items():
-        with torch.device(device):
-            network = kinds[role].get(options.get("use", "unet"))(**{k: v for k, v in options.items() if k != "use"})
-        own |= {f"{role}.{name}": value for name, value in network.state_dict().items()}
-    return own
+LAYOUT = Layout("junyanz-pix2pix", small(encoder="levels=5", decoder="levels=5", discriminator="layers=2"))
 
 
 def published_name(key: str, own: dict[str, Tensor], variant: str) -> str | None:
@@ -75,10 +38,10 @@ def published_name(key: str, own: dict[str, Tensor], variant: str) -> str | None
 @pytest.mark.parametrize("variant", KEYS)
 def test_the_networks_found_have_the_published_names_shapes_and_order(variant: str) -> None:
     table = KEYS[variant]
-    tensors = drawn(table, "meta")
+    tensors = meta(table)
     code_dim = 8 if "/input/" in variant else 0
     options = unet_options(tensors, code_dim) if " G/" in variant else {"discriminator": discriminator_options(tensors)}
-    own = built(options, "meta")
+    own = state_of(options, "meta")
     names = {key: published_name(key, own, variant) for key in own}
     ours = in_order({str(names[key]): value for key, value in own.items()})
     assert [(name, list(value.shape)) for name, value in ours.items()] == [(name, shape) for name, shape in table]
@@ -104,20 +67,20 @@ EXPECTED_DISCRIMINATORS = {
 
 @pytest.mark.parametrize("variant", EXPECTED)
 def test_what_a_u_nets_shapes_tell(variant: str) -> None:
-    options = unet_options(drawn(KEYS[variant], "meta"), 8 if "/input/" in variant else 0)
+    options = unet_options(meta(KEYS[variant]), 8 if "/input/" in variant else 0)
     for role, expected in zip(("encoder", "decoder"), EXPECTED[variant], strict=True):
         assert expected.items() <= options[role].items()
 
 
 @pytest.mark.parametrize("variant", EXPECTED_DISCRIMINATORS)
 def test_what_a_discriminators_shapes_tell(variant: str) -> None:
-    assert EXPECTED_DISCRIMINATORS[variant].items() <= discriminator_options(drawn(KEYS[variant], "meta")).items()
+    assert EXPECTED_DISCRIMINATORS[variant].items() <= discriminator_options(meta(KEYS[variant])).items()
 
 
 def test_the_recipes_dropout_stays_and_its_discriminator_is_replaced() -> None:
     """A role with `use` is complete; options without it change the recipe's."""
     files = {"G": KEYS["pix2pix G/unet_256/batch"], "D": KEYS["pix2pix D/pixel/batch/in6"]}
-    found = reader().networks({part: drawn(table, "meta") for part, table in files.items()})
+    found = LAYOUT.reader.networks({part: meta(table) for part, table in files.items()})
     assert found["discriminator"]["use"] == "pixel"
     for role in ("encoder", "decoder"):
         assert not {"use", "dropout", "dropout_at_test", "statistics_at_test"} & set(found[role])
@@ -127,61 +90,42 @@ def test_the_recipes_dropout_stays_and_its_discriminator_is_replaced() -> None:
 
 
 def there_and_back(part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    own = built(reader().networks({part: tensors}))
-    loaded = reader().load({part: tensors}, own)
+    own = state_of(LAYOUT.reader.networks({part: tensors}))
+    loaded = LAYOUT.reader.load({part: tensors}, own)
     assert set(loaded) == set(own)
-    return reader().save(loaded)[part]
+    content: dict[str, Tensor] = LAYOUT.reader.save(loaded)[part]
+    return content
 
 
 @pytest.mark.parametrize("variant", OF_PIX2PIX)
 def test_load_and_save_give_back_names_order_and_bits(variant: str) -> None:
     tensors = drawn(narrow(KEYS[variant]))
-    again = there_and_back("G" if " G/" in variant else "D", tensors)
-    assert list(again) == list(tensors)
-    for name, value in tensors.items():
-        assert again[name].dtype == value.dtype
-        assert torch.equal(again[name], value), name
+    assert_same(there_and_back("G" if " G/" in variant else "D", tensors), tensors)
 
 
 def test_a_file_of_the_full_widths_comes_back() -> None:
     tensors = drawn(KEYS["pix2pix G/unet_128/batch"])
-    again = there_and_back("G", tensors)
-    assert list(again) == list(tensors)
-    assert all(torch.equal(again[name], value) for name, value in tensors.items())
+    assert_same(there_and_back("G", tensors), tensors)
 
 
 def test_the_skip_connections_half_comes_first_there_and_last_here() -> None:
     tensors = drawn(narrow(KEYS["pix2pix G/unet_128/batch"]))
-    own = built(reader().networks({"G": tensors}))
-    loaded = reader().load({"G": tensors}, own)
+    own = state_of(LAYOUT.reader.networks({"G": tensors}))
+    loaded = LAYOUT.reader.load({"G": tensors}, own)
     theirs, ours = tensors["model.model.3.weight"], loaded["decoder.up.0.conv.weight"]
     assert torch.equal(ours, torch.cat([theirs[4:], theirs[:4]]))
     innermost = f"model.model.1.model.{'3.model.' * 5}3.weight"
     assert torch.equal(loaded["decoder.up.6.conv.weight"], tensors[innermost])
 
 
-def make(*sets: str) -> Any:
-    return i2i_forge.build_trainer(i2i_forge.load_recipe("pix2pix_facades", set=[*TINY, *sets]))
-
-
-def published(trainer: Any, folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
-    """A trainer's weights in the published layout, also as files."""
-    content = reader().save(trainer.state_dict())
-    files = {part: folder / f"latest_net_{part}.pth" for part in content}
-    for part, file in files.items():
-        torch.save(content[part], file)
-    return content, files
-
-
 def test_a_run_survives_as_function(tmp_path: Path) -> None:
-    source, target = make(), make("seed=1")
+    recipe = i2i_forge.load_recipe("pix2pix_facades", set=LAYOUT.small)
+    source, target = i2i_forge.build_trainer(recipe, catalog=CATALOG), LAYOUT.tiny(seed=1)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     source.step({"a": x, "b": -x}, 0)
-    _, files = published(source, tmp_path)
     assert not torch.equal(source.translate(x, "ab"), target.translate(x, "ab"))
-    load_foreign(target, files, FORMAT, FORMATS)
-    for name, value in source.state_dict().items():
-        assert torch.equal(target.state_dict()[name], value), name
+    LAYOUT.load(target, LAYOUT.written(source), tmp_path)
+    assert_same(source, target)
     # without dropout, whose masks the seeds decide
     for trainer in (source, target):
         trainer.networks["decoder"]["shared"].dropout_at_test = False
@@ -191,27 +135,17 @@ def test_a_run_survives_as_function(tmp_path: Path) -> None:
 # ---- old files and wrappers ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
-def test_prefixes_of_wrappers_are_taken_off(prefix: str, tmp_path: Path) -> None:
-    source, target = make(), make("seed=1")
-    content, files = published(source, tmp_path)
-    for part, tensors in content.items():
-        torch.save({prefix + name: value for name, value in tensors.items()}, files[part])
-        assert reader().part_of({prefix + name: value for name, value in tensors.items()}, "x.pth") == part
-    load_foreign(target, files, FORMAT, FORMATS)
-    assert all(torch.equal(target.state_dict()[name], value) for name, value in source.state_dict().items())
-
-
-def test_batch_norms_of_old_files_lack_their_count(tmp_path: Path) -> None:
-    source, target = make(), make("seed=1")
-    content, files = published(source, tmp_path)
-    old = {name: value for name, value in content["G"].items() if not name.endswith("num_batches_tracked")}
-    assert len(old) == len(content["G"]) - (3 + 4)
-    torch.save(old, files["G"])
-    load_foreign(target, {"G": files["G"]}, FORMAT, FORMATS)
-    assert torch.equal(
-        target.state_dict()["encoder.down.1.norm.weight"], source.state_dict()["encoder.down.1.norm.weight"]
-    )
+def test_wrapped_files_load_and_old_batch_norms_lack_their_count(tmp_path: Path) -> None:
+    source, target = LAYOUT.tiny(), LAYOUT.tiny(seed=1)
+    content = LAYOUT.written(source)
+    old = {
+        part: {f"module.{name}": value for name, value in named.items() if not name.endswith("num_batches_tracked")}
+        for part, named in content.items()
+    }
+    assert len(old["G"]) == len(content["G"]) - (3 + 4)
+    assert [LAYOUT.reader.part_of(named, "x.pth") for named in old.values()] == ["G", "D"]
+    LAYOUT.load(target, old, tmp_path)
+    assert_same(source, target)
 
 
 def test_running_statistics_of_old_instance_norms_are_passed_over(tmp_path: Path) -> None:
@@ -221,7 +155,7 @@ def test_running_statistics_of_old_instance_norms_are_passed_over(tmp_path: Path
         norm = name.replace("1.bias", "2.")
         with_statistics |= {f"{norm}running_mean": torch.ones(4), f"{norm}running_var": torch.ones(4)}
     assert len(with_statistics) > len(tensors)
-    assert reader().networks({"G": with_statistics}) == reader().networks({"G": tensors})
+    assert LAYOUT.reader.networks({"G": with_statistics}) == LAYOUT.reader.networks({"G": tensors})
     assert list(there_and_back("G", with_statistics)) == list(tensors)
 
 
@@ -238,39 +172,31 @@ def test_running_statistics_of_old_instance_norms_are_passed_over(tmp_path: Path
 )  # fmt: skip
 def test_files_of_other_programs_are_refused(content: Any) -> None:
     with pytest.raises(CheckpointError, match=r"^x\.pth: this is not a checkpoint of the published pix2pix code"):
-        reader().part_of(content, "x.pth")
+        LAYOUT.reader.part_of(content, "x.pth")
 
 
 @pytest.mark.parametrize("part", ["G", "D"])
 def test_networks_of_other_content_are_refused(part: str) -> None:
     with pytest.raises(CheckpointError, match=f"^{part}: this is not a checkpoint of the published pix2pix code"):
-        reader().networks({part: {"model.model.0.weight": torch.zeros(4, 3, 4, 4), "x.0": torch.zeros(1)}})
+        LAYOUT.reader.networks({part: {"model.model.0.weight": torch.zeros(4, 3, 4, 4), "x.0": torch.zeros(1)}})
 
 
 def test_an_input_that_holds_a_code_is_named() -> None:
     tensors = drawn(narrow(KEYS["bicyclegan G/unet_256/input/instance/nz8"]))
     with pytest.raises(CheckpointError, match="G sees images of 11 channels") as caught:
-        reader().networks({"G": tensors})
+        LAYOUT.reader.networks({"G": tensors})
     assert "junyanz-bicyclegan" in caught.value.fix
 
 
 def test_wrong_widths_are_named_with_the_networks_that_fit(tmp_path: Path) -> None:
-    _, files = published(make(), tmp_path)
-    wide = make("networks.encoder.width=6", "networks.decoder.width=6")
+    wide = LAYOUT.tiny("networks.encoder.width=6", "networks.decoder.width=6")
     with pytest.raises(CheckpointError, match=r"'model\.model\.0\.weight' has shape \(4, 3, 4, 4\), our enc") as caught:
-        load_foreign(wide, files, FORMAT, FORMATS)
+        LAYOUT.load(wide, LAYOUT.written(LAYOUT.tiny()), tmp_path)
     assert "'width': 4" in caught.value.fix
 
 
-@pytest.mark.parametrize(
-    "sets",
-    [
-        ["networks.decoder.upsample=bilinear"],
-        ["networks.encoder.norm=spectral"],
-        ["networks.decoder.norm=layer"],
-        ["networks.encoder.per=[a]"],
-    ],
-)
-def test_what_the_published_code_does_not_have_has_no_place(sets: list[str]) -> None:
+@pytest.mark.parametrize("change", ["decoder.upsample=bilinear", "encoder.norm=spectral", "decoder.norm=layer",
+                                    "encoder.per=[a]"])  # fmt: skip
+def test_what_the_published_code_does_not_have_has_no_place(change: str) -> None:
     with pytest.raises(CheckpointError, match="has no place in a checkpoint of the published pix2pix code"):
-        reader().save(make(*sets).state_dict())
+        LAYOUT.written(LAYOUT.tiny(f"networks.{change}"))

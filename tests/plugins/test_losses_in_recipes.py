@@ -4,11 +4,10 @@ import math
 
 import pytest
 import torch
+from loaded import trainer_of
 from shrink import small
 
-import i2i_forge
-
-TINY = [*small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1", discriminator="")]
+TINY = small(content_encoder="blocks=1", style_encoder="", decoder="blocks=1", discriminator="")
 TERMS = [
     "phases.discriminator.minimize.gan=1 * wgan_discriminator(real_logits, fake_logits)",
     "phases.generator.minimize.gan=1 * wgan_generator(fake_logits)",
@@ -26,8 +25,7 @@ def images() -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_penalties_and_matching_join_any_objective(precision: str) -> None:
-    recipe = i2i_forge.load_recipe("munit_synthetic", set=[*TINY, *TERMS, f"precision={precision}"])
-    trainer = i2i_forge.build_trainer(recipe)
+    trainer = trainer_of("munit_synthetic", *TINY, *TERMS, f"precision={precision}")
     for step in range(2):
         report = trainer.step(images(), step)
         assert {"discriminator/penalty/ab", "discriminator/r1/ba", "generator/features/ab"} <= set(report)
@@ -36,7 +34,6 @@ def test_penalties_and_matching_join_any_objective(precision: str) -> None:
 
 def test_a_penalty_changes_nothing_else_of_the_first_turn() -> None:
     """Its draws are its own: with it, the other losses of the step's first phase are the same to the bit."""
-    plain = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_synthetic", set=[*TINY, *TERMS[:2]]))
-    more = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_synthetic", set=[*TINY, *TERMS]))
+    plain, more = (trainer_of("munit_synthetic", *TINY, *terms) for terms in (TERMS[:2], TERMS))
     key = "discriminator/gan/ab"
     assert plain.step(images(), 0)[key] == more.step(images(), 0)[key]

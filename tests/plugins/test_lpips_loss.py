@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from loaded import CATALOG
+from loaded import CATALOG, trainer_of
+from shrink import TINY_MUNIT
 from torch import Tensor
 
 import i2i_forge
@@ -86,10 +87,8 @@ def test_it_is_frozen_and_in_fp32(folder: Path) -> None:
 
 
 def test_a_recipe_trains_with_it(folder: Path) -> None:
-    sets = [f"networks.{role}.width=4" for role in ("content_encoder", "style_encoder", "decoder", "discriminator")]
-    sets += ["networks.content_encoder.blocks=1", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8"]
     term = f"phases.generator.minimize.likeness=1 * lpips(reconstruction, source, trunk='{folder / FILES['alex']}')"
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=[*sets, term]))
+    trainer = trainer_of("munit_edge2shoes", *TINY_MUNIT, term)
     report = trainer.step(dict(zip("ab", images(), strict=True)), 0)
     assert report["generator/likeness/ab"] > 0
     assert not any("trunk" in name for name in trainer.state_dict())

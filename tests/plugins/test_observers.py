@@ -20,8 +20,8 @@ TINY = (
 
 
 @pytest.fixture
-def host():
-    """Of each test its own: an observer that fails is not called again."""
+def own_host():
+    """For one test alone: an observer that failed is not called again."""
     return load_plugins()
 
 
@@ -32,34 +32,19 @@ def train(host, folder, steps, *observers, progress=None):
     return checkpoint.digest(run.trainer)
 
 
-def written(folder):
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    return events
-
-
-def test_tensorboard_has_losses_samples_and_the_recipe_and_changes_nothing(host, tmp_path):
+def test_tensorboard_has_losses_samples_and_the_recipe_and_changes_nothing(host, listening, tmp_path):
+    """It goes on where the run does, and says where its files are."""
+    train(host, tmp_path / "watched", 2, "tensorboard", progress=listening)
+    assert f"for TensorBoard: tensorboard --logdir {tmp_path / 'watched/tensorboard'}" in listening.notes
     watched = train(host, tmp_path / "watched", 3, "tensorboard")
     assert watched == train(host, tmp_path / "alone", 3)
-    events = written(tmp_path / "watched")
+    events = EventAccumulator(str(tmp_path / "watched/tensorboard"))
+    events.Reload()
     assert [event.step for event in events.Scalars("generator/gan/ab")] == [2, 3]
-    assert [event.step for event in events.Images("samples/ab")] == [0, 2, 3]
+    for route in ("ab", "ba"):
+        assert [event.step for event in events.Images(f"samples/{route}")] == [0, 2, 3]
     assert b"trainer: munit" in events.Tensors("recipe/text_summary")[0].tensor_proto.string_val[0]
-    assert not (tmp_path / "alone" / "tensorboard").exists()
-
-
-def test_tensorboard_says_where_its_files_are(host, listening, tmp_path):
-    train(host, tmp_path, 1, "tensorboard", progress=listening)
-    assert f"for TensorBoard: tensorboard --logdir {tmp_path / 'tensorboard'}" in listening.notes
-    assert list((tmp_path / "tensorboard").iterdir())
-
-
-def test_tensorboard_goes_on_where_the_run_does(host, tmp_path):
-    train(host, tmp_path, 2, "tensorboard")
-    train(host, tmp_path, 4, "tensorboard")
-    events = written(tmp_path)
-    assert [event.step for event in events.Scalars("generator/gan/ab")] == [2, 4]
-    assert [event.step for event in events.Images("samples/ba")] == [0, 2, 4]
+    assert not (tmp_path / "alone/tensorboard").exists()
 
 
 class FakeWandb(ModuleType):
@@ -110,35 +95,34 @@ def test_wandb_is_offline_and_a_resumed_run_keeps_its_number(host, wandb, tmp_pa
     assert again["id"] == start["id"] and wandb.finished == 2
 
 
-def test_nothing_is_imported_for_a_run_that_asks_for_no_observer(host, wandb, tmp_path):
-    train(host, tmp_path, 1)
-    assert wandb.starts == wandb.logged == [] and wandb.finished == 0
-
-
-@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
-def test_one_that_is_not_installed_says_so_and_the_run_goes_on(host, listening, tmp_path, monkeypatch, name):
+def test_those_that_are_not_installed_say_so_and_the_run_goes_on(own_host, listening, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda wanted, *_: None)
-    train(host, tmp_path, 1, name, progress=listening)
-    (note,) = [text for text in listening.notes if "failed" in text]
-    assert f"plugin '{name}' failed in run_started" in note and f"pip install {name}" in note
+    train(own_host, tmp_path, 1, "tensorboard", "wandb", progress=listening)
+    notes = [text for text in listening.notes if "failed" in text]
+    for name in ("tensorboard", "wandb"):
+        (note,) = [text for text in notes if f"plugin '{name}' failed in run_started" in text]
+        assert f"pip install {name}" in note
+    assert len(notes) == 2
 
 
-def test_one_that_fails_later_does_not_cost_the_run(host, wandb, listening, tmp_path, monkeypatch):
+def test_one_that_fails_later_does_not_cost_the_run(own_host, wandb, listening, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError("disk full")
 
+    alone = train(own_host, tmp_path / "alone", 2)
+    assert wandb.starts == wandb.logged == [] and wandb.finished == 0  # nobody asked for it
     monkeypatch.setattr(wandb, "log", full)
-    assert train(host, tmp_path / "run", 2, "wandb", progress=listening) == train(host, tmp_path / "alone", 2)
+    assert train(own_host, tmp_path / "run", 2, "wandb", progress=listening) == alone
     assert len([text for text in listening.notes if "disk full" in text]) == 1
 
 
-def test_an_observer_is_told_when_a_run_fails(host, wandb, tmp_path, monkeypatch):
+def test_an_observer_is_told_when_a_run_fails(own_host, wandb, tmp_path, monkeypatch):
     def diverged(*_):
         raise DivergedError("generator/gan is nan")
 
     monkeypatch.setattr("i2i_forge.engine.trainer.Trainer.step", diverged)
     with pytest.raises(DivergedError):
-        train(host, tmp_path, 1, "wandb")
+        train(own_host, tmp_path, 1, "wandb")
     assert wandb.finished == 1
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from loaded import CATALOG
+from loaded import CATALOG, trainer_of
+from shrink import TINY_MUNIT
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.functional import normalize
 
-import i2i_forge
 from i2i_forge.errors import CheckpointError, DataError
 
 CONVOLUTIONS = [  # name, inputs, outputs
@@ -133,12 +133,10 @@ def test_the_other_layouts_file_is_told_by_name(given: str, file: Path, torchvis
 
 
 def test_its_weights_are_constants_and_the_trainer_does_not_own_them(file: Path) -> None:
-    sets = [f"networks.{role}.width=4" for role in ("content_encoder", "style_encoder", "decoder", "discriminator")]
-    sets += ["networks.content_encoder.blocks=1", "networks.decoder.blocks=1", "networks.decoder.mlp_dim=8"]
     term = (
         f"phases.generator.minimize.perceptual=1 * domain_invariant_perceptual(translation, source, weights='{file}')"
     )
-    trainer = i2i_forge.build_trainer(i2i_forge.load_recipe("munit_edge2shoes", set=[*sets, term]))
+    trainer = trainer_of("munit_edge2shoes", *TINY_MUNIT, term)
     losses = [term.loss for phase in trainer.phases for term in phase.terms if term.name == "perceptual"]
     assert len(losses) == 2
     assert losses[0] is losses[1]  # the weights are loaded once for both routes

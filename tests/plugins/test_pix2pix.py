@@ -3,11 +3,10 @@
 from typing import Any
 
 import torch
-from loaded import CATALOG
+from loaded import CATALOG, recipe_of, trainer_of
 from shrink import small
 from torch import Tensor
 
-import i2i_forge
 from i2i_forge.engine.build import trace_recipe
 
 TINY = [*small(encoder="levels=6", decoder="levels=6", discriminator="layers=2"), "data.size=64", "data.resize=~"]
@@ -18,8 +17,8 @@ UNCONDITIONAL = [
 ]
 
 
-def recipe(*sets: str, drop: tuple[str, ...] = ()) -> Any:
-    return i2i_forge.load_recipe("pix2pix_facades", set=[*TINY, *sets], drop=drop)
+def make(*sets: str, drop: tuple[str, ...] = ()) -> Any:
+    return trainer_of("pix2pix_facades", *TINY, *sets, drop=drop)
 
 
 def batch() -> dict[str, Tensor]:
@@ -28,7 +27,7 @@ def batch() -> dict[str, Tensor]:
 
 
 def calls(*sets: str, drop: tuple[str, ...] = ()) -> int:
-    return trace_recipe(recipe(*sets, drop=drop), CATALOG).network_calls
+    return trace_recipe(recipe_of("pix2pix_facades", *TINY, *sets, drop=drop), CATALOG).network_calls
 
 
 def test_a_step_calls_the_u_net_once_and_the_discriminator_three_times() -> None:
@@ -40,7 +39,7 @@ def test_a_step_calls_the_u_net_once_and_the_discriminator_three_times() -> None
 
 def test_the_discriminator_judges_source_and_image_together() -> None:
     """Of the pair's six channels the first three are the source."""
-    trainer = i2i_forge.build_trainer(recipe())
+    trainer = make()
     images = batch()
     pair, fake = (trainer.infer(name, images, "ab") for name in ("real_pair", "fake_pair"))
     assert torch.equal(pair, torch.cat([images["a"], images["b"]], dim=1))
@@ -50,7 +49,7 @@ def test_the_discriminator_judges_source_and_image_together() -> None:
 
 def test_both_players_see_one_translation_with_one_dropout_mask() -> None:
     """Before anything is learned, so at rate zero, the two logits of the fake pair are of one image."""
-    trainer = i2i_forge.build_trainer(recipe("optimizers.default.lr=1e-30"))
+    trainer = make("optimizers.default.lr=1e-30")
     seen: list[Tensor] = []
     network = trainer.networks["discriminator"]["shared"]
     network.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()[:, 3:].clone()))
@@ -64,10 +63,10 @@ def test_both_players_see_one_translation_with_one_dropout_mask() -> None:
 
 def test_the_unconditional_and_the_plain_variant_learn() -> None:
     """Section 3.1: a discriminator that does not see the source; no discriminator at all."""
-    trainer = i2i_forge.build_trainer(recipe(*UNCONDITIONAL))
+    trainer = make(*UNCONDITIONAL)
     assert set(trainer.step(batch(), 0)) == {"discriminator/gan/ab", "generator/gan/ab", "generator/image/ab"}
     sets = ["phases.discriminator=~", "networks.decoder.dropout=0.0", "optimizers.default.lr=0.01"]
-    plain = i2i_forge.build_trainer(recipe(*sets, drop=("generator.gan",)))
+    plain = make(*sets, drop=("generator.gan",))
     pair = {"a": batch()["a"], "b": torch.full((1, 3, 64, 64), 0.5)}
     losses = [plain.step(pair, step)["generator/image/ab"] for step in range(20)]
     assert losses[-1] < 0.5 * losses[0]
@@ -77,8 +76,6 @@ def test_noise_at_inference_is_dropout() -> None:
     """The recipe follows the paper; without `dropout_at_test` an image has one translation."""
     images = batch()["a"].expand(2, -1, -1, -1)
     for at_test in (True, False):
-        trainer = i2i_forge.build_trainer(
-            recipe(f"networks.decoder.dropout_at_test={str(at_test).lower()}", "networks.decoder.init=kaiming")
-        )
+        trainer = make(f"networks.decoder.dropout_at_test={str(at_test).lower()}", "networks.decoder.init=kaiming")
         one, other = trainer.translate(images, "ab")
         assert torch.allclose(one, other, rtol=0, atol=1e-6) == (not at_test)

@@ -110,11 +110,3 @@ def test_one_channel_is_the_luma() -> None:
     assert encoder.stem.conv.weight.shape == (4, 1, 7, 7)
     assert torch.allclose(encoder(x), encoder(luma.expand(-1, 3, -1, -1)), rtol=1e-9, atol=1e-9)
     assert Decoder(width=4, channels=1)(Encoder(**SMALL)(images())).shape == (1, 1, 16, 16)
-
-
-@pytest.mark.parametrize("kind", [Encoder, Decoder])
-def test_a_wrong_choice_is_refused(kind: Any) -> None:
-    with pytest.raises(ValueError, match="norm 'groups' is not one of"):
-        kind(width=4, norm="groups")
-    with pytest.raises(ValueError, match="init 'zeros' is not one of"):
-        kind(width=4, init="zeros")

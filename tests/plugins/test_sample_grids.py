@@ -1,7 +1,8 @@
 """What stands in the columns of a run's sample grids."""
 
 import pytest
-from loaded import HOST
+from loaded import CATALOG, HOST
+from shrink import tiny_networks
 
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.loop import Run
@@ -22,7 +23,9 @@ OF_MUNIT = ["input", "reconstruction", "style 0", "reference", "its style"]
     ],
 )
 def test_pairs_have_the_truth_beside_the_translation(recipe, changes, labels, tmp_path):
-    run = Run(read_recipe(recipe, set=[*SMALL, *changes]), HOST, tmp_path)
+    shipped = read_recipe(recipe)
+    small = dict.fromkeys(tiny_networks(shipped, CATALOG, CATALOG.trainers.get(shipped.trainer).roles))
+    run = Run(read_recipe(recipe, set=[*small, *SMALL, *changes]), HOST, tmp_path)
     images = run.test_batch(4)
     columns = _columns(run, images["a"], images["b"], "ab")
     assert list(columns) == labels

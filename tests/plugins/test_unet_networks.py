@@ -159,13 +159,8 @@ def test_every_level_sees_the_code_by_itself(level: int) -> None:
 
 def test_the_code_at_the_input_is_seen_there_alone() -> None:
     encoder, _ = unet(code_dim=3, code_at="input")
-    assert [layer.conv.in_channels - inputs for layer, inputs in zip(encoder.down, INPUTS, strict=True)] == [
-        3,
-        0,
-        0,
-        0,
-        0,
-    ]
+    beside = [layer.conv.in_channels - inputs for layer, inputs in zip(encoder.down, INPUTS, strict=True)]
+    assert beside == [3, 0, 0, 0, 0]
     one, other = (encoder(image(), code) for code in torch.randn(2, 1, 3, dtype=torch.float64))
     assert all((a - b).abs().max() > 1e-3 for a, b in zip(one, other, strict=True))
 
@@ -270,19 +265,14 @@ def test_initialisation(init: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("make", "options", "message"),
     [
-        ({"levels": 2}, "levels is 2, a U-Net has at least 3"),
-        ({"code_at": "inside"}, "code_at 'inside' is not one of all, input"),
-        ({"statistics_at_test": "mine"}, "statistics_at_test 'mine' is not one of running, batch"),
-        ({"norm": "mistyped"}, "norm 'mistyped' is not one of"),
+        (Encoder, {"levels": 2}, "levels is 2, a U-Net has at least 3"),
+        (Encoder, {"code_at": "inside"}, "code_at 'inside' is not one of all, input"),
+        (Encoder, {"statistics_at_test": "mine"}, "statistics_at_test 'mine' is not one of running, batch"),
+        (Decoder, {"upsample": "nearest"}, "upsample 'nearest' is not one of transposed, bilinear"),
     ],
 )
-def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> None:
+def test_options_that_make_no_sense(make: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Encoder(**options)
-
-
-def test_an_upsampling_that_there_is_not() -> None:
-    with pytest.raises(ValueError, match="upsample 'nearest' is not one of transposed, bilinear"):
-        Decoder(upsample="nearest")
+        make(**options)

@@ -2,23 +2,23 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
-from loaded import CATALOG
+from loaded import CATALOG, recipe_of, trainer_of
+from shrink import small
 from torch import Tensor
 
-import i2i_forge
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.trace import Trace
 from i2i_forge.errors import ForgeError
 
-TINY = [f"networks.{role}.{option}" for role in ("encoder", "decoder") for option in ("width=4", "blocks=1")]
-TINY += ["networks.discriminator.width=4", "networks.discriminator.scales=1"]
+TINY = small(encoder="blocks=1", decoder="blocks=1", discriminator="scales=1")
 
 
-def tiny(*sets: str) -> i2i_forge.Trainer:
-    return i2i_forge.build_trainer(i2i_forge.load_recipe("unit_edges2shoes", set=[*TINY, *sets]))
+def tiny(*sets: str) -> Any:
+    return trainer_of("unit_edges2shoes", *TINY, *sets)
 
 
 def photos(count: int = 1) -> Tensor:
@@ -26,8 +26,7 @@ def photos(count: int = 1) -> Tensor:
 
 
 def traced(*sets: str, drop: tuple[str, ...] = ()) -> Trace:
-    recipe = i2i_forge.load_recipe("unit_edges2shoes", set=[*TINY, "data.size=64", *sets], drop=drop)
-    return trace_recipe(recipe, CATALOG)
+    return trace_recipe(recipe_of("unit_edges2shoes", *TINY, "data.size=64", *sets, drop=drop), CATALOG)
 
 
 def test_reconstruction_and_translation_share_a_draw_and_the_cycle_has_its_own() -> None:
