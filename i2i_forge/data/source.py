@@ -171,7 +171,7 @@ class SideBySideSource(_Files):
         return {name: self.transform(half, draw) for name, half in zip(self.domains, halves, strict=True)}
 
 
-class HalfSource:
+class HalfSource(_Files):
     """One domain of side-by-side pairs, in an order of its own: unpaired data made of paired files.
 
     Args:
@@ -181,10 +181,8 @@ class HalfSource:
     """
 
     def __init__(self, domain: str, paths: Sequence[Path | Encoded], transform: Transform, half: int) -> None:
-        self.domain, self.paths, self.transform, self.half = domain, paths, transform, half
-
-    def __len__(self) -> int:
-        return len(self.paths)
+        super().__init__(paths, transform)
+        self.domain, self.half = domain, half
 
     def example(self, index: int, random: torch.Generator | None) -> dict[str, Tensor]:
         """{domain: 3,H,W}."""

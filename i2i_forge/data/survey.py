@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,25 +126,17 @@ def _parts(root: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
 def _look(path: Path) -> tuple[Size | DataError, bytes, list[str]]:
     try:
         image = decode(path)
-        digest = hashlib.blake2b(image.tobytes(), digest_size=16, key=repr(image.size).encode())
-        return image.size, digest.digest(), _oddities(path)
     except DataError as error:
         return error, b"", []
-
-
-def _oddities(path: Path) -> list[str]:
-    """What is done to an image that its owner may not expect, by its header; of deep grey also by its values.
-
-    Nothing of it keeps an image from being used.
-    """
-    try:
-        with opened(path) as image:
-            return list(_notes(image, path.suffix.lower()[1:]))
-    except DataError:
-        return []
+    digest = hashlib.blake2b(image.tobytes(), digest_size=16, key=repr(image.size).encode()).digest()
+    notes: list[str] = []
+    with suppress(DataError), opened(path) as header:  # nothing of it keeps the image from being used
+        notes = list(_notes(header, path.suffix.lower()[1:]))
+    return image.size, digest, notes
 
 
 def _notes(image: Image.Image, ending: str) -> Iterator[str]:
+    """What is done to an image that its owner may not expect, by its header; of deep grey also by its values."""
     kind = image.format or ""
     if ending not in ENDINGS.get(kind, (kind.lower(),)):
         yield f"{kind} although named .{ending}"
@@ -157,16 +150,9 @@ def _notes(image: Image.Image, ending: str) -> Iterator[str]:
             yield narrow
     if image.has_transparency_data:
         yield "transparent parts become white"
-    if _has_second_frame(image):
-        yield "of several frames or pages the first is used"
-
-
-def _has_second_frame(image: Image.Image) -> bool:
-    try:
+    with suppress(EOFError):
         image.seek(1)
-    except EOFError:
-        return False
-    return True
+        yield "of several frames or pages the first is used"
 
 
 def _twins(parts: Sequence[Part]) -> list[tuple[Path, Path]]:

@@ -39,8 +39,10 @@ class RoleOptimizer:
         self.names = list(parameters)
         self.parameters = list(parameters.values())
         self.lr, self.schedule = lr, schedule
+        fused = rule in ("adam", "adamw") and all(p.device.type in ("cpu", "cuda") for p in self.parameters)
+        kernel = {"fused": True} if fused else {}  # one pass over memory for each update
         try:
-            self.torch = _rule(rule, options)(self.parameters, lr=lr, **_fast(rule, options, self.parameters))
+            self.torch = _rule(rule, options)(self.parameters, lr=lr, **options, **kernel)
         except (TypeError, ValueError, LookupError, RuntimeError) as error:
             raise RecipeError(f"optimizers: {rule}: {error}", fix="change that option of the optimizer") from error
 
@@ -123,9 +125,3 @@ def _remembered(optimizer: torch.optim.Optimizer) -> set[str]:
     alike = rule([{**settings, "params": [one]}])
     alike.step()
     return set(alike.state[one])
-
-
-def _fast(rule: str, options: Mapping[str, Any], parameters: list[nn.Parameter]) -> dict[str, Any]:
-    """The options, and the fused kernel where it exists: one pass over memory for each update."""
-    fused = rule in ("adam", "adamw") and all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return {**options, "fused": True} if fused else dict(options)

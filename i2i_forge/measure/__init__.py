@@ -10,22 +10,8 @@ from i2i_forge.measure.metric import Metric, Outcome, Protocol, Tools
 from i2i_forge.system.verbs import callable_package
 
 __all__ = [
-    "Accumulator",
-    "Backbone",
-    "BackboneInfo",
-    "Batch",
-    "ByInput",
-    "Classifier",
-    "Metric",
-    "Moments",
-    "Outcome",
-    "Protocol",
-    "Sample",
-    "Tools",
-    "exact",
-    "of_mean",
-    "over_inputs",
-    "paired",
-]
+    "Accumulator", "Backbone", "BackboneInfo", "Batch", "ByInput", "Classifier", "Metric", "Moments", "Outcome",
+    "Protocol", "Sample", "Tools", "exact", "of_mean", "over_inputs", "paired",
+]  # fmt: skip
 
 callable_package(__name__, "measure.tensors.measure")

@@ -14,18 +14,9 @@ if TYPE_CHECKING:
     from i2i_forge.system.seeding import generator, seed_of
 
 __all__ = [
-    "autocast",
-    "cache_dir",
-    "descriptor",
-    "full",
-    "generator",
-    "rank",
-    "read_text",
-    "seed_of",
-    "share",
-    "take_lock",
+    "autocast", "cache_dir", "descriptor", "full", "generator", "rank", "read_text", "seed_of", "share", "take_lock",
     "write_whole",
-]
+]  # fmt: skip
 
 __getattr__ = names_from(
     __name__,

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from i2i_forge.errors import UsageError
-from i2i_forge.system.files import one_line
+from i2i_forge.system.files import one_line, open_to_read
 
 HEAD = 4096  # bytes at the beginning of a file, among which its mark is
 
@@ -64,8 +64,6 @@ def refuse_special(paths: Iterable[Path]) -> None:
 
 def _head(file: Path) -> bytes | None:
     """The first bytes of a regular file; None of anything else, and of what cannot be read."""
-    with suppress(OSError):
-        if file.is_file():
-            with file.open("rb") as opened:
-                return opened.read(HEAD)
+    with suppress(OSError), open_to_read(file) as opened:
+        return opened.read(HEAD)
     return None

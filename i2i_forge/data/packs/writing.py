@@ -133,18 +133,14 @@ def _hidden(out: Path) -> Iterator[Path]:
     """An empty folder beside `out`, for this process alone; what is left of it in the end is removed."""
     folder = out.with_name(f".{out.name}.packing")
     folder.mkdir(exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as leaving:
+        leaving.callback(os.close, lock := os.open(folder, os.O_RDONLY))
         if not take_lock(lock):
             raise UsageError(f"{out}: another process is packing to it", fix="wait for that one")
-        try:
-            for left in folder.iterdir():  # by a process that was killed
-                left.unlink()
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(lock)
+        leaving.callback(shutil.rmtree, folder, ignore_errors=True)
+        for left in folder.iterdir():  # by a process that was killed
+            left.unlink()
+        yield folder
 
 
 def _need_room(folder: Path, plan: Plan) -> None:

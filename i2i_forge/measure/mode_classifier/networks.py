@@ -95,12 +95,11 @@ class InceptionNetwork(Network):
     def start_from_imagenet(self) -> None:
         """Take the trunk's weights from torchvision's file. Raises DataError when it is missing or another network."""
         file = required("inception_v3", by="the classifier")
-        own = self.trunk.state_dict()
-        content = {name: value for name, value in read_foreign(file).items() if name in own and "fc." not in name}
+        content = {name: value for name, value in read_foreign(file).items() if "fc." not in name}
         try:
-            self.trunk.load_state_dict(own | content)
-            if missing := [n for n in own if n not in content and not n.startswith("AuxLogits.fc")]:
-                raise RuntimeError(f"{missing[0]} is missing")
+            missing = self.trunk.load_state_dict(content, strict=False).missing_keys
+            if lacking := [name for name in missing if not name.startswith("AuxLogits.fc")]:
+                raise RuntimeError(f"{lacking[0]} is missing")
         except RuntimeError as error:
             raise DataError(
                 f"{file} is not torchvision's Inception-v3 ({str(error).splitlines()[-1].strip()[:120]})",
