@@ -116,7 +116,8 @@ def test_recipes_are_one_short_line_each_unless_asked_for_more(forge):
     assert len(forge("recipes", "summer")[1].splitlines()) == 3
     one = forge("recipes", "cyclegan_edges2shoes")[1]  # which is in the name of another one, too
     assert "trainA (edges), trainB (shoes)" in " ".join(one.split()) and "augmented" not in one
-    assert all(recipe["name"] in forge("recipes", "--long")[1] for recipe in named)
+    long = forge("recipes", "--long")[1]
+    assert all(recipe["name"] in long for recipe in named)
     assert "1,000 x 2" in forge("recipes", "munit", "--long")[1]
 
 

@@ -1,3 +1,4 @@
+import forked  # noqa: F401  whose server the ranks are forked from
 import pytest
 import torch
 import torch.distributed as dist
@@ -112,7 +113,7 @@ def work(rank, ranks, folder):
 def test_ranks_share_the_work_and_agree_with_one(ranks, tmp_path):
     alone = Noise(inputs=7)
     expected = evaluation(alone, seeds=(0, 1)).run()
-    mp.spawn(work, (ranks, str(tmp_path)), nprocs=ranks)
+    mp.start_processes(work, (ranks, str(tmp_path)), nprocs=ranks, start_method="forkserver")
     found = torch.load(tmp_path / "0.pt")
     assert torch.load(tmp_path / "1.pt") == []
     for one, other in zip(expected, found, strict=True):
