@@ -27,8 +27,11 @@ def start_forge(arguments, log, **environment):
 def _forge(arguments, log, environment):
     os.setsid()
     os.environ.update(environment)
-    with log.open("w", 1) as out, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        main(arguments)
+    sys.argv = ["forge", *arguments]
+    with log.open("w") as out:
+        for number in (1, 2):
+            os.dup2(out.fileno(), number)
+    main(arguments)
 
 
 def printed_by(module, *arguments):
