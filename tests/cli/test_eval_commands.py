@@ -90,6 +90,7 @@ def test_a_run_that_is_not_there(forge, monkeypatch, tmp_path):
         (("--backbone", "vgg99"), 2, "vgg99"),
         (("--samples", "1"), 2, "--samples 2"),
         (("--real", "."), 2, "--real goes with --images"),
+        (("--images", "."), 2, "leave one out"),
         (("--draws", "none"), 2, "--draws goes with --images"),
         (("--route", "ac"), 2, "there is no route 'ac'"),
         (("--metric", "cis"), 2, "forge classifier train"),
@@ -112,11 +113,6 @@ def test_images_of_any_program(forge, tmp_path):
     assert (record.model.name, record.n.inputs, record.n.outputs_per_input) == ("out", 3, 2)
     assert record.preprocess.codec == "png" and record.preprocess.quantised
     assert record.value > 0
-
-
-def test_run_and_images_together_are_refused(forge, run, tmp_path):
-    code, _, err = forge("eval", run, "--images", images(tmp_path / "out"))
-    assert code == 2 and "leave one out" in err
 
 
 def test_the_list_has_every_metric_and_protocol(forge):

@@ -14,7 +14,7 @@ from i2i_forge.recipe.reading import read_recipe
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--help"], ["--version"], ["plugins"], ["plugins", "--json"], ["plugins", "list"], ["recipes"],
+        ["--help"], ["plugins"], ["plugins", "--json"], ["plugins", "list"], ["recipes"],
         ["recipes", "--json"],
         ["check", "munit_edge2shoes", "--no-step"], ["show", "munit_edge2shoes"], ["train", "--help"], ["trian"],
         ["train", "munit_edge2shoes", "--set", "steps=x"],
@@ -133,9 +133,9 @@ def test_a_one_file_plugin_is_used_by_a_recipe(forge, tmp_path):
     assert (code, err) == (0, "") and "no mistakes" in out
 
 
-def test_python_m(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "i2i_forge", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("forge, version ")
+def test_python_m(forge_process):
+    done = forge_process("--version")
+    assert done.stdout.startswith("forge, version ") and (done.returncode, done.stderr) == (0, "")
 
 
 def test_results_go_to_stdout_and_messages_to_stderr(forge, tmp_path):

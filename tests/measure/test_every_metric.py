@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from loaded import CATALOG
 
-from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.measure import BackboneInfo, Tools
 from i2i_forge.measure.mode_classifier import random_classifier
 from i2i_forge.testing.metrics import DRAWS, INPUTS, show
 
-METRICS = load_plugins().catalog.metrics
+METRICS = CATALOG.metrics
 NAMES = [name for name in METRICS if name != "is-tf"]  # random Inception takes minutes; test_inception.py has it
 
 

@@ -92,13 +92,10 @@ def test_a_study_shows_its_runs_by_variant(page, make_run, tmp_path):
     assert re.search("full full/seed-0 Objective.* full/seed-1 Objective.* other other/seed-0 Objective", shown.text)
 
 
-def test_the_numbers_are_those_of_the_terminal(page, make_run, report, tmp_path):
-    from i2i_forge.cli import main
-
+def test_the_numbers_are_those_of_the_terminal(page, make_run, forge, report, tmp_path):
     runs = make_run("first"), make_run("second")
     for number, run in enumerate(runs):
-        with pytest.raises(SystemExit, match="0"):
-            main(["eval", str(run), *QUICK])
+        assert forge("eval", run, *QUICK)[0] == 0
         record = json.loads((run / "results.jsonl").read_text())
         record["model"] |= {"name": "same", "weights_sha256": str(number)}
         (run / "results.jsonl").write_text(json.dumps(record) + "\n")

@@ -1,10 +1,7 @@
 """A component of a test as the kit gets it, and new packages of plugins."""
 
-import importlib
-import sys
-import tomllib
-
 import pytest
+from test_external_plugin import announce, forget
 
 from i2i_forge.catalog.loading import Plugin
 from i2i_forge.catalog.vocabulary import Component
@@ -29,27 +26,14 @@ def failures(host):
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Kind -> a new package that Python finds as if pip had installed it."""
-    before = set(sys.modules)
+    modules = []
 
     def write(kind):
         names = names_of(f"Soft-{kind}")
         write_package(names, kind, tmp_path / names.package)
-        project = tomllib.loads((tmp_path / names.package / "pyproject.toml").read_text())["project"]
-        record = tmp_path / names.package / "src" / f"{names.module}-0.1.0.dist-info"
-        record.mkdir()
-        (record / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-            + "".join(f"Requires-Dist: {needed}\n" for needed in project["dependencies"])
-        )
-        points = project["entry-points"]["i2i_forge"]
-        (record / "entry_points.txt").write_text(
-            "[i2i_forge]\n" + "".join(f"{name} = {module}\n" for name, module in points.items())
-        )
-        monkeypatch.syspath_prepend(record.parent)
-        importlib.invalidate_caches()
+        announce(tmp_path / names.package, tmp_path / "site", monkeypatch)
+        modules.append(names.module)
         return names, tmp_path / names.package
 
     yield write
-    for name in set(sys.modules) - before:
-        if name.startswith("soft_"):
-            del sys.modules[name]
+    forget(*modules)
