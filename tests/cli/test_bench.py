@@ -46,16 +46,6 @@ def test_a_small_step_of_a_method_is_measured(forge, tmp_path):
     assert "GFLOP/s" in out and "convolutions and products" in out and "command: `forge" in out
 
 
-def test_a_recipe_without_a_plain_step_is_named(forge):
-    code, _, err = forge("bench", "cyclegan_horse2zbra")
-    assert code == 2 and "did you mean 'cyclegan_horse2zebra'?" in err
-
-
-def test_a_row_that_is_not_measured_is_named(forge):
-    code, _, err = forge("bench", "cyclegan_horse2zebra", "--device", "cpu", "--row", "bf16, recomputed")
-    assert code == 2 and "there is no 'bf16, recomputed'" in err and "; bf16, recompute" in err
-
-
 def test_a_batch_that_a_method_cannot_take_is_left_out_and_said(forge):
     """BicycleGAN halves its batch; the other sizes are measured."""
     tiny = ["data.size=64", *small(**dict.fromkeys(UNETS[:2], "levels=4"), code_encoder="", discriminator="",
@@ -83,7 +73,16 @@ def test_a_recipe_of_ones_own_is_compared(forge, tmp_path, base, beside, names):
     assert f"## {own} (beside {beside}): 1 image in a step" in out
 
 
-def test_the_mistakes_of_a_recipe_of_ones_own_are_told(forge, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("cyclegan_horse2zbra",), 2, ("did you mean 'cyclegan_horse2zebra'?",)),
+        (("cyclegan_horse2zebra", "--row", "bf16, recomputed"), 2, ("no 'bf16, recomputed'", "; bf16, recompute")),
+        (("own.yaml",), 3, ("own.yaml:2:1", "stps")),
+    ],
+)
+def test_mistakes_are_told(forge, tmp_path, monkeypatch, arguments, code, says):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yaml").write_text("base: pix2pix_synthetic\nstps: 3\n")
-    code, _, err = forge("bench", tmp_path / "own.yaml", "--device", "cpu")
-    assert code == 3 and "own.yaml:2:1" in err and "stps" in err
+    found, _, err = forge("bench", *arguments, "--device", "cpu")
+    assert found == code and all(words in err for words in says)

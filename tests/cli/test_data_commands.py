@@ -9,13 +9,10 @@ import pytest
 from loaded import CATALOG
 from packed_folders import same
 from PIL import Image
+from shrink import TINY_MUNIT
 
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run.streams import build_streams
-
-TINY = ("content_encoder.width=4", "content_encoder.blocks=1", "style_encoder.width=4", "decoder.width=4",
-        "decoder.blocks=1", "decoder.mlp_dim=8", "discriminator.width=4", "discriminator.scales=1",
-        "discriminator.layers=2")  # fmt: skip
 
 
 def make(forge, out, *changes, dataset="procedural_shoes"):
@@ -35,9 +32,8 @@ def test_folders_that_can_be_trained_from(forge, tmp_path):
         assert len(list(csv.DictReader(file))) == 6
     with Image.open(next((out / "trainA").iterdir())) as image:
         assert (image.size, image.mode) == ((64, 64), "RGB")
-    sets = [f"networks.{change}" for change in TINY]
-    sets += [f"data.root={out}", "data.size=64", "data.workers=0", "run.sample_inputs=1", "run.sample_styles=1"]
-    arguments = [part for change in sets for part in ("--set", change)]
+    sets = (f"data.root={out}", "data.size=64", "data.workers=0", "run.sample_inputs=1", "run.sample_styles=1")
+    arguments = [part for change in (*TINY_MUNIT, *sets) for part in ("--set", change)]
     code, stdout, err = forge("train", "munit_edge2shoes", "--run", tmp_path / "run", "--steps", 2, *arguments)
     assert code == 0, err
     assert "2 steps done" in stdout
