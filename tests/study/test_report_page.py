@@ -56,6 +56,7 @@ def test_the_page_of_a_run(page, make_run):
     assert len([a for a in shown.all("svg") if a["viewbox"] == "0 0 320 180"]) == 5  # terms
     assert len(shown.all("polyline")) == 10  # terms x routes
     assert "generator.gan: ab, ba" in shown.text
+    assert 0 < len(shown.all("thead")) < len(shown.all("table"))  # a table without headings has no head
 
 
 def test_runs_side_by_side(page, make_run):
