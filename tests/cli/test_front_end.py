@@ -88,10 +88,9 @@ def test_show_has_the_origin_of_each_value(forge):
     ],
 )
 def test_graph_shows_what_each_term_computes_and_what_is_pruned(forge, arguments, calls):
-    code, out, _ = forge("show", *arguments, "--graph")
-    assert code == 0 and f"{calls} network calls in a step" in out
-    graph = json.loads(forge("show", *arguments, "--graph", "--json")[1])
-    assert graph["network_calls"] == calls
+    code, out, _ = forge("show", *arguments, "--graph", "--json")
+    graph = json.loads(out)
+    assert code == 0 and graph["network_calls"] == calls
     assert ("cycled" in graph["pruned"]["generator"]) == (calls < 22)
     assert graph["terms"]["generator/image/ab"][-2:] == ["reconstruction", "source"]
 
