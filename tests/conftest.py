@@ -47,12 +47,13 @@ def vocabulary():
 def forge(capsys):
     """Runs a command in this process: (exit code, stdout, stderr)."""
 
-    def call(*arguments):
+    def call(*arguments, is_accident=False):
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
-        assert "Traceback" not in err and "--debug ...` shows the traceback" not in err
+        assert "--debug" in arguments or "Traceback" not in err
+        assert is_accident or "--debug ...` shows the traceback" not in err
         return ended.value.code, out, err
 
     return call

@@ -15,7 +15,6 @@ from PIL import Image
 
 import i2i_forge
 import i2i_forge.nn
-from i2i_forge.cli import main
 
 PACKAGE = Path(__file__).parent / "external_plugin"
 RECIPE = PACKAGE / "src/forge_bridge/forge_bridge.yaml"
@@ -61,16 +60,13 @@ def installed(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def forge(capsys, monkeypatch, tmp_path):
+def forge(forge, monkeypatch, tmp_path):
     """Runs a command in an empty folder: what it writes to stdout; to stderr if it fails with `code`."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments, code=0):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert ended.value.code == code, err
+        found, out, err = forge(*arguments)
+        assert found == code, err
         return err if code else out
 
     return call

@@ -12,7 +12,6 @@ from test_external_plugin import OFFLINE, PACKAGE, PIP, announce, environment_in
 
 from i2i_forge.catalog import hookspecs
 from i2i_forge.catalog.registry import KINDS
-from i2i_forge.cli import main
 
 FILE = Path(__file__).parents[1] / "docs" / "plugins.md"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -94,7 +93,7 @@ def quick(words):
     return [*words, *QUICK, *solver]
 
 
-def test_a_reader_can_follow_it(tmp_path, monkeypatch, capsys):
+def test_a_reader_can_follow_it(forge, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = []
 
@@ -110,9 +109,8 @@ def test_a_reader_can_follow_it(tmp_path, monkeypatch, capsys):
             case ["python", *_] | ["forge", *_, "plugin", "check", _]:
                 pass  # see the slow test
             case ["forge", *arguments]:
-                with pytest.raises(SystemExit) as ended:
-                    main(quick(arguments))
-                assert ended.value.code == 0, (words, capsys.readouterr().err)
+                code, _, err = forge(*quick(arguments))
+                assert code == 0, (words, err)
 
     try:
         follow(BLOCKS, command)
@@ -122,14 +120,12 @@ def test_a_reader_can_follow_it(tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "forge-bridge" / "out").glob("*-0?.png"))) == 6 * 8
 
 
-def test_a_slip_is_answered_as_the_tutorial_says(tmp_path, monkeypatch, capsys):
+def test_a_slip_is_answered_as_the_tutorial_says(forge, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     follow(BLOCKS[:1], None)
     slip = "phases.generator.minimize.edges=10 * gradient_l1(translaton, target)"
-    with pytest.raises(SystemExit) as ended:
-        main(["--plugins", "mine", "check", "pix2pix_synthetic", "--set", slip])
-    assert ended.value.code == 3
-    assert "did you mean 'translation'?" in capsys.readouterr().err
+    code, _, err = forge("--plugins", "mine", "check", "pix2pix_synthetic", "--set", slip)
+    assert code == 3 and "did you mean 'translation'?" in err
 
 
 @pytest.mark.slow

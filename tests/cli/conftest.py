@@ -1,4 +1,4 @@
-"""`forge` called in this process, as the tests of commands need it."""
+"""`forge` in a process of its own."""
 
 import os
 import subprocess
@@ -6,25 +6,7 @@ import sys
 
 import pytest
 
-from i2i_forge.cli import main
-
 TELL_TORCH = "import atexit, sys; atexit.register(lambda: sys.stderr.write('TORCH' * ('torch' in sys.modules)))\n"
-
-
-@pytest.fixture
-def forge(capsys):
-    """Runs a command: (exit code, stdout, stderr)."""
-
-    def call(*arguments, is_accident=False):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert "--debug" in arguments or "Traceback" not in err
-        assert is_accident or "--debug ...` shows the traceback" not in err
-        return ended.value.code, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -49,33 +49,27 @@ def test_a_dry_run_as_json(forge):
     assert "image" not in no_image["resolved"]["phases"]["generator"]["minimize"]
 
 
-def test_a_dry_run_for_a_shell_prints_commands_that_make_the_same_runs(forge, tmp_path):
-    code, out, err = forge("ablate", "munit_synthetic", *SET, "--drop", "generator.style", "--steps", "1", *QUICK,
-                           "--out", "s t", "--dry-run", "--format", "shell")  # fmt: skip
+def test_commands_of_a_dry_run_make_its_runs_and_a_study_fails_where_a_run_fails(forge):
+    study = ("ablate", "munit_synthetic", *SET, "--drop", "generator.style", "--grid", "data.count=0", "--steps", "1",
+             *QUICK, "--out", "s t")  # fmt: skip
+    code, out, err = forge(*study, "--dry-run", "--format", "shell")
     assert code == 0, err
     lines = out.splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
     train, measure = (shlex.split(part) for part in lines[1].split(" && "))
     assert train[:3] == ["forge", "train", "munit_synthetic"] and measure[:2] == ["forge", "eval"]
     assert forge(*train[1:])[0] == 0
     assert forge(*measure[1:])[0] == 0
-    code, _, err = forge("ablate", "munit_synthetic", *SET, "--drop", "generator.style", "--steps", "1", *QUICK,
-                         "--out", "s t")  # fmt: skip
-    assert code == 0, err
-    assert "1 of 2 runs are done already" in err and "[1/1] full/seed-0: done" in err
-    assert read_recipe(Path("s t/no-generator.style/no-generator.style.yaml")).steps == 1
-
-
-def test_a_study_from_the_command_line_fails_where_a_run_fails(forge, tmp_path):
-    code, out, err = forge("ablate", "munit_synthetic", *SET, "--grid", "data.count=0", "--steps", "1", *QUICK,
-                           "--jobs", "2")  # fmt: skip
+    code, out, err = forge(*study, "--jobs", "2")
     assert code == 1
-    folder = tmp_path / "studies/munit_synthetic"
-    assert "1 of 2 runs failed: data.count=0 seed 0" in err and "same command again" in err
+    assert "1 of 3 runs are done already" in err and "full/seed-0: done" in err
+    folder = Path("s t")
+    assert read_recipe(folder / "no-generator.style/no-generator.style.yaml").steps == 1
+    assert "1 of 3 runs failed: data.count=0 seed 0" in err and "same command again" in err
     assert "data.count=0, seed 0: failed, exit code 4: error: procedural_shoes: count is 0" in out
     assert "structure: higher is better, edges/1, 2 x 2, pixels" in out
     table = json.loads((folder / "table.json").read_text())
-    assert [row["seeds"] for row in table["rows"]] == [[0], []]
+    assert [row["seeds"] for row in table["rows"]] == [[0], [0], []]
     assert "error: procedural_shoes" in (folder / "data.count=0/seed-0.log").read_text()
 
 

@@ -1,36 +1,45 @@
 """`forge bench` measures what it says; its numbers are not asserted."""
 
+import json
 import re
 from importlib import metadata
 from importlib.metadata import EntryPoint
 
 import pytest
+from forked import printed_by
 from shrink import small
 
 from i2i_forge.study import bench_steps, speed
+from i2i_forge.study.provenance import in_a_process
+
+UNETS = ("encoder", "decoder", "discriminator")
 
 
 @pytest.fixture(autouse=True)
-def small_products(monkeypatch):
-    """The ceiling is that of small products: seconds are saved."""
+def quick(monkeypatch):
+    """The ceiling is that of small products, and the process of each row is a fork."""
     monkeypatch.setattr(speed, "SIDE", 256)
+    monkeypatch.setattr(speed, "in_a_process", lambda *words: json.loads(printed_by(*words)))
 
 
-@pytest.fixture
-def no_processes(monkeypatch):
-    """Memory is not measured, which takes a process for each row."""
-    monkeypatch.setattr(speed, "in_a_process", lambda *_: 2**20)
+def bench(forge, recipe, changes, *arguments):
+    """Rows of the bench of one step each (name, seconds, ratio), what it prints and what it says."""
+    options = [word for change in changes for word in ("--set", change)]
+    code, out, err = forge("bench", recipe, *options, "--rounds", "1", "--device", "cpu", *arguments)
+    assert code == 0, err
+    return re.findall(r"^\| ([a-z0-9_ ,]+) \| ([0-9.]+) \| ([0-9.]+) \|", out, re.MULTILINE), out, err
+
+
+def test_the_memory_of_a_row_is_measured_in_a_process_of_its_own():
+    changes = ("data.size=64", *small(**dict.fromkeys(UNETS, "")))
+    assert in_a_process("i2i_forge.study.speed", "pix2pix_synthetic", "fp32", "cpu", *changes) > 2**20
 
 
 def test_a_small_step_of_a_method_is_measured(forge, tmp_path):
     tiny = ["data.size=64", "data.batch=1", *small(encoder="blocks=1", decoder="", discriminator="")]
-    options = [word for change in tiny for word in ("--set", change)]
-    code, out, err = forge("bench", "cyclegan_horse2zebra", *options, "--rounds", "1", "--device", "cpu",
-                           "--out", tmp_path)  # fmt: skip
-    assert code == 0, err
+    rows, out, _ = bench(forge, "cyclegan_horse2zebra", tiny, "--out", tmp_path)
     (file,) = tmp_path.glob("speed-*-cpu.md")
     assert file.read_text().strip() == out.strip()
-    rows = re.findall(r"^\| ([a-z0-9_ ,]+) \| ([0-9.]+) \| ([0-9.]+) \|", out, re.MULTILINE)
     ways = [
         f"{precision}{switch}" for switch in ("", ", channels_last", ", recompute") for precision in ("fp32", "bf16")
     ]
@@ -39,49 +48,30 @@ def test_a_small_step_of_a_method_is_measured(forge, tmp_path):
     assert "GFLOP/s" in out and "convolutions and products" in out and "command: `forge" in out
 
 
-def test_a_recipe_without_a_plain_step_is_named(forge):
-    code, _, err = forge("bench", "cyclegan_horse2zbra")
-    assert code == 2 and "did you mean 'cyclegan_horse2zebra'?" in err
-
-
-def test_a_row_that_is_not_measured_is_named(forge):
-    code, _, err = forge("bench", "cyclegan_horse2zebra", "--device", "cpu", "--row", "bf16, recomputed")
-    assert code == 2 and "there is no 'bf16, recomputed'" in err and "; bf16, recompute" in err
-
-
 def test_a_batch_that_a_method_cannot_take_is_left_out_and_said(forge):
-    """BicycleGAN halves its batch; the other sizes are measured, memory too."""
-    tiny = [
-        "data.size=64",
-        *small(encoder="levels=4", decoder="levels=4", code_encoder="", discriminator="", vae_discriminator=""),
-    ]  # fmt: skip
-    options = [word for change in tiny for word in ("--set", change)]
-    code, out, err = forge("bench", "bicyclegan_edges2shoes", *options, "--rounds", "1", "--device", "cpu",
-                           "--row", "fp32", "--row", "fp32", "--batch", "1", "--batch", "2")  # fmt: skip
-    assert code == 0, err
-    assert re.findall(r"^\| ([a-z0-9 ,]+) \| [0-9.]+ \|", out, re.MULTILINE) == ["plain step, fp32", "fp32"]
+    """BicycleGAN halves its batch; the other sizes are measured."""
+    tiny = ["data.size=64", *small(**dict.fromkeys(UNETS[:2], "levels=4"), code_encoder="", discriminator="",
+                                   vae_discriminator="")]  # fmt: skip
+    rows, out, err = bench(forge, "bicyclegan_edges2shoes", tiny, "--row", "fp32", "--row", "fp32",
+                           "--batch", "1", "--batch", "2")  # fmt: skip
+    assert [name for name, *_ in rows] == ["plain step, fp32", "fp32"]
     assert "bicyclegan_edges2shoes data.batch=1 is left out:" in err
     assert "## bicyclegan_edges2shoes data.batch=2: 2 images in a step" in out
 
 
-TINY_UNETS = ["data.batch=1", "networks.encoder.width=4", "networks.decoder.width=4", "networks.discriminator.width=4"]
-
-
 @pytest.mark.parametrize(
-    ("base", "beside", "rows"),
+    ("base", "beside", "names"),
     [
         ("pix2pix_synthetic", "pix2pix_facades", ["plain step, fp32", "fp32"]),
         ("cyclegan_noise_synthetic", "itself", ["fp32"]),  # there is no plain step of this method
     ],
 )
-def test_a_recipe_of_ones_own_is_compared(forge, tmp_path, no_processes, base, beside, rows):
+def test_a_recipe_of_ones_own_is_compared(forge, tmp_path, base, beside, names):
     own = tmp_path / "own.yaml"
     own.write_text(f"base: {base}\ndata: {{use: unpaired_folders, root: nowhere, paired: ~, size: [64, 128]}}\n")
-    options = [word for change in TINY_UNETS for word in ("--set", change)]
-    code, out, err = forge("bench", own, *options, "--rounds", "1", "--device", "cpu", "--row", "fp32")
-    assert code == 0, err
-    found = re.findall(r"^\| ([a-z0-9 ,]+) \| [0-9.]+ \| ([0-9.]+) \|", out, re.MULTILINE)
-    assert [name for name, _ in found] == rows and found[0][1] == "1.00"
+    tiny = ["data.batch=1", *small(**dict.fromkeys(UNETS, ""))]
+    rows, out, _ = bench(forge, own, tiny, "--row", "fp32")
+    assert [name for name, *_ in rows] == names and rows[0][2] == "1.00"
     assert f"## {own} (beside {beside}): 1 image in a step" in out
 
 
@@ -97,7 +87,16 @@ def test_a_package_whose_plain_steps_cannot_be_imported_is_named(forge, monkeypa
     assert "the plain steps 'broken' (no_such_package.table:STEPS) cannot be imported: ModuleNotFoundError" in err
 
 
-def test_the_mistakes_of_a_recipe_of_ones_own_are_told(forge, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("cyclegan_horse2zbra",), 2, ("did you mean 'cyclegan_horse2zebra'?",)),
+        (("cyclegan_horse2zebra", "--row", "bf16, recomputed"), 2, ("no 'bf16, recomputed'", "; bf16, recompute")),
+        (("own.yaml",), 3, ("own.yaml:2:1", "stps")),
+    ],
+)
+def test_mistakes_are_told(forge, tmp_path, monkeypatch, arguments, code, says):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yaml").write_text("base: pix2pix_synthetic\nstps: 3\n")
-    code, _, err = forge("bench", tmp_path / "own.yaml", "--device", "cpu")
-    assert code == 3 and "own.yaml:2:1" in err and "stps" in err
+    found, _, err = forge("bench", *arguments, "--device", "cpu")
+    assert found == code and all(words in err for words in says)

@@ -72,49 +72,51 @@ def test_export_writes_plain_tensors_in_the_published_layout(exported):
     assert {name.split(".")[1] for name in dis["b"]} == {"0", "1"}
 
 
-def test_import_reads_widths_and_depths_from_the_files(forge, run, exported, tmp_path):
-    code, out, _ = imported(forge, *exported, run=tmp_path / "new")
+def test_what_is_imported_is_what_was_trained_and_is_exported_again(forge, run, exported, tmp_path):
+    """Widths and depths are read from the files; names, weights, step and translations are the same."""
+    new = tmp_path / "new"
+    code, out, err = imported(forge, *exported, run=new)
     assert code == 0
-    assert out == f"{tmp_path / 'new'}: gen, dis imported. Next: forge translate {tmp_path / 'new'} IMAGES --out DIR\n"
-    ours, theirs = weights(run), weights(tmp_path / "new")
+    assert out == f"{new}: gen, dis imported. Next: forge translate {new} IMAGES --out DIR\n"
+    assert "the weights are of step 2, where training goes on" in err
+    assert checkpoint.list_steps(new / "checkpoints") == [2]
+    ours, theirs = weights(run), weights(new)
     assert ours.keys() == theirs.keys()
     assert all(ours[name].equal(theirs[name]) for name in ours)
-    before, after = (read_recipe(folder / "resolved.yaml").networks for folder in (run, tmp_path / "new"))
+    before, after = (read_recipe(folder / "resolved.yaml").networks for folder in (run, new))
     assert (after["discriminator"].options["layers"], after["discriminator"].options["scales"]) == (2, 2)
     for role in before:
         options = before[role].options
         assert {key: after[role].options[key] for key in options} == options
 
-
-def test_imported_translates_as_the_original_did(forge, run, exported, tmp_path):
     Image.effect_noise((70, 50), 80).convert("RGB").save(tmp_path / "x.png")
-    imported(forge, *exported, run=tmp_path / "new")
-    for name, folder in (("a", run), ("b", tmp_path / "new")):
+    for name, folder in (("a", run), ("b", new)):
         assert forge("translate", folder, tmp_path / "x.png", "--out", tmp_path / name, "--styles", 2)[0] == 0
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
 
-
-def test_exported_again_it_is_equal_in_names_and_bits(forge, exported, tmp_path):
-    imported(forge, *exported, run=tmp_path / "new")
-    code, out, _ = forge("checkpoint", "export", tmp_path / "new", "--format", "nvlabs-munit", "--out", tmp_path / "e")
+    code, out, _ = forge("checkpoint", "export", new, "--format", "nvlabs-munit", "--out", tmp_path / "e")
     files = [tmp_path / "e/gen_00000002.pt", tmp_path / "e/dis_00000002.pt"]
     assert (code, out.splitlines()) == (0, [str(file) for file in files])
-    for before, after in zip(exported, files, strict=True):
-        one, two = (torch.load(file, weights_only=True) for file in (before, after))
+    for old, file in zip(exported, files, strict=True):
+        one, two = (torch.load(each, weights_only=True) for each in (old, file))
         for domain in "ab":
             assert list(one[domain]) == list(two[domain])
             assert all(one[domain][name].equal(two[domain][name]) for name in one[domain])
 
 
 def test_the_generator_alone_is_enough_to_translate(forge, run, exported, tmp_path):
-    code, out, _ = imported(forge, exported[0], run=tmp_path / "new")
+    code, out, err = imported(forge, exported[0], run=tmp_path / "new")
     assert (code, "gen imported" in out) == (0, True)
+    assert "no file of 'dis' was given: its networks are freshly drawn" in err
     ours, theirs = weights(run), weights(tmp_path / "new")
     names = [name for name in ours if not name.startswith("discriminator")]
     assert all(ours[name].equal(theirs[name]) for name in names)
     Image.new("RGB", (64, 64)).save(tmp_path / "x.png")
     assert forge("translate", tmp_path / "new", tmp_path / "x.png", "--out", tmp_path / "out")[0] == 0
+    facts = json.loads(forge("checkpoint", "inspect", tmp_path / "new", "--json")[1])
+    assert facts["imported_from"] == {"gen": str(exported[0])}
+    assert facts["format_of_origin"] == "nvlabs-munit"
 
 
 def test_training_goes_on_from_an_import(forge, exported, tmp_path):
@@ -179,25 +181,16 @@ def test_usage_of_import(forge, run, exported, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_missing_part_is_said(forge, exported, tmp_path):
-    for number, (file, missing) in enumerate(zip(exported, ("dis", "gen"), strict=True)):
-        code, _, err = imported(forge, file, run=tmp_path / str(number))
-        assert code == 0
-        assert f"no file of '{missing}' was given: its networks are freshly drawn" in err
-
-
-def test_the_step_in_the_files_is_kept(forge, exported, tmp_path):
-    """Where training and its schedules go on; of files of different steps the fewest count."""
-    code, _, err = imported(forge, *exported, run=tmp_path / "same")
-    assert code == 0 and "the weights are of step 2, where training goes on" in err
-    assert checkpoint.list_steps(tmp_path / "same/checkpoints") == [2]
+def test_of_files_of_different_steps_the_fewest_count(forge, exported, tmp_path):
+    """That is where training and its schedules go on."""
     other = shutil.copy(exported[1], tmp_path / "dis_00010000.pt")
     code, _, err = imported(forge, exported[0], other, run=tmp_path / "other")
     assert code == 0 and f"different steps, the fewest count: {exported[0]}: 2, {other}: 10,000" in err
     assert checkpoint.list_steps(tmp_path / "other/checkpoints") == [2]
-    unnamed = shutil.copy(exported[0], tmp_path / "edges2shoes.pt")
+    unnamed = shutil.copy(exported[1], tmp_path / "edges2shoes.pt")
     code, _, err = imported(forge, unnamed, run=tmp_path / "unnamed")
     assert code == 0 and "step" not in err
+    assert "no file of 'gen' was given: its networks are freshly drawn" in err
     assert checkpoint.list_steps(tmp_path / "unnamed/checkpoints") == [0]
 
 
@@ -313,13 +306,6 @@ def test_inspect_of_a_damaged_one_warns_and_shows_the_one_before(forge, damaged)
     code, out, err = forge("checkpoint", "inspect", damaged, "--json")
     assert (code, json.loads(out)["step"]) == (0, 1)
     assert "step-00000002 is damaged" in err and "using step 1" in err
-
-
-def test_inspect_tells_where_an_import_comes_from(forge, exported, tmp_path):
-    imported(forge, exported[0], run=tmp_path / "new")
-    facts = json.loads(forge("checkpoint", "inspect", tmp_path / "new", "--json")[1])
-    assert facts["imported_from"] == {"gen": str(exported[0])}
-    assert facts["format_of_origin"] == "nvlabs-munit"
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect"])

@@ -7,11 +7,12 @@ import sys
 
 import pytest
 from loaded import CATALOG
+from packed_folders import same
 from PIL import Image
+from shrink import TINY_MUNIT
 
-TINY = ("content_encoder.width=4", "content_encoder.blocks=1", "style_encoder.width=4", "decoder.width=4",
-        "decoder.blocks=1", "decoder.mlp_dim=8", "discriminator.width=4", "discriminator.scales=1",
-        "discriminator.layers=2")  # fmt: skip
+from i2i_forge.recipe.reading import read_recipe
+from i2i_forge.run.streams import build_streams
 
 
 def make(forge, out, *changes, dataset="procedural_shoes"):
@@ -31,9 +32,8 @@ def test_folders_that_can_be_trained_from(forge, tmp_path):
         assert len(list(csv.DictReader(file))) == 6
     with Image.open(next((out / "trainA").iterdir())) as image:
         assert (image.size, image.mode) == ((64, 64), "RGB")
-    sets = [f"networks.{change}" for change in TINY]
-    sets += [f"data.root={out}", "data.size=64", "data.workers=0", "run.sample_inputs=1", "run.sample_styles=1"]
-    arguments = [part for change in sets for part in ("--set", change)]
+    sets = (f"data.root={out}", "data.size=64", "data.workers=0", "run.sample_inputs=1", "run.sample_styles=1")
+    arguments = [part for change in (*TINY_MUNIT, *sets) for part in ("--set", change)]
     code, stdout, err = forge("train", "munit_edge2shoes", "--run", tmp_path / "run", "--steps", 2, *arguments)
     assert code == 0, err
     assert "2 steps done" in stdout
@@ -148,7 +148,6 @@ def test_check_of_a_folder_says_how_a_recipe_uses_it(forge, tmp_path):
     ],
 )
 def test_what_check_proposes_can_be_read(forge, tmp_path, folders, uses):
-
     for name, size in folders.items():
         images(tmp_path / name, 2, size)
     code, out, _ = forge("data", "check", tmp_path, "--json")
@@ -222,7 +221,6 @@ def test_preview_of_a_stream_that_is_not_there(forge, tmp_path):
 
 
 def test_a_pack_says_how_a_recipe_uses_it_and_check_verifies_it(forge, tmp_path):
-
     images(tmp_path / "in/trainA", 3)
     images(tmp_path / "in/trainB", 3, first=5)
     out = tmp_path / "out"
@@ -233,9 +231,11 @@ def test_a_pack_says_how_a_recipe_uses_it_and_check_verifies_it(forge, tmp_path)
     assert data_lines(stdout) == [f"data: {{use: packed, root: {out}}}    unpaired"]
     found = json.loads(forge("data", "check", out, "--json")[1])
     assert found["parts"]["train_b"] == {"folder": "trainB", "images": 3} and found["images"] == 6
-    for use in found["data"]:
-        dataset = CATALOG.datasets.get(use.pop("use"))(size=64, **use)
-        assert [len(source) for source in dataset.sources("train")] == [3, 3]
+    made = [
+        build_streams(read_recipe("munit_edge2shoes", set=[f"data={{use: {use}, root: {root}, size: 64}}"]), CATALOG)
+        for use, root in (("packed", out), ("unpaired_folders", tmp_path / "in"))
+    ]
+    assert same(*(streams["main"].batch(0) for streams, _ in made))  # training is that from the folder
     shard = out / "train-a-000000.tar"
     shard.write_bytes(shard.read_bytes()[:600] + b"\0\1" + shard.read_bytes()[602:])
     code, stdout, err = forge("data", "check", out)

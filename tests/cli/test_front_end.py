@@ -14,7 +14,7 @@ from i2i_forge.recipe.reading import read_recipe
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--help"], ["--version"], ["plugins"], ["plugins", "--json"], ["plugins", "list"], ["recipes"],
+        ["--help"], ["plugins"], ["plugins", "--json"], ["plugins", "list"], ["recipes"],
         ["recipes", "--json"],
         ["check", "munit_edge2shoes", "--no-step"], ["show", "munit_edge2shoes"], ["train", "--help"], ["trian"],
         ["train", "munit_edge2shoes", "--set", "steps=x"],
@@ -88,10 +88,9 @@ def test_show_has_the_origin_of_each_value(forge):
     ],
 )
 def test_graph_shows_what_each_term_computes_and_what_is_pruned(forge, arguments, calls):
-    code, out, _ = forge("show", *arguments, "--graph")
-    assert code == 0 and f"{calls} network calls in a step" in out
-    graph = json.loads(forge("show", *arguments, "--graph", "--json")[1])
-    assert graph["network_calls"] == calls
+    code, out, _ = forge("show", *arguments, "--graph", "--json")
+    graph = json.loads(out)
+    assert code == 0 and graph["network_calls"] == calls
     assert ("cycled" in graph["pruned"]["generator"]) == (calls < 22)
     assert graph["terms"]["generator/image/ab"][-2:] == ["reconstruction", "source"]
 
@@ -116,7 +115,8 @@ def test_recipes_are_one_short_line_each_unless_asked_for_more(forge):
     assert len(forge("recipes", "summer")[1].splitlines()) == 3
     one = forge("recipes", "cyclegan_edges2shoes")[1]  # which is in the name of another one, too
     assert "trainA (edges), trainB (shoes)" in " ".join(one.split()) and "augmented" not in one
-    assert all(recipe["name"] in forge("recipes", "--long")[1] for recipe in named)
+    long = forge("recipes", "--long")[1]
+    assert all(recipe["name"] in long for recipe in named)
     assert "1,000 x 2" in forge("recipes", "munit", "--long")[1]
 
 
@@ -132,9 +132,9 @@ def test_a_one_file_plugin_is_used_by_a_recipe(forge, tmp_path):
     assert (code, err) == (0, "") and "no mistakes" in out
 
 
-def test_python_m(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "i2i_forge", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("forge, version ")
+def test_python_m(forge_process):
+    done = forge_process("--version")
+    assert done.stdout.startswith("forge, version ") and (done.returncode, done.stderr) == (0, "")
 
 
 def test_results_go_to_stdout_and_messages_to_stderr(forge, tmp_path):

@@ -1,10 +1,8 @@
 """`forge train --gpus N` trains in N processes; here on the CPU."""
 
 import json
-import os
-import subprocess
-import sys
 
+from forked import start_forge
 from shrink import small
 
 TINY = (
@@ -16,13 +14,11 @@ TINY = (
 def test_two_processes_train_together(tmp_path):
     run = tmp_path / "run"
     changes = [word for change in TINY for word in ("--set", change)]
-    command = [sys.executable, "-m", "i2i_forge", "train", "munit_synthetic", "--steps", "2", "--run", run, *changes,
-               "--gpus", "2", "--device", "cpu"]  # fmt: skip
-    ended = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("2 steps done") == 1  # the first rank speaks
+    command = ["train", "munit_synthetic", "--steps", 2, "--run", run, *changes, "--gpus", 2, "--device", "cpu"]
+    process = start_forge(command, log := tmp_path / "log", OMP_NUM_THREADS="1")
+    process.join()
+    assert process.exitcode == 0, log.read_text()
+    assert log.read_text().count("2 steps done") == 1  # the first rank speaks
     (state,) = (run / "checkpoints").glob("step-00000002/state.json")
     assert json.loads(state.read_text())["images"] == 2 * 2  # a step has an image on each rank
 

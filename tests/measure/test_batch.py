@@ -189,12 +189,3 @@ def test_the_older_settings_agree_inside_and_are_as_they_were_after(asked: str) 
         asked != "highest",
         True,
     )
-
-
-@pytest.mark.usefixtures("settings")
-@pytest.mark.parametrize("asked", ["highest", "high", "medium"])
-def test_the_overall_setting_can_be_read_after(asked: str) -> None:
-    torch.set_float32_matmul_precision(asked)
-    with exact():
-        pass
-    assert torch.get_float32_matmul_precision() == asked

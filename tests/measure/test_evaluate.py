@@ -1,7 +1,6 @@
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from forked import on_ranks
 from toys import Noise, catalog
 
 from i2i_forge.errors import DataError
@@ -98,21 +97,18 @@ def test_a_real_image_among_the_translations_is_refused():
         outcomes(samples)
 
 
-def work(rank, ranks, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
+def work(rank, folder):
     samples = Noise(inputs=7)
     running = evaluation(samples, seeds=(0, 1), batch=2)
     torch.save([[vars(o) for o in found] for found in running.run()], f"{folder}/{rank}.pt")
     torch.save([samples.made, samples.seen, running.size], f"{folder}/seen-{rank}.pt")
-    dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_share_the_work_and_agree_with_one(ranks, tmp_path):
     alone = Noise(inputs=7)
     expected = evaluation(alone, seeds=(0, 1)).run()
-    mp.spawn(work, (ranks, str(tmp_path)), nprocs=ranks)
+    on_ranks(work, ranks, str(tmp_path))
     found = torch.load(tmp_path / "0.pt")
     assert torch.load(tmp_path / "1.pt") == []
     for one, other in zip(expected, found, strict=True):

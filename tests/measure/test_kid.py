@@ -93,15 +93,11 @@ def test_translations_of_one_input_alone_have_no_error() -> None:
     assert metric.compute()[0].se is None
 
 
-def test_blocks_batches_and_ranks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = normal(50, 12, 1), normal(41, 12, 2)
     whole = measure(Kid, x, y)[0]
     monkeypatch.setattr(kid, "BLOCK", 7)
-    one, other = (Kid(Kid.protocols[0], tools()) for _ in range(2))
-    feed(one, x[:20], y[:20], 3)
-    feed(other, x[20:], y[20:], 3, first=20)
-    one.merge(other.state())
-    [outcome] = one.compute()
+    [outcome] = measure(Kid, x, y)
     assert outcome.value == pytest.approx(whole.value, rel=1e-10)
     assert outcome.se == pytest.approx(whole.se, rel=1e-10)
 

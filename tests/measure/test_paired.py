@@ -1,4 +1,4 @@
-"""Measures against the true output: formulas, 8 bits, K translations, and independence of batches and ranks."""
+"""Measures against the true output: formulas, 8 bits, K translations."""
 
 from __future__ import annotations
 
@@ -207,9 +207,6 @@ def test_a_deterministic_methods_translation_stands_for_all(metric: type[Paired]
     outcome, one = (measured(metric, pairs(), protocol=p) for p in (1, 0))
     assert outcome.per_input == one.per_input and outcome.se == one.se
     assert outcome.components == {"mean_of_K": one.value, "best_of_K": one.value, "K": 10.0}
-
-
-# ---- batches, ranks, surroundings ------------------------------------------------------------------------------
 
 
 def test_the_plugin_brings_three_metrics_with_their_own_protocols() -> None:

@@ -149,12 +149,10 @@ def test_jpeg_changes_numbers_and_png_does_not(tmp_path):
     assert abs(diversity("jpg") / direct - 1) > 1e-3
 
 
-def test_a_record_says_where_styles_come_from(munit_run):
-    from i2i_forge.catalog.loading import load_plugins
+def test_a_record_says_where_styles_come_from(munit_run, catalog):
     from i2i_forge.measure.run_samples import RunSamples
     from i2i_forge.translate.loading import load
 
-    catalog = load_plugins().catalog
     samples = RunSamples(load(munit_run, catalog=catalog), catalog, "ab", torch.device("cpu"))
     assert samples.model["styles"] == "drawn for each input"
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
-from two_sets import feed, measure, normal, tools
+from two_sets import measure, normal
 
 from i2i_forge.errors import DataError
 from i2i_forge_plugins.metrics import prdc as module
@@ -84,16 +84,12 @@ def test_the_improved_protocol_is_torch_fidelitys() -> None:
     assert recall.value == pytest.approx(expected["recall"], rel=1e-6)
 
 
-def test_four_numbers_whatever_the_blocks_batches_and_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_numbers_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes, reals = normal(50, 9, 1, shift=0.3), normal(45, 9, 2)
     whole = {outcome.metric: outcome.value for outcome in measure(Prdc, fakes, reals)}
     assert set(whole) == {"precision", "recall", "density", "coverage"}
     monkeypatch.setattr(module, "BLOCK", 7)
-    one, other = (Prdc(Prdc.protocols[0], tools()) for _ in range(2))
-    feed(one, fakes[:20], reals[:20], 3)
-    feed(other, fakes[20:], reals[20:], 5, first=20)
-    one.merge(other.state())
-    outcomes = one.compute()
+    outcomes = measure(Prdc, fakes, reals)
     assert {outcome.metric: outcome.value for outcome in outcomes} == whole
     assert all(outcome.real == 45 for outcome in outcomes)
 

@@ -1,4 +1,4 @@
-"""Structure: edges by hand, drawings against their photographs, and independence of batches and ranks."""
+"""Structure: edges by hand, and drawings against their photographs."""
 
 from __future__ import annotations
 
@@ -141,21 +141,12 @@ def test_the_memory_for_the_floor_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert made.compute()[0].components["floor"] == pytest.approx(swapped.value, rel=1e-12)
 
 
-# ---- draws, batches, ranks, surroundings -----------------------------------------------------------------------
-
-
-def several() -> Batch:
-    """Two translations of each of four inputs, with truths: the true output, and another's."""
+def test_the_value_is_the_mean_over_draws_and_then_inputs() -> None:
+    """Of each input there are two translations: the true output, and another's."""
     drawings, photos = shoes(64, 4)
     images = torch.stack([photos, photos.roll(1, 0)], 1).flatten(0, 1)
-    return of(images, drawings.repeat_interleave(2, 0), photos.repeat_interleave(2, 0), draws=2)
-
-
-def test_the_value_is_the_mean_over_draws_and_then_inputs() -> None:
-    batch = several()
-    drawings, photos = shoes(64, 4)
+    outcome = measured(of(images, drawings.repeat_interleave(2, 0), photos.repeat_interleave(2, 0), draws=2))
     own, others = measured(of(photos, drawings)), measured(of(photos.roll(1, 0), drawings))
-    outcome = measured(batch)
     assert outcome.value == pytest.approx((own.value + others.value) / 2, rel=1e-12)
     assert outcome.per_input[2] == pytest.approx((own.per_input[2] + others.per_input[2]) / 2, rel=1e-12)
     assert outcome.components["truth"] == pytest.approx(own.value, rel=1e-12)

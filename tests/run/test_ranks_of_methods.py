@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rank_groups import on_ranks
+from forked import on_ranks
 from ranks_of_methods import BATCH_NORM, CASES, STEPS, steps, take, work
 
 from i2i_forge.run import checkpoint

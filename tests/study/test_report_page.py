@@ -56,6 +56,7 @@ def test_the_page_of_a_run(page, make_run):
     assert len([a for a in shown.all("svg") if a["viewbox"] == "0 0 320 180"]) == 5  # terms
     assert len(shown.all("polyline")) == 10  # terms x routes
     assert "generator.gan: ab, ba" in shown.text
+    assert 0 < len(shown.all("thead")) < len(shown.all("table"))  # a table without headings has no head
 
 
 def test_runs_side_by_side(page, make_run):
@@ -92,13 +93,10 @@ def test_a_study_shows_its_runs_by_variant(page, make_run, tmp_path):
     assert re.search("full full/seed-0 Objective.* full/seed-1 Objective.* other other/seed-0 Objective", shown.text)
 
 
-def test_the_numbers_are_those_of_the_terminal(page, make_run, report, tmp_path):
-    from i2i_forge.cli import main
-
+def test_the_numbers_are_those_of_the_terminal(page, make_run, forge, report, tmp_path):
     runs = make_run("first"), make_run("second")
     for number, run in enumerate(runs):
-        with pytest.raises(SystemExit, match="0"):
-            main(["eval", str(run), *QUICK])
+        assert forge("eval", run, *QUICK)[0] == 0
         record = json.loads((run / "results.jsonl").read_text())
         record["model"] |= {"name": "same", "weights_sha256": str(number)}
         (run / "results.jsonl").write_text(json.dumps(record) + "\n")

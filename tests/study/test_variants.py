@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loaded import VOCABULARY
 
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.names import shipped_recipes
@@ -25,9 +24,8 @@ def plan_of(rows, **more):
 
 
 @pytest.mark.parametrize("name", SYNTHETIC)
-def test_every_term_of_every_method_can_be_dropped(name):
+def test_every_term_of_every_method_can_be_dropped(name, vocabulary):
     full = read_recipe(name)
-    vocabulary = VOCABULARY
     terms = terms_of(full)
     variants = expand(plan_of(rows_of(name, terms, vocabulary=vocabulary)), vocabulary)
     assert [v.name for v in variants] == [FULL, *(f"no-{term}" for term in terms)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import toy
-from rank_groups import on_ranks
+from forked import on_ranks
 from torch import Tensor, nn
 
 from i2i_forge.errors import DataError, DivergedError, ForgeError, UsageError

@@ -1,10 +1,12 @@
-"""A component of a test as the kit gets it."""
+"""A component of a test as the kit gets it, and new packages of plugins."""
 
 import pytest
+from test_external_plugin import announce, forget
 
 from i2i_forge.catalog.loading import Plugin
 from i2i_forge.catalog.vocabulary import Component
 from i2i_forge.testing.kit import check_component
+from i2i_forge.testing.scaffold import names_of, write_package
 from i2i_forge.testing.subject import Subject, example_of
 
 
@@ -19,3 +21,19 @@ def failures(host):
         return {result.check: "\n".join(result.problems) for result in check_component(subject) if result.problems}
 
     return tried
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Kind -> a new package that Python finds as if pip had installed it."""
+    modules = []
+
+    def write(kind):
+        names = names_of(f"Soft-{kind}")
+        write_package(names, kind, tmp_path / names.package)
+        announce(tmp_path / names.package, tmp_path / "site", monkeypatch)
+        modules.append(names.module)
+        return names, tmp_path / names.package
+
+    yield write
+    forget(*modules)

@@ -11,7 +11,6 @@ from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.data.packs import pack, plan_pack
 from i2i_forge.testing.inputs import normal
 from i2i_forge.testing.kit import check_loaded
-from i2i_forge.testing.plugins import import_problems
 
 OURS = {plugin.name: plugin for plugin in find_plugins() if plugin.distribution == HOST}
 SLOW = {"inception_score", *(c.plugin for c in read_vocabulary(OURS.values()).components if c.kind == "trainers")}
@@ -106,8 +105,3 @@ def test_a_plugin_that_needs_files_says_so_and_is_checked_as_far_as_that_goes(na
     whys = [result.skipped for result in results if result.check == "runs"]
     assert len(whys) == len(loaded[name].provides) and all(why.startswith("it needs ") for why in whys)
     assert [result for result in results if result.check == "documented_options" and not result.skipped]
-
-
-def test_importing_our_plugins_prints_and_changes_nothing():
-    assert len(OURS) > 30
-    assert import_problems(list(OURS.values())) == {name: [] for name in OURS}

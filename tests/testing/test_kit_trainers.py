@@ -141,17 +141,18 @@ BROKEN_TRAINERS = [
 
 
 @pytest.fixture
-def tried(failures, host, tmp_path, monkeypatch):
+def tried(failures, host, tmp_path):
     """A trainer tried with RECIPE."""
     file = tmp_path / "mine.yaml"
     file.write_text(RECIPE)
 
     def call(trainer):
-        monkeypatch.setattr(host.catalog.trainers, "_entries", [*host.catalog.trainers._entries])
+        host.catalog.registering("(a test)")
         host.catalog.trainers.add("mine", trainer)
         return failures("trainers", trainer, recipe=file)
 
-    return call
+    yield call
+    host.catalog.discard("(a test)")
 
 
 def test_a_correct_trainer_passes(tried):
