@@ -121,7 +121,7 @@ class Recipe(RecipeModel):
 
 def without_losses(recipe: Recipe) -> Recipe:
     """Translating needs no objective, and so none of the files that losses may need; nor a compiler."""
-    phases = {name: phase.model_copy(update={"minimize": {}}) for name, phase in recipe.phases.items()}
+    phases = {name: phase.model_copy(update={"minimize": {}, "reuse": {}}) for name, phase in recipe.phases.items()}
     return recipe.model_copy(update={"phases": phases, "run": recipe.run.model_copy(update={"compile": []})})
 
 
