@@ -16,7 +16,7 @@ from i2i_forge.errors import ForgeError, UsageError
 from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.study.launchers import Launcher, LocalLauncher, SlurmLauncher, shell_lines, threads_each
 from i2i_forge.study.study_file import find_study, read_study
-from i2i_forge.study.variants import FULL, Asked, Plan, Variant, expand, rows_of
+from i2i_forge.study.variants import FULL, Asked, StudyPlan, Variant, expand, rows_of
 
 if TYPE_CHECKING:
     from i2i_forge.catalog.registry import Catalog
@@ -87,12 +87,12 @@ def command(recipe: str, out: Path | None, device: str, jobs: int, **options: An
         )
 
 
-def _plan(recipe: str, options: dict[str, Any], vocabulary: Vocabulary) -> Plan:
+def _plan(recipe: str, options: dict[str, Any], vocabulary: Vocabulary) -> StudyPlan:
     """The study of a file or of the command line; the command line's counts and metrics come first."""
     file = find_study(recipe)
     if file is None:
         rows = rows_of(recipe, options["drops"], options["grids"], options["changes"], vocabulary)
-        plan = Plan(Path(recipe).stem, rows, FULL, options["changes"])
+        plan = StudyPlan(Path(recipe).stem, rows, FULL, options["changes"])
     elif options["drops"] or options["grids"]:
         raise UsageError(f"{recipe} is a study, with its own variants", fix="leave out --drop and --grid, or edit it")
     else:
@@ -111,7 +111,7 @@ def _plan(recipe: str, options: dict[str, Any], vocabulary: Vocabulary) -> Plan:
     return replace(plan, asked=asked, classifier=None if is_random else plan.classifier, **more)
 
 
-def _preview(plan: Plan, variants: Sequence[Variant], out: Path, device: str, catalog: Catalog, form: str) -> None:
+def _preview(plan: StudyPlan, variants: Sequence[Variant], out: Path, device: str, catalog: Catalog, form: str) -> None:
     from i2i_forge.study.costs import costs_of, facts, saved_in_words
     from i2i_forge.study.state import Measures
 

@@ -11,7 +11,7 @@ from i2i_forge.errors import DataError
 from i2i_forge.measure.batch import Batch
 from i2i_forge.measure.bootstrap import of_mean
 from i2i_forge.measure.metric import Outcome, Tools
-from i2i_forge.measure.plans import Plan
+from i2i_forge.measure.plans import MetricPlan
 from i2i_forge.measure.samples import Samples
 from i2i_forge.system import distributed
 
@@ -30,8 +30,9 @@ class Evaluation:
     """
 
     def __init__(
-        self, samples: Samples, plans: Sequence[Plan], tools: Tools, *, seeds: Sequence[int] = (0,), batch: int = 32
-    ) -> None:
+        self, samples: Samples, plans: Sequence[MetricPlan], tools: Tools, *,
+        seeds: Sequence[int] = (0,), batch: int = 32,
+    ) -> None:  # fmt: skip
         self.samples, self.plans, self.tools, self.seeds, self.batch = samples, plans, tools, seeds, batch
         self.share = distributed.rank(), distributed.world_size()
         self.size: list[int] = []  # height, width of the images

@@ -19,7 +19,7 @@ MISSING = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class MetricPlan:
     """A metric under a protocol.
 
     Attributes:
@@ -96,7 +96,7 @@ def _assigned(what: str, texts: Sequence[str], known: Mapping[str, Mapping[str, 
 def plan(
     catalog: Catalog, chosen: Mapping[str, Protocol], samples: Samples, *, inputs: int | None = None,
     draws: int | None = None, backbones: Mapping[str, str] | None = None,
-) -> list[Plan]:  # fmt: skip
+) -> list[MetricPlan]:  # fmt: skip
     """What will be measured on these samples.
 
     Args:
@@ -116,7 +116,7 @@ def plan(
 def _plan(
     name: str, metric: type[Metric], protocol: Protocol, backbone: str, samples: Samples, inputs: int | None,
     draws: int | None,
-) -> Plan:  # fmt: skip
+) -> MetricPlan:  # fmt: skip
     for what in sorted(metric.wants - samples.has):
         there, how = MISSING[what]
         raise UsageError(f"{name} needs {there}, and these samples have none", fix=f"give {how}")
@@ -136,4 +136,4 @@ def _plan(
     used = replace(protocol, inputs=count, draws=each)
     meant = (protocol.inputs or samples.inputs, count, "inputs"), (protocol.draws, each, "outputs per input")
     deviations = tuple(f"{here} {what} instead of {there}" for there, here, what in meant if there != here)
-    return Plan(name, metric, used, backbone, count, each, real, deviations)
+    return MetricPlan(name, metric, used, backbone, count, each, real, deviations)

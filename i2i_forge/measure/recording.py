@@ -16,7 +16,7 @@ import torch
 from i2i_forge.errors import disk_error
 from i2i_forge.measure.evaluate import Evaluation
 from i2i_forge.measure.metric import Metric, Outcome
-from i2i_forge.measure.plans import Plan
+from i2i_forge.measure.plans import MetricPlan
 from i2i_forge.measure.records import (
     BackboneRecord,
     Counts,
@@ -56,8 +56,9 @@ def write_records(
 
 
 def _record(
-    evaluation: Evaluation, plan: Plan, metric: Metric, outcome: Outcome, side: Side | None, timing: Mapping[str, float]
-) -> Record:
+    evaluation: Evaluation, plan: MetricPlan, metric: Metric, outcome: Outcome, side: Side | None,
+    timing: Mapping[str, float],
+) -> Record:  # fmt: skip
     samples, info = evaluation.samples, getattr(metric.backbone, "info", None)
     inputs = {n: d for n, d in samples.seen["inputs"].items() if n < plan.inputs}
     real = {n: d for n, d in samples.seen.get(plan.protocol.real, {}).items() if n < plan.real}
@@ -99,7 +100,7 @@ def _one_lines(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: one_line(value) if isinstance(value, str) else value for key, value in facts.items()}
 
 
-def _warnings(evaluation: Evaluation, plan: Plan, metric: Metric, outcome: Outcome) -> Iterator[str]:
+def _warnings(evaluation: Evaluation, plan: MetricPlan, metric: Metric, outcome: Outcome) -> Iterator[str]:
     if metric.backbone is not None and not (info := metric.backbone.info).is_calibrated:
         yield f"uncalibrated: the weights of {info.id} are random, the number means nothing elsewhere"
     if plan.deviations:

@@ -15,7 +15,7 @@ from threading import Event
 from typing import Any
 
 from i2i_forge.errors import UsageError
-from i2i_forge.study.variants import Asked, ClassifierData, Plan, Variant
+from i2i_forge.study.variants import Asked, ClassifierData, StudyPlan, Variant
 from i2i_forge.system.files import open_to_append
 
 
@@ -57,7 +57,7 @@ def _shell_line(plugins: Sequence[Path], *commands: Sequence[str]) -> str:
 
 
 def shell_lines(
-    plan: Plan, variants: Sequence[Variant], asked: Asked, out: Path, device: str, plugins: Sequence[Path] = ()
+    plan: StudyPlan, variants: Sequence[Variant], asked: Asked, out: Path, device: str, plugins: Sequence[Path] = ()
 ) -> list[str]:
     """A line for each run, for any scheduler; the first line makes the classifier, if one is to be trained."""
     lines = []

@@ -18,7 +18,7 @@ from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import CheckpointError, ForgeError, disk_error
 from i2i_forge.measure.metric import Metric, Protocol, Tools
 from i2i_forge.measure.mode_classifier import load_classifier, refuse_if_inaccurate
-from i2i_forge.measure.plans import Plan, choose, choose_backbones, plan
+from i2i_forge.measure.plans import MetricPlan, choose, choose_backbones, plan
 from i2i_forge.measure.records import FILE, Record, read
 from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.yaml_source import parse_options
@@ -90,7 +90,7 @@ class Measures:
         mine = [r for r in records if _identity(r) == (translator.weights_sha256, ROUTE, samples.data["options"])]
         return {one.name: self._of(one, mine, samples.is_deterministic) for one in plans}
 
-    def _of(self, wanted: Plan, records: Sequence[Record], is_deterministic: bool) -> list[Record]:
+    def _of(self, wanted: MetricPlan, records: Sequence[Record], is_deterministic: bool) -> list[Record]:
         """The newest of each name; a metric may call its records otherwise than itself, but not as another metric."""
         info = getattr(self._built(wanted.name, wanted.protocol, is_deterministic).backbone, "info", None)
         network = (info.id, info.weights_sha256) if info else ("pixels", "")

@@ -17,7 +17,7 @@ from i2i_forge.study.launchers import Job, Launcher, classifier_command, eval_co
 from i2i_forge.study.layout import write_table
 from i2i_forge.study.state import Measures, State, recipe_file, state_of, write_recipes
 from i2i_forge.study.table import Table, make_table
-from i2i_forge.study.variants import Asked, Plan, Variant
+from i2i_forge.study.variants import Asked, StudyPlan, Variant
 from i2i_forge.system.files import lines_of, read_text
 from i2i_forge.system.stop_requests import stop_signals
 
@@ -48,7 +48,7 @@ class Workspace:
         return run_folder(self.out, variant).with_suffix(".log")
 
 
-def _with_classifier(plan: Plan, workspace: Workspace, launch: Launcher, note: Callable[[str], None]) -> Asked:
+def _with_classifier(plan: StudyPlan, workspace: Workspace, launch: Launcher, note: Callable[[str], None]) -> Asked:
     """What is asked, with the study's classifier of modes: trained if it is not there."""
     if plan.classifier is None or plan.asked.classifier:
         return plan.asked
@@ -111,7 +111,7 @@ def _name(variant: Variant) -> str:
 
 
 def run_study(
-    plan: Plan, variants: Sequence[Variant], workspace: Workspace, catalog: Catalog, launch: Launcher,
+    plan: StudyPlan, variants: Sequence[Variant], workspace: Workspace, catalog: Catalog, launch: Launcher,
     note: Callable[[str], None] = lambda text: None,
 ) -> Table:  # fmt: skip
     """Run what is left of a study, and write its table. What cannot work is said before anything is trained.

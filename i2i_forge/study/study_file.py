@@ -1,4 +1,4 @@
-"""A study as a file: YAML -> Plan, with all mistakes at once, each with file:line:column.
+"""A study as a file: YAML -> StudyPlan, with all mistakes at once, each with file:line:column.
 
     study: styles                         # its name
     steps: 1_500                          # of every run
@@ -31,7 +31,7 @@ from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.recipe.schema import Count
 from i2i_forge.recipe.yaml_source import Keys, YamlSource, read_yaml
 from i2i_forge.recipe.yaml_text import to_inline_yaml
-from i2i_forge.study.variants import Asked, ClassifierData, Plan, Row
+from i2i_forge.study.variants import Asked, ClassifierData, Row, StudyPlan
 
 RowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._=+-]*$", max_length=100)]
 
@@ -89,7 +89,7 @@ def shipped_studies() -> dict[str, Path]:
     return shipped_recipes("ablations")
 
 
-def read_study(file: Path, *, changes: Sequence[str] = (), vocabulary: Vocabulary | None = None) -> Plan:
+def read_study(file: Path, *, changes: Sequence[str] = (), vocabulary: Vocabulary | None = None) -> StudyPlan:
     """Read and check a study, its recipes too.
 
     Args:
@@ -117,7 +117,7 @@ def as_changes(values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{key}={to_inline_yaml(value)}" for key, value in values.items())
 
 
-def _plan(model: StudyModel, file: Path, changes: Sequence[str]) -> Plan:
+def _plan(model: StudyModel, file: Path, changes: Sequence[str]) -> StudyPlan:
     asked = Asked(
         tuple(model.metrics),
         tuple(f"{metric}={protocol}" for metric, protocol in model.metrics.items() if protocol),
@@ -127,7 +127,7 @@ def _plan(model: StudyModel, file: Path, changes: Sequence[str]) -> Plan:
         data=as_changes(model.data),
     )
     data = model.classifier
-    return Plan(
+    return StudyPlan(
         model.study,
         {name: Row(_recipe(run, file), as_changes(run.set), tuple(run.drop)) for name, run in model.runs.items()},
         model.baseline or next(iter(model.runs)),
@@ -175,7 +175,7 @@ def _name_problems(model: StudyModel, vocabulary: Vocabulary | None) -> Iterator
             yield ("backbones", metric), f"'{metric}' is not measured; add it to metrics"
 
 
-def _recipe_problems(plan: Plan, vocabulary: Vocabulary | None) -> Iterator[tuple[Keys, str]]:
+def _recipe_problems(plan: StudyPlan, vocabulary: Vocabulary | None) -> Iterator[tuple[Keys, str]]:
     for name, row in plan.rows.items():
         try:
             read_recipe(row.source, set=(*plan.changes, *row.changes), drop=row.drops, vocabulary=vocabulary)

@@ -51,7 +51,7 @@ class ClassifierData:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """A whole study.
 
     Attributes:
@@ -123,7 +123,7 @@ def rows_of(
     return rows
 
 
-def expand(plan: Plan, vocabulary: Vocabulary | None = None) -> list[Variant]:
+def expand(plan: StudyPlan, vocabulary: Vocabulary | None = None) -> list[Variant]:
     """The runs of a study, seed by seed, so that one stopped half-way has compared all rows with the first seeds.
 
     Raises:

@@ -74,6 +74,7 @@ def _work(program, arguments, environment, inject, files, preexec_fn):
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # what this process knows already
+    multiprocessing.current_process()._config.pop("tempdir", None)
     allowed = environment["FAULTS_ALLOWED"].split(os.pathsep)
     os.chdir(allowed[0])
     warnings.resetwarnings()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.study.variants import FULL, Plan, Row, expand, rows_of
+from i2i_forge.study.variants import FULL, Row, StudyPlan, expand, rows_of
 
 SYNTHETIC = [name for name in shipped_recipes() if name.endswith("_synthetic")]
 TERMS = ["generator.gan", "generator.image", "generator.style", "generator.content", "discriminator.gan"]
@@ -20,7 +20,7 @@ def terms_of(recipe):
 
 
 def plan_of(rows, **more):
-    return Plan("a_study", rows, FULL, **more)
+    return StudyPlan("a_study", rows, FULL, **more)
 
 
 @pytest.mark.parametrize("name", SYNTHETIC)
@@ -130,4 +130,4 @@ def test_mistakes_name_what_was_typed(drops, grids, says):
 
 def test_a_rows_mistake_names_the_row():
     with pytest.raises(UsageError, match="row 'odd'"):
-        expand(Plan("s", {"odd": Row("munit_synthetic", drops=("generator.nothing",))}, "odd"))
+        expand(StudyPlan("s", {"odd": Row("munit_synthetic", drops=("generator.nothing",))}, "odd"))

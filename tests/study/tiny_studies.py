@@ -6,7 +6,7 @@ from shrink import TINY_MUNIT
 
 from i2i_forge.cli import main
 from i2i_forge.study.study import Workspace
-from i2i_forge.study.variants import FULL, Asked, Plan, expand, rows_of
+from i2i_forge.study.variants import FULL, Asked, StudyPlan, expand, rows_of
 
 TINY = (
     "data.test_count=3", "data.batch=1", "data.workers=0", "run.log_every=1", "run.sample_inputs=1",
@@ -17,7 +17,7 @@ ASKED = Asked(("structure",), inputs=3, samples=2)  # needs no network
 
 def tiny_plan(*, drops=("generator.style",), grids=(), changes=(), asked=ASKED, steps=1, seeds=1):
     rows = rows_of("munit_synthetic", drops, grids, (*TINY, *changes))
-    return Plan("tiny", rows, FULL, (*TINY, *changes), steps, seeds, asked)
+    return StudyPlan("tiny", rows, FULL, (*TINY, *changes), steps, seeds, asked)
 
 
 def variants_of(plan):

@@ -8,13 +8,13 @@ Members of one sample share what stands before the first dot, as WebDataset want
 """
 
 from i2i_forge.data.packs.manifest import AGAIN, FORMAT, INDEX, MANIFEST, Manifest, PartOf, Seal, Shard, read_manifest
-from i2i_forge.data.packs.plan import Plan, plan_pack
+from i2i_forge.data.packs.plan import PackPlan, plan_pack
 from i2i_forge.data.packs.reading import OpenFiles, Pack
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, ROW, Rows, Table, write_table
 from i2i_forge.data.packs.writing import SHARD_BYTES, pack, refuse_what_is_there
 
 __all__ = [
     "AGAIN", "ALONE", "FORMAT", "INDEX", "LARGEST_IMAGE", "MANIFEST", "ROW", "SHARD_BYTES", "Manifest", "OpenFiles",
-    "Pack", "PartOf", "Plan", "Rows", "Seal", "Shard", "Table", "pack", "plan_pack", "read_manifest",
+    "Pack", "PackPlan", "PartOf", "Rows", "Seal", "Shard", "Table", "pack", "plan_pack", "read_manifest",
     "refuse_what_is_there", "write_table",
 ]  # fmt: skip

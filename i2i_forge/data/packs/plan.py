@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PackPlan:
     """What a pack will hold.
 
     Attributes:
@@ -70,7 +70,7 @@ def plan_pack(
     test_b: str = "",
     pairs: bool | None = None,
     on_bad: OnBad = "error",
-) -> Plan:
+) -> PackPlan:
     """Find the images, read their headers, and find out what is a pair.
 
     Args:
@@ -103,7 +103,7 @@ def plan_pack(
                 raise
             partners, kept = {}, {role: found.good for role, found in sizes.items()}
     parts = {role: _part(folders[role], paths, sizes[role], kept[role]) for role, paths in images.items()}
-    return Plan(root, "side_by_side" if halves else "two_folders", parts, partners)
+    return PackPlan(root, "side_by_side" if halves else "two_folders", parts, partners)
 
 
 def _folders(root: Path, named: dict[str, tuple[str, str]]) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, Seal, Shard, write_manifest
-from i2i_forge.data.packs.plan import Plan
+from i2i_forge.data.packs.plan import PackPlan
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import FULL, DataError, ForgeError, ResourceError, UsageError
 from i2i_forge.system.files import open_to_read, sha256_of, sync, take_lock
@@ -25,11 +25,11 @@ from i2i_forge.system.outputs import refuse_to_fill
 SHARD_BYTES = 256_000_000
 BLOCK = tarfile.BLOCKSIZE
 Progress = Callable[[int, int], None]  # images packed, of how many
-Place = tuple[int, int, int, int]  # shard, offset, length, CRC-32
+Span = tuple[int, int, int, int]  # shard, offset, length, CRC-32
 
 
 def pack(
-    plan: Plan, out: Path, *, shard_bytes: int = SHARD_BYTES, progress: Progress = lambda done, total: None
+    plan: PackPlan, out: Path, *, shard_bytes: int = SHARD_BYTES, progress: Progress = lambda done, total: None
 ) -> Manifest:
     """Write the images of a plan to a new folder.
 
@@ -67,7 +67,7 @@ def refuse_what_is_there(out: Path) -> None:
     refuse_to_fill(out)
 
 
-def _write(plan: Plan, folder: Path, shard_bytes: int, progress: Progress) -> Manifest:
+def _write(plan: PackPlan, folder: Path, shard_bytes: int, progress: Progress) -> Manifest:
     rows, parts, names = _described(plan)
     done = 0
     with ShardWriter(folder, shard_bytes) as writer:
@@ -88,7 +88,7 @@ def _write(plan: Plan, folder: Path, shard_bytes: int, progress: Progress) -> Ma
     return manifest
 
 
-def _described(plan: Plan) -> tuple[Rows, dict[str, PartOf], list[bytes]]:
+def _described(plan: PackPlan) -> tuple[Rows, dict[str, PartOf], list[bytes]]:
     """What is known before anything is packed: the rows without places, where each part begins, and the names."""
     rows, parts, first = np.zeros(len(plan), ROW), {}, 0
     for role, part in plan.parts.items():
@@ -100,7 +100,7 @@ def _described(plan: Plan) -> tuple[Rows, dict[str, PartOf], list[bytes]]:
     return rows, parts, [os.fsencode(_relative(path, plan.root))[-LONGEST_NAME:] for path in paths]
 
 
-def _samples(plan: Plan, parts: dict[str, PartOf]) -> Iterator[tuple[str, int, list[tuple[int, str, Path]]]]:
+def _samples(plan: PackPlan, parts: dict[str, PartOf]) -> Iterator[tuple[str, int, list[tuple[int, str, Path]]]]:
     """(name of the shards, number, sample), a sample as (row, what its ending begins with, path) of its members."""
     for split, partners in plan.partners.items():
         a, b = f"{split}_a", f"{split}_b"
@@ -143,7 +143,7 @@ def _hidden(out: Path) -> Iterator[Path]:
         yield folder
 
 
-def _need_room(folder: Path, plan: Plan) -> None:
+def _need_room(folder: Path, plan: PackPlan) -> None:
     needed, free = 0, shutil.disk_usage(folder).free
     for part in plan.parts.values():
         for path in part.images:
@@ -192,7 +192,7 @@ class ShardWriter:
             with contextlib.suppress(OSError):  # what is buffered will not be needed
                 self._tar.__exit__(kind, *error)
 
-    def add(self, prefix: str, members: Sequence[tuple[str, bytes]]) -> list[Place]:
+    def add(self, prefix: str, members: Sequence[tuple[str, bytes]]) -> list[Span]:
         """Write the members of one sample to a shard of this name; returns where each lies."""
         needed = sum(BLOCK + len(data) + -len(data) % BLOCK for _, data in members)
         if prefix != self._prefix or (self._tar and self._tar.offset + needed + 2 * BLOCK > self.limit):

@@ -14,7 +14,7 @@ DEPTHS = (".", "*", "*/*")  # RUN; runs/RUN; STUDY/VARIANT/seed-0
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPlace:
     """A run's folder, what it is called in the report, and what it is one repetition of ("" for a run of its own)."""
 
     folder: Path
@@ -27,7 +27,7 @@ class Place:
         return self.group or self.name
 
 
-def find_runs(paths: Sequence[Path]) -> list[Place]:
+def find_runs(paths: Sequence[Path]) -> list[RunPlace]:
     """The runs at `paths` and up to two folders below each, in the order of a reader, those of a group together.
 
     A file stands for its folder.
@@ -52,14 +52,14 @@ def find_runs(paths: Sequence[Path]) -> list[Place]:
     return sorted(places, key=lambda place: groups.index(place.column))
 
 
-def _place(absolute: Path, folder: Path) -> Place:
+def _place(absolute: Path, folder: Path) -> RunPlace:
     if absolute.name.startswith("seed-"):
         group = one_line(absolute.parent.name)
-        return Place(folder, f"{group}/{one_line(absolute.name)}", group)
-    return Place(folder, one_line(absolute.name))
+        return RunPlace(folder, f"{group}/{one_line(absolute.name)}", group)
+    return RunPlace(folder, one_line(absolute.name))
 
 
-def _by_path(place: Place) -> Place:
+def _by_path(place: RunPlace) -> RunPlace:
     """The place under its path, for two of one name."""
     return replace(
         place, name=one_line(str(place.folder)), group=one_line(str(place.folder.parent)) if place.group else ""

@@ -23,7 +23,7 @@ from i2i_forge.errors import ForgeError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.streams import build_streams
-from i2i_forge.study.page.find import Place
+from i2i_forge.study.page.find import RunPlace
 from i2i_forge.system.files import read_bytes, read_record
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate.loading import load
@@ -56,7 +56,7 @@ class RunReport:
         notes: what is missing, and why.
     """
 
-    place: Place
+    place: RunPlace
     recipe: Recipe
     written: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class RunReport:
         return statistics.median(value for _, value in points) if points else None
 
 
-def read_run(place: Place, catalog: Catalog) -> RunReport:
+def read_run(place: RunPlace, catalog: Catalog) -> RunReport:
     """Read a run's folder. What cannot be read beside the recipe becomes a note.
 
     Raises:

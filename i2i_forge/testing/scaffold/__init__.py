@@ -28,7 +28,7 @@ USE = {  # in a recipe
 
 
 @dataclass(frozen=True)
-class Names:
+class PackageNames:
     """What things are called.
 
     Attributes:
@@ -44,7 +44,7 @@ class Names:
     title: str
 
 
-def names_of(name: str) -> Names:
+def names_of(name: str) -> PackageNames:
     """The names that follow from what a user typed: "Soft_Edges" is the package soft-edges.
 
     Raises:
@@ -69,10 +69,10 @@ def names_of(name: str) -> Names:
             f"'{name}' is taken: there is a Python module '{module}' already",
             fix=f"choose another name, such as {package}-plugin",
         )
-    return Names(package, module, class_name, " ".join(words).capitalize())
+    return PackageNames(package, module, class_name, " ".join(words).capitalize())
 
 
-def write_package(names: Names, kind: str, folder: Path) -> list[Path]:
+def write_package(names: PackageNames, kind: str, folder: Path) -> list[Path]:
     """Write a package with a small working component of a kind.
 
     Args:
@@ -98,7 +98,7 @@ def write_package(names: Names, kind: str, folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def _files(names: Names, kind: str) -> dict[str, str]:
+def _files(names: PackageNames, kind: str) -> dict[str, str]:
     words = {
         "package": names.package, "module": names.module, "class_name": names.class_name, "title": names.title,
         "kind": kind, "registry": REGISTRY.get(kind, f"{kind}s"), "bound": _bound(),
@@ -129,7 +129,7 @@ def _bound() -> str:
     return f">={major}.{minor},<0.{int(minor) + 1}" if major == "0" else f">={major}.{minor},<{int(major) + 1}"
 
 
-def _refuse_shadowing(names: Names, source: str) -> None:
+def _refuse_shadowing(names: PackageNames, source: str) -> None:
     """A component called Tensor would hide what the plugin imports under that name."""
     body = ast.parse(source).body
     imported = {a.asname or a.name for n in body if isinstance(n, ast.ImportFrom | ast.Import) for a in n.names}
