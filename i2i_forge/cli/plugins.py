@@ -23,7 +23,8 @@ import json, os, sys
 out = os.dup(1); os.dup2(2, 1)  # what plugins print must not mix with the answer
 from pathlib import Path
 from i2i_forge.catalog.loading import Host, Plugin, load_plugin
-for name, module, file in json.loads(sys.argv[1]):
+os.write(out, b"null\\n")
+for name, module, file in json.load(sys.stdin):
     load_plugin(plugin := Plugin(name, module, Path(file) if file else None, "", ""), host := Host([]))
     provides = [(registry.kind, name) for registry in host.catalog.registries() for name in registry]
     facts = plugin.status, plugin.reason, plugin.detail, provides
@@ -91,13 +92,18 @@ def try_foreign(plugins: Sequence[Plugin]) -> None:
 def _probe(plugins: Sequence[Plugin]) -> tuple[list[list[Any]], str]:
     """What PROBE wrote about the plugins, one after the other, and how it ended."""
     asked = json.dumps([[p.name, p.module, str(p.file) if p.file else ""] for p in plugins])
-    command_line = [sys.executable, "-c", PROBE, asked]
+    command_line = [sys.executable, "-c", PROBE]
     try:
-        done = subprocess.run(command_line, capture_output=True, timeout=PROBE_TIMEOUT, check=False)
+        done = subprocess.run(
+            command_line, input=asked.encode(), capture_output=True, timeout=PROBE_TIMEOUT, check=False
+        )
         output, ending = done.stdout, f"importing it ends Python (exit code {done.returncode})"
     except subprocess.TimeoutExpired as error:
         output, ending = error.stdout or b"", f"importing it hangs (waited {PROBE_TIMEOUT} s)"
-    return [json.loads(line) for line in output.splitlines()], ending
+    lines = [json.loads(line) for line in output.splitlines()]
+    if not lines:  # it ended before the first of them, and would do so again
+        return [["broken", ending, "", []] for _ in plugins], ending
+    return lines[1:], ending
 
 
 def _explain(plugins: list[Plugin], name: str) -> None:

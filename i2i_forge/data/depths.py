@@ -44,7 +44,8 @@ def _tags(file: BinaryIO) -> ImageFileDirectory_v2:
     """The first directory of a TIFF that Pillow does not open."""
     file.seek(0)
     head = file.read(16)
-    tags = ImageFileDirectory_v2(head if head[2] == 43 else head[:8])  # a BigTIFF has the longer one
+    # a BigTIFF has the longer head; Pillow reads none in big-endian order
+    tags = ImageFileDirectory_v2(head if head[2] == 43 else head[:8])
     file.seek(tags.next)
     tags.load(file)
     return tags

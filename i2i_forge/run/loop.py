@@ -68,7 +68,7 @@ class Run:
         self._show = SafeDisplay(self.progress)
         host.require_observers(recipe.run.observers)
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
-        self._traced = tried(recipe, host.catalog)
+        self._traced = tried(recipe, host.catalog) if self.leads else None
         self.trainer = build_trainer(recipe, host.catalog, self.device, traced=self._traced)
         self._origin: Mapping[str, Any] | None = None  # of the weights that it began with
         self._images = recipe.data.batch  # per step

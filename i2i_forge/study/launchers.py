@@ -15,13 +15,8 @@ from threading import Event
 from typing import Any
 
 from i2i_forge.errors import UsageError
-from i2i_forge.study.variants import Asked, ClassifierData, StudyPlan, Variant
+from i2i_forge.study.variants import Asked, ClassifierData, StudyPlan, Variant, run_folder
 from i2i_forge.system.files import open_to_append
-
-
-def run_folder(out: Path, variant: Variant) -> Path:
-    """Where a variant's run is."""
-    return out / variant.name / f"seed-{variant.seed}"
 
 
 def train_command(variant: Variant, out: Path, device: str, source: str | Path = "") -> list[str]:

@@ -24,8 +24,7 @@ from i2i_forge.measure.run_samples import RunSamples
 from i2i_forge.recipe.yaml_source import parse_options
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import differences, settings_of
-from i2i_forge.study.launchers import run_folder
-from i2i_forge.study.variants import Asked, Variant
+from i2i_forge.study.variants import Asked, Variant, run_folder
 from i2i_forge.system.files import one_line, write_whole
 from i2i_forge.system.outputs import refuse_special
 from i2i_forge.translate.loading import load

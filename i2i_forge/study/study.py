@@ -13,11 +13,11 @@ from typing import NoReturn
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.errors import ForgeError, Interrupted
 from i2i_forge.study.costs import costs_of
-from i2i_forge.study.launchers import Job, Launcher, classifier_command, eval_command, run_folder, train_command
+from i2i_forge.study.launchers import Job, Launcher, classifier_command, eval_command, train_command
 from i2i_forge.study.layout import write_table
 from i2i_forge.study.state import Measures, State, recipe_file, state_of, write_recipes
 from i2i_forge.study.table import Table, make_table
-from i2i_forge.study.variants import Asked, StudyPlan, Variant
+from i2i_forge.study.variants import Asked, StudyPlan, Variant, run_folder
 from i2i_forge.system.files import lines_of, read_text
 from i2i_forge.system.stop_requests import stop_signals
 

@@ -123,6 +123,11 @@ def rows_of(
     return rows
 
 
+def run_folder(out: Path, variant: Variant) -> Path:
+    """Where a variant's run is."""
+    return out / variant.name / f"seed-{variant.seed}"
+
+
 def expand(plan: StudyPlan, vocabulary: Vocabulary | None = None) -> list[Variant]:
     """The runs of a study, seed by seed, so that one stopped half-way has compared all rows with the first seeds.
 

@@ -126,9 +126,9 @@ class Watch:
         """Train the subject to its end (rule a)."""
         return self.end(self.start_training(run, **settings), limit=limit)
 
-    def start_training(self, run, *, inject=None, **settings):
+    def start_training(self, run, *, inject=None, anew=False, **settings):
         """Start training the subject."""
-        return self.start(self.subject.command(run, **settings), inject=inject)
+        return self.start(self.subject.command(run, **settings), inject=inject, anew=anew)
 
     def goes_on(self, run, straight, *, inject=None, **settings):
         """The same command ends as an undisturbed run: without the fault, or with one that costs nothing (rule c)."""

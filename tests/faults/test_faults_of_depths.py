@@ -67,6 +67,7 @@ def test_86_what_is_like_it_is_read_as_before(tmp_path):
     for name, (content, expected) in files.items():
         (tmp_path / name).write_bytes(content)
         assert np.array_equal(np.asarray(decode(tmp_path / name)), expected), name
+        assert check_header(tmp_path / name) == expected.shape[1::-1], name
     (tmp_path / "clear").write_bytes(tiff(np.dstack([BANDS[..., :3], np.zeros((SIDE, SIDE), np.uint8)]), 2, (2,)))
     assert np.asarray(decode(tmp_path / "clear")).min() == 255
 

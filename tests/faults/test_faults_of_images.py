@@ -120,9 +120,9 @@ def test_49_a_bomb(watch, tmp_path):
 import atexit, resource
 atexit.register(lambda: open({str(tmp_path / "peak")!r}, "w").write(str(resource.getrusage(0).ru_maxrss)))
 """
-    watch.train(tmp_path / "good", steps=3, every=3, data=folder_of(tmp_path / "data"), inject=record)
+    watch.train(tmp_path / "good", steps=3, every=3, data=folder_of(tmp_path / "data"), inject=record, anew=True)
     usual = int((tmp_path / "peak").read_text())
-    refused_by_training(watch, tmp_path, "bomb-12288.png", inject=record)
+    refused_by_training(watch, tmp_path, "bomb-12288.png", inject=record, anew=True)
     assert int((tmp_path / "peak").read_text()) - usual < MEGABYTES_OF_A_BOMB * 1024
 
 
@@ -157,7 +157,7 @@ def test_38_skipping_goes_on_and_resumes_with_the_same_weights(forge_watch, tmp_
     folder = folder_of(tmp_path / "data", write_refused("cut.png"), "cut.png")
     write_refused("empty.jpg")(folder / "trainA" / "empty.jpg")
     settings = {"every": 3, "data": folder, "changes": ("data.on_bad=skip",)}
-    ended = forge_watch.train(tmp_path / "straight", steps=6, **settings)
+    ended = forge_watch.train(tmp_path / "straight", steps=6, anew=True, **settings)  # pytest hears a fork's warnings
     assert ended.code == 0, ended.err
     assert "1 of 13 images cannot be used" in ended.err and "empty.jpg: is empty" in ended.err
     log = (tmp_path / "straight" / "log.txt").read_text()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -74,6 +75,7 @@ def killed(tmp_path_factory):
 
         def said(kind, count):
             print(kind, count, file=process.stdin, flush=True)
+            assert select.select([process.stdout], [], [], 1 + 1.2 * count)[0], "a save hangs"
             return json.loads(process.stdout.readline())
 
         yield said

@@ -12,8 +12,8 @@ from tiny_studies import TINY, InProcess, Stopped, place_of, tiny_plan, variants
 
 from i2i_forge.errors import CheckpointError
 from i2i_forge.measure.records import FILE, read
-from i2i_forge.study.launchers import run_folder
 from i2i_forge.study.study import run_study
+from i2i_forge.study.variants import run_folder
 
 
 def run(plan, folder, catalog, launch):

@@ -30,8 +30,9 @@ def test_export(forge, munit_run, pix2pix_run, tmp_path):
     assert code == 0, err
     assert "source N,3,H,W and random_style N,8; H and W multiples of 4, at least 8" in out
     assert re.search(r"largest difference \d\S+, of 1x3x8x8, ", out)
-    facts = json.loads(forge("export", pix2pix_run, "--out", tmp_path / "program.pt2", "--json")[1])
-    assert facts["code_dim"] == 0 and facts["difference"] < 1e-4 and facts["step"] == 1
+    for run, dim in ((pix2pix_run, 0), (munit_run, 8)):
+        facts = json.loads(forge("export", run, "--out", tmp_path / "program.pt2", "--json")[1])
+        assert facts["code_dim"] == dim and facts["difference"] < 1e-4 and facts["step"] == 1
     assert forge("export", munit_run, "--out", tmp_path / "no.pt2", "--route", "abc")[0] == 2
     assert forge("export", tmp_path / "nothing", "--out", tmp_path / "no.pt2")[0] == 5
     assert forge("export", munit_run, "--out", tmp_path / "program.pt2/no.pt2")[0] == 2

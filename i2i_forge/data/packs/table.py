@@ -44,11 +44,16 @@ PIECE = 1 << 16  # rows that are checked at once
 def write_table(file: Path, rows: Rows, names: Sequence[bytes]) -> tuple[int, str]:
     """Write a table; where each name begins is filled in. Returns the length and SHA-256 of the file."""
     rows["name"] = np.cumsum([0, *(len(name) for name in names)], dtype=np.uint64)[:-1]
-    body = b"".join((rows.tobytes(), *names))
-    head = HEADER.pack(MAGIC, VERSION, 0, len(rows), len(body) - rows.nbytes, hashlib.sha256(body).digest())
-    whole = head + body
-    file.write_bytes(whole)
-    return len(whole), hashlib.sha256(whole).hexdigest()
+    texts = b"".join(names)
+    body = hashlib.sha256(rows.data)
+    body.update(texts)
+    pieces = HEADER.pack(MAGIC, VERSION, 0, len(rows), len(texts), body.digest()), rows.data, texts
+    whole = hashlib.sha256()
+    with file.open("wb") as handle:
+        for piece in pieces:
+            handle.write(piece)
+            whole.update(piece)
+    return HEADER.size + rows.nbytes + len(texts), whole.hexdigest()
 
 
 class Table:

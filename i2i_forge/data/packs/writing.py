@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import shutil
@@ -19,7 +20,7 @@ from i2i_forge.data.packs.manifest import INDEX, MANIFEST, Manifest, PartOf, Sea
 from i2i_forge.data.packs.plan import PackPlan
 from i2i_forge.data.packs.table import ALONE, LARGEST_IMAGE, LONGEST_NAME, ROW, Rows, write_table
 from i2i_forge.errors import FULL, DataError, ForgeError, ResourceError, UsageError
-from i2i_forge.system.files import open_to_read, sha256_of, sync, take_lock
+from i2i_forge.system.files import open_to_read, sync, take_lock
 from i2i_forge.system.outputs import refuse_to_fill
 
 SHARD_BYTES = 256_000_000
@@ -189,8 +190,7 @@ class ShardWriter:
         if kind is None:
             self._finish()
         elif self._tar is not None:
-            with contextlib.suppress(OSError):  # what is buffered will not be needed
-                self._tar.__exit__(kind, *error)
+            self._file.raw.close()  # what is buffered will not be needed
 
     def add(self, prefix: str, members: Sequence[tuple[str, bytes]]) -> list[Span]:
         """Write the members of one sample to a shard of this name; returns where each lies."""
@@ -199,8 +199,10 @@ class ShardWriter:
             self._finish()
         if prefix != self._prefix:
             self._prefix, self._number = prefix, 0
-        file = self.folder / f"{prefix}-{self._number:06d}.tar"
-        tar = self._tar = self._tar or tarfile.TarFile(file, "x", format=tarfile.USTAR_FORMAT)
+        if self._tar is None:
+            self._file = _Digesting(self.folder / f"{prefix}-{self._number:06d}.tar")
+            self._tar = tarfile.TarFile(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)
+        tar = self._tar
         places = []
         for name, data in members:
             info = tarfile.TarInfo(name)
@@ -214,7 +216,20 @@ class ShardWriter:
         if self._tar is None:
             return
         self._tar.close()
-        file = self.folder / f"{self._prefix}-{self._number:06d}.tar"
-        sync(file)
-        self.shards.append(Shard(file.name, file.stat().st_size, sha256_of(file)))
+        with self._file as file:
+            file.flush()
+            os.fsync(file.fileno())
+            self.shards.append(Shard(file.path.name, file.tell(), file.digest.hexdigest()))
         self._tar, self._number = None, self._number + 1
+
+
+class _Digesting(io.BufferedWriter):
+    """A new file that knows the SHA-256 of what was written to it, which is not read again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, "xb"))
+        self.path, self.digest = path, hashlib.sha256()
+
+    def write(self, data: Any, /) -> int:
+        self.digest.update(data)
+        return super().write(data)
