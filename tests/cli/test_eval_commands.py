@@ -3,13 +3,14 @@
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
-import socket
+import subprocess
+import sys
 
 import pytest
 import torch
 from file_server import serving
-from forked import start_forge
 from PIL import Image
 from torchvision import models
 
@@ -205,20 +206,15 @@ def test_a_file_with_the_wrong_hash_is_not_used(forge, run, alexnet, tmp_path):
 # ---- ranks -----------------------------------------------------------------------------------------------------------
 
 
-def test_two_processes_measure_what_one_does(forge, run, tmp_path):
+def test_two_processes_measure_what_one_does(forge, run):
     assert forge("eval", run, *QUICK, "--metric", "lpips-diversity", "--metric", "cis", "--inputs", "3")[0] == 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    logs = [tmp_path / f"rank-{rank}.log" for rank in range(2)]
-    ranks = [
-        start_forge(["eval", run, *QUICK, "--metric", "cis", "--inputs", 3], log, RANK=rank, LOCAL_RANK=rank, **place)
-        for rank, log in zip("01", logs, strict=True)
-    ]
-    for rank, log in zip(ranks, logs, strict=True):
-        rank.join()
-        assert rank.exitcode == 0, log.read_text()
-    assert [log.read_text().count("lpips_diversity") for log in logs] == [1, 0]  # the first rank speaks
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--no-python", sys.executable, "-m",
+               "i2i_forge", "eval", run, *QUICK, "--metric", "cis", "--inputs", "3"]  # fmt: skip
+    ended = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("lpips_diversity") == 1  # the first rank speaks
     diversity, cis, diversity_of_two, cis_of_two = read(run / FILE)
     for one, two in ((diversity, diversity_of_two), (cis, cis_of_two)):
         assert two.value == pytest.approx(one.value, rel=1e-6)
