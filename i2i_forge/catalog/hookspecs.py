@@ -49,7 +49,7 @@ class RunView(Protocol):
 
 @hookspec
 def register_components(catalog: Catalog) -> None:
-    """Add encoders, decoders, discriminators, losses, trainers, datasets, metrics and formats to the catalog."""
+    """Add encoders, decoders, discriminators, losses, trainers, datasets, metrics, formats and files to the catalog."""
 
 
 @hookspec

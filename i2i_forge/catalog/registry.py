@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 NETWORKS = ("encoders", "decoders", "discriminators")
-KINDS = (*NETWORKS, "losses", "trainers", "datasets", "metrics", "formats")
+KINDS = (*NETWORKS, "losses", "trainers", "datasets", "metrics", "formats", "files")
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ class Catalog:
         self.datasets = Registry[Any]("datasets")
         self.metrics = Registry[Any]("metrics")
         self.formats = Registry[Any]("formats")
+        self.files = Registry[Any]("files")
 
     def registries(self) -> list[Registry[Any]]:
         """The registries, in the order of KINDS."""

@@ -1,7 +1,7 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
 from i2i_forge.data.checks import Sizes, check_halves, check_images, check_lists, check_pairs, match_stems
-from i2i_forge.data.decode import BadImage, Encoded, check_header, decode
+from i2i_forge.data.decode import BadImage, Encoded, check_file, check_header, decode
 from i2i_forge.data.folders import (
     A_NAMES,
     B_NAMES,
@@ -23,11 +23,14 @@ from i2i_forge.data.source import (
     need_one_of,
     tolerant,
 )
+from i2i_forge.data.stored import Codes, FileFormat, Header, Stored, bad, check_size, check_type, grid_digest
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [
-    "A_NAMES", "B_NAMES", "SIDE_NAMES", "BadImage", "Dataset", "Draw", "Encoded", "HalfSource", "ImageSource", "Lazy",
-    "PairSource", "Pairs", "Paths", "SideBySideSource", "Sizes", "Source", "Transform", "check_halves",
-    "check_header", "check_images", "check_lists", "check_pairs", "decode", "is_side_by_side", "list_images",
-    "match_stems", "need_one_of", "read_list", "save_png", "sheet", "split_folder", "to_tensor", "tolerant",
+    "A_NAMES", "B_NAMES", "SIDE_NAMES", "BadImage", "Codes", "Dataset", "Draw", "Encoded", "FileFormat",
+    "HalfSource", "Header", "ImageSource", "Lazy", "PairSource", "Pairs", "Paths", "SideBySideSource", "Sizes",
+    "Source", "Stored", "Transform", "bad", "check_file", "check_halves", "check_header", "check_images",
+    "check_lists", "check_pairs", "check_size", "check_type", "decode", "grid_digest", "is_side_by_side",
+    "list_images", "match_stems", "need_one_of", "read_list", "save_png", "sheet", "split_folder", "to_tensor",
+    "tolerant",
 ]  # fmt: skip

@@ -162,7 +162,7 @@ def _content_of(image: Encoded) -> Callable[[], BinaryIO]:
 
 
 def _file_at(path: str | Path) -> Callable[[], BinaryIO]:
-    size = _check_file(path)
+    size = check_file(path)
     return lambda: _Clamped(Path(path).open("rb", buffering=0), size)
 
 
@@ -178,8 +178,8 @@ class _Clamped(io.BufferedReader):
         return super().read(-1 if size is None else min(size, self._size))
 
 
-def _check_file(path: str | Path) -> int:
-    """The size in bytes of a regular file that is not empty."""
+def check_file(path: str | Path) -> int:
+    """The size in bytes of a regular file that is not empty; else raises DataError or BadImage."""
     # stat before open: opening a fifo would block for ever
     try:
         status = Path(path).stat()
