@@ -1,7 +1,8 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
 from i2i_forge.data.checks import Sizes, check_halves, check_images, check_lists, check_pairs, match_stems
-from i2i_forge.data.decode import BadImage, Encoded, check_file, check_header, decode
+from i2i_forge.data.decode import Encoded, check_header, decode
+from i2i_forge.data.file_checks import BadImage, bad, check_file, check_type
 from i2i_forge.data.folders import (
     A_NAMES,
     B_NAMES,
@@ -23,7 +24,7 @@ from i2i_forge.data.source import (
     need_one_of,
     tolerant,
 )
-from i2i_forge.data.stored import Codes, FileFormat, Header, Stored, bad, check_size, check_type, grid_digest
+from i2i_forge.data.stored import Codes, FileFormat, Header, Stored, check_size, grid_digest
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [

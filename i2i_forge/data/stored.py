@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -21,14 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2i_forge.catalog.registry import Registry
-from i2i_forge.data.decode import MAX_PIXELS, BadImage, check_file
+from i2i_forge.data.file_checks import MAX_CODES, MAX_PIXELS, bad, check_file
 from i2i_forge.errors import DataError
-from i2i_forge.system.files import one_line
 
 Codes = NDArray[Any]
-MAX_CODES = 2**32  # of one file
 HEAD = 512  # bytes that tell a format
-NUMBERS = "biuf"  # kinds of NumPy's numbers that may be codes: bool, signed, unsigned, float
 
 
 @dataclass(frozen=True)
@@ -146,11 +143,6 @@ class FileFormat(Protocol):
         """
 
 
-def bad(path: object, cause: str, fix: str) -> BadImage:
-    """A BadImage that names the file."""
-    return BadImage(f"{one_line(str(path))}: {cause}", fix=fix)
-
-
 def check_size(path: Path, header: Header, *, raw_bytes: int | None = None, begins: int = 0) -> Header:
     """The header, if its sizes can be true.
 
@@ -173,13 +165,6 @@ def check_size(path: Path, header: Header, *, raw_bytes: int | None = None, begi
         raise bad(path, f"is truncated: {raw_bytes - begins:,} bytes of values, its header says {wanted:,}",
                   "copy or download it again, or remove it")  # fmt: skip
     return header
-
-
-def check_type(path: Path, dtype: np.dtype[Any]) -> str:
-    """The name of a type of codes, in native byte order. Raises BadImage where these are no real numbers."""
-    if dtype.kind not in NUMBERS or dtype.itemsize > 8:
-        raise bad(path, f"holds values of type {dtype}, which are no real numbers", "write numbers")
-    return dtype.newbyteorder("=").name
 
 
 def grid_digest(rows: int, columns: int, *geometry: object) -> str:
@@ -263,14 +248,3 @@ class Files:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
-
-
-def plane_names(axes: Sequence[tuple[str, int]]) -> str:
-    """Axes in words: "z 16, t 2"."""
-    return ", ".join(f"{name} {length}" for name, length in axes)
-
-
-__all__ = [
-    "Codes", "FileFormat", "Files", "Header", "Stored", "bad", "check_size", "check_type", "grid_digest",
-    "plane_names",
-]  # fmt: skip
