@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from i2i_forge.data.layers import image_functions
 from i2i_forge.data.source import OrderedSource, Source
-from i2i_forge.data.transforms import image_functions
 from i2i_forge.data.workers import WorkerLost, prepared
 from i2i_forge.errors import DataError, ForgeError, ResourceError
 from i2i_forge.system.hardware import ran_out
