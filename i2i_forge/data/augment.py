@@ -46,6 +46,10 @@ class Augment(Section):
     noise: dict[Name, Annotated[Number, Field(ge=0)]] = {}
     """Standard deviation of noise in what a network sees, from -1 to 1."""
 
+    def changed(self) -> set[str]:
+        """The images whose intensities are changed."""
+        return {*self.jitter, *self.noise}
+
     def quarters(self, drawn: Sequence[float]) -> tuple[bool, int]:
         """Whether the image is flipped upside down, and by how many quarters it is turned."""
         return self.flip_vertical and drawn[0] < 0.5, int(drawn[1] * 4) if self.turns else 0

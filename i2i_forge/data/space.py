@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,13 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from i2i_forge.catalog.registry import Catalog, Registry
 from i2i_forge.data.bands import Band, band_of
 from i2i_forge.data.images import magma, to_uint8
-from i2i_forge.data.stored import Files
 from i2i_forge.errors import DataError
 from i2i_forge.recipe.domains import Domain, Percentile
-from i2i_forge.recipe.schema import RecipeModel
 
 Quantity = NDArray[np.float64]  # C,H,W as stored, slope and offset applied; NaN where there is no value
 RGB = ("R", "G", "B")
@@ -90,23 +87,37 @@ class ImageSpace:
         changed = {"range": tuple(ranges[0])} if is_one else {"channels": described}
         return ImageSpace(Domain.model_validate(_plain(self.domain.model_copy(update=changed))))
 
-    def filled(self, quantity: Quantity) -> tuple[Quantity, NDArray[np.bool_]]:
-        """The quantity, C,H,W, with something in place of no data, and where there was data: H,W.
+    def filled(self, quantity: Quantity) -> tuple[Quantity, NDArray[np.bool_], list[float]]:
+        """The quantity, C,H,W, with something in place of no data; where there was data, H,W; and what was filled in.
 
         A pixel is valid if every band has a value there.
         """
         missing = np.zeros(quantity.shape[1:], bool)
-        result = quantity.copy()
+        result, fills = quantity.copy(), []
         for band, plane in self._planes(result):
             values = band.converted(torch.from_numpy(plane)).numpy()
             gone = ~np.isfinite(values)
             missing |= gone
-            if gone.any():
-                fill = band.channel.fill
-                value = float(values[~gone].mean()) if fill == "mean" and not gone.all() else band.low
-                value = float(fill) if isinstance(fill, float | int) else value
-                plane[gone] = float(band.stored(torch.tensor(value, dtype=torch.float64)))
-        return result, ~missing
+            fill = band.channel.fill
+            value = float(values[~gone].mean()) if fill == "mean" and not gone.all() else band.low
+            value = float(fill) if isinstance(fill, float | int) else value
+            fills.append(float(band.stored(torch.tensor(value, dtype=torch.float64))))
+            plane[gone] = fills[-1]
+        return result, ~missing, fills
+
+    def parts(self, count: int) -> list[ImageSpace]:
+        """The spaces of so many files that are stacked: all channels in one, or one in each.
+
+        Raises:
+            DataError: it is another number.
+        """
+        if count == 1:
+            return [self]
+        if count != len(self.bands):
+            raise DataError(f"{count} files are stacked, and the domain has {len(self.bands)} channels",
+                            fix="name one file for each of `channels`")  # fmt: skip
+        domain = self.domain
+        return [ImageSpace(domain.model_copy(update={"channels": [band.channel]})) for band in self.bands]
 
     def to_tensor(self, quantity: Quantity) -> Tensor:
         """float32 C,H,W in [-1, 1] from a stored quantity, C,H,W, that is filled.
@@ -205,45 +216,3 @@ def _plain(domain: Domain) -> dict[str, Any]:
 
 
 RGB8 = ImageSpace()
-
-
-class Domains(Mapping[str, ImageSpace]):
-    """Domain -> its space; every name that nobody described is 8-bit RGB.
-
-    Iterating gives those that are described, and further images.
-
-    Args:
-        spaces: by domain, or name of a further image.
-        files: the formats that files of images may have.
-    """
-
-    def __init__(self, spaces: Mapping[str, ImageSpace] = {}, files: Files | None = None) -> None:
-        self._spaces, self.files = dict(spaces), files or Files(Registry("files"))
-
-    @classmethod
-    def of(cls, recipe: RecipeModel, catalog: Catalog) -> Domains:
-        """Those of a recipe."""
-        names = [*recipe.domains, *sorted(recipe.further_images() - recipe.domains.keys())]
-        return cls({name: ImageSpace(recipe.domains.get(name)) for name in names}, Files(catalog.files))
-
-    @property
-    def are_rgb8(self) -> bool:
-        """Whether all of them are 8-bit RGB."""
-        return all(space.is_rgb8 for space in self._spaces.values())
-
-    def data(self) -> dict[str, Any]:
-        """Their descriptions as plain data; {} where there are none."""
-        return {name: space.data() for name, space in self._spaces.items()}
-
-    def with_spaces(self, spaces: Mapping[str, ImageSpace]) -> Domains:
-        """These with some replaced."""
-        return Domains({**self._spaces, **spaces}, self.files)
-
-    def __getitem__(self, name: str) -> ImageSpace:
-        return self._spaces.get(name, RGB8)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._spaces)
-
-    def __len__(self) -> int:
-        return len(self._spaces)

@@ -11,10 +11,12 @@ import logging
 import math
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from i2i_forge.data.stored import Codes, Stored
 from i2i_forge.errors import ResourceError
@@ -42,6 +44,26 @@ def kept(stored: Stored, cache: Kept) -> Codes:
         _write(file, stored)
         found = _mapped(file, stored)
     return stored.array() if found is None else found
+
+
+def facts(stored: Stored, what: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Numbers that are computed of a file once, and kept as long as it does not change.
+
+    Args:
+        what: which ones; a part of a file's name.
+    """
+    file = cache_dir() / "volumes" / f"{_key(stored)}.{what}.npy"
+    try:
+        return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError, EOFError):
+        found = compute()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with made_whole(file, shared=True) as part, part.open("xb") as opened:
+            np.save(opened, found, allow_pickle=False)
+    except OSError as error:
+        log.debug("what was found in %s is not kept: %s", stored.path, error)
+    return found
 
 
 def _key(stored: Stored) -> str:

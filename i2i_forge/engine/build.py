@@ -12,7 +12,7 @@ from torch import nn
 
 from i2i_forge.catalog.construct import call, refuse_what_cannot_be_built
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.data.space import Domains
+from i2i_forge.data.domains import Domains
 from i2i_forge.engine.channels import channels_of
 from i2i_forge.engine.ema import Ema
 from i2i_forge.engine.forward_pass import seeded
@@ -58,7 +58,7 @@ def build_trainer(
     return method(
         networks, phases, _optimizers(recipe, networks), _states(recipe, method, device),
         seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
-        ema=_ema(recipe, networks), parts=_parts(recipe), domains=domains,
+        ema=_ema(recipe, networks), parts=_parts(recipe), spaces=domains,
     )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def trace_recipe(recipe: Recipe, catalog: Catalog) -> Trace:
 
 def _shapes(size: int | list[int], batch: int, trainer: Trainer) -> dict[str, torch.Tensor]:
     height, width = size if isinstance(size, list) else (size, size)
-    known, images = trainer.domains, trainer.image_domains()
+    known, images = trainer.spaces, trainer.image_domains()
     shapes = {name: torch.empty(batch, len(known[name]), height, width, device="meta") for name in images}
     for name in known.keys() - shapes.keys():
         dtype = torch.uint8 if known[name].kind == "labels" else torch.float32

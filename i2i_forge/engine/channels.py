@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from i2i_forge.data.space import Domains
+from i2i_forge.data.domains import Domains
 from i2i_forge.engine.method import Method
 from i2i_forge.errors import RecipeError
 

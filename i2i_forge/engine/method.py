@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Self
@@ -9,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from i2i_forge.data.space import Domains
+from i2i_forge.data.space import RGB8, ImageSpace
 from i2i_forge.engine.ema import Ema
 from i2i_forge.engine.forward_pass import ForwardPass
 from i2i_forge.engine.networks import requiring
@@ -42,7 +43,7 @@ class Method:
         seed, precision: of the recipe.
         device, dtype: of parameters and images.
         ema: averages of weights over the steps.
-        domains: what the images are.
+        spaces: what the images are, by domain and name.
         parts: in how many equal parts a step's images are taken, one after the other; their gradients are averaged.
     """
 
@@ -58,11 +59,12 @@ class Method:
         self, networks: Networks, phases: list[PhasePlan], optimizers: list[OptimizerEntry],
         states: Networks | None = None, *, seed: int = 0, device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32, precision: str = "fp32", ema: Ema | None = None, parts: int = 1,
-        domains: Domains | None = None,
+        spaces: Mapping[str, ImageSpace] | None = None,
     ) -> None:  # fmt: skip
         self.networks, self.phases, self.optimizers, self.states = networks, phases, optimizers, states or {}
         self.seed, self.device, self.dtype, self.precision = seed, torch.device(device), dtype, precision
-        self.ema, self.parts, self.domains = ema, parts, domains or Domains()
+        self.ema, self.parts = ema, parts
+        self.spaces = defaultdict(lambda: RGB8) if spaces is None else spaces
         self._trainable = {  # without what a plugin froze for good
             role: [p for network in domains.values() for p in network.parameters() if p.requires_grad]
             for role, domains in networks.items()
@@ -71,7 +73,7 @@ class Method:
     def alike(self, **settings: Any) -> Self:
         """The same networks, optimizers and states under other settings: `phases`, `precision`, `ema` or `parts`."""
         kept = ("networks", "phases", "optimizers", "states", "seed", "device", "dtype", "precision", "ema", "parts",
-                "domains")  # fmt: skip
+                "spaces")  # fmt: skip
         return type(self)(**{name: getattr(self, name) for name in kept} | settings)
 
     @classmethod

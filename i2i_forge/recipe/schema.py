@@ -161,7 +161,13 @@ class RecipeModel(Section):
 
     def further_images(self) -> frozenset[str]:
         """The names of images that examples hold beside those of domains, or may hold."""
-        return frozenset({*self.domains, *(self.data.options.get("files") or {})})
+        return frozenset({*self.domains, *(self.data.options.get("files") or {}), *self.valid()})
+
+    def valid(self) -> frozenset[str]:
+        """The masks that come with domains that say what their `nodata` is: valid_a."""
+        return frozenset(
+            f"valid_{name}" for name, domain in self.domains.items() if "nodata" in domain.model_fields_set
+        )
 
 
 def flattened(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
