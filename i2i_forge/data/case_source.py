@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,24 +11,43 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from i2i_forge.data.case_files import CaseFiles
+from i2i_forge.data.case_ranges import case_ranges, case_space
 from i2i_forge.data.cases import Case
 from i2i_forge.data.decode import decode
 from i2i_forge.data.domains import Domains
 from i2i_forge.data.layers import Picture, Planes, same_size
-from i2i_forge.data.ranges import Values, order_statistics
-from i2i_forge.data.space import ImageSpace, Quantity
+from i2i_forge.data.space import ImageSpace
 from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.data.volume_cache import Kept, facts
-from i2i_forge.data.volumes import Plane, Volume, differences
+from i2i_forge.data.volumes import Plane
 from i2i_forge.errors import DataError
-from i2i_forge.recipe.domains import Percentile
 
 OPEN = 512  # volumes that stay open, each a mapped file
 SHARE = re.compile(r"(\w+) *> *([0-9.eE+-]+)(?: *@ *([0-9-]+))?")
 
 
-class CaseSource:
+def case_transform(
+    domains: Domains, *, size: int | list[int], resize: int | None, flip: bool, test_crop: bool,
+    augment: Mapping[str, Any] | None,
+) -> Transform:  # fmt: skip
+    """A transform of images that keep their grid unless `resize` is said, see `Transform`.
+
+    Raises:
+        DataError: an option does not make sense, or intensities of values with a unit would be changed.
+    """
+    transform = Transform(size, resize, flip, test_crop, augment, native=True)
+    for name, jitter in transform.augment.jitter.items() if transform.augment else ():
+        if domains[name].unit != "none" and not jitter.allow_unit:
+            raise DataError(
+                f"augment.jitter.{name}: its values are {domains[name].unit}, and jitter would change what they mean",
+                fix="leave it out, or say allow_unit: true",
+            )
+    return transform
+
+
+class CaseSource(CaseFiles):
     """Slices of cases.
 
     Args:
@@ -50,11 +67,9 @@ class CaseSource:
         self, cases: Sequence[Case], names: Sequence[str], domains: Domains, transform: Transform, *,
         plane: Plane = "axial", keep: str = "all", cache: Kept = "disk",
     ) -> None:  # fmt: skip
-        self.cases, self.names, self.domains, self.transform = list(cases), list(names), domains, transform
-        self.plane, self.cache = plane, cache
-        self.volumes = lru_cache(OPEN if cache == "disk" else 2 * len(self.names))(self._open)
+        super().__init__(cases, names, domains, plane, cache)
+        self.transform = transform
         self._spaces: dict[tuple[int, str], ImageSpace] = {}
-        self.counts = [self._count(case) for case in range(len(self.cases))]
         kept = [self._kept(case, keep) for case in range(len(self.cases))]
         self.places = np.concatenate([np.stack([np.full(len(k), i), k], 1) for i, k in enumerate(kept)])
         if not len(self.places):
@@ -101,51 +116,15 @@ class CaseSource:
         middles = [(a + b) // 2 for a, b in zip(first.tolist(), last.tolist(), strict=True) if b > a]
         return [middles[number] for number in spread(count, len(middles))]
 
-    def ranges(self, name: str) -> list[tuple[float, float]]:
-        """The range of each band of an image over all slices of all cases, where it is found in them."""
-        known = self.domains[name]
-        return [
-            (band.low, band.high) if said is None else self._range(name, number, said, range(len(self.cases)))
-            for number, (band, said) in enumerate(zip(known.bands, known.percentiles(), strict=True))
-        ]
+    def ranges(self, name: str) -> list[dict[str, Any]]:
+        """See `case_ranges`: what is found in all cases."""
+        return case_ranges(self, name)
 
     def space(self, case: int, name: str) -> ImageSpace:
-        """What an image of a case is: with the range of this case, if each has its own."""
-        space = self.domains[name]
-        if space.is_known or not any(p and p.over == "case" for p in space.percentiles()):
-            return space
+        """See `case_space`."""
         if (case, name) not in self._spaces:
-            stored = self.volumes(case, name)[0].stored
-            said = hashlib.sha256(repr(space.data()).encode()).hexdigest()[:16]
-            found = facts(stored, f"range-{said}", lambda: np.array(self._case_ranges(case, name)))
-            self._spaces[case, name] = space.with_ranges([(low, high) for low, high in found.tolist()])
+            self._spaces[case, name] = case_space(self, case, name)
         return self._spaces[case, name]
-
-    def quantity(self, case: int, name: str, place: int) -> Quantity:
-        """The stored quantity of a slice, C,H,W, of all files that are stacked."""
-        each = 2 * self.domains[name].domain.neighbours + 1
-        parts = [volume.quantity(place) for volume in self.volumes(case, name)]
-        whole = np.concatenate([q.reshape(each, -1, *q.shape[1:]) for q in parts], 1)
-        return whole.reshape(-1, *whole.shape[2:])
-
-    def _open(self, case: int, name: str) -> list[Volume]:
-        files = self.cases[case].files[name]
-        stored = [self.domains.files.open(path) for path in files]
-        spaces = self.domains[name].parts(len(files))
-        return [Volume(s, space, self.plane, self.cache) for s, space in zip(stored, spaces, strict=True)]
-
-    def _count(self, case: int) -> int:
-        """How many slices a case has. Raises DataError where its files do not lie on one grid."""
-        measured = [name for name in self.names if not self.domains[name].is_rgb8]
-        volumes = [(name, volume) for name in measured for volume in self.volumes(case, name)]
-        if said := differences((str(volume.stored.path), volume.header) for _, volume in volumes):
-            raise DataError(f"case {self.cases[case].name}: {said}", fix="resample them onto one grid first")
-        counts = {len(volume) for _, volume in volumes}
-        if len(counts) > 1:
-            raise DataError(
-                f"case {self.cases[case].name} has files of {sorted(counts)} slices", fix="see `axes` of the domains"
-            )
-        return counts.pop() if counts else 1
 
     def _kept(self, case: int, keep: str) -> NDArray[np.int64]:
         if keep == "all":
@@ -181,35 +160,6 @@ class CaseSource:
         if name in self.domains.translated:
             return self.space(case, name).to_tensor(np.ascontiguousarray(layer.array))
         return further(self.domains[name] if name not in self.names else self.space(case, name), layer.array, name)
-
-    def _case_ranges(self, case: int, name: str) -> list[tuple[float, float]]:
-        space = self.domains[name]
-        return [
-            (band.low, band.high) if said is None else self._range(name, number, said, [case])
-            for number, (band, said) in enumerate(zip(space.bands, space.percentiles(), strict=True))
-        ]
-
-    def _range(self, name: str, band: int, said: Percentile, cases: Sequence[int]) -> tuple[float, float]:
-        bands = range(len(self.domains[name].bands)) if self.domains[name].domain.share else [band]
-        low, high = order_statistics(partial(self._values, name, bands, said.within, cases), said.percentile)
-        if not low < high:
-            raise DataError(f"domains.{name}.range: {said.percentile} per cent are both {low:g}", fix="take wider ones")
-        return low, high
-
-    def _values(self, name: str, bands: Sequence[int], within: str, cases: Sequence[int]) -> Iterator[Values]:
-        """The values in `unit` of all slices of some cases, in parts."""
-        space = self.domains[name]
-        middle = space.domain.neighbours * len(space.bands)
-        if within not in ("all", "nonzero", *self.names):
-            raise DataError(f"domains.{name}.range: there is no image '{within}'", fix="name it in data.files")
-        for case in cases:
-            for place in range(self.counts[case]):
-                quantity = self.quantity(case, name, place)[middle : middle + len(space.bands)]
-                inside = self.quantity(case, within, place)[0] > 0 if within in self.names else None
-                for band in bands:
-                    stored = quantity[band] if inside is None else quantity[band][inside]
-                    stored = stored[stored != 0] if within == "nonzero" else stored
-                    yield space.bands[band].converted(torch.from_numpy(stored)).numpy().astype(np.float32)
 
 
 def further(space: ImageSpace, array: NDArray[Any], name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Cases: what belongs together among files, found by the patterns of their names; and their splits, by groups.
+"""Cases: what belongs together among files, found by the patterns of their names.
 
 A case is what one match of the placeholders gives: for each image one file, or a stack of several. A group is what must
 not be split: `{subject}` where a pattern has it, else the case.
@@ -6,26 +6,21 @@ not be split: `{subject}` where a pattern has it, else the case.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from i2i_forge.data.decode import OnBad
 from i2i_forge.data.folders import SHOWN
 from i2i_forge.errors import DataError
-from i2i_forge.system.files import natural_key, read_text
+from i2i_forge.system.files import natural_key
 
 log = logging.getLogger("i2i_forge")
 PLACEHOLDER = re.compile(r"\{(\w+)\}|(\*)")
-SPLITS = {"train": ("train",), "test": ("test", "val")}
 
 
 @dataclass(frozen=True)
@@ -85,91 +80,46 @@ def find_cases(root: Path, files: Mapping[str, Sequence[str]], on_bad: OnBad = "
     return sorted(whole, key=lambda case: natural_key(case.name))
 
 
-def split_cases(cases: Sequence[Case], split: Mapping[str, Any], root: Path) -> dict[str, list[Case]]:
-    """The cases of "train" and of "test".
+def folder_cases(folders: Mapping[str, Path], ending: Callable[[Path], str], group: str = "") -> list[Case]:
+    """The files of folders, in natural order: those of the same name below each, but for their endings, are a case.
 
     Args:
-        split: {} for all in both; {test: 0.15}: the last share of the groups, in natural order; {list: FILE}: a table
-            with the columns case and split, or case and fold (with `fold: K`, which is tested), or nnU-Net's list of
-            {train: [...], val: [...]}.
+        folders: of each image; one alone gives a case for each file.
+        ending: of a file's name, "" for files that are no images.
+        group: a pattern of names whose `{subject}` is the group, "" for a group of each.
 
     Raises:
-        DataError: the split does not make sense, names a case that is not there, or divides a group.
+        DataError: a folder is not there or holds no images, or a file has no partner.
     """
-    match dict(split):
-        case {"test": float() | int() as share, **rest} if not rest and 0 < share < 1:
-            groups = sorted({case.group for case in cases}, key=natural_key)
-            if len(groups) < 2:
-                raise DataError(f"data.split: {len(groups)} group cannot be split", fix="leave `split` out")
-            last = set(groups[-max(1, round(share * len(groups))) :])
-            parts = {c.name: "test" if c.group in last else "train" for c in cases}
-        case {"list": str() as name, **rest} if not rest.keys() - {"fold"}:
-            cases, parts = _listed(cases, Path(root, name), rest.get("fold"))
-        case {}:
-            return {"train": list(cases), "test": list(cases)}
-        case _:
-            raise DataError(
-                f"data.split: {dict(split)} is no split",
-                fix="write {test: 0.15}, {train: FOLDER, test: FOLDER}, {list: FILE} or {list: FILE, fold: 0}",
-            )
-    found = {name: [case for case in cases if parts.get(case.name) == name] for name in SPLITS}
-    refuse_divided_groups(found)
-    for name, some in found.items():
-        if not some:
-            raise DataError(f"data.split: no case is left for {name}", fix="correct the split")
-    return found
-
-
-def refuse_divided_groups(splits: Mapping[str, Iterable[Case]]) -> None:
-    """Raises DataError for a group with cases in both splits."""
-    seen: dict[str, tuple[str, Case]] = {}
-    for name, cases in splits.items():
-        for case in cases:
-            other, first = seen.setdefault(case.group, (name, case))
-            if other != name:
-                one, two = (next(iter(c.files.values()))[0] for c in (first, case))
-                raise DataError(
-                    f"group {case.group} is in {other} and in {name}: {one} and {two}",
-                    fix="keep what belongs to one subject in one split; `{subject}` in data.files says what does",
-                )
-
-
-def _listed(cases: Sequence[Case], file: Path, fold: Any) -> tuple[list[Case], dict[str, str]]:
-    """The cases as a list names them, and the split of each by its name."""
-    parts: dict[str, str] = {}
-    known = {case.name: case for case in cases}
-    for row in _rows(file, fold):
-        name = str(row.get("case", ""))
-        if name not in known:
-            raise DataError(f"{file}: there is no case '{name}'", fix="correct the list, or data.files")
-        if group := row.get("group") or row.get("subject"):
-            known[name] = replace(known[name], group=group)
-        if fold is not None and "fold" in row:
-            part = "test" if str(row["fold"]) == str(fold) else "train"
-        else:
-            part = {"val": "test"}.get(row.get("split", ""), row.get("split", ""))
-        if part not in SPLITS:
-            raise DataError(
-                f"{file}: case {name} has no split",
-                fix="give a column `split` (train, test), or `fold` and data.split.fold",
-            )
-        if parts.setdefault(name, part) != part:
-            raise DataError(f"{file}: case {name} is in {parts[name]} and in {part}", fix="list it once")
-    return list(known.values()), parts
-
-
-def _rows(file: Path, fold: Any) -> Iterator[dict[str, str]]:
-    text = read_text(file)
-    if file.suffix != ".json":
-        yield from csv.DictReader(io.StringIO(text))
-        return
-    try:
-        for split, names in json.loads(text)[fold or 0].items():
-            yield from ({"case": name, "split": split} for name in names)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    stems: dict[str, dict[str, Path]] = {}
+    for name, folder in folders.items():
+        if not folder.is_dir():
+            raise DataError(f"{folder}: there is no such folder", fix="correct data.root")
+        files = [folder / below for below in _below(folder)]
+        ends = {file: ending(file) for file in files if file.is_file()}
+        stems[name] = {str(file.relative_to(folder))[: -len(end)]: file for file, end in ends.items() if end}
+        if not stems[name]:
+            raise DataError(f"{folder}: no file in it can be read as an image", fix="see `forge data check`")
+    common = set.intersection(*map(set, stems.values()))
+    if alone := [file for known in stems.values() for stem, file in known.items() if stem not in common]:
         raise DataError(
-            f"{file}: there is no fold {fold or 0} in it", fix="write a list of {train: [...], val: [...]}, one a fold"
-        ) from error
+            f"{len(alone)} files have no partner: {', '.join(map(str, alone[:SHOWN]))}",
+            fix="give the files of a pair the same name, or remove those without a partner",
+        )
+    expression = _expression(group) if group else None
+    first = stems[next(iter(stems))]
+    return [
+        Case(stem, _group(expression, stem, first[stem]), {name: (known[stem],) for name, known in stems.items()})
+        for stem in first
+    ]
+
+
+def _group(expression: re.Pattern[str] | None, stem: str, file: Path) -> str:
+    if expression is None:
+        return stem
+    if not (match := expression.fullmatch(stem) or expression.fullmatch(file.name)) or not match.groups():
+        raise DataError(f"data.group: {file} does not match it", fix="write a pattern of all names: {subject}_*")
+    return match[1]
 
 
 def _below(root: Path) -> list[str]:

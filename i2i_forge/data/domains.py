@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog, Registry
 from i2i_forge.data.space import RGB8, ImageSpace
 from i2i_forge.data.stored import Files
+from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.domains import Domain
 from i2i_forge.recipe.schema import RecipeModel
 
@@ -60,3 +63,26 @@ class Domains(Mapping[str, ImageSpace]):
 
     def __len__(self) -> int:
         return len(self._spaces)
+
+
+def build_dataset(name: str, options: Mapping[str, Any], domains: Domains, catalog: Catalog, where: str) -> Any:
+    """A data set of the catalog, told what the images of its domains are.
+
+    Args:
+        name: of the data set.
+        options: its keyword arguments, as a recipe says them.
+        where: their key in the recipe.
+
+    Raises:
+        RecipeError: an option does not fit, or the images are described and the data set gives 8-bit RGB alone.
+    """
+    component = catalog.datasets.get(name)
+    if "domains" in inspect.signature(component).parameters:
+        return call(component, {**options, "domains": domains}, where)
+    if not domains.are_rgb8:
+        able = [e.name for e in catalog.datasets.entries() if "domains" in inspect.signature(e.component).parameters]
+        raise RecipeError(
+            f"{where}.use: {name} gives 8-bit RGB, and `domains` describes {', '.join(domains)}",
+            fix=f"use {' or '.join(able)}, or leave `domains` out",
+        )
+    return call(component, options, where)

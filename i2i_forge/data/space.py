@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -78,13 +78,11 @@ class ImageSpace:
         found = [band.channel.range for band in self.bands]
         return [each if isinstance(each, Percentile) else None for each in found]
 
-    def with_ranges(self, ranges: Sequence[tuple[float, float]]) -> ImageSpace:
-        """This space with the range of each band as numbers."""
-        described = [
-            band.channel.model_copy(update={"range": tuple(r)}) for band, r in zip(self.bands, ranges, strict=True)
-        ]
-        is_one = len({tuple(r) for r in ranges}) == 1 and not isinstance(self.domain.channels, list)
-        changed = {"range": tuple(ranges[0])} if is_one else {"channels": described}
+    def with_ranges(self, ranges: Sequence[Mapping[str, Any]]) -> ImageSpace:
+        """This space with other keys in the description of each band: its `range` as numbers, and `range_from`."""
+        described = [band.channel.model_copy(update=dict(r)) for band, r in zip(self.bands, ranges, strict=True)]
+        is_one = all(r == ranges[0] for r in ranges) and not isinstance(self.domain.channels, list)
+        changed = dict(ranges[0]) if is_one else {"channels": described}
         return ImageSpace(Domain.model_validate(_plain(self.domain.model_copy(update=changed))))
 
     def filled(self, quantity: Quantity) -> tuple[Quantity, NDArray[np.bool_], list[float]]:

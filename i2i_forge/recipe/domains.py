@@ -48,6 +48,15 @@ class Gamma(Section):
     gamma: Positive
 
 
+class Origin(Percentile):
+    """Where a range of numbers was found."""
+
+    cases: Count
+    """How many."""
+    sha256: Annotated[str, Field(strict=True)]
+    """Of the names and sizes of their files."""
+
+
 def _rising(value: Any) -> Any:
     ends = value.get("percentile") if isinstance(value, dict) else value
     if isinstance(ends, list | tuple) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends):
@@ -72,6 +81,8 @@ class Quantity(Section):
     """8-bit colour or grey, measured values, whole numbers that name things, or weights of pixels in their own unit."""
     range: Range | None = None
     """Values in `unit` that become -1 and 1."""
+    range_from: Origin | None = None
+    """How it was found; a run writes it down."""
     convert: Literal["none", "db", "db20"] | Scale = "none"
     """From what files store to `unit`: db is 10 log10, db20 is 20 log10."""
     curve: Literal["linear", "log1p", "sqrt"] | Asinh | Gamma = "linear"
