@@ -24,7 +24,17 @@ from i2i_forge.data.source import (
     need_one_of,
     tolerant,
 )
-from i2i_forge.data.stored import Codes, FileFormat, Header, Stored, bad, check_size, check_type, grid_digest
+from i2i_forge.data.stored import (
+    Codes,
+    FileFormat,
+    Header,
+    Stored,
+    bad,
+    check_size,
+    check_type,
+    grid_digest,
+    need_plain,
+)
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [
@@ -32,6 +42,6 @@ __all__ = [
     "HalfSource", "Header", "ImageSource", "Lazy", "Orientation", "PairSource", "Pairs", "Paths", "SideBySideSource",
     "Sizes", "Source", "Stored", "Transform", "bad", "check_file", "check_halves", "check_header", "check_images",
     "check_lists", "check_pairs", "check_size", "check_type", "decode", "grid_digest", "is_side_by_side",
-    "list_images", "match_stems", "need_one_of", "open_clamped", "orientation_of", "read_list", "reading",
+    "list_images", "match_stems", "need_one_of", "need_plain", "open_clamped", "orientation_of", "read_list", "reading",
     "save_png", "sheet", "split_folder", "to_tensor", "tolerant",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,16 +36,14 @@ def refused(path, cause, fix="", kind=BadImage, *, read=False):
         stored = FILES.open(path)
         assert read, "its header was accepted"
         stored.array()
-    assert isinstance(caught.value, kind) and str(path) in caught.value.message
+    assert isinstance(caught.value, kind) and str(path.parent) in caught.value.message
     assert caught.value.fix and re.search(fix, caught.value.fix)
 
 
 def written_like(path, codes=None, /, like=True, **changes):
     """The file that is written from what another holds, or from changes of it; opened."""
-    from dataclasses import replace
-
     stored = FILES.open(path)
-    copy = path.with_name(f"copy_{path.name}")
+    copy = path.with_name(f"copy_{len(list(path.parent.iterdir()))}_{path.name}")
     header = replace(stored.header, **changes)
     name = FILES.format_of(path)
     FILES.format(name).write(copy, stored.array() if codes is None else codes, header, stored if like else None)
