@@ -28,8 +28,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from i2i_forge.data import depths
-from i2i_forge.data.file_checks import MAX_PIXELS, BadImage, bad, check_file
-from i2i_forge.errors import DataError, ForgeError
+from i2i_forge.data.file_checks import MAX_PIXELS, bad, check_file, reading
+from i2i_forge.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")  # never EPS and the like, which start other programs
 MAX_ASPECT = 64  # resizing the shorter side of a 1 x 10000 image would make a giant of it
@@ -111,20 +111,12 @@ def upright_rgb(image: Image.Image, name: str | Path | Encoded) -> Image.Image:
 @contextmanager
 def opened(path: str | Path | Encoded) -> Iterator[Image.Image]:
     """The file with its header read and checked; whatever Pillow raises inside the block becomes a DataError."""
-    open_file = _content_of(path) if isinstance(path, Encoded) else _file_at(path)
-    try:
-        with open_file() as file, _named(file, path), Image.open(file, formats=FORMATS) as image:
-            _check_image(image, path)
-            if deeper := depths.refusal(file, image):
-                raise bad(path, deeper, depths.ACCEPTED)
-            yield image
-    except (ForgeError, MemoryError):
-        raise
-    except Exception as error:  # damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error
-        cause = f"cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        failed = isinstance(error, OSError) and error.errno is not None  # the disk; those of Pillow have no number
-        kind = DataError if failed else BadImage
-        raise bad(path, cause, "copy or download it again, or remove it", kind) from error
+    open_file = _content_of(path) if isinstance(path, Encoded) else partial(open_clamped, path)
+    with reading(path), open_file() as file, _named(file, path), Image.open(file, formats=FORMATS) as image:
+        _check_image(image, path)
+        if deeper := depths.refusal(file, image):
+            raise bad(path, deeper, depths.ACCEPTED)
+        yield image
 
 
 @contextmanager
@@ -148,9 +140,10 @@ def _content_of(image: Encoded) -> Callable[[], BinaryIO]:
     return partial(io.BytesIO, data)
 
 
-def _file_at(path: str | Path) -> Callable[[], BinaryIO]:
+def open_clamped(path: str | Path) -> BinaryIO:
+    """A file that `check_file` accepts, never asked for more than it holds, whatever its header claims."""
     size = check_file(path)
-    return lambda: _Clamped(Path(path).open("rb", buffering=0), size)
+    return _Clamped(Path(path).open("rb", buffering=0), size)
 
 
 class _Clamped(io.BufferedReader):

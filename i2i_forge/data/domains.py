@@ -8,8 +8,8 @@ from typing import Any
 
 from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog, Registry
+from i2i_forge.data.file_formats import Files
 from i2i_forge.data.space import RGB8, ImageSpace
-from i2i_forge.data.stored import Files
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.domains import Domain
 from i2i_forge.recipe.schema import RecipeModel

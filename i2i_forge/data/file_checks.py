@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from i2i_forge.errors import DataError
+from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.system.files import one_line
 
 MAX_PIXELS = 64 * 1024 * 1024  # of one plane
@@ -51,3 +53,17 @@ def check_type(path: Path, dtype: np.dtype[Any]) -> str:
     if dtype.kind not in NUMBERS or dtype.itemsize > 8:
         raise bad(path, f"holds values of type {dtype}, which are no real numbers", "write numbers")
     return dtype.newbyteorder("=").name
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Whatever a library raises inside the block becomes a BadImage, or a DataError where the disk failed."""
+    try:
+        yield
+    except (ForgeError, MemoryError):
+        raise
+    except Exception as error:  # damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error
+        cause = f"cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        failed = isinstance(error, OSError) and error.errno is not None  # the disk; those of libraries have no number
+        kind = DataError if failed else BadImage
+        raise bad(path, cause, "copy or download it again, or remove it", kind) from error

@@ -10,9 +10,8 @@ applied by `ImageSpace` and its readers, never by a format.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,8 +19,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i_forge.catalog.registry import Registry
-from i2i_forge.data.file_checks import MAX_CODES, MAX_PIXELS, bad, check_file
+from i2i_forge.data.file_checks import MAX_CODES, MAX_PIXELS, bad
 from i2i_forge.errors import DataError
 
 Codes = NDArray[Any]
@@ -41,7 +39,8 @@ class Header:
         slope, offset: the quantity is slope * code + offset, for each channel or once for all.
         nodata: codes that stand for no value, for each channel or once for all; of floats NaN always does.
         bits: how many bits of a code are used.
-        spacing: of slices, rows and columns, in millimetres or what the file says; None where it says nothing.
+        spacing: of slices, rows and columns, in millimetres or what the file says, 0 where it does not say; None
+            where it says nothing.
         affine: of an oriented volume: three rows of four numbers, which take (slice, row, column, 1) of the array to
             millimetres to the patient's left, back and head (LPS). None where the file has none.
         orientation: the file's own axes in anatomical letters, "LPS" or "RAS"; "" where planes have no names.
@@ -167,84 +166,13 @@ def check_size(path: Path, header: Header, *, raw_bytes: int | None = None, begi
     return header
 
 
+def need_plain(path: Path, header: Header, kind: str) -> None:
+    """Raise DataError where codes have a slope or an offset; for formats that have no place for them: `kind`."""
+    if {*header.slope} != {1} or {*header.offset} != {0}:
+        raise DataError(f"{path}: {kind} has no place for slope {header.slope} and offset {header.offset}",
+                        fix="write the values themselves as float32, or another format")  # fmt: skip
+
+
 def grid_digest(rows: int, columns: int, *geometry: object) -> str:
     """What identifies a grid: its size, and where it lies as far as the file says; 16 hexadecimal digits."""
     return hashlib.blake2b(repr((rows, columns, *geometry)).encode(), digest_size=8).hexdigest()
-
-
-class Files:
-    """The formats there are, and which one a file is of.
-
-    Args:
-        registry: `catalog.files`.
-    """
-
-    def __init__(self, registry: Registry[Any]) -> None:
-        self.registry = registry
-        self.formats: dict[str, FileFormat] = {entry.name: entry.component() for entry in registry.entries()}
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """Of all formats, the longest first."""
-        found = {ending for each in self.formats.values() for ending in each.endings}
-        return tuple(sorted(found, key=lambda ending: (-len(ending), ending)))
-
-    def ending(self, path: str | Path) -> str:
-        """The ending of a name, as far as any format has it: ".nii.gz"; "" for others."""
-        lowered = str(path).lower()
-        return next((ending for ending in self.endings if lowered.endswith(ending)), "")
-
-    def open(self, path: Path) -> Stored:
-        """The file, by the format of its content; the ending says which is asked first.
-
-        Raises:
-            BadImage: no format knows it, or its own refuses it; DataError: it cannot be read, or what its format needs
-                is not installed, or two formats take it.
-        """
-        name, note = self._name_of(path)
-        stored = self.format(name).open(path)
-        if note:
-            object.__setattr__(stored.header, "notes", (*stored.header.notes, note))
-        return stored
-
-    def format(self, name: str) -> FileFormat:
-        """A format by its name. Raises DataError when what it needs is not installed."""
-        self.registry.get(name)  # which says so when there is none
-        found = self.formats[name.rpartition(":")[2]]
-        for module, extra in found.needs.items():
-            if importlib.util.find_spec(module) is None:
-                raise DataError(f"files of {name} need the package {module}", fix=f"pip install 'i2i-forge[{extra}]'")
-        return found
-
-    def format_of(self, path: Path) -> str:
-        """The name of the format that a file is of."""
-        return self._name_of(path)[0]
-
-    def named(self, ending: str) -> str:
-        """The name of the format that has an ending. Raises DataError."""
-        found = [name for name, each in self.formats.items() if ending in each.endings]
-        if not found:
-            raise DataError(f"no format has names that end in '{ending}'", fix=f"use {', '.join(self.endings)}")
-        return found[0]
-
-    def _name_of(self, path: Path) -> tuple[str, str]:
-        """The name of its format, and what is odd about it."""
-        head = b""
-        if not path.is_dir():
-            check_file(path)
-            with path.open("rb", buffering=0) as file:
-                head = file.read(HEAD)
-        ending = self.ending(path)
-        first = [name for name, each in self.formats.items() if ending and ending in each.endings]
-        known = [name for name in first if self.formats[name].sniff(head, path)]
-        others = [] if known else [name for name, each in self.formats.items() if each.sniff(head, path)]
-        found = known or others
-        if len(found) > 1:
-            raise DataError(f"{path}: both {' and '.join(found)} take it for theirs", fix="remove one of the plugins")
-        if not found:
-            raise bad(path, "is of no format that is known here", f"use {_listed(self.formats)}, or remove it")
-        return found[0], f"{found[0]} although named {path.name}" if others and ending else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
