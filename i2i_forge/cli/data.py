@@ -136,4 +136,5 @@ def _format(made: Any, dataset: str, form: str | None, catalog: Any) -> dict[str
     found = files.format(name)
     if not hasattr(found, "write"):
         raise UsageError(f"--format {form}: files of {name} are read and not written", fix="use another format")
-    return {"format": found, "ending": max(found.endings, key=len) if name == form else f".{form}"}
+    compressed = next((ending for ending in found.endings if ending.endswith(".gz")), found.endings[0])
+    return {"format": found, "ending": compressed if name == form else f".{form}"}
