@@ -44,7 +44,8 @@ class Header:
         slope, offset: the quantity is slope * code + offset, for each channel or once for all.
         nodata: codes that stand for no value, for each channel or once for all; of floats NaN always does.
         bits: how many bits of a code are used.
-        spacing: of slices, rows and columns, in millimetres or what the file says; None where it says nothing.
+        spacing: of slices, rows and columns, in millimetres or what the file says, 0 where it does not say; None
+            where it says nothing.
         affine: of an oriented volume: three rows of four numbers, which take (slice, row, column, 1) of the array to
             millimetres to the patient's left, back and head (LPS). None where the file has none.
         orientation: the file's own axes in anatomical letters, "LPS" or "RAS"; "" where planes have no names.
@@ -182,6 +183,13 @@ def check_type(path: Path, dtype: np.dtype[Any]) -> str:
     return dtype.newbyteorder("=").name
 
 
+def need_plain(path: Path, header: Header, kind: str) -> None:
+    """Raise DataError where codes have a slope or an offset; for formats that have no place for them: `kind`."""
+    if {*header.slope} != {1} or {*header.offset} != {0}:
+        raise DataError(f"{path}: {kind} has no place for slope {header.slope} and offset {header.offset}",
+                        fix="write the values themselves as float32, or another format")  # fmt: skip
+
+
 def grid_digest(rows: int, columns: int, *geometry: object) -> str:
     """What identifies a grid: its size, and where it lies as far as the file says; 16 hexadecimal digits."""
     return hashlib.blake2b(repr((rows, columns, *geometry)).encode(), digest_size=8).hexdigest()
@@ -272,5 +280,5 @@ def plane_names(axes: Sequence[tuple[str, int]]) -> str:
 
 __all__ = [
     "Codes", "FileFormat", "Files", "Header", "Stored", "bad", "check_size", "check_type", "grid_digest",
-    "plane_names",
+    "need_plain", "plane_names",
 ]  # fmt: skip
