@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -102,14 +104,37 @@ def preview(recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], out: P
 @command.command("make")
 @click.argument("dataset")
 @click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
+@click.option("--format", "form", metavar="FORMAT", help="Of the files of volumes: nifti, mha, npy, dicom ...")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="An option of the data set: size=128.")
-def make(dataset: str, out: Path, changes: tuple[str, ...]) -> None:
-    """Write a generated DATASET (procedural_shoes) as folders of images."""
+def make(dataset: str, out: Path, form: str | None, changes: tuple[str, ...]) -> None:
+    """Write a generated DATASET: procedural_shoes as folders of images, phantom as folders of volumes."""
     from i2i_forge.catalog.construct import call
 
-    made = call(loaded_host().catalog.datasets.get(dataset), parse_options(changes), f"data set {dataset}")
+    catalog = loaded_host().catalog
+    made = call(catalog.datasets.get(dataset), parse_options(changes), f"data set {dataset}")
     if not hasattr(made, "write"):
         raise DataError(f"data set '{dataset}' reads files, it does not make any", fix="make procedural_shoes")
+    options = _format(made, dataset, form, catalog)
     refuse_to_fill(out)
-    made.write(out, Counted(last=True))
+    made.write(out, Counted(last=True), **options)
     say(f"{out}")
+
+
+def _format(made: Any, dataset: str, form: str | None, catalog: Any) -> dict[str, Any]:
+    """The options of `write` that say in which format: none where a data set knows only one."""
+    from i2i_forge.data.stored import Files
+
+    if "format" not in signature(made.write).parameters:
+        if form:
+            raise UsageError(f"--format {form}: data set '{dataset}' is written as PNG files", fix="leave it out")
+        return {}
+    files = Files(catalog.files)
+    if not form:
+        known = ", ".join(sorted(files.formats))
+        raise UsageError(f"data set '{dataset}' needs --format, that of its files", fix=f"use one of {known}")
+    name = form if form in files.formats else files.named(f".{form}")
+    found = files.format(name)
+    if not hasattr(found, "write"):
+        raise UsageError(f"--format {form}: files of {name} are read and not written", fix="use another format")
+    compressed = next((ending for ending in found.endings if ending.endswith(".gz")), found.endings[0])
+    return {"format": found, "ending": compressed if name == form else f".{form}"}

@@ -60,6 +60,8 @@ def test_the_same_options_make_the_same_files(forge, tmp_path):
         ("procedural_shoes", ("count=0",), 4, "count is 0"),
         ("procedural_shoes", ("size=8",), 4, "use a size of at least 64"),
         ("procedural_shoes", ("count=many",), 3, "count"),
+        ("phantom", (), 2, "data set 'phantom' needs --format"),
+        ("phantom", ("size=8",), 3, "data set phantom"),
     ],
 )
 def test_mistakes(forge, tmp_path, dataset, changes, code, words):
