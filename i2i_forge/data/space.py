@@ -168,6 +168,13 @@ class ImageSpace:
         grey = self._shown(x)[..., :1, :, :]
         return magma(grey) if colour == "magma" else grey.expand(*grey.shape[:-3], 3, *grey.shape[-2:])
 
+    def shown_as(self) -> str:
+        """What `to_rgb` shows as black and white: " -160..240 HU"; "" of 8-bit images and labels."""
+        if self.kind != "measure":
+            return ""
+        low, high = self.domain.display.window or (self.bands[0].low, self.bands[0].high)
+        return f" {low:g}..{high:g}" + (f" {self.unit}" if self.unit != "none" else "") if low < high else ""
+
     def span(self) -> tuple[float, ...]:
         """high - low of each band, in `unit`: the data range of PSNR and SSIM."""
         return tuple(band.high - band.low for band in self.bands)

@@ -81,6 +81,11 @@ class Method:
         """The domains that the routes lead between, sorted."""
         return sorted({domain for route in cls.routes.values() for domain in route})
 
+    def ends(self, route: str) -> tuple[ImageSpace, ImageSpace]:
+        """What the images are that a route leads from and to."""
+        source, target = self.routes[route]
+        return self.spaces[source], self.spaces[target]
+
     @classmethod
     def pass_along(cls, route: str) -> type[ForwardPass]:
         """The tensors of a route."""

@@ -1,11 +1,12 @@
 """A run's translator as one file that needs PyTorch alone: no recipe, no plugins, no i2i_forge.
 
     program = torch.export.load("munit.pt2").module()
-    y = program(x, style)        # x: N,3,H,W in [-1, 1], style: N,dim (or with places) -> N,3,H,W in [-1, 1]
+    y = program(x, style)        # x: N,C,H,W in [-1, 1], style: N,dim (or with places) -> N,C,H,W in [-1, 1]
     y = program(x)               # of a deterministic method
 
 Where dropout goes on in inference, the program draws it from torch's own generator: `torch.manual_seed` repeats it.
-The sides of x are multiples of `stride` and at least `smallest`, which the file's extra text "i2i_forge.json" says:
+The sides of x are multiples of `stride` and at least `smallest`, which the file's extra text "i2i_forge.json" says;
+of measured images its `spaces` say what the values are:
 
     about = {"i2i_forge.json": ""}
     torch.export.load("munit.pt2", extra_files=about)
@@ -36,6 +37,7 @@ from i2i_forge.translate.translator import Translator
 ABOUT = "i2i_forge.json"
 Axes = dict[int, tuple[int, int]]  # axis of an input -> 0 for the height, 1 for the width; pixels for each stride
 TOLERANCE = 1e-3  # of values in [-1, 1]; kernels may be others than in the run's own translator
+OF_MEASURED = 1e-4  # the same where they are measured: 0.2 HU of 4,096
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Exported:
         recipe, step, route: what it translates with.
         inputs: "source", and the name of the code where there is one.
         code_dim: length of the code, 0 for none.
-        code: its shape, "N,8" or "N,3,H,W", "" for none.
+        code: its shape, "N,8" or "N,C,H,W", "" for none.
         stride, smallest: sides are multiples of the one and not less than the other.
         difference: the largest one from the run's own translations, in values from -1 to 1.
         checked: the shapes that were compared.
@@ -73,7 +75,7 @@ class Program(nn.Module):
         self._made_by = (trainer, route, latent)
 
     def forward(self, source: Tensor, code: Tensor | None = None) -> Tensor:
-        """N,3,H,W, and N,dim of a method with codes -> N,3,H,W in [-1, 1]."""
+        """N,C,H,W, and N,dim of a method with codes -> N,C,H,W in [-1, 1]."""
         trainer, route, latent = self._made_by
         given = {str(latent): code} if code is not None else {}
         batch = {trainer.routes[route][0]: source}
@@ -113,13 +115,16 @@ def _written(translator: Translator, out: Path, route: str) -> Exported:
         "code": _described(inputs[1].shape, axes[1], sides.stride) if latent else "",
         "stride": sides.stride, "smallest": sides.least,
     }  # fmt: skip
+    spaces = {domain: trainer.spaces[domain].data() for domain in trainer.routes[route]}
+    told = about | ({"spaces": spaces} if any(spaces.values()) else {})
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with made_whole(out) as partial:
             with partial.open("xb") as file:
-                torch.export.save(exported, file, extra_files={ABOUT: json.dumps(about)})
+                torch.export.save(exported, file, extra_files={ABOUT: json.dumps(told)})
             difference, checked = _difference(translator, route, program, partial)
-            if not difference <= TOLERANCE:
+            are_rgb8 = all(space.is_rgb8 for space in trainer.ends(route))
+            if not difference <= (TOLERANCE if are_rgb8 else OF_MEASURED):
                 name = translator.recipe.name
                 raise ForgeError(
                     f"the exported program differs by {difference:.2g} from {name}'s own translations",
@@ -176,7 +181,7 @@ def _inputs(translator: Translator, route: str, count: int, rows: int, columns: 
     sides = translator.sides(route)
     height, width = sides.least + rows * sides.stride, sides.least + columns * sides.stride
     draws = generator("export", count, height, width)
-    x = torch.rand(count, 3, height, width, generator=draws) * 2 - 1
+    x = torch.rand(count, len(translator.trainer.ends(route)[0]), height, width, generator=draws) * 2 - 1
     latent, source = translator.latent(route), translator.trainer.routes[route][0]
     return (x, translator.trainer.infer(latent, {source: x}, route, generator=draws)) if latent else (x,)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from i2i_forge.data.decode import decode, upright_rgb
 from i2i_forge.data.images import save_png, sheet, to_pil
 from i2i_forge.data.path_list import Lazy
+from i2i_forge.data.space import RGB8, ImageSpace
 from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import UsageError
 
@@ -24,13 +25,16 @@ REACH = 2  # values up to here count as overshoot of [-1, 1]: what was 0 to 255 
 class Translations(Lazy[Image.Image]):
     """The translations of one image: `found[0]` is a PIL image, and `found.save("shoe.png")` writes them.
 
+    Measured images are shown as their domain says; their values are `found.space.to_values(found.tensor)`.
+
     Attributes:
-        tensor: K,3,H,W in [-1, 1], on the CPU.
+        tensor: K,C,H,W in [-1, 1], on the CPU.
+        space: what the channels are.
     """
 
-    def __init__(self, tensor: Tensor) -> None:
-        super().__init__(len(tensor), lambda place: to_pil(tensor[place]))
-        self.tensor = tensor
+    def __init__(self, tensor: Tensor, space: ImageSpace = RGB8) -> None:
+        super().__init__(len(tensor), lambda place: to_pil(space.to_rgb(tensor[place])))
+        self.tensor, self.space = tensor, space
 
     def __repr__(self) -> str:
         count, _, height, width = self.tensor.shape
@@ -38,7 +42,7 @@ class Translations(Lazy[Image.Image]):
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""
-        picture = sheet([list(self.tensor)], [str(number) for number in range(len(self))])
+        picture = sheet([list(self.space.to_rgb(self.tensor))], [str(number) for number in range(len(self))])
         picture.save(content := io.BytesIO(), format="PNG")
         return content.getvalue()
 
@@ -52,39 +56,46 @@ class Translations(Lazy[Image.Image]):
         if file.suffix.lower() != ".png":
             raise UsageError(f"{file}: translations are saved as .png", fix="for others: found[0].save(...)")
         names = [file] if len(self) == 1 else [file.with_stem(f"{file.stem}-{k:02d}") for k in range(len(self))]
-        for image, name in zip(self.tensor, names, strict=True):
+        for image, name in zip(self.space.to_rgb(self.tensor), names, strict=True):
             save_png(image, name)
         return names
 
 
-def tensors_of(given: Any) -> list[Tensor] | Tensor:
+def tensors_of(given: Any, space: ImageSpace = RGB8) -> list[Tensor] | Tensor:
     """Images as tensors.
 
     Args:
-        given: one image as `tensor_of` takes it, or several: a list of such, an array N,H,W,3, a tensor N,3,H,W.
+        given: one image as `tensor_of` takes it, or several: a list of such, an array N,H,W,3, a tensor N,C,H,W.
+        space: what they are.
 
     Returns:
-        1,3,H,W in [-1, 1]; a list of such when several were given.
+        1,C,H,W in [-1, 1]; a list of such when several were given.
 
     Raises:
         UsageError: something else was given; DataError: a file is no image that can be used.
     """
     if isinstance(given, Tensor) and given.ndim == 4:
-        return list(torch.split(checked(_as_float(given)), 1))
+        return list(torch.split(checked(_as_float(given), space), 1))
     several = isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim == 4)
-    return [tensor_of(one) for one in given] if several else tensor_of(given)
+    return [tensor_of(one, space) for one in given] if several else tensor_of(given, space)
 
 
-def tensor_of(given: Any) -> Tensor:
+def tensor_of(given: Any, space: ImageSpace = RGB8) -> Tensor:
     """An image as a tensor.
 
     Args:
-        given: a file's name, a PIL image, a uint8 array H,W,3 (or H,W, or H,W,4), or a tensor 3,H,W (or 1,3,H,W)
-            in [-1, 1] or of uint8.
+        given: a file's name, a PIL image, a uint8 array H,W,3 (or H,W, or H,W,4), or a tensor C,H,W (or 1,C,H,W)
+            in [-1, 1] or, of 8-bit RGB, of uint8; of measured images only the latter.
+        space: what it is.
 
     Returns:
-        1,3,H,W in [-1, 1].
+        1,C,H,W in [-1, 1].
     """
+    if not space.is_rgb8 and not isinstance(given, Tensor):
+        raise UsageError(
+            f"{type(given).__name__} given for an image of {space}",
+            fix="give a tensor C,H,W in [-1, 1]: space.to_tensor(values)[None], or use `forge translate` for files",
+        )
     match given:
         case str() | Path():
             return to_tensor(decode(given))[None]
@@ -94,20 +105,22 @@ def tensor_of(given: Any) -> Tensor:
             return to_tensor(_from_array(given))[None]
         case Tensor():
             x = given[0] if given.ndim == 4 and len(given) == 1 else given
-            return checked(_as_float(x), alone=True)[None]
+            return checked(_as_float(x), space, alone=True)[None]
     raise UsageError(
         f"{type(given).__name__} is no image", fix="give a file's name, a PIL image, a uint8 array H,W,3 or a tensor"
     )
 
 
-def checked(x: Tensor, *, alone: bool = False) -> Tensor:
-    """N,3,H,W (3,H,W of an image alone) in [-1, 1], as it is.
+def checked(x: Tensor, space: ImageSpace = RGB8, *, alone: bool = False) -> Tensor:
+    """N,C,H,W (C,H,W of an image alone) in [-1, 1], as it is.
 
     Raises:
         UsageError: its shape or its values are others; it says what makes them so.
     """
-    if x.ndim != 4 - alone or x.shape[-3] != 3:
-        fitting = "3,H,W" if alone else "N,3,H,W"
+    if x.ndim != 4 - alone or x.shape[-3] != len(space):
+        fitting = f"{len(space)},H,W" if alone else f"N,{len(space)},H,W"
+        if not space.is_rgb8:
+            raise UsageError(f"images are {fitting}: {space}; these are {tuple(x.shape)}", fix="give these channels")
         raise UsageError(f"images are {fitting}, these are {tuple(x.shape)}", fix=_advice(x.shape, alone))
     if not x.is_floating_point() or not (x.abs() <= REACH).all():  # not NaN either
         raise UsageError("the values of images are from -1 to 1, these are not", fix="if 0 to 255: x / 127.5 - 1")

@@ -26,16 +26,17 @@ class Sides(NamedTuple):
         return max(math.ceil(pixels / self.stride) * self.stride, self.least)
 
 
-def sides_of(method: Method, compute: Callable[[Tensor], object]) -> Sides:
+def sides_of(method: Method, compute: Callable[[Tensor], object], channels: int = 3) -> Sides:
     """The sides of images from which something can be computed; of what does not run at all, the networks' stride.
 
     Args:
         method: whose networks run.
-        compute: of 1,3,H,W, e.g. `trainer.translate`; the networks that it does not run do not count.
+        compute: of 1,C,H,W, e.g. `trainer.translate`; the networks that it does not run do not count.
+        channels: C.
     """
 
     def run(side: int) -> list[nn.Module]:
-        return used_for(method, compute, torch.zeros(1, 3, side, side))
+        return used_for(method, compute, torch.zeros(1, channels, side, side))
 
     stride = common_stride(network for _, network in method.modules())
     if (side := shortest_side(run, stride)) is None:

@@ -62,20 +62,21 @@ class Tiling:
     def __init__(self, trainer: Trainer, route: str, stride: int) -> None:
         self.trainer, self.route, self.stride = trainer, route, stride
         self.source = trainer.routes[route][0]
+        self.channels = tuple(len(trainer.spaces[domain]) for domain in trainer.routes[route])
 
     @torch.no_grad()
     def translate(self, x: Tensor, tile: int, *, exact: bool = False, **given: Tensor) -> Tensor:
         """One image.
 
         Args:
-            x: 1,3,H,W in [-1, 1], the sides multiples of the stride.
+            x: 1,C,H,W in [-1, 1], the sides multiples of the stride.
             tile: pixels that a side of a core has; rounded up to a multiple of the stride.
             exact: whether statistics are measured on all of the image, which takes about half as many times as long as
                 there are norms, instead of on a sample as large as a tile.
             given: tensors of the pass, such as codes 1,dim; what draws give has to be given.
 
         Returns:
-            1,3,H,W in [-1, 1].
+            1,C,H,W in [-1, 1].
 
         Raises:
             UsageError: the networks reach too far for tiles, or what is given has more than one row or has places, or
@@ -89,7 +90,7 @@ class Tiling:
         side = self._multiple(tile)
         tiles = list(tiles_of(x.shape[2], x.shape[3], side, self.halo))
         statistics = self.measured(x, tiles, given) if exact else self.sampled(x, side, given)
-        y = torch.empty_like(x)
+        y = x.new_empty(len(x), self.channels[1], *x.shape[2:])
         for each in tiles:
             with statistics.applied():
                 y[each.kept] = each.core.of(self._run(x[each.shown], given))
@@ -131,7 +132,7 @@ class Tiling:
         short, long = self._multiple(64), max(self._multiple(PROBE), 3 * self.stride)
         place, reach = long // 2 // self.stride * self.stride, 0
         for shape in ((long, short), (short, long)):
-            probe = torch.zeros(1, 3, *shape, device=self.trainer.device)
+            probe = torch.zeros(1, self.channels[0], *shape, device=self.trainer.device)
             given = {name: self.trainer.infer(name, {self.source: probe}, self.route)
                      for name in self.trainer.latents_of(self.route)}  # fmt: skip
             statistics = self.sampled(probe, long, given)
@@ -153,7 +154,7 @@ class Tiling:
         return math.ceil(pixels / self.stride) * self.stride
 
     def _patches(self, x: Tensor, side: int) -> Tensor:
-        """All of an image that is not larger than a tile; else N,3,h,w: patches with as many pixels as a tile."""
+        """All of an image that is not larger than a tile; else N,C,h,w: patches with as many pixels as a tile."""
         (height, width), small = x.shape[2:], self._multiple(PATCH)
         if height * width <= side**2 or min(height, width) <= small:
             return x

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i_forge.data.space import ImageSpace
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.reading import Recipe
@@ -28,6 +29,7 @@ class Translator:
 
     Images of any size are taken. Where the networks take no such size, an image is continued at its border to the next
     one that they take, and the translation is cut out again; otherwise it is what the trainer itself gives.
+    Measured images are translated in fp32, whatever the precision of the training: bf16 has steps of 8 HU.
 
     Attributes:
         trainer: the networks, in eval mode when used.
@@ -38,7 +40,9 @@ class Translator:
     """
 
     def __init__(self, trainer: Trainer, recipe: Recipe, step: int, weights_sha256: str = "", edited: str = "") -> None:
-        self.trainer, self.recipe, self.step, self.weights_sha256 = trainer, recipe, step, weights_sha256
+        are_rgb8 = all(trainer.spaces[name].is_rgb8 for name in trainer.image_domains())
+        self.trainer = trainer if are_rgb8 or trainer.precision == "fp32" else trainer.alike(precision="fp32")
+        self.recipe, self.step, self.weights_sha256 = recipe, step, weights_sha256
         self.edited, self._said_small = edited, False
         self._shared: dict[str, list[str]] = {}  # route -> tensors that no code changes
         self._tilings: dict[str, Tiling] = {}
@@ -55,8 +59,8 @@ class Translator:
         """Translate pictures; those that `forge translate` writes with the same seed.
 
         Args:
-            images: the name of a file, a PIL image, a uint8 array H,W,3 or a tensor 3,H,W in [-1, 1]; several in a
-                list, as N,H,W,3 or as N,3,H,W.
+            images: the name of a file, a PIL image, a uint8 array H,W,3 or a tensor C,H,W in [-1, 1]; several in a
+                list, as N,H,W,3 or as N,C,H,W.
             route: the direction.
             styles: how many random styles; the same ones for every image.
             seed: of the random styles.
@@ -66,9 +70,12 @@ class Translator:
             The translations of the image; of several images a list.
         """
         codes = self.codes(route, styles, reference, seed=seed)
-        found = tensors_of(images)
+        found = tensors_of(images, self.trainer.ends(route)[0])
         several = [
-            Translations(torch.stack([y.cpu() for y in self.translations(x, route, codes, tile=None)]))
+            Translations(
+                torch.stack([y.cpu() for y in self.translations(x, route, codes, tile=None)]),
+                self.trainer.ends(route)[1],
+            )
             for x in (found if isinstance(found, list) else [found])
         ]
         return several if isinstance(found, list) else several[0]
@@ -86,15 +93,15 @@ class Translator:
         """Translate images of any size.
 
         Args:
-            x: N,3,H,W in [-1, 1]. With N = 1 a given code may have K rows: one content, K translations.
+            x: N,C,H,W in [-1, 1]. With N = 1 a given code may have K rows: one content, K translations.
             route: the direction.
             generator: where draws that are not given come from.
             given: tensors of the pass by name, e.g. `random_style=s` with s: N,dim.
 
         Returns:
-            N,3,H,W (K,3,H,W) in [-1, 1], the size of x.
+            N,C,H,W (K,C,H,W) in [-1, 1], the size of x.
         """
-        fitting, cut = self._fit(x, self.sides(route))
+        fitting, cut = self._fit(x, self.sides(route), self.trainer.ends(route)[0])
         return cut(self.trainer.translate(fitting, route, generator=generator, **given))
 
     def translations(
@@ -104,7 +111,7 @@ class Translator:
         """The translations of one image with each code. What no code changes is computed once, such as its content.
 
         Args:
-            x: 1,3,H,W in [-1, 1], of any size.
+            x: 1,C,H,W in [-1, 1], of any size.
             route: the direction.
             codes: K,dim; None for a deterministic route, which has one translation.
             batch: codes at once, at most; fewer where that is faster: one on a processor, whose cache a batch would
@@ -113,7 +120,7 @@ class Translator:
             exact: of tiles, see `translate_in_tiles`.
 
         Yields:
-            K times 3,H,W in [-1, 1], the size of x.
+            K times C,H,W in [-1, 1], the size of x.
         """
         latent = self.latent(route)
         if side := self.tiling(route).side_for(x) if tile is None else tile:
@@ -124,7 +131,7 @@ class Translator:
         if latent is None or codes is None:
             yield self.translate(x, route)[0]
             return
-        fitting, cut = self._fit(x, self.sides(route))
+        fitting, cut = self._fit(x, self.sides(route), self.trainer.ends(route)[0])
         fastest = 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // fitting[0, 0].numel())
         parts = torch.split(codes, min(batch or fastest, fastest))
         images = {self.trainer.routes[route][0]: fitting}
@@ -142,7 +149,7 @@ class Translator:
         """Translate images too large for the memory: with that of one tile and its halo, and without seams.
 
         Args:
-            x: N,3,H,W in [-1, 1], of any size.
+            x: N,C,H,W in [-1, 1], of any size.
             route: the direction.
             tile: pixels that a side of a tile has.
             exact: whether the networks' statistics are those of the whole image, so that the translation is that of
@@ -152,12 +159,12 @@ class Translator:
             given: codes by name, 1,dim or N,dim.
 
         Returns:
-            N,3,H,W in [-1, 1], the size of x.
+            N,C,H,W in [-1, 1], the size of x.
 
         Raises:
             UsageError: a pixel depends on others too far away for tiles, as in a U-Net, or what is given has places.
         """
-        fitting, cut = self._fit(x, self.sides(route))
+        fitting, cut = self._fit(x, self.sides(route), self.trainer.ends(route)[0])
         probe = {self.trainer.routes[route][0]: fitting[:, :, :CODE_SIDE, :CODE_SIDE]} if self.latent(route) else {}
         for name in (name for name in self.trainer.latents_of(route) if name not in given):
             given[name] = self.trainer.infer(name, probe, route, generator=generator)
@@ -177,8 +184,9 @@ class Translator:
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
-        sides = self._sides_of(what, domain, lambda x: self.trainer.encode(x, what, domain))
-        return self.trainer.encode(self._fit(x, sides)[0], what, domain)
+        space = self.trainer.spaces[domain]
+        sides = self._sides_of(what, domain, lambda x: self.trainer.encode(x, what, domain), space)
+        return self.trainer.encode(self._fit(x, sides, space)[0], what, domain)
 
     def codes(
         self, route: str = "ab", styles: int = 1, reference: Any = None, interpolate: int = 0, seed: int = 0
@@ -209,7 +217,9 @@ class Translator:
         if reference is not None:
             if (encodes := self.trainer.latents[latent]) is None:
                 raise UsageError(f"{method} cannot take a style from a reference image", fix="leave out --reference")
-            guide = self.encode(tensor_of(reference), encodes, self.trainer.routes[route][1])
+            guide = self.encode(
+                tensor_of(reference, self.trainer.ends(route)[1]), encodes, self.trainer.routes[route][1]
+            )
         draws = (seeded(seed, "styles", number) for number in range(max(styles, 2)))  # a style whatever their number
         random = torch.cat([self.draw(route, draw) for draw in draws])
         if interpolate:
@@ -219,21 +229,23 @@ class Translator:
 
     def draw(self, route: str, generator: torch.Generator) -> Tensor:
         """A random code of a route that has codes, 1,dim; where codes have places, those of an image of 64x64."""
-        batch = {self.trainer.routes[route][0]: torch.zeros(1, 3, CODE_SIDE, CODE_SIDE)}
+        batch = {self.trainer.routes[route][0]: torch.zeros(1, len(self.trainer.ends(route)[0]), CODE_SIDE, CODE_SIDE)}
         return self.trainer.infer(str(self.latent(route)), batch, route, generator=generator)
 
     def sides(self, route: str) -> Sides:
         """Which sides of images the networks of a route take."""
-        return self._sides_of("translation", route, lambda x: self.trainer.translate(x, route))
+        return self._sides_of(
+            "translation", route, lambda x: self.trainer.translate(x, route), self.trainer.ends(route)[0]
+        )
 
-    def _sides_of(self, what: str, where: str, compute: Callable[[Tensor], Tensor]) -> Sides:
+    def _sides_of(self, what: str, where: str, compute: Callable[[Tensor], Tensor], space: ImageSpace) -> Sides:
         if (what, where) not in self._sides:
-            self._sides[what, where] = sides_of(self.trainer, compute)
+            self._sides[what, where] = sides_of(self.trainer, compute, len(space))
         return self._sides[what, where]
 
-    def _fit(self, x: Tensor, sides: Sides) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    def _fit(self, x: Tensor, sides: Sides, space: ImageSpace) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """See `sides.fit`; that the networks take no smaller images is said once."""
-        if min(checked(x).shape[-2:]) <= sides.least - sides.stride and not self._said_small:
+        if min(checked(x, space).shape[-2:]) <= sides.least - sides.stride and not self._said_small:
             self._said_small = True
             warn(f"images below {sides.least}x{sides.least} pixels are continued at their border: "
                  f"the networks of {self.recipe.name} take no smaller ones")  # fmt: skip
