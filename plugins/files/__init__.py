@@ -19,6 +19,3 @@ def register_components(catalog: Catalog) -> None:
     catalog.files.add("nrrd", Nrrd)
     catalog.files.add("picture", Picture)
     catalog.files.add("tiff", Tiff)
-
-
-CHECKS = {"npz": {"skip": {"runs": "it is not written"}}}

@@ -25,8 +25,8 @@ def test_values_are_as_saved(tmp_path, save, codes, axes):
     header, found = held(path)
     assert np.array_equal(found[..., 0, :, :], codes) and header.axes == axes and header.channels == ("",)
     assert header.is_raw == (save is np.save and codes.dtype.isnative)
-    if save is np.save:
-        assert np.array_equal(np.load(written_like(path)), codes)
+    again = np.load(written_like(path))
+    assert np.array_equal(again if save is np.save else again["arr_0"], codes)
 
 
 def test_channels_come_back_as_an_axis(tmp_path):
@@ -35,7 +35,6 @@ def test_channels_come_back_as_an_axis(tmp_path):
     assert np.array_equal(np.load(tmp_path / "a.npy"), CUBE)
     with pytest.raises(DataError, match="npy has no place for slope"):
         FILES.format("npy").write(tmp_path / "b.npy", CUBE, Header(3, 4, slope=(2.0,)), None)
-    assert not hasattr(FILES.format("npz"), "write")
 
 
 @pytest.mark.parametrize("save", [np.save, np.savez])
