@@ -14,7 +14,7 @@ from i2i_forge.catalog.loading import Host, Plugin, load_plugin
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import PluginError, suggest
 from i2i_forge.measure import Metric
-from i2i_forge.testing import datasets, formats, losses, metrics, networks, trainers
+from i2i_forge.testing import datasets, files, formats, losses, metrics, networks, trainers
 from i2i_forge.testing.plugins import Loaded, find_target, import_problems, recipes, usable
 from i2i_forge.testing.recipes import Method
 from i2i_forge.testing.subject import Check, Result, Subject, example_of, run
@@ -23,10 +23,16 @@ Checks = Mapping[str, Mapping[str, Any]]  # what a plugin says in CHECKS
 FATAL = ("importing it ends Python", "importing it hangs")  # of `import_problems`
 LEGAL = re.compile(r"[a-z][a-z0-9_-]*")
 BASES = (object, nn.Module, Trainer, Metric)
-BUILT_BY_THE_FRAMEWORK = ("trainers", "metrics", "formats")  # their constructors' arguments are nobody's options
+BUILT_BY_THE_FRAMEWORK = (
+    "trainers",
+    "metrics",
+    "formats",
+    "files",
+)  # their constructors' arguments are nobody's options
 KINDS = {
     "encoders": networks, "decoders": networks, "discriminators": networks,
     "losses": losses, "trainers": trainers, "datasets": datasets, "metrics": metrics, "formats": formats,
+    "files": files,
 }  # fmt: skip
 
 

@@ -52,11 +52,11 @@ class Npy:
         """See i2i_forge.data.FileFormat. One channel has no axis; several come back as an axis of unknown meaning."""
         need_plain(path, header, "npy")
         with path.open("xb") as file:
-            np.save(file, codes[..., 0, :, :] if len(header.channels) == 1 else codes, allow_pickle=False)
+            np.save(file, without_one_channel(codes), allow_pickle=False)
 
 
 class Npz:
-    """npz with one array, compressed or not; its axes are those of npy. It is not written."""
+    """npz with one array, compressed or not; its axes are those of npy. Written compressed."""
 
     endings = (".npz",)
     needs: Mapping[str, str] = {}
@@ -70,6 +70,12 @@ class Npz:
         with only_member(path) as member:
             layout = layout_of(path, member)
             return StoredMember(path, header_of(path, layout, is_raw=False), layout)
+
+    def write(self, path: Path, codes: Codes, header: Header, like: Stored | None) -> None:
+        """As of npy."""
+        need_plain(path, header, "npz")
+        with path.open("xb") as file:
+            np.savez_compressed(file, allow_pickle=False, arr_0=without_one_channel(codes))
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,12 @@ def header_of(path: Path, layout: Layout, *, is_raw: bool) -> Header:
     header = Header(rows, columns, axes=axes, dtype=name, bits=8 * layout.dtype.itemsize,
                     grid=grid_digest(rows, columns), is_raw=is_raw)  # fmt: skip
     return check_size(path, header)
+
+
+def without_one_channel(codes: Codes) -> Codes:
+    """*,channels,rows,columns as it is written: one channel is no axis."""
+    found: Codes = codes[..., 0, :, :] if codes.shape[-3] == 1 else codes
+    return found
 
 
 @contextmanager
