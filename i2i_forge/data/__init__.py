@@ -12,6 +12,7 @@ from i2i_forge.data.folders import (
     split_folder,
 )
 from i2i_forge.data.images import save_png, sheet
+from i2i_forge.data.orientation import Orientation, orientation_of
 from i2i_forge.data.path_list import Lazy, Pairs, Paths
 from i2i_forge.data.source import (
     Dataset,
@@ -28,9 +29,9 @@ from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
 __all__ = [
     "A_NAMES", "B_NAMES", "SIDE_NAMES", "BadImage", "Codes", "Dataset", "Draw", "Encoded", "FileFormat",
-    "HalfSource", "Header", "ImageSource", "Lazy", "PairSource", "Pairs", "Paths", "SideBySideSource", "Sizes",
-    "Source", "Stored", "Transform", "bad", "check_file", "check_halves", "check_header", "check_images",
+    "HalfSource", "Header", "ImageSource", "Lazy", "Orientation", "PairSource", "Pairs", "Paths", "SideBySideSource",
+    "Sizes", "Source", "Stored", "Transform", "bad", "check_file", "check_halves", "check_header", "check_images",
     "check_lists", "check_pairs", "check_size", "check_type", "decode", "grid_digest", "is_side_by_side",
-    "list_images", "match_stems", "need_one_of", "read_list", "save_png", "sheet", "split_folder", "to_tensor",
-    "tolerant",
+    "list_images", "match_stems", "need_one_of", "orientation_of", "read_list", "save_png", "sheet",
+    "split_folder", "to_tensor", "tolerant",
 ]  # fmt: skip
