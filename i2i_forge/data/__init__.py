@@ -1,7 +1,7 @@
 """Images in: reading files, listing folders, augmentation, and the sources that a dataset offers."""
 
 from i2i_forge.data.checks import Sizes, check_halves, check_images, check_lists, check_pairs, match_stems
-from i2i_forge.data.decode import BadImage, Encoded, check_file, check_header, decode
+from i2i_forge.data.decode import BadImage, Encoded, check_file, check_header, decode, open_clamped, reading
 from i2i_forge.data.folders import (
     A_NAMES,
     B_NAMES,
@@ -32,6 +32,6 @@ __all__ = [
     "HalfSource", "Header", "ImageSource", "Lazy", "Orientation", "PairSource", "Pairs", "Paths", "SideBySideSource",
     "Sizes", "Source", "Stored", "Transform", "bad", "check_file", "check_halves", "check_header", "check_images",
     "check_lists", "check_pairs", "check_size", "check_type", "decode", "grid_digest", "is_side_by_side",
-    "list_images", "match_stems", "need_one_of", "orientation_of", "read_list", "save_png", "sheet",
-    "split_folder", "to_tensor", "tolerant",
+    "list_images", "match_stems", "need_one_of", "open_clamped", "orientation_of", "read_list", "reading",
+    "save_png", "sheet", "split_folder", "to_tensor", "tolerant",
 ]  # fmt: skip

@@ -124,18 +124,24 @@ def _bad(path: str | Path | Encoded, cause: str, fix: str, kind: type[DataError]
 @contextmanager
 def opened(path: str | Path | Encoded) -> Iterator[Image.Image]:
     """The file with its header read and checked; whatever Pillow raises inside the block becomes a DataError."""
-    open_file = _content_of(path) if isinstance(path, Encoded) else _file_at(path)
+    open_file = _content_of(path) if isinstance(path, Encoded) else partial(open_clamped, path)
+    with reading(path), open_file() as file, _named(file, path), Image.open(file, formats=FORMATS) as image:
+        _check_image(image, path)
+        if deeper := depths.refusal(file, image):
+            raise _bad(path, deeper, depths.ACCEPTED)
+        yield image
+
+
+@contextmanager
+def reading(path: str | Path | Encoded) -> Iterator[None]:
+    """Whatever a library raises inside the block becomes a BadImage, or a DataError where the disk failed."""
     try:
-        with open_file() as file, _named(file, path), Image.open(file, formats=FORMATS) as image:
-            _check_image(image, path)
-            if deeper := depths.refusal(file, image):
-                raise _bad(path, deeper, depths.ACCEPTED)
-            yield image
+        yield
     except (ForgeError, MemoryError):
         raise
     except Exception as error:  # damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error
         cause = f"cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        failed = isinstance(error, OSError) and error.errno is not None  # the disk; those of Pillow have no number
+        failed = isinstance(error, OSError) and error.errno is not None  # the disk; those of libraries have no number
         kind = DataError if failed else BadImage
         raise _bad(path, cause, "copy or download it again, or remove it", kind) from error
 
@@ -161,9 +167,10 @@ def _content_of(image: Encoded) -> Callable[[], BinaryIO]:
     return partial(io.BytesIO, data)
 
 
-def _file_at(path: str | Path) -> Callable[[], BinaryIO]:
+def open_clamped(path: str | Path) -> BinaryIO:
+    """A file that `check_file` accepts, never asked for more than it holds, whatever its header claims."""
     size = check_file(path)
-    return lambda: _Clamped(Path(path).open("rb", buffering=0), size)
+    return _Clamped(Path(path).open("rb", buffering=0), size)
 
 
 class _Clamped(io.BufferedReader):
