@@ -20,7 +20,7 @@ PLUGIN_MAY_IMPORT = {
     "__future__", "abc", "collections", "colorsys", "contextlib", "csv", "dataclasses", "fcntl", "functools", "hashlib",
     "http", "importlib", "itertools", "json", "logging", "math", "os", "pathlib", "re", "secrets", "tarfile",
     "threading", "time", "typing", "urllib", "zlib", "PIL", "kornia", "numpy", "torch", "torchvision",
-    "wandb",
+    "gzip", "io", "nibabel", "pydicom", "warnings", "wandb",
 }  # fmt: skip
 SHARED = "i2i_forge_plugins.backbones"  # no plugin: networks with published weights, of losses and metrics
 
