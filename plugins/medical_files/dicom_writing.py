@@ -1,0 +1,119 @@
+"""Derived DICOM files: the patient, the study and the geometry of others, with new pixels. DICOM PS3.3 C.7.6.1."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from i2i_forge.data import Codes, Header
+from i2i_forge.errors import DataError
+
+from .dicom_picture import PIXELS, dataset
+from .quiet import quietly
+
+if TYPE_CHECKING:
+    from .dicom import StoredDicom
+
+DTYPES = ("uint8", "int16", "uint16")
+OTHERWISE = "write NIfTI: `write: {as: nifti}`"
+OF_THE_SOURCE = (  # tags that are true of its codes alone
+    *PIXELS, "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTSequence", "VOILUTFunction",
+    "SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries", "LargestPixelValueInSeries",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "PlanarConfiguration", "IconImageSequence",
+)  # fmt: skip
+
+
+def write_like(path: Path, codes: Codes, header: Header, like: StoredDicom) -> None:
+    """Write a file, or a folder with a file for each slice, whose names count them in the order of their positions.
+
+    The new UIDs are functions of the old ones and of the codes: the same translation has the same UIDs.
+
+    Args:
+        path, codes, header: see `FileFormat.write`.
+        like: a file of one frame, or a series of such files.
+    """
+    planes = _planes(path, codes, header, like)
+    digest = hashlib.blake2b(codes.tobytes() + repr((header.slope, header.offset)).encode()).hexdigest()
+    is_folder = bool(like.header.axes)
+    if is_folder:
+        path.mkdir()
+    for number, (frame, plane) in enumerate(zip(like.frames, planes, strict=True), 1):
+        with quietly(frame.path):
+            found = dataset(frame.path, deferred=False)
+        if "SharedFunctionalGroupsSequence" in found or "DoseGridScaling" in found:
+            raise _refused(path, f"{frame.path.name} is a {found.SOPClassUID.name}, which is not written")
+        _derive(found, plane, header, digest)
+        with quietly(frame.path):
+            written = _encoded(found)
+        with (path / f"{number:04d}.dcm" if is_folder else path).open("xb") as file:
+            file.write(written)
+
+
+def _planes(path: Path, codes: Codes, header: Header, like: StoredDicom) -> Codes:
+    """The codes as the files of `like` have them: k,j,i."""
+    if len({frame.path for frame in like.frames}) < len(like.frames):
+        raise _refused(path, f"{like.path.name} has several frames in one file")
+    if header.dtype not in DTYPES:
+        raise DataError(f"{path}: DICOM images hold {', '.join(DTYPES)}, not {header.dtype}",
+                        fix="set `write: {dtype: int16}`, or " + OTHERWISE)  # fmt: skip
+    if len(header.channels) != 1:
+        raise _refused(path, "DICOM holds one channel")
+    if header.shape != like.header.shape:
+        raise DataError(f"{path}: {header.shape} values cannot lie where {like.path} has {like.header.shape}",
+                        fix="write like the file that was translated")  # fmt: skip
+    volume = np.moveaxis(codes if header.axes else codes[None], -3, 0)
+    return (like.orientation.turn_back(volume) if like.orientation else volume)[0]
+
+
+def _derive(found: Any, plane: Codes, header: Header, digest: str) -> None:
+    """Make a data set one of another image of the same place."""
+    from pydicom.uid import generate_uid
+    from pydicom.valuerep import DSfloat
+
+    found.remove_private_tags()
+    for tag in list(found.keys()):
+        if tag.group & 0xFF00 in (0x5000, 0x6000):  # curves, overlays
+            del found[tag]
+    for name in OF_THE_SOURCE:
+        if name in found:
+            del found[name]
+    for name in ("SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(found, name, generate_uid(entropy_srcs=[str(found.get(name, "")), digest]))
+    found.ImageType = ["DERIVED", "SECONDARY"]
+    found.SeriesDescription = "synthetic by i2i_forge"
+    found.Rows, found.Columns = plane.shape
+    found.SamplesPerPixel = 1
+    found.PhotometricInterpretation = "MONOCHROME1" if header.polarity == "white_is_low" else "MONOCHROME2"
+    bits = 8 * plane.dtype.itemsize
+    found.BitsAllocated, found.BitsStored, found.HighBit = bits, bits, bits - 1
+    found.PixelRepresentation = int(plane.dtype.kind == "i")
+    found.RescaleSlope = DSfloat(header.slope[0], auto_format=True)
+    found.RescaleIntercept = DSfloat(header.offset[0], auto_format=True)
+    found.RescaleType = header.unit if header.unit == "HU" else "US"  # unspecified
+    if header.nodata:
+        found.add_new("PixelPaddingValue", "SS" if plane.dtype.kind == "i" else "US", int(header.nodata[0]))
+    values = np.ascontiguousarray(plane.astype(plane.dtype.newbyteorder("<"))).tobytes()
+    found.add_new("PixelData", "OW", values + b"\0" * (len(values) % 2))
+
+
+def _encoded(found: Any) -> bytes:
+    """A data set as the bytes of a file, whatever the encoding it was read in."""
+    from pydicom import dcmwrite
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    found.file_meta = FileMetaDataset()
+    found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    found.file_meta.MediaStorageSOPClassUID = found.SOPClassUID
+    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
+    buffer = io.BytesIO()
+    dcmwrite(buffer, found, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _refused(path: Path, cause: str) -> DataError:
+    return DataError(f"{path}: {cause}", fix=OTHERWISE)
