@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from i2i_forge import Catalog, hookimpl
 from i2i_forge.data import (
     A_NAMES,
     B_NAMES,
     SIDE_NAMES,
+    CaseSource,
+    Domains,
     HalfSource,
     ImageSource,
     PairSource,
     SideBySideSource,
     Source,
     Transform,
+    case_transform,
     check_halves,
     check_images,
     check_lists,
     check_pairs,
+    folder_cases,
     is_side_by_side,
     list_images,
     match_stems,
@@ -45,7 +49,10 @@ class UnpairedFolders:
             names `a` or `b` and `root` has a folder train but no trainA.
         on_bad: "error" refuses a folder with images that cannot be read; "skip" leaves these out, and takes the next
             image where that shows only when it is decoded.
-        size, resize, flip, test_crop: see i2i_forge.data.Transform.
+        size, resize, flip, test_crop, augment: see i2i_forge.data.Transform; measured images keep their grid unless
+            `resize` is said, and are flipped only where `flip` is.
+        group: a pattern of the names of measured images, "{subject}_*": what `{subject}` stands for is not split.
+        domains: what the images are; the files of measured ones may be of any format, and of one plane.
 
     Raises:
         DataError: the options do not make sense; in `sources`: folders or images cannot be used.
@@ -63,20 +70,26 @@ class UnpairedFolders:
         layout: Literal["auto", "two_folders", "side_by_side"] = "auto",
         size: int | list[int] = 256,
         resize: int | None = None,
-        flip: bool = True,
+        flip: bool | None = None,
         test_crop: bool = True,
         on_bad: Literal["error", "skip"] = "error",
+        augment: dict[str, Any] | None = None,
+        group: str = "",
+        domains: Domains | None = None,
     ) -> None:
         need_one_of("on_bad", on_bad, ("error", "skip"))
         need_one_of("layout", layout, ("auto", "two_folders", "side_by_side"))
         _need_folders(root, a, a if layout == "side_by_side" else b)
         self.layout, self.on_bad = layout, on_bad
         self.root, self.a, self.b, self.test_a, self.test_b = root, a, b, test_a, test_b
-        self.transform = Transform(size, resize, flip, test_crop)
+        self.measured = _Measured(domains, group, size, resize, bool(flip), test_crop, augment)
+        self.transform = Transform(size, resize, flip is not False, test_crop, augment)
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
         folders = self._folders(split)
+        if self.measured:
+            return [tolerant(self.measured.source({name: folder}), self.on_bad) for name, folder in folders.items()]
         if "ab" in folders:
             paths = check_halves(list_images(folders["ab"]), self.on_bad)
             halves = [HalfSource(name, paths, self.transform, half) for half, name in enumerate(("a", "b"))]
@@ -103,7 +116,7 @@ class ImageLists:
             by default `root`.
         on_bad: "error" refuses a folder with images that cannot be read; "skip" leaves these out, and takes the next
             image where that shows only when it is decoded.
-        size, resize, flip, test_crop: see i2i_forge.data.Transform.
+        size, resize, flip, test_crop, augment: see i2i_forge.data.Transform.
 
     Raises:
         DataError: the options do not make sense; in `sources`: lists or images cannot be used.
@@ -127,6 +140,7 @@ class ImageLists:
         flip: bool = True,
         test_crop: bool = True,
         on_bad: Literal["error", "skip"] = "error",
+        augment: dict[str, Any] | None = None,
     ) -> None:
         need_one_of("on_bad", on_bad, ("error", "skip"))
         train = [(train_a, folder_train_a), (train_b, folder_train_b)]
@@ -136,7 +150,7 @@ class ImageLists:
             "train": train,
             "test": [own if own[0] else other for own, other in zip(test, train, strict=True)],
         }
-        self.transform = Transform(size, resize, flip, test_crop)
+        self.transform = Transform(size, resize, flip, test_crop, augment)
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
@@ -161,7 +175,10 @@ class PairedFolders:
             A test folder that is neither named nor there is the training folder.
         on_bad: "error" refuses a folder with images that cannot be read; "skip" leaves these out, and takes the next
             image where that shows only when it is decoded.
-        size, resize, flip, test_crop: see i2i_forge.data.Transform.
+        size, resize, flip, test_crop, augment: see i2i_forge.data.Transform; measured images keep their grid unless
+            `resize` is said, and are flipped only where `flip` is.
+        group: a pattern of the names of measured images, "{subject}_*": what `{subject}` stands for is not split.
+        domains: what the images are; the files of measured ones may be of any format, and of one plane.
 
     Raises:
         DataError: the options do not make sense; in `sources`: folders or images cannot be used, or do not pair.
@@ -180,9 +197,12 @@ class PairedFolders:
         test_b: str = "",
         size: int | list[int] = 256,
         resize: int | None = None,
-        flip: bool = True,
+        flip: bool | None = None,
         test_crop: bool = True,
         on_bad: Literal["error", "skip"] = "error",
+        augment: dict[str, Any] | None = None,
+        group: str = "",
+        domains: Domains | None = None,
     ) -> None:
         need_one_of("on_bad", on_bad, ("error", "skip"))
         need_one_of("layout", layout, ("side_by_side", "two_folders"))
@@ -190,11 +210,14 @@ class PairedFolders:
         _need_folders(root, a, b if layout == "two_folders" else a)
         self.root, self.layout, self.swap, self.on_bad = root, layout, direction == "BtoA", on_bad
         self.a, self.b, self.test_a, self.test_b = a, b, test_a, test_b
-        self.transform = Transform(size, resize, flip, test_crop)
+        self.measured = _Measured(domains, group, size, resize, bool(flip), test_crop, augment)
+        self.transform = Transform(size, resize, flip is not False, test_crop, augment)
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W, "b": 3,H,W}, in [-1, 1]."""
         folders = self._folders(split)
+        if self.measured:
+            return [tolerant(self.measured.source(folders, "ba" if self.swap else "ab"), self.on_bad)]
         if "ab" in folders:
             paths = check_halves(list_images(folders["ab"]), self.on_bad)
             source = SideBySideSource(paths, self.transform, ("b", "a") if self.swap else ("a", "b"))
@@ -210,6 +233,33 @@ class PairedFolders:
 
     def _folders(self, split: str) -> dict[str, Path]:
         return _folders(self, split, side_by_side=self.layout == "side_by_side")
+
+
+class _Measured:
+    """The sources of folders whose images are described; false where all are 8-bit RGB."""
+
+    def __init__(
+        self, domains: Domains | None, group: str, size: int | list[int], resize: int | None, flip: bool,
+        test_crop: bool, augment: Mapping[str, Any] | None,
+    ) -> None:  # fmt: skip
+        self.domains, self.group = domains or Domains(), group
+        self.transform = case_transform(
+            self.domains, size=size, resize=resize, flip=flip, test_crop=test_crop, augment=augment
+        )
+
+    def __bool__(self) -> bool:
+        return not self.domains.are_rgb8
+
+    def source(self, folders: Mapping[str, Path], names: Sequence[str] = ()) -> CaseSource:
+        """Examples of what is in one folder, or of pairs of two."""
+        if "ab" in folders:
+            raise DataError(
+                "layout: images side by side in one file are 8-bit RGB, and `domains` says otherwise",
+                fix="put a and b into folders of their own, layout: two_folders",
+            )
+        named = dict(zip(names or folders, folders.values(), strict=True))
+        cases = folder_cases(named, self.domains.files.ending, self.group)
+        return CaseSource(cases, sorted(named), self.domains, self.transform)
 
 
 def _folders(data: UnpairedFolders | PairedFolders, split: str, *, side_by_side: bool) -> dict[str, Path]:

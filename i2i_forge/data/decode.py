@@ -17,7 +17,6 @@ What is not 8-bit RGB becomes so by these rules:
 from __future__ import annotations
 
 import io
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,11 +28,10 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from i2i_forge.data import depths
-from i2i_forge.errors import DataError, ForgeError
-from i2i_forge.system.files import one_line
+from i2i_forge.data.file_checks import MAX_PIXELS, bad, check_file, reading
+from i2i_forge.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")  # never EPS and the like, which start other programs
-MAX_PIXELS = 64 * 1024 * 1024
 MAX_ASPECT = 64  # resizing the shorter side of a 1 x 10000 image would make a giant of it
 
 _T = Image.Transpose
@@ -44,13 +42,6 @@ _TURNS = {  # what makes an EXIF orientation upright
 
 
 OnBad = Literal["error", "skip"]  # what a user may choose to be done with images that cannot be used
-
-
-class BadImage(DataError):
-    """What was read is no image that can be used: this depends on its bytes alone, so it stays as it is.
-
-    That bytes could not be read at all (a disk, a network, a checksum) is another DataError.
-    """
 
 
 @dataclass(frozen=True)
@@ -117,10 +108,6 @@ def upright_rgb(image: Image.Image, name: str | Path | Encoded) -> Image.Image:
     return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
 
 
-def _bad(path: str | Path | Encoded, cause: str, fix: str, kind: type[DataError] = BadImage) -> DataError:
-    return kind(f"{one_line(str(path))}: {cause}", fix=fix)
-
-
 @contextmanager
 def opened(path: str | Path | Encoded) -> Iterator[Image.Image]:
     """The file with its header read and checked; whatever Pillow raises inside the block becomes a DataError."""
@@ -128,22 +115,8 @@ def opened(path: str | Path | Encoded) -> Iterator[Image.Image]:
     with reading(path), open_file() as file, _named(file, path), Image.open(file, formats=FORMATS) as image:
         _check_image(image, path)
         if deeper := depths.refusal(file, image):
-            raise _bad(path, deeper, depths.ACCEPTED)
+            raise bad(path, deeper, depths.ACCEPTED)
         yield image
-
-
-@contextmanager
-def reading(path: str | Path | Encoded) -> Iterator[None]:
-    """Whatever a library raises inside the block becomes a BadImage, or a DataError where the disk failed."""
-    try:
-        yield
-    except (ForgeError, MemoryError):
-        raise
-    except Exception as error:  # damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error
-        cause = f"cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        failed = isinstance(error, OSError) and error.errno is not None  # the disk; those of libraries have no number
-        kind = DataError if failed else BadImage
-        raise _bad(path, cause, "copy or download it again, or remove it", kind) from error
 
 
 @contextmanager
@@ -155,15 +128,15 @@ def _named(file: BinaryIO, path: str | Path | Encoded) -> Iterator[None]:
         raise _too_many_pixels(path, "too many") from error
     except UnidentifiedImageError as error:
         if deeper := depths.refusal(file, None):
-            raise _bad(path, deeper, depths.ACCEPTED) from error
+            raise bad(path, deeper, depths.ACCEPTED) from error
         cause = f"is not a readable JPEG, PNG, WebP, BMP, TIFF or PPM image; {_beginning(file)}"
-        raise _bad(path, cause, "convert it to one of these formats, or remove it") from error
+        raise bad(path, cause, "convert it to one of these formats, or remove it") from error
 
 
 def _content_of(image: Encoded) -> Callable[[], BinaryIO]:
     data = image.read()
     if not data:
-        raise _bad(image, "is empty (0 bytes)", "pack it again without this image")
+        raise bad(image, "is empty (0 bytes)", "pack it again without this image")
     return partial(io.BytesIO, data)
 
 
@@ -185,26 +158,8 @@ class _Clamped(io.BufferedReader):
         return super().read(-1 if size is None else min(size, self._size))
 
 
-def check_file(path: str | Path) -> int:
-    """The size in bytes of a regular file that is not empty; else raises DataError or BadImage."""
-    # stat before open: opening a fifo would block for ever
-    try:
-        status = Path(path).stat()
-    except FileNotFoundError as error:
-        cause = "is a link to a missing file" if Path(path).is_symlink() else "does not exist"
-        raise _bad(path, cause, "correct the path, or remove the entry", DataError) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _bad(path, f"cannot be read: {reason}", "correct the path or the permissions", DataError) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise _bad(path, "is not a regular file", "name an image file, or remove the entry", DataError)
-    if status.st_size == 0:
-        raise _bad(path, "is empty (0 bytes)", "copy or download it again, or remove it")
-    return status.st_size
-
-
 def _too_many_pixels(path: str | Path | Encoded, count: str) -> DataError:
-    return _bad(path, f"has {count} pixels, more than {MAX_PIXELS:,}", "make it smaller, or remove it")
+    return bad(path, f"has {count} pixels, more than {MAX_PIXELS:,}", "make it smaller, or remove it")
 
 
 def _check_image(image: Image.Image, path: str | Path | Encoded) -> None:
@@ -212,9 +167,9 @@ def _check_image(image: Image.Image, path: str | Path | Encoded) -> None:
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(path, f"{width}x{height}")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise _bad(path, f"is {width}x{height}, longer than {MAX_ASPECT} times its other side", "crop or remove it")
+        raise bad(path, f"is {width}x{height}, longer than {MAX_ASPECT} times its other side", "crop or remove it")
     if image.mode == "I" and image.format == "TIFF":
-        raise _bad(path, "has 32-bit or signed integer values, of unknown range", "convert it to 8 or 16 bit")
+        raise bad(path, "has 32-bit or signed integer values, of unknown range", "convert it to 8 or 16 bit")
 
 
 def _beginning(file: BinaryIO) -> str:
@@ -246,7 +201,7 @@ def _to_rgb(image: Image.Image, path: str | Path | Encoded) -> Image.Image:
     if image.mode == "F":
         values = np.asarray(image)
         if not (values.min() >= 0 and values.max() <= 1):  # NaN is refused too
-            raise _bad(path, "has float values outside [0, 1]", "scale them to [0, 1], or convert it to 8 or 16 bit")
+            raise bad(path, "has float values outside [0, 1]", "scale them to [0, 1], or convert it to 8 or 16 bit")
         return Image.fromarray(np.rint(values * 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -15,6 +15,10 @@ from i2i_forge.system.files import made_whole
 
 GAP = 4
 INK = (60, 60, 60)
+MAGMA = (  # nine of the colours of the map of this name (CC0), evenly spaced
+    (0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97),
+    (254, 194, 135), (252, 253, 191),
+)  # fmt: skip
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -25,6 +29,15 @@ def to_uint8(image: Tensor) -> Tensor:
 def to_pil(image: Tensor) -> Image.Image:
     """3,H,W in [-1, 1] -> RGB image."""
     return Image.fromarray(to_uint8(image).permute(1, 2, 0).contiguous().numpy())
+
+
+def magma(grey: Tensor) -> Tensor:
+    """...,1,H,W in [-1, 1] to ...,3,H,W by the colours between black, purple, red and yellow."""
+    colours = torch.tensor(MAGMA, dtype=grey.dtype, device=grey.device) / 127.5 - 1
+    place = (grey.squeeze(-3).clamp(-1, 1) + 1) / 2 * (len(MAGMA) - 1)
+    first = place.floor().clamp(max=len(MAGMA) - 2)
+    found = torch.lerp(colours[first.long()], colours[first.long() + 1], (place - first)[..., None])
+    return found.movedim(-1, -3)
 
 
 def save_png(image: Tensor | Image.Image, file: Path, made_by: str = "") -> None:

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from i2i_forge.data.decode import BadImage, Encoded, OnBad, decode
+from i2i_forge.data.decode import Encoded, OnBad, decode
+from i2i_forge.data.file_checks import BadImage
 from i2i_forge.data.transforms import Transform
 from i2i_forge.errors import DataError, suggest
 

@@ -10,9 +10,8 @@ applied by `ImageSpace` and its readers, never by a format.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,15 +19,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i_forge.catalog.registry import Registry
-from i2i_forge.data.decode import MAX_PIXELS, BadImage, check_file
+from i2i_forge.data.file_checks import MAX_CODES, MAX_PIXELS, bad
 from i2i_forge.errors import DataError
-from i2i_forge.system.files import one_line
 
 Codes = NDArray[Any]
-MAX_CODES = 2**32  # of one file
 HEAD = 512  # bytes that tell a format
-NUMBERS = "biuf"  # kinds of NumPy's numbers that may be codes: bool, signed, unsigned, float
 
 
 @dataclass(frozen=True)
@@ -147,11 +142,6 @@ class FileFormat(Protocol):
         """
 
 
-def bad(path: object, cause: str, fix: str) -> BadImage:
-    """A BadImage that names the file."""
-    return BadImage(f"{one_line(str(path))}: {cause}", fix=fix)
-
-
 def check_size(path: Path, header: Header, *, raw_bytes: int | None = None, begins: int = 0) -> Header:
     """The header, if its sizes can be true.
 
@@ -176,13 +166,6 @@ def check_size(path: Path, header: Header, *, raw_bytes: int | None = None, begi
     return header
 
 
-def check_type(path: Path, dtype: np.dtype[Any]) -> str:
-    """The name of a type of codes, in native byte order. Raises BadImage where these are no real numbers."""
-    if dtype.kind not in NUMBERS or dtype.itemsize > 8:
-        raise bad(path, f"holds values of type {dtype}, which are no real numbers", "write numbers")
-    return dtype.newbyteorder("=").name
-
-
 def need_plain(path: Path, header: Header, kind: str) -> None:
     """Raise DataError where codes have a slope or an offset; for formats that have no place for them: `kind`."""
     if {*header.slope} != {1} or {*header.offset} != {0}:
@@ -193,92 +176,3 @@ def need_plain(path: Path, header: Header, kind: str) -> None:
 def grid_digest(rows: int, columns: int, *geometry: object) -> str:
     """What identifies a grid: its size, and where it lies as far as the file says; 16 hexadecimal digits."""
     return hashlib.blake2b(repr((rows, columns, *geometry)).encode(), digest_size=8).hexdigest()
-
-
-class Files:
-    """The formats there are, and which one a file is of.
-
-    Args:
-        registry: `catalog.files`.
-    """
-
-    def __init__(self, registry: Registry[Any]) -> None:
-        self.registry = registry
-        self.formats: dict[str, FileFormat] = {entry.name: entry.component() for entry in registry.entries()}
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """Of all formats, the longest first."""
-        found = {ending for each in self.formats.values() for ending in each.endings}
-        return tuple(sorted(found, key=lambda ending: (-len(ending), ending)))
-
-    def ending(self, path: str | Path) -> str:
-        """The ending of a name, as far as any format has it: ".nii.gz"; "" for others."""
-        lowered = str(path).lower()
-        return next((ending for ending in self.endings if lowered.endswith(ending)), "")
-
-    def open(self, path: Path) -> Stored:
-        """The file, by the format of its content; the ending says which is asked first.
-
-        Raises:
-            BadImage: no format knows it, or its own refuses it; DataError: it cannot be read, or what its format needs
-                is not installed, or two formats take it.
-        """
-        name, note = self._name_of(path)
-        stored = self.format(name).open(path)
-        if note:
-            object.__setattr__(stored.header, "notes", (*stored.header.notes, note))
-        return stored
-
-    def format(self, name: str) -> FileFormat:
-        """A format by its name. Raises DataError when what it needs is not installed."""
-        self.registry.get(name)  # which says so when there is none
-        found = self.formats[name.rpartition(":")[2]]
-        for module, extra in found.needs.items():
-            if importlib.util.find_spec(module) is None:
-                raise DataError(f"files of {name} need the package {module}", fix=f"pip install 'i2i-forge[{extra}]'")
-        return found
-
-    def format_of(self, path: Path) -> str:
-        """The name of the format that a file is of."""
-        return self._name_of(path)[0]
-
-    def named(self, ending: str) -> str:
-        """The name of the format that has an ending. Raises DataError."""
-        found = [name for name, each in self.formats.items() if ending in each.endings]
-        if not found:
-            raise DataError(f"no format has names that end in '{ending}'", fix=f"use {', '.join(self.endings)}")
-        return found[0]
-
-    def _name_of(self, path: Path) -> tuple[str, str]:
-        """The name of its format, and what is odd about it."""
-        head = b""
-        if not path.is_dir():
-            check_file(path)
-            with path.open("rb", buffering=0) as file:
-                head = file.read(HEAD)
-        ending = self.ending(path)
-        first = [name for name, each in self.formats.items() if ending and ending in each.endings]
-        known = [name for name in first if self.formats[name].sniff(head, path)]
-        others = [] if known else [name for name, each in self.formats.items() if each.sniff(head, path)]
-        found = known or others
-        if len(found) > 1:
-            raise DataError(f"{path}: both {' and '.join(found)} take it for theirs", fix="remove one of the plugins")
-        if not found:
-            raise bad(path, "is of no format that is known here", f"use {_listed(self.formats)}, or remove it")
-        return found[0], f"{found[0]} although named {path.name}" if others and ending else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
-
-
-def plane_names(axes: Sequence[tuple[str, int]]) -> str:
-    """Axes in words: "z 16, t 2"."""
-    return ", ".join(f"{name} {length}" for name, length in axes)
-
-
-__all__ = [
-    "Codes", "FileFormat", "Files", "Header", "Stored", "bad", "check_size", "check_type", "grid_digest",
-    "need_plain", "plane_names",
-]  # fmt: skip

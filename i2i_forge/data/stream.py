@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from i2i_forge.data.layers import image_functions
 from i2i_forge.data.source import OrderedSource, Source
-from i2i_forge.data.transforms import image_functions
 from i2i_forge.data.workers import WorkerLost, prepared
 from i2i_forge.errors import DataError, ForgeError, ResourceError
 from i2i_forge.system.hardware import ran_out
@@ -104,7 +105,8 @@ def test_batch(sources: Sequence[Source], count: int) -> dict[str, Tensor]:
     merged: dict[str, Tensor] = {}
     for source in sources:
         total = min(count, len(source)) if isinstance(source, OrderedSource) else len(source)
-        examples = [source.example(index, None) for index in spread(count, total)]
+        preview: Callable[[int], list[int]] = getattr(source, "preview", partial(spread, total=total))
+        examples = [source.example(index, None) for index in preview(count)]
         merged |= {domain: torch.stack(_same_size([e[domain] for e in examples])) for domain in examples[0]}
     return merged
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from i2i_forge.data.augment import NUMBERS, augmentation
+from i2i_forge.data.layers import Layer, Picture
 from i2i_forge.errors import DataError
 
+L = TypeVar("L", bound=Layer)
 LONGEST = 2**16  # pixels of a side
 
 
@@ -22,11 +26,13 @@ class Draw:
     Attributes:
         flip: mirror left and right.
         top, left: where the crop lies, from 0 (top, left) to 1 (bottom, right; never drawn).
+        more: what `Augment` makes something of.
     """
 
     flip: bool
     top: float
     left: float
+    more: tuple[float, ...] = ()
 
 
 class Transform:
@@ -41,15 +47,20 @@ class Transform:
         resize: the length of the shorter side before the crop; by default the smaller of `size`.
         flip: whether training flips.
         test_crop: whether test images are cropped to `size`; otherwise they keep their aspect.
+        augment: what else training draws, see `Augment`; it is done between the flip and the resize.
+        native: whether images without `resize` keep their grid; one that is smaller than the crop is filled around.
 
     Raises:
-        DataError: `size` or `resize` is not a whole number from 1 to 65536, or `resize` is smaller than `size`.
+        DataError: `size` or `resize` is not a whole number from 1 to 65536, or `resize` is smaller than `size`; or
+            `augment` does not make sense.
     """
 
     def __init__(
-        self, size: int | list[int] = 256, resize: int | None = None, flip: bool = True, test_crop: bool = True
-    ) -> None:
+        self, size: int | list[int] = 256, resize: int | None = None, flip: bool = True, test_crop: bool = True,
+        augment: Mapping[str, Any] | None = None, *, native: bool = False,
+    ) -> None:  # fmt: skip
         height, width = (size, size) if isinstance(size, int) else _pair(size)
+        self.native = native and resize is None
         resize = min(height, width) if resize is None else resize
         for name, value in (("size", height), ("size", width), ("resize", resize)):
             if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LONGEST:
@@ -65,32 +76,64 @@ class Transform:
         self.resize = resize
         self.flip = flip
         self.test_crop = test_crop
+        self.augment = augmentation(augment)
 
     def draw(self, random: torch.Generator | None) -> Draw | None:
         """The random parameters of one example; None (test) for no generator.
 
-        Always takes three numbers, so that turning the flip off does not move the crops.
+        Always takes three numbers, so that turning the flip off does not move the crops; what `augment` needs is drawn
+        after them.
         """
         if random is None:
             return None
         flip, top, left = torch.rand(3, generator=random).tolist()
-        return Draw(self.flip and flip < 0.5, top, left)
+        more = torch.rand(NUMBERS, generator=random, dtype=torch.float64).tolist() if self.augment else ()
+        return Draw(self.flip and flip < 0.5, top, left, tuple(more))
 
     def __call__(self, image: Image.Image, draw: Draw | None) -> Tensor:
         """float32 3,H,W in [-1, 1] from an RGB image. Without a draw, as in a test."""
-        functional = image_functions()
-        crop = draw is not None or self.test_crop
-        height, width = self.resized(image.height, image.width, cover=crop)
+        return to_tensor(self.together({"": Picture(image)}, draw)[""].image)
+
+    def together(self, layers: Mapping[str, L], draw: Draw | None) -> dict[str, L]:
+        """The images of one example, which have one size, moved alike."""
+        moved = {name: self._moved(layer, draw) for name, layer in layers.items()}
+        if draw is None and not self.test_crop:
+            return moved
+        top, left = self._corner(moved, draw)
+        return {name: layer.cropped(top, left, *self.size) for name, layer in moved.items()}
+
+    def _moved(self, layer: L, draw: Draw | None) -> L:
+        """Everything before the crop."""
         if draw is not None and draw.flip:
-            image = functional.horizontal_flip(image)
-        image = functional.resize(image, [height, width], antialias=True)
-        if draw is not None:
-            top = int(draw.top * (height - self.size[0] + 1))
-            left = int(draw.left * (width - self.size[1] + 1))
-            image = functional.crop(image, top, left, *self.size)
-        elif crop:
-            image = functional.center_crop(image, list(self.size))
-        return to_tensor(image)
+            layer = layer.flipped()
+        if draw is not None and self.augment:
+            upside_down, quarters = self.augment.quarters(draw.more)
+            layer = layer.turned(2).flipped() if upside_down else layer
+            layer = layer.turned(quarters)
+            if affine := self.augment.affine(draw.more, layer.height, layer.width):
+                layer = layer.warped(affine)
+        crop = draw is not None or self.test_crop
+        return layer if self.native else layer.resized(*self.resized(layer.height, layer.width, cover=crop))
+
+    def _corner(self, moved: Mapping[str, Any], draw: Draw | None) -> tuple[int, int]:
+        """Where the crop begins; drawn, in the middle, or so that it holds foreground."""
+        layer = next(iter(moved.values()))
+        free = layer.height - self.size[0], layer.width - self.size[1]
+        if draw is None or min(free) < 0:
+            middle = round(free[0] / 2), round(free[1] / 2)
+            drawn = middle if draw is None else (int(draw.top * (free[0] + 1)), int(draw.left * (free[1] + 1)))
+            return tuple(m if f < 0 else d for m, f, d in zip(middle, free, drawn, strict=True))
+        for name, share in self.augment.foreground.items() if self.augment else ():
+            found = np.argwhere(moved[name].array[0] > moved[name].fill[0]) if draw.more[6] < share else ()
+            if len(found):
+                return self._around(found[int(draw.more[11] * len(found))], free, draw)
+        return int(draw.top * (free[0] + 1)), int(draw.left * (free[1] + 1))
+
+    def _around(self, pixel: Any, free: tuple[int, int], draw: Draw) -> tuple[int, int]:
+        """The corner of a crop that holds a pixel, anywhere in it."""
+        wanted = (int(p) - int(d * s) for p, d, s in zip(pixel, (draw.top, draw.left), self.size, strict=True))
+        top, left = (min(max(corner, 0), most) for corner, most in zip(wanted, free, strict=True))
+        return top, left
 
     def resized(self, height: int, width: int, *, cover: bool) -> tuple[int, int]:
         """(height, width) after the resize; with `cover`, no smaller than the crop."""
@@ -99,13 +142,6 @@ class Transform:
             # ceil(crop * shorter / side): in whole numbers, or rounding could leave a side one pixel short
             target = max(target, -(-self.size[0] * shorter // height), -(-self.size[1] * shorter // width))
         return target * height // shorter, target * width // shorter
-
-
-def image_functions() -> Any:
-    """torchvision's functions of images; importing them takes a good part of a second."""
-    from torchvision.transforms.v2 import functional
-
-    return functional
 
 
 def to_tensor(image: Image.Image) -> Tensor:

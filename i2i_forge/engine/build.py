@@ -12,6 +12,8 @@ from torch import nn
 
 from i2i_forge.catalog.construct import call, refuse_what_cannot_be_built
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.data.domains import Domains
+from i2i_forge.engine.channels import channels_of
 from i2i_forge.engine.ema import Ema
 from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.engine.image_sizes import size_problem
@@ -36,8 +38,8 @@ def build_trainer(
 ) -> Trainer:  # fmt: skip
     """See `i2i_forge.build_trainer`. `traced` is the recipe's trace, if it is known."""
     method: type[Trainer] = catalog.trainers.get(recipe.trainer)
-    device = torch.device(device)
-    networks = _networks(recipe, method, catalog, device, dtype)
+    device, domains = torch.device(device), Domains.of(recipe, catalog)
+    networks = _networks(recipe, method, catalog, device, dtype, domains)
     for role in recipe.run.recompute:
         for name, network in named(role, networks[role]):
             recompute(network, f"run.recompute: {name}")
@@ -56,7 +58,7 @@ def build_trainer(
     return method(
         networks, phases, _optimizers(recipe, networks), _states(recipe, method, device),
         seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
-        ema=_ema(recipe, networks), parts=_parts(recipe),
+        ema=_ema(recipe, networks), parts=_parts(recipe), spaces=domains,
     )  # fmt: skip
 
 
@@ -119,15 +121,19 @@ def trace_recipe(recipe: Recipe, catalog: Catalog) -> Trace:
 
 def _shapes(size: int | list[int], batch: int, trainer: Trainer) -> dict[str, torch.Tensor]:
     height, width = size if isinstance(size, list) else (size, size)
-    domains = {domain for route in trainer.routes.values() for domain in route}
-    return {domain: torch.empty(batch, 3, height, width, device="meta") for domain in sorted(domains)}
+    known, images = trainer.spaces, trainer.image_domains()
+    shapes = {name: torch.empty(batch, len(known[name]), height, width, device="meta") for name in images}
+    for name in known.keys() - shapes.keys():
+        dtype = torch.uint8 if known[name].kind == "labels" else torch.float32
+        shapes[name] = torch.empty(batch, known[name].count, height, width, device="meta", dtype=dtype)
+    return shapes
 
 
 def _networks(
-    recipe: Recipe, method: type[Trainer], catalog: Catalog, device: torch.device, dtype: torch.dtype
+    recipe: Recipe, method: type[Trainer], catalog: Catalog, device: torch.device, dtype: torch.dtype, spaces: Domains
 ) -> Networks:
     networks: Networks = {}
-    domains = {domain for route in method.routes.values() for domain in route}
+    domains = method.image_domains()
     for role, kind in method.roles.items():
         if role not in recipe.networks and role in method.optional_roles:
             continue
@@ -135,10 +141,11 @@ def _networks(
             raise RecipeError(f"networks.{role}: {recipe.trainer} needs this role", fix=suggest(role, recipe.networks))
         networks[role] = {}
         for domain, spec in recipe.networks[role].built().items():
-            if domain not in domains | {"shared"}:
+            if domain not in {*domains, "shared"}:
                 raise RecipeError(f"networks.{role}.per: there is no domain '{domain}'", fix=suggest(domain, domains))
             component = getattr(catalog, kind).get(spec.use)
-            make = partial(call, component, spec.options, f"networks.{role}")
+            options = spec.options | channels_of(role, domain, component, spec.options, method, spaces)
+            make = partial(call, component, options, f"networks.{role}")
             refuse_what_cannot_be_built(f"networks.{role}", make)
             drawn_on = device if device.type == "meta" else torch.device("cpu")
             with seeded(seed_of(recipe.seed, "init", role, domain), torch.device("cpu")), drawn_on:
@@ -185,7 +192,7 @@ def _terms(
             term = lines.get(route, lines.get("*"))
             if term is None or term.weight.is_zero:
                 continue
-            _check_arguments(term, method, route, where)
+            _check_arguments(term, method, route, where, recipe.further_images())
             key = f"{term.loss}{sorted(term.options.items())}"
             if key not in losses:
                 losses[key] = _loss(term, catalog, where)
@@ -195,10 +202,12 @@ def _terms(
     return bound
 
 
-def _check_arguments(term: Term, method: type[Trainer], route: str, where: str) -> None:
+def _check_arguments(
+    term: Term, method: type[Trainer], route: str, where: str, further: frozenset[str]
+) -> None:  # fmt: skip
     known = method.pass_along(route).tensors()
     for name in term.arguments:
-        if name not in known and name not in method.roles:
+        if name not in known and name not in method.roles and name not in further:
             on_route = "" if isinstance(method.forward_pass, type) else f" on route '{route}'"
             raise RecipeError(f"{where}: {method.__name__} has no tensor '{name}'{on_route}", fix=suggest(name, known))
 

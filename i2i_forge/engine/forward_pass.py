@@ -143,8 +143,11 @@ class ForwardPass:
         self.reverse = None
 
     def _argument(self, name: str) -> Any:
-        """What a term's argument stands for: a tensor of this pass, else the entered domain's network of that role."""
-        return getattr(self if isinstance(getattr(type(self), name, None), tensor) else self.dst, name)
+        """What a term's argument stands for: a tensor of this pass, else a further image of the batch, else the entered
+        domain's network of that role."""
+        if isinstance(getattr(type(self), name, None), tensor):
+            return getattr(self, name)
+        return self.input(name) if name in self._frame.batch else getattr(self.dst, name)
 
     def _value(self, wanted: tensor[Any]) -> Any:
         name, watcher = wanted.name, self._frame.watcher

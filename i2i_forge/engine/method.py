@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Self
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from i2i_forge.data.space import RGB8, ImageSpace
 from i2i_forge.engine.ema import Ema
 from i2i_forge.engine.forward_pass import ForwardPass
 from i2i_forge.engine.networks import requiring
@@ -28,6 +30,8 @@ class Method:
         optional_roles: those that a recipe may leave out.
         latents: drawn tensor -> the tensor that encodes it from a reference image (None: nothing does); a latent
             counts on the routes whose pass has it; without any the method is deterministic.
+        sees: role -> what its shared network is shown, "source", "target", "both" or "pair", where it is not the usual:
+            an encoder sees the images of the domain that is left, all others those of the one that is entered.
         state: name -> what makes a module that is neither network nor tensor (an image pool), one for each route; its
             options are in the recipe's `state`, it is checkpointed.
 
@@ -39,6 +43,7 @@ class Method:
         seed, precision: of the recipe.
         device, dtype: of parameters and images.
         ema: averages of weights over the steps.
+        spaces: what the images are, by domain and name.
         parts: in how many equal parts a step's images are taken, one after the other; their gradients are averaged.
     """
 
@@ -47,16 +52,19 @@ class Method:
     roles: ClassVar[Mapping[str, str]]
     optional_roles: ClassVar[tuple[str, ...]] = ()
     latents: ClassVar[Mapping[str, str | None]] = {}
+    sees: ClassVar[Mapping[str, str]] = {}
     state: ClassVar[Mapping[str, Callable[..., nn.Module]]] = {}
 
     def __init__(
         self, networks: Networks, phases: list[PhasePlan], optimizers: list[OptimizerEntry],
         states: Networks | None = None, *, seed: int = 0, device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32, precision: str = "fp32", ema: Ema | None = None, parts: int = 1,
+        spaces: Mapping[str, ImageSpace] | None = None,
     ) -> None:  # fmt: skip
         self.networks, self.phases, self.optimizers, self.states = networks, phases, optimizers, states or {}
         self.seed, self.device, self.dtype, self.precision = seed, torch.device(device), dtype, precision
         self.ema, self.parts = ema, parts
+        self.spaces = defaultdict(lambda: RGB8) if spaces is None else spaces
         self._trainable = {  # without what a plugin froze for good
             role: [p for network in domains.values() for p in network.parameters() if p.requires_grad]
             for role, domains in networks.items()
@@ -64,8 +72,14 @@ class Method:
 
     def alike(self, **settings: Any) -> Self:
         """The same networks, optimizers and states under other settings: `phases`, `precision`, `ema` or `parts`."""
-        kept = ("networks", "phases", "optimizers", "states", "seed", "device", "dtype", "precision", "ema", "parts")
+        kept = ("networks", "phases", "optimizers", "states", "seed", "device", "dtype", "precision", "ema", "parts",
+                "spaces")  # fmt: skip
         return type(self)(**{name: getattr(self, name) for name in kept} | settings)
+
+    @classmethod
+    def image_domains(cls) -> list[str]:
+        """The domains that the routes lead between, sorted."""
+        return sorted({domain for route in cls.routes.values() for domain in route})
 
     @classmethod
     def pass_along(cls, route: str) -> type[ForwardPass]:

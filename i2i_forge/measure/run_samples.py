@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.data.domains import Domains, build_dataset
 from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.errors import DataError
 from i2i_forge.measure.batch import exact
@@ -44,7 +44,9 @@ class RunSamples(Samples):
         options = {**spec.options, **data}
         self.translator, self.route, self.device = translator, route, device
         self.latent = translator.latent(route)
-        self.dataset: Dataset = call(catalog.datasets.get(spec.use), options, "data")
+        self.dataset: Dataset = build_dataset(
+            spec.use, options, Domains.of(translator.recipe, catalog), catalog, "data"
+        )
         self.domains = translator.trainer.routes[route]
         self._sources: dict[str, Sequence[Source]] = {}
         self.source, self.target = self._holder(self.domains[0], "test"), self._holder(self.domains[1], "test")

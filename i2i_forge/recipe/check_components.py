@@ -125,7 +125,7 @@ def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> 
     for key, value in given.items():
         if key not in known:
             yield (*keys, key), f"{component.name} has no option '{key}'; {suggest(key, known, what='option')}"
-        elif not _fits(known[key].annotation, value):
+        elif not _fits(known[key].annotation, value) and not (key == "channels" and value == "pair"):
             yield (*keys, key), f"{component.name} wants {known[key].annotation} here, not {value!r}"
         elif component.kind in NETWORKS and isinstance(value, int) and abs(value) > MOST:
             yield (*keys, key), f"{value} is too large, at most {MOST:,} is taken here"

@@ -105,6 +105,7 @@ def _texts(data: dict[str, Any], *at: str) -> list[tuple[int, str]]:
 
 def _term_problems(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[Problem]:
     trainer = vocabulary.one("trainers", data.get("trainer"))
+    others = {*mapping(data, "networks"), *mapping(data, "domains"), *mapping(data, "data", "files")}
     for phase_name, phase in mapping(data, "phases").items():
         for name, line in mapping(phase, "minimize").items():
             keys: Keys = ("phases", phase_name, "minimize", name)
@@ -114,20 +115,20 @@ def _term_problems(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[Pro
                 if route != "*" and trainer and trainer.routes and route not in trainer.routes:
                     yield at, f"{trainer.name} has no route '{route}'; {suggest(str(route), trainer.routes)}"
                 if isinstance(text, str):
-                    yield from _one_term(text, at, trainer, vocabulary, set(mapping(data, "networks")))
+                    yield from _one_term(text, at, trainer, vocabulary, others)
         for tensor in mapping(phase, "reuse"):
             yield from _tensor_problem([tensor], ("phases", phase_name, "reuse", tensor), trainer)
 
 
 def _one_term(
-    text: str, keys: Keys, trainer: Component | None, vocabulary: Vocabulary, roles: set[str]
+    text: str, keys: Keys, trainer: Component | None, vocabulary: Vocabulary, others: set[str]
 ) -> Iterator[Problem]:
     try:
         term = parse_term(text)
     except TermSyntaxError as error:
         yield keys, str(error)
         return
-    yield from _tensor_problem([name for name in term.arguments if name not in roles], keys, trainer)
+    yield from _tensor_problem([name for name in term.arguments if name not in others], keys, trainer)
     yield from unknown(vocabulary, "losses", term.loss, keys)
     loss = vocabulary.one("losses", term.loss)
     if loss is not None and loss.options is not None:

@@ -8,16 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-MOST = 10**12  # of what is counted: above it, clocks and indices overflow
+from i2i_forge.recipe.domains import Domain
+from i2i_forge.recipe.section import Count, Name, Number, Positive, Section
+
 MOST_SHOWN = 1000  # images, or styles, in one picture
 MOST_STYLES = 10_000  # of one input
 MOST_SECONDS = 10**8  # three years: above it, timers overflow
-Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 Shown = Annotated[int, Field(strict=True, ge=1, le=MOST_SHOWN)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 RULES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}  # of optimizers: torch's classes
-Positive = Annotated[Number, Field(gt=0)]
 Seconds = Annotated[Number, Field(gt=0, le=MOST_SECONDS)]
 
 
@@ -25,10 +23,6 @@ def _no_fp16(value: Any) -> Any:
     if value in ("fp16", "float16", "half"):
         raise PydanticCustomError("no_fp16", "bf16 (numbers above 65504 overflow in fp16; bf16 has the range of fp32)")
     return value
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class _Component(BaseModel):
@@ -94,7 +88,7 @@ class Optimizer(_Component):
     """Largest gradient norm over the entry's parameters together."""
 
 
-class Phase(_Section):
+class Phase(Section):
     """One player's turn: the roles it trains and the terms it minimizes."""
 
     trains: Annotated[list[Name], Field(min_length=1)]
@@ -106,7 +100,7 @@ class Phase(_Section):
     """Tensor -> the phase whose pass computes it."""
 
 
-class RunSettings(_Section):
+class RunSettings(Section):
     """What a run writes and how often, in steps, and how it computes. None of it changes the training but for rounding,
     for `micro_batch` (dropout, losses that draw, and batch statistics are those of each part), and for `channels_last`
     (dropout draws in the order of memory)."""
@@ -137,7 +131,7 @@ class RunSettings(_Section):
     """Plugins that watch the run if they are named here: tensorboard, wandb."""
 
 
-class Ema(_Section):
+class Ema(Section):
     """Averages of weights over the steps, which inference uses in place of the last ones."""
 
     roles: Annotated[list[Name], Field(min_length=1)]
@@ -147,13 +141,15 @@ class Ema(_Section):
     """The half-life is at most this part of the images seen so far."""
 
 
-class RecipeModel(_Section):
+class RecipeModel(Section):
     """A whole experiment."""
 
     trainer: str
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
     steps: Count
     precision: Annotated[Literal["fp32", "bf16"], BeforeValidator(_no_fp16)] = "fp32"
+    domains: dict[Name, Domain] = {}
+    """What the images are, by domain; 8-bit RGB where nothing is said."""
     data: Data
     networks: Annotated[dict[Name, Network], Field(min_length=1)]
     state: dict[Name, dict[Name, Any]] = {}
@@ -162,6 +158,16 @@ class RecipeModel(_Section):
     phases: Annotated[dict[Name, Phase], Field(min_length=1)]
     ema: Ema | None = None
     run: RunSettings = RunSettings()
+
+    def further_images(self) -> frozenset[str]:
+        """The names of images that examples hold beside those of domains, or may hold."""
+        return frozenset({*self.domains, *(self.data.options.get("files") or {}), *self.valid()})
+
+    def valid(self) -> frozenset[str]:
+        """The masks that come with domains that say what their `nodata` is: valid_a."""
+        return frozenset(
+            f"valid_{name}" for name, domain in self.domains.items() if "nodata" in domain.model_fields_set
+        )
 
 
 def flattened(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.data.domains import Domains, build_dataset
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.trace import Trace
 from i2i_forge.engine.watcher import Node
@@ -40,6 +40,7 @@ def unread(recipe: Recipe, catalog: Catalog, batch: Mapping[str, Any] | None = N
         streams = {name: value for name, value in batch.items() if isinstance(value, Mapping)}
         given = {"main": batch.keys() - streams.keys(), **streams}
     used = {domain for route in catalog.trainers.get(recipe.trainer).routes.values() for domain in route}
+    used |= recipe.further_images()  # masks are for terms, metrics and what is written
     found = []
     for stream, domains in given.items():
         known = domains if isinstance(domains, Iterable) else ()
@@ -60,10 +61,10 @@ def tried(recipe: Recipe, catalog: Catalog) -> Trace | None:
 
 def _told(recipe: Recipe, catalog: Catalog, attribute: str) -> dict[str, Any]:
     """What each stream's data set says of itself; one that cannot be built is refused where it is needed."""
-    found = {}
+    found, domains = {}, Domains.of(recipe, catalog)
     for name, spec in recipe.data.streams.items():
         with suppress(Exception):
-            found[name] = getattr(call(catalog.datasets.get(spec.use), spec.options, "data"), attribute)
+            found[name] = getattr(build_dataset(spec.use, spec.options, domains, catalog, "data"), attribute)
     return found
 
 

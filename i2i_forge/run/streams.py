@@ -6,8 +6,8 @@ import copy
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
-from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.data.domains import Domains, build_dataset
 from i2i_forge.data.source import Dataset, Source, without_tests
 from i2i_forge.data.stream import Stream
 from i2i_forge.recipe.reading import Recipe
@@ -20,10 +20,11 @@ UNTESTED = "training images take its place, in samples and in what `forge eval` 
 def build_streams(recipe: Recipe, catalog: Catalog) -> tuple[dict[str, Stream], Sequence[Source]]:
     """The training streams by name, and the sources of the main stream's test split."""
     streams: dict[str, Stream] = {}
+    described = Domains.of(recipe, catalog)
     tests: Sequence[Source] = []
     for name, spec in recipe.data.streams.items():
-        component = catalog.datasets.get(spec.use)
-        dataset: Dataset = call(component, spec.options, "data" if name == "main" else f"data.{name}")
+        where = "data" if name == "main" else f"data.{name}"
+        dataset: Dataset = build_dataset(spec.use, spec.options, described, catalog, where)
         streams[name] = Stream(
             dataset.sources("train"), batch=spec.batch, seed=recipe.seed, name=name,
             rank=distributed.rank(), ranks=distributed.world_size(),

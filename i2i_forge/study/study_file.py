@@ -28,7 +28,7 @@ from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.errors import ForgeError, RecipeError, UsageError, suggest
 from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.recipe.schema import Count
+from i2i_forge.recipe.section import Count
 from i2i_forge.recipe.yaml_source import Keys, YamlSource, read_yaml
 from i2i_forge.recipe.yaml_text import to_inline_yaml
 from i2i_forge.study.variants import Asked, ClassifierData, Row, StudyPlan

@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_forge.data.decode import BadImage, decode
+from i2i_forge.data.decode import decode
+from i2i_forge.data.file_checks import BadImage
 from i2i_forge.data.folders import list_images
 from i2i_forge.data.images import save_png, sheet
 from i2i_forge.data.stream import spread

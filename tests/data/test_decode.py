@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_forge.data.decode import MAX_PIXELS, check_header, decode
+from i2i_forge.data.decode import check_header, decode
+from i2i_forge.data.file_checks import MAX_PIXELS
 from i2i_forge.errors import DataError
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from i2i_forge.errors import DataError, suggest
-from i2i_forge.run.foreign import read_foreign
+from i2i_forge.run.foreign_files import read_foreign
 from i2i_forge.system.weights import required
 
 AUXILIARY = 0.4  # weight of Inception-v3's auxiliary classifier (Szegedy et al. 2016)

@@ -9,7 +9,7 @@ import pytest
 from loaded import CATALOG
 
 from i2i_forge.data import BadImage
-from i2i_forge.data.stored import Files
+from i2i_forge.data.file_formats import Files
 from i2i_forge.errors import DataError
 
 FILES = Files(CATALOG.files)

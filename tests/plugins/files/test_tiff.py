@@ -201,7 +201,7 @@ import sys
 sys.modules["imagecodecs"] = None
 import numpy as np, pathlib
 from i2i_forge.catalog.loading import load_plugins
-from i2i_forge.data.stored import Files
+from i2i_forge.data.file_formats import Files
 files = Files(load_plugins().catalog.files)
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*.tif")):
     try:

@@ -1,0 +1,88 @@
+"""Ranges of values that are found in the images of cases."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from i2i_forge.data.case_files import CaseFiles
+from i2i_forge.data.ranges import Values, order_statistics
+from i2i_forge.data.space import ImageSpace
+from i2i_forge.data.volume_cache import facts
+from i2i_forge.errors import DataError
+from i2i_forge.recipe.domains import Origin, Percentile
+
+
+def case_ranges(
+    source: CaseFiles, name: str, over: str = "training", cases: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
+    """For each band of an image what takes the place of a range that is found in images: its numbers and origin.
+
+    Args:
+        over: which ranges are found; others stay as they are, {}.
+        cases: in which cases; by default in all.
+    """
+    found: list[dict[str, Any]] = []
+    chosen = range(len(source.cases)) if cases is None else cases
+    for number, said in enumerate(source.domains[name].percentiles()):
+        if said is None or said.over != over:
+            found.append({})
+            continue
+        origin = Origin(**said.model_dump(by_alias=True), cases=len(chosen), sha256=names_digest(source, name, chosen))
+        found.append({"range": _range(source, name, number, said, chosen), "range_from": origin})
+    return found
+
+
+def case_space(source: CaseFiles, case: int, name: str) -> ImageSpace:
+    """What an image of a case is: with the range of this case, where each has its own."""
+    space = source.domains[name]
+    asked = [said is not None and said.over == "case" for said in space.percentiles()]
+    if not any(asked):
+        return space
+    key = hashlib.sha256(repr((space.data(), names_digest(source, name, [case]))).encode()).hexdigest()[:16]
+
+    def ends() -> NDArray[np.float64]:
+        return np.array([found.get("range", (0, 0)) for found in case_ranges(source, name, "case", [case])])
+
+    found = facts(source.volumes(case, name)[0].stored, f"range-{key}", ends).tolist()
+    return space.with_ranges(
+        [{"range": tuple(each)} if is_asked else {} for each, is_asked in zip(found, asked, strict=True)]
+    )
+
+
+def names_digest(source: CaseFiles, name: str, cases: Sequence[int]) -> str:
+    """SHA-256 of the names and sizes of the files that a range is found in."""
+    within = [p.within for p in source.domains[name].percentiles() if p and p.within in source.names]
+    files = [file for case in cases for each in (name, *within) for file in source.cases[case].files[each]]
+    listed = "\n".join(f"{file.parent.name}/{file.name} {file.stat().st_size}" for file in files)
+    return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
+
+
+def _range(source: CaseFiles, name: str, band: int, said: Percentile, cases: Sequence[int]) -> tuple[float, float]:
+    bands = range(len(source.domains[name].bands)) if source.domains[name].domain.share else [band]
+    low, high = order_statistics(partial(_values, source, name, bands, said.within, cases), said.percentile)
+    if not low < high:
+        raise DataError(f"domains.{name}.range: {said.percentile} per cent are both {low:g}", fix="take wider ones")
+    return low, high
+
+
+def _values(source: CaseFiles, name: str, bands: Sequence[int], within: str, cases: Sequence[int]) -> Iterator[Values]:
+    """The values in `unit` of all slices of some cases, in parts."""
+    space = source.domains[name]
+    middle = space.domain.neighbours * len(space.bands)
+    if within not in ("all", "nonzero", *source.names):
+        raise DataError(f"domains.{name}.range: there is no image '{within}'", fix="name it in data.files")
+    for case in cases:
+        for place in range(source.counts[case]):
+            quantity = source.quantity(case, name, place)[middle : middle + len(space.bands)]
+            inside = source.quantity(case, within, place)[0] > 0 if within in source.names else None
+            for band in bands:
+                stored = quantity[band] if inside is None else quantity[band][inside]
+                stored = stored[stored != 0] if within == "nonzero" else stored
+                yield space.bands[band].converted(torch.from_numpy(stored)).numpy().astype(np.float32)

@@ -1,0 +1,216 @@
+"""What the numbers of a domain mean: stored quantities to the tensor that a network sees, and back to codes of a file.
+
+    stored quantity -> nodata filled -> convert -> value in `unit` -> clip -> curve -> [-1, 1], rounded once to float32
+
+Everything is computed in float64, channel by channel. Codes of up to 16 bits come back without one that is wrong, of
+float32 the error is at most the span of the range times 2^-24. 8-bit RGB keeps the functions it always had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from i2i_forge.data.bands import Band, band_of
+from i2i_forge.data.images import magma, to_uint8
+from i2i_forge.errors import DataError
+from i2i_forge.recipe.domains import Domain, Percentile
+
+Quantity = NDArray[np.float64]  # C,H,W as stored, slope and offset applied; NaN where there is no value
+RGB = ("R", "G", "B")
+
+
+class ImageSpace:
+    """What the images of a domain are; `len(space)` is the number of channels that a network sees.
+
+    Args:
+        domain: its description; without one 8-bit RGB.
+    """
+
+    def __init__(self, domain: Domain | None = None) -> None:
+        self.domain = domain or Domain()
+        self.bands = tuple(band_of(channel) for channel in self.domain.quantities())
+        self.kind = self.bands[0].channel.kind
+        self.is_rgb8 = self.kind == "rgb8"
+        self.unit = self.bands[0].channel.unit
+
+    def __len__(self) -> int:
+        return 3 if self.is_rgb8 else sum(band.width for band in self.bands) * (2 * self.domain.neighbours + 1)
+
+    @property
+    def count(self) -> int:
+        """Channels of a further image: labels are one channel of whole numbers, whatever their values."""
+        return 3 if self.is_rgb8 else len(self.bands) * (2 * self.domain.neighbours + 1)
+
+    def __str__(self) -> str:
+        """In words: "-1024..3071 HU", "4 channels (B02, B03, B04, B08), 0..0.6 reflectance"."""
+        if self.kind in ("rgb8", "grey8"):
+            return "8-bit RGB" if self.is_rgb8 else "8-bit grey"
+        names = f" ({', '.join(self.names)})" if any(self.names) else ""
+        counted = f"{len(self)} channels{names}, " if len(self) > 1 else ""
+        if self.kind == "labels":
+            return f"{counted}labels"
+        unit = "" if self.unit == "none" else f" {self.unit}"
+        ranges = list(dict.fromkeys(f"{band.low:g}..{band.high:g}{unit}" for band in self.bands))
+        return counted + ("; ".join(ranges) if self.is_known else f"a range for each case{unit}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the bands of files, "" for those without."""
+        return RGB if self.is_rgb8 else tuple(band.channel.name for band in self.bands)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all ranges are numbers."""
+        return all(math.isfinite(band.low + band.high) for band in self.bands)
+
+    def percentiles(self) -> list[Percentile | None]:
+        """For each band how its range is found, None where it is known."""
+        found = [band.channel.range for band in self.bands]
+        return [each if isinstance(each, Percentile) else None for each in found]
+
+    def with_ranges(self, ranges: Sequence[Mapping[str, Any]]) -> ImageSpace:
+        """This space with other keys in the description of each band: its `range` as numbers, and `range_from`."""
+        described = [band.channel.model_copy(update=dict(r)) for band, r in zip(self.bands, ranges, strict=True)]
+        is_one = all(r == ranges[0] for r in ranges) and not isinstance(self.domain.channels, list)
+        changed = dict(ranges[0]) if is_one else {"channels": described}
+        return ImageSpace(Domain.model_validate(_plain(self.domain.model_copy(update=changed))))
+
+    def filled(self, quantity: Quantity) -> tuple[Quantity, NDArray[np.bool_], list[float]]:
+        """The quantity, C,H,W, with something in place of no data; where there was data, H,W; and what was filled in.
+
+        A pixel is valid if every band has a value there.
+        """
+        missing = np.zeros(quantity.shape[1:], bool)
+        result, fills = quantity.copy(), []
+        for band, plane in self._planes(result):
+            values = band.converted(torch.from_numpy(plane)).numpy()
+            gone = ~np.isfinite(values)
+            missing |= gone
+            fill = band.channel.fill
+            value = float(values[~gone].mean()) if fill == "mean" and not gone.all() else band.low
+            value = float(fill) if isinstance(fill, float | int) else value
+            fills.append(float(band.stored(torch.tensor(value, dtype=torch.float64))))
+            plane[gone] = fills[-1]
+        return result, ~missing, fills
+
+    def parts(self, count: int) -> list[ImageSpace]:
+        """The spaces of so many files that are stacked: all channels in one, or one in each.
+
+        Raises:
+            DataError: it is another number.
+        """
+        if count == 1:
+            return [self]
+        if count != len(self.bands):
+            raise DataError(f"{count} files are stacked, and the domain has {len(self.bands)} channels",
+                            fix="name one file for each of `channels`")  # fmt: skip
+        domain = self.domain
+        return [ImageSpace(domain.model_copy(update={"channels": [band.channel]})) for band in self.bands]
+
+    def to_tensor(self, quantity: Quantity) -> Tensor:
+        """float32 C,H,W in [-1, 1] from a stored quantity, C,H,W, that is filled.
+
+        Raises:
+            DataError: a value is outside of the range, and the domain refuses that; or a label is not among `values`.
+        """
+        found = [each for band, plane in self._planes(quantity) for each in band.seen(torch.from_numpy(plane))]
+        return torch.stack(found).float()
+
+    def to_values(self, x: Tensor) -> Tensor:
+        """float64 values in `unit`, from a tensor ...,C,H,W in [-1, 1]; of labels, one-hot or not, one channel."""
+        if self.is_rgb8 or self.kind == "grey8":
+            return (x.double() + 1) * 127.5
+        channels, place = [], 0
+        for band, _ in self._planes(range(self.count)):
+            channels.append(band.value(x[..., place : place + band.width, :, :]))
+            place += band.width
+        return torch.stack(channels, -3)
+
+    def to_codes(
+        self, x: Tensor, dtype: str, slope: float = 1.0, offset: float = 0.0
+    ) -> tuple[NDArray[Any], int]:  # fmt: skip
+        """Codes of a file, C,H,W, from a tensor C,H,W in [-1, 1]; and how many did not fit its type.
+
+        A code is (stored quantity - offset) / slope; of whole numbers rounded, half to even.
+        """
+        if self.is_rgb8:
+            return to_uint8(x).numpy().astype(dtype), 0
+        values = self.to_values(x.cpu())
+        quantity = torch.stack([band.stored(v) for (band, _), v in zip(self._planes(values), values, strict=True)])
+        codes = ((quantity - offset) / slope).numpy()
+        if np.dtype(dtype).kind == "f":
+            return codes.astype(dtype), 0
+        whole, ends = np.rint(codes), np.iinfo(dtype)
+        return whole.clip(ends.min, ends.max).astype(dtype), int(((whole < ends.min) | (whole > ends.max)).sum())
+
+    def to_rgb(self, x: Tensor) -> Tensor:
+        """...,3,H,W in [-1, 1] as `display` shows ...,C,H,W: for sheets, and for networks made for photographs.
+
+        It is differentiable but for `magma`.
+        """
+        if self.is_rgb8:
+            return x
+        colour, names = self.domain.display.colour, self.names
+        if isinstance(colour, tuple):
+            places = [names.index(name) if name in names else None for name in colour]
+            black = torch.full_like(x[..., 0, :, :], -1)
+            return torch.stack([black if p is None else self._shown(x)[..., p, :, :] for p in places], -3)
+        grey = self._shown(x)[..., :1, :, :]
+        return magma(grey) if colour == "magma" else grey.expand(*grey.shape[:-3], 3, *grey.shape[-2:])
+
+    def span(self) -> tuple[float, ...]:
+        """high - low of each band, in `unit`: the data range of PSNR and SSIM."""
+        return tuple(band.high - band.low for band in self.bands)
+
+    def digest(self, x: Tensor) -> str:
+        """What identifies an image, C,H,W in [-1, 1]: its shape and its values. 16 hexadecimal digits."""
+        pixels = (to_uint8(x) if self.is_rgb8 else x.detach().float().cpu()).contiguous().numpy()
+        return hashlib.blake2b(pixels.tobytes(), digest_size=8, key=repr(pixels.shape).encode()).hexdigest()
+
+    def data(self) -> dict[str, Any]:
+        """Its description as plain data; {} is 8-bit RGB."""
+        return _plain(self.domain)
+
+    @cached_property
+    def sha256(self) -> str:
+        """What identifies the meaning of its numbers; "" of 8-bit RGB. How it is written is no part of it."""
+        said = {key: value for key, value in self.data().items() if key not in ("write", "of")}
+        return "" if self.is_rgb8 else hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def _planes(self, several: Any) -> Iterator[tuple[Band, Any]]:
+        """Each band with what belongs to it; those of neighbouring slices come one slice after the other."""
+        times = 2 * self.domain.neighbours + 1
+        if len(several) != len(self.bands) * times:
+            raise DataError(
+                f"there are {len(several)} channels, and the domain has {len(self.bands) * times}",
+                fix="see `channels` in its description",
+            )
+        return zip(self.bands * times, several, strict=True)
+
+    def _shown(self, x: Tensor) -> Tensor:
+        """...,C,H,W in the window of the display, from -1 to 1."""
+        if self.kind in ("grey8", "labels") or (self.domain.display.window is None and not self._is_curved):
+            return x
+        low, high = self.domain.display.window or (self.bands[0].low, self.bands[0].high)
+        return ((self.to_values(x) - low) * (2 / (high - low)) - 1).clamp(-1, 1).to(x.dtype)
+
+    @property
+    def _is_curved(self) -> bool:
+        return any(band.channel.curve != "linear" for band in self.bands)
+
+
+def _plain(domain: Domain) -> dict[str, Any]:
+    return domain.model_dump(mode="json", exclude_unset=True)
+
+
+RGB8 = ImageSpace()
