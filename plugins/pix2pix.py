@@ -65,6 +65,7 @@ class Pix2pix(Trainer):
     forward_pass = Pix2pixForward
     routes: ClassVar = {"ab": ("a", "b")}
     roles: ClassVar = {"encoder": "encoders", "decoder": "decoders", "discriminator": "discriminators"}
+    optional_roles: ClassVar = ("discriminator",)  # without it: regression
 
 
 @hookimpl

@@ -122,7 +122,7 @@ def make(dataset: str, out: Path, form: str | None, changes: tuple[str, ...]) ->
 
 def _format(made: Any, dataset: str, form: str | None, catalog: Any) -> dict[str, Any]:
     """The options of `write` that say in which format: none where a data set knows only one."""
-    from i2i_forge.data.stored import Files
+    from i2i_forge.data.file_formats import Files
 
     if "format" not in signature(made.write).parameters:
         if form:

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from i2i_forge.catalog.construct import call
 from i2i_forge.catalog.registry import Registry
-from i2i_forge.data import check_images, decode, list_images
+from i2i_forge.data.checks import check_images
+from i2i_forge.data.decode import decode
+from i2i_forge.data.folders import list_images
 from i2i_forge.data.images import to_uint8
 from i2i_forge.data.source import LabelledSource
 from i2i_forge.errors import DataError, UsageError
