@@ -58,6 +58,9 @@ class Domains(Mapping[str, ImageSpace]):
     def __getitem__(self, name: str) -> ImageSpace:
         return self._spaces.get(name, RGB8)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._spaces
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._spaces)
 
