@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from i2i_forge.data.cases import Case
 from i2i_forge.data.domains import Domains
 from i2i_forge.data.space import Quantity
+from i2i_forge.data.stored import Stored
 from i2i_forge.data.volume_cache import Kept
 from i2i_forge.data.volumes import Plane, Volume, differences
 from i2i_forge.errors import DataError
@@ -39,7 +41,7 @@ class CaseFiles:
         cache: Kept = "disk",
     ) -> None:  # fmt: skip
         self.cases, self.names, self.domains, self.plane, self.cache = list(cases), list(names), domains, plane, cache
-        self.volumes = lru_cache(OPEN if cache == "disk" else 2 * len(self.names))(self._open)
+        self._remember()
         self.counts = [self._count(case) for case in range(len(self.cases))]
 
     def quantity(self, case: int, name: str, place: int) -> Quantity:
@@ -49,10 +51,23 @@ class CaseFiles:
         whole = np.concatenate([q.reshape(each, -1, *q.shape[1:]) for q in parts], 1)
         return whole.reshape(-1, *whole.shape[2:])
 
+    def stored(self, case: int, name: str) -> list[Stored]:
+        """The files of an image, opened."""
+        return [self.domains.files.open(path) for path in self.cases[case].files[name]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "volumes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._remember()
+
+    def _remember(self) -> None:
+        self.volumes = lru_cache(OPEN if self.cache == "disk" else 2 * len(self.names))(self._open)
+
     def _open(self, case: int, name: str) -> list[Volume]:
-        files = self.cases[case].files[name]
-        stored = [self.domains.files.open(path) for path in files]
-        spaces = self.domains[name].parts(len(files))
+        stored = self.stored(case, name)
+        spaces = self.domains[name].parts(len(stored))
         return [Volume(s, space, self.plane, self.cache) for s, space in zip(stored, spaces, strict=True)]
 
     def _count(self, case: int) -> int:

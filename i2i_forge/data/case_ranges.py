@@ -59,8 +59,9 @@ def case_space(source: CaseFiles, case: int, name: str) -> ImageSpace:
 def names_digest(source: CaseFiles, name: str, cases: Sequence[int]) -> str:
     """SHA-256 of the names and sizes of the files that a range is found in."""
     within = [p.within for p in source.domains[name].percentiles() if p and p.within in source.names]
-    files = [file for case in cases for each in (name, *within) for file in source.cases[case].files[each]]
-    listed = "\n".join(f"{file.parent.name}/{file.name} {file.stat().st_size}" for file in files)
+    files = [volume.stored for case in cases for each in (name, *within) for volume in source.volumes(case, each)]
+    named = [(file.path.parent.name, file.path.name, sum(size for _, size, *_ in file.stamps())) for file in files]
+    listed = "\n".join(f"{folder}/{file} {size}" for folder, file, size in named)
     return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
 
 

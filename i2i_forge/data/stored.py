@@ -97,6 +97,12 @@ class Stored:
         """
         raise NotImplementedError
 
+    def stamps(self) -> list[tuple[str, int, int, int]]:
+        """Name, size and times of each file of it, which change when it does; [] of what is in no file."""
+        path = self.path.resolve()
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return [(str(file), (s := file.stat()).st_size, s.st_mtime_ns, s.st_ctime_ns) for file in files]
+
     def read(self, at: Mapping[str, int], rows: slice = slice(None), columns: slice = slice(None)) -> Codes:
         """The codes of one plane, or of a region of it: channels,rows,columns.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -47,11 +46,13 @@ def kept(stored: Stored, cache: Kept) -> Codes:
 
 
 def facts(stored: Stored, what: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Numbers that are computed of a file once, and kept as long as it does not change.
+    """Numbers that are computed of a file once, and kept as long as it does not change; of no file, each time.
 
     Args:
         what: which ones; a part of a file's name.
     """
+    if not stored.stamps():
+        return compute()
     file = cache_dir() / "volumes" / f"{_key(stored)}.{what}.npy"
     try:
         return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
@@ -67,10 +68,7 @@ def facts(stored: Stored, what: str, compute: Callable[[], NDArray[Any]]) -> NDA
 
 
 def _key(stored: Stored) -> str:
-    path = stored.path.resolve()
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stamps = [(os.fsencode(file), (s := file.stat()).st_size, s.st_mtime_ns, s.st_ctime_ns) for file in files]
-    return hashlib.sha256(repr((VERSION, stored.header, stamps)).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((VERSION, stored.header, stored.stamps())).encode()).hexdigest()[:32]
 
 
 def _mapped(file: Path, stored: Stored) -> Codes | None:

@@ -4,30 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.data import FileFormat, Header, Source
-from i2i_forge.errors import DataError, disk_error
+from i2i_forge.data import Domains, FileFormat, case_transform, need_one_of
+from i2i_forge.errors import DataError, disk_error, suggest
 
-from .body import SIDE, SLICES, SUBJECTS, Array, subject
+from .body import SPACING, SUBJECTS, TRAINING, subject
 from .dicom import write_series
+from .sources import Slices, header
 
-# Slices go up, rows to the back, columns to the left, 5, 2 and 2 millimetres apart; the first voxel is the origin.
-SPACING = (5.0, 2.0, 2.0)
-AFFINE = ((0.0, 0.0, 2.0, 0.0), (0.0, 2.0, 0.0, 0.0), (5.0, 0.0, 0.0, 0.0))
+Task = Literal["ct_from_mr", "ct_from_mr_mr2", "mr2_from_mr", "labels"]
+IMAGES = {  # task -> the images of a and of b
+    "ct_from_mr": (("mr",), ("ct",)),
+    "ct_from_mr_mr2": (("mr", "mr2"), ("ct",)),
+    "mr2_from_mr": (("mr",), ("mr2",)),
+    "labels": (("label",), ("ct",)),
+}
 
 
 class Phantom:
-    """CT (HU) and two MR contrasts of eight bodies, 16 slices of 64x64 pixels each, with body masks and labels."""
+    """CT (HU) and two MR contrasts of eight bodies, 16 slices of 64x64 pixels each, with body masks and labels.
 
-    def sources(self, split: str) -> Sequence[Source]:
-        """None yet. Raises DataError: its images are no RGB pictures."""
-        raise DataError(
-            "phantom: its images are HU and MR signals, no RGB pictures",
-            fix="write them as files: forge data make phantom --out DIR --format nifti",
+    Pairs of slices; subjects 0 to 5 train, 6 and 7 test. A further image `mask` is 1 in the body, if it is described.
+
+    Args:
+        task: what a and b are: CT from MR, CT from both MR contrasts (stacked as channels), one MR contrast from the
+            other, or CT from labels (0 to 6: air, fat, muscle, lung, bone, fluid, lesion).
+        size: of the crop; see i2i_forge.data.Transform.
+        domains: what the images are.
+
+    Raises:
+        DataError: there is no such task.
+    """
+
+    paired = True
+
+    def __init__(
+        self, task: Task = "ct_from_mr", size: int | list[int] = 64, domains: Domains | None = None
+    ) -> None:  # fmt: skip
+        need_one_of("task", task, get_args(Task))
+        self.described = domains or Domains()
+        images = dict(zip("ab", IMAGES[task], strict=True))
+        self.images = images | ({"mask": ("mask",)} if "mask" in self.described else {})
+        self.transform = case_transform(
+            self.described, size=size, resize=None, flip=False, test_crop=False, augment=None
         )
+
+    @property
+    def domains(self) -> list[str]:
+        """See i2i_forge.data.Dataset."""
+        return list(self.images)
+
+    def sources(self, split: str) -> Sequence[Slices]:
+        """One source of all slices of the split's subjects.
+
+        Raises:
+            DataError: there is no such split, or a or b is not described.
+        """
+        if split not in ("train", "test"):
+            raise DataError(f"phantom: there is no split {split!r}", fix=suggest(split, ("train", "test")))
+        for name in ("a", "b"):
+            if self.described[name].is_rgb8:
+                raise DataError(
+                    f"phantom: domain {name} is measured, and the recipe describes 8-bit RGB",
+                    fix=f"say what its numbers are: domains: {{{name}: {{range: [-1024, 3071], unit: HU}}}}",
+                )
+        chosen = [number for number in range(SUBJECTS) if (number in TRAINING) == (split == "train")]
+        return [Slices(chosen, self.images, self.described, self.transform)]
+
+    def ranges(self, name: str) -> list[dict[str, Any]]:
+        """See i2i_forge.data.CaseSource: what is found in the training subjects."""
+        return self.sources("train")[0].ranges(name)
 
     def write(
         self, out: Path, progress: Callable[[int, int], None] | None = None, *, format: FileFormat, ending: str
@@ -60,18 +110,9 @@ class Phantom:
                 raise disk_error(out, error) from error
 
 
-def header(name: str, volume: Array) -> Header:
-    """Of an image of a subject."""
-    return Header(
-        rows=SIDE, columns=SIDE, axes=(("z", SLICES),), dtype=volume.dtype.name, spacing=SPACING, affine=AFFINE,
-        orientation="LPS", unit="HU" if name == "ct" else "",
-    )  # fmt: skip
-
-
 @hookimpl
 def register_components(catalog: Catalog) -> None:
     catalog.datasets.add("phantom", Phantom)
 
 
-TRIED = ("runs", "examples", "deterministic", "goes_to_workers", "named", "modes")
-CHECKS = {"phantom": {"skip": dict.fromkeys(TRIED, "it is written as files only")}}
+CHECKS = {"phantom": {"skip": {"runs": "it needs a description of its domains"}}}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 SEED = 20261130
 SUBJECTS, SLICES, SIDE = 8, 16, 64
 TRAINING = range(6)  # the other subjects are test subjects
+SPACING = (5.0, 2.0, 2.0)  # millimetres between slices, rows and columns
 FIRST_LUNG, MIDDLE = SLICES // 3, SLICES // 2  # slices: the abdomen lies below the lungs, a lesion about the middle
 CT_NOISE, CT_RANGE = 12.0, (-1024, 3071)  # HU
 MR_NOISE = 0.02  # of the gain

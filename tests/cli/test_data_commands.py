@@ -61,7 +61,7 @@ def test_the_same_options_make_the_same_files(forge, tmp_path):
         ("procedural_shoes", ("size=8",), 4, "use a size of at least 64"),
         ("procedural_shoes", ("count=many",), 3, "count"),
         ("phantom", (), 2, "data set 'phantom' needs --format"),
-        ("phantom", ("size=8",), 3, "data set phantom"),
+        ("phantom", ("seed=1",), 3, "seed"),
     ],
 )
 def test_mistakes(forge, tmp_path, dataset, changes, code, words):
@@ -69,6 +69,26 @@ def test_mistakes(forge, tmp_path, dataset, changes, code, words):
     assert (got, out) == (code, ""), err
     assert words in err and "fix: " in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "code", "words"),
+    [("npz", 2, "read and not written"), ("nii7", 4, "'.nii7'"), ("png", 4, "ct.png")],
+)
+def test_formats_that_are_not_for_volumes(forge, tmp_path, form, code, words):
+    got, out, err = forge("data", "make", "phantom", "--out", tmp_path / "out", "--format", form)
+    assert (got, out) == (code, "") and words in err and "fix: " in err
+
+
+def test_volumes_in_a_format(forge, tmp_path):
+    for form, ending in {"meta": ".mha", "mhd": ".mhd", "npy": ".npy"}.items():
+        code, out, err = forge("data", "make", "phantom", "--out", tmp_path / form, "--format", form)
+        assert (code, out) == (0, f"{tmp_path / form}\n") and "40/40 images" in err
+        assert {file.name for file in (tmp_path / form / "subject_7").iterdir()} == {
+            name + ending for name in ("ct", "mr", "mr2", "mask", "label")
+        }
+    code, _, err = forge("data", "make", "procedural_shoes", "--out", tmp_path / "shoes", "--format", "mha")
+    assert code == 2 and "written as PNG files" in err
 
 
 def test_nothing_is_written_over(forge, tmp_path):

@@ -5,15 +5,25 @@ change one day, means move by less than 0.1, and the digest is another.
 """
 
 import hashlib
+import pickle
 
 import numpy as np
 import pytest
+import torch
+from loaded import CATALOG
 
+from i2i_forge.data import Domains, ImageSpace
+from i2i_forge.data.file_formats import Files
+from i2i_forge.errors import DataError
+from i2i_forge.recipe.domains import Domain
 from i2i_forge_plugins.phantom import Phantom
 from i2i_forge_plugins.phantom.body import LABELS, SUBJECTS, TRAINING, subject
 from i2i_forge_plugins.phantom.dicom import write_series
 
 BODIES = [subject(number) for number in range(SUBJECTS)]
+FILES = Files(CATALOG.files)
+MR = {"percentile": [0, 99.5], "over": "case", "in": "mask"}
+DOMAINS = {"a": {"range": MR}, "b": {"unit": "HU", "range": [-1024, 3071]}, "mask": {"kind": "labels"}}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,8 @@ def test_a_format_is_told_what_it_writes(tmp_path):
             self[str(path.relative_to(tmp_path))] = codes, header
 
     told, counted = Told(), []
-    Phantom().write(tmp_path, lambda done, total: counted.append((done, total)), format=told, ending=".vol.gz")
+    made = Phantom(domains=described(**DOMAINS))
+    made.write(tmp_path, lambda done, total: counted.append((done, total)), format=told, ending=".vol.gz")
     assert counted == [(done, 40) for done in range(1, 41)]
     assert set(told) == {f"subject_{number}/{name}.vol.gz" for number in range(8) for name in BODIES[0]}
     for file, (codes, header) in told.items():
@@ -91,3 +102,79 @@ def test_a_format_is_told_what_it_writes(tmp_path):
         assert (header.axes, header.spacing, header.unit) == ((("z", 16),), (5, 2, 2), "HU" if name == "ct" else "")
         # The last slice is 75 mm towards the head, the last row and column 126 mm to the back and to the left.
         assert (np.array(header.affine) @ [15, 63, 63, 1]).tolist() == [126, 126, 75]
+
+
+def described(**domains):
+    return Domains({name: ImageSpace(Domain.model_validate(said)) for name, said in domains.items()}, FILES)
+
+
+def test_examples_are_slices_of_subjects_that_never_change_sides():
+    train, test = (Phantom(domains=described(**DOMAINS)).sources(split)[0] for split in ("train", "test"))
+    assert (len(train), len(test)) == (96, 32)
+    assert {train.group(index) for index in range(96)} == {f"subject_{number}" for number in range(6)}
+    assert (test.group(0), test.group(31), test.name(20)) == ("subject_6", "subject_7", "subject_7/mr slice 5/16")
+    for index, (number, place) in {5: (6, 5), 20: (7, 4)}.items():
+        found = test.example(index, None)
+        assert {name: (*image.shape, image.dtype) for name, image in found.items()} == {
+            "a": (1, 64, 64, torch.float32), "b": (1, 64, 64, torch.float32), "mask": (1, 64, 64, torch.uint8)
+        }  # fmt: skip
+        ct = (found["b"].double() + 1) * (3071 + 1024) / 2 - 1024
+        assert np.array_equal(ct.round()[0].numpy(), BODIES[number]["ct"][place])
+        assert np.array_equal(found["mask"][0].numpy(), BODIES[number]["mask"][place])
+        bright = {6: 1148, 7: 757}[number]  # what is 1 there: the 99.5th percentile of the subject in its mask
+        mr = (found["a"].double() + 1) * bright / 2
+        assert np.array_equal(mr.round()[0].numpy(), np.minimum(BODIES[number]["mr"][place], bright))
+
+
+@pytest.mark.parametrize(
+    ("task", "a", "b", "channels"),
+    [
+        ("ct_from_mr_mr2", {"channels": ["mr", "mr2"], "range": [0, 1200]}, DOMAINS["b"], (2, 1)),
+        ("mr2_from_mr", {"range": [0, 1200]}, {"range": [0, 1200]}, (1, 1)),
+        ("labels", {"kind": "labels", "values": [*range(7)]}, DOMAINS["b"], (7, 1)),
+    ],
+)
+def test_other_tasks(task, a, b, channels):
+    found = Phantom(task, domains=described(a=a, b=b)).sources("train")[0].example(3 * 16 + 8, None)
+    assert tuple(len(found[name]) for name in found) == channels
+    names = {"ct_from_mr_mr2": ["mr", "mr2"], "mr2_from_mr": ["mr"]}.get(task)
+    if names:
+        truth = np.stack([BODIES[3][name][8] for name in names])
+        assert np.array_equal(((found["a"].double() + 1) * 600).round().numpy(), truth.clip(0, 1200))
+    else:
+        assert np.array_equal(found["a"].argmax(0).numpy(), BODIES[3]["label"][8])
+
+
+def test_a_range_over_training_is_that_of_the_training_subjects():
+    domains = described(**{**DOMAINS, "a": {"range": {"percentile": [0.5, 99.5], "over": "training", "in": "mask"}}})
+    (found,) = Phantom(domains=domains).ranges("a")
+    assert found["range"] == (6, 1186)
+
+
+def test_files_hold_what_is_drawn(tmp_path):
+    """A data set of the written files gives the same examples as the one in memory, also to another process."""
+    Phantom(domains=described(**DOMAINS)).write(tmp_path, format=FILES.format("meta"), ending=".mha")
+    files = {"a": "{case}/mr.mha", "b": "{case}/ct.mha", "mask": "{case}/mask.mha"}
+    read = CATALOG.datasets.get("cases")(root=str(tmp_path), files=files, split={"test": 0.25}, size=64,
+                                         domains=described(**DOMAINS))  # fmt: skip
+    for split, indices in {"train": (0, 40, 95), "test": (0, 31)}.items():
+        (one,), (other,) = Phantom(domains=described(**DOMAINS)).sources(split), read.sources(split)
+        assert len(one) == len(other)
+        for index in indices:
+            first, *others = (s.example(index, None) for s in (one, other, *pickle.loads(pickle.dumps([one, other]))))
+            assert all(first.keys() == each.keys() for each in others)
+            assert all(torch.equal(first[name], each[name]) for each in others for name in first)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "domain a is measured"),
+        ({"domains": described(a=DOMAINS["a"])}, "domain b is measured"),
+        ({"domains": described(**DOMAINS), "task": "ct_from_pet"}, "there is no 'ct_from_pet'"),
+    ],
+)
+def test_mistakes(options, words):
+    with pytest.raises(DataError, match=words) as error:
+        Phantom(**options).sources("train")
+    assert error.value.fix

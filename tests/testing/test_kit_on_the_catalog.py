@@ -8,7 +8,10 @@ from PIL import Image
 
 from i2i_forge.catalog.loading import find_plugins, load_plugins, read_vocabulary
 from i2i_forge.catalog.obstacles import HOST
+from i2i_forge.data import Domains, ImageSpace
+from i2i_forge.data.file_formats import Files
 from i2i_forge.data.packs import pack, plan_pack
+from i2i_forge.recipe.domains import Domain
 from i2i_forge.testing.inputs import normal
 from i2i_forge.testing.kit import check_loaded
 
@@ -18,6 +21,7 @@ SLOW -= {"pix2pix"}  # the other methods take seconds each; random Inception is 
 NEEDS = {
     "lpips_loss": "weights", "perceptual_losses": "weights",
     "image_folders": "folders", "edges_of_photos": "folders", "packed": "folders", "webdataset_shards": "folders",
+    "phantom": "volumes", "cases": "volumes",
 }  # fmt: skip
 
 
@@ -44,6 +48,21 @@ def weights(tmp_path_factory):
             "domain_invariant_perceptual": {"options": {"weights": str(folder / "caffe")}},
             "domain_invariant_perceptual_torchvision": {"options": {"weights": str(folder / "vgg")}},
         },
+    }
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory):
+    """Volumes, and what they are, for data sets of measured images: plugin -> CHECKS."""
+    root, catalog = tmp_path_factory.mktemp("volumes"), load_plugins().catalog
+    files = Files(catalog.files)
+    catalog.datasets.get("phantom")().write(root, format=files.format("meta"), ending=".mha")
+    measured = {name: ImageSpace(Domain.model_validate({"range": [0, 1000]})) for name in "ab"}
+    entry = {"skip": {"examples": "its images have one channel"}, "options": {"domains": Domains(measured, files)}}
+    places = {"root": str(root), "files": {"a": "{case}/mr.mha", "b": "{case}/ct.mha"}}
+    return {
+        "phantom": {"phantom": entry},
+        "cases": {"cases": {**entry, "options": {**entry["options"], **places}}},
     }
 
 
