@@ -25,6 +25,10 @@ from i2i_forge.recipe.schema import MOST_STYLES
 @click.option("--reference", metavar="IMAGE", type=FilePath(), help="Take the style of this image.")
 @click.option("--interpolate", type=click.IntRange(2, MOST_STYLES), metavar="N", help="Use N styles between two.")
 @click.option("--seed", default=0, show_default=True, help="The seed of the random styles.")
+@click.option("--files", multiple=True, metavar="IMAGE=PATTERN[,PATTERN]",
+              help="How the files of measured images are named: a={case}_0000.nii.gz; by default as in training.")  # fmt: skip
+@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal", "0", "1", "2"]),
+              help="How volumes are cut, if not as in training.")  # fmt: skip
 @click.option("--resize", type=click.IntRange(min=1), metavar="N",
               help="Resize every image first, its shorter side to N pixels, as training does.")  # fmt: skip
 @click.option("--tile", type=click.IntRange(min=0), metavar="N",
@@ -41,19 +45,24 @@ from i2i_forge.recipe.schema import MOST_STYLES
 @json_option
 def command(
     run: Path, inputs: tuple[Path, ...], out: Path, styles: int | None, reference: Path | None, interpolate: int | None,
-    tile_statistics: str, on_bad: str, device: str, as_json: bool, **options: Any,
+    tile_statistics: str, on_bad: str, device: str, as_json: bool, files: tuple[str, ...], plane: str | None,
+    resize: int | None, **options: Any,
 ) -> None:  # fmt: skip
     """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png.
 
+    Measured images and volumes become files of the same kind, with the geometry of their source, and translation.json.
     Files of an earlier translation are replaced; any other file is not, an input least of all.
     """
     if styles and (reference or interpolate):
         raise UsageError("--styles goes with neither --reference nor --interpolate", fix="leave --styles out")
 
+    from i2i_forge.data.domains import Domains
+    from i2i_forge.translate.cases import translate_cases
     from i2i_forge.translate.files import translate_files
     from i2i_forge.translate.loading import load
 
-    translator = load(run, chosen_device(device), loaded_host().catalog)
+    catalog = loaded_host().catalog
+    translator = load(run, chosen_device(device), catalog)
     note_loaded(run, translator)
     default = 4 if translator.latent(options["route"]) else 1
     skipped: list[str] = []
@@ -65,10 +74,20 @@ def command(
         skipped.append(error.message)
         warn(f"{error.message}; it is left out")
 
-    written = translate_files(
-        translator, list(inputs), out, styles=styles or default, reference=reference, interpolate=interpolate or 0,
-        exact=tile_statistics == "exact", progress=Counted(last=True), skip=skip, **options,
-    )  # fmt: skip
+    options |= {"styles": styles or default, "interpolate": interpolate or 0, "exact": tile_statistics == "exact",
+                "progress": Counted(last=True), "skip": skip}  # fmt: skip
+    domains = Domains.of(translator.recipe, catalog)
+    if all(domains[name].is_rgb8 for name in translator.trainer.routes[options["route"]]):
+        if files or plane:
+            raise UsageError("--files and --plane are for measured images", fix="leave them out")
+        written = translate_files(translator, list(inputs), out, reference=reference, resize=resize, **options)
+    else:
+        if resize:
+            raise UsageError("--resize: measured images keep their grid", fix="leave it out")
+        named = dict(_named(text) for text in files)
+        written = translate_cases(
+            translator, domains, inputs, out, files=named, plane=plane, reference=reference, **options
+        )  # fmt: skip
     if as_json:
         files = [str(file) for file in written[:-1]]
         print_json({"files": files, "sheet": str(written[-1]), "skipped": skipped})
@@ -76,3 +95,11 @@ def command(
         final_line(f"{len(written) - 1} images and {written[-1]}")
     if skipped:
         note("\n  ".join([f"images that could not be used: {len(skipped)}", *skipped]))
+
+
+def _named(text: str) -> tuple[str, list[str]]:
+    """IMAGE=PATTERN,PATTERN as image and patterns."""
+    name, equals, patterns = text.partition("=")
+    if not equals or not name or not patterns:
+        raise UsageError(f"--files {text}: this is not IMAGE=PATTERN", fix="write --files 'a={case}/mr.nii.gz'")
+    return name, patterns.split(",")

@@ -57,6 +57,10 @@ class Files:
                 raise DataError(f"files of {name} need the package {module}", fix=f"pip install 'i2i-forge[{extra}]'")
         return found
 
+    def is_series(self, path: Path) -> bool:
+        """Whether a folder is what a format calls a file."""
+        return path.is_dir() and any(each.sniff(b"", path) for each in self.formats.values())
+
     def format_of(self, path: Path) -> str:
         """The name of the format that a file is of."""
         return self._name_of(path)[0]

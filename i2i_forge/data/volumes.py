@@ -5,6 +5,7 @@ One reading of a file, or a refusal that lists the readings.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
@@ -48,9 +49,9 @@ class Volume:
         self._refuse_colours()
         self.rules = {name: self._rule(name, length) for name, length in self.header.axes}
         self.bands = self._bands()
-        self.plane = PLANES.index(plane) if isinstance(plane, str) else plane
-        self.is_cut = any(rule == "slices" for rule in self.rules.values())
-        if self.plane and self.is_cut and isinstance(plane, str) and not self.header.orientation:
+        self.plane = plane_number(plane)
+        is_cut = any(rule == "slices" for rule in self.rules.values())
+        if self.plane and is_cut and isinstance(plane, str) and not self.header.orientation:
             raise bad(stored.path, f"does not say how it lies, so it has no {plane} planes",
                       f"say which by number: plane: {self.plane}")  # fmt: skip
 
@@ -79,20 +80,7 @@ class Volume:
                     picked = picked.max(axis) if array.strides[axis] else picked[(slice(None),) * axis + (0,)]
         left = [name for name in names if name in slices or name in channels]
         order = [*(left.index(name) for name in (*slices, *channels)), *range(len(left), len(left) + 3)]
-        rows, columns = picked.shape[-2:]
-        ordered = picked.transpose(order)
-        if len(slices) == 1 and not channels:
-            planes = ordered
-        else:
-            lengths = dict(self.header.axes)
-            count = int(np.prod([lengths[name] for name in slices], dtype=int))
-            planes = ordered.reshape(count, -1, rows, columns)
-        match self.plane if self.is_cut else 0:
-            case 1:
-                return planes.transpose(2, 1, 0, 3)[:, :, ::-1]
-            case 2:
-                return planes.transpose(3, 1, 0, 2)[:, :, ::-1]
-        return planes
+        return as_planes(picked.transpose(order), len(slices), self.plane if slices else 0)
 
     def quantity(self, index: int) -> Quantity:
         """One plane, C,H,W: slope and offset applied, NaN where the file or the domain says that there is no value.
@@ -176,6 +164,25 @@ class Volume:
         known = f" ({', '.join(filter(None, names))})" if any(names) else ""
         return bad(self.stored.path, f"has {len(names)} channels{known}, and its domain {wanted}",
                    "say `channels` of the domain: a number, their names, or {name: ..., band: 1}")  # fmt: skip
+
+
+def plane_number(plane: Plane) -> int:
+    """The axis, of slices, rows and columns, that planes of this name or number lie across."""
+    return PLANES.index(plane) if plane in PLANES else int(plane)
+
+
+def as_planes(array: Codes, slices: int, plane: int) -> Codes:
+    """An array whose first axes, so many, are slices, and whose others but for rows and columns are channels, as
+    slices,channels,rows,columns across one of the axes slices, rows, columns: a view."""
+    rows, columns = array.shape[-2:]
+    count = math.prod(array.shape[:slices])
+    planes = array if (slices, array.ndim) == (1, 4) else array.reshape(count, -1, rows, columns)
+    match plane:
+        case 1:
+            return planes.transpose(2, 1, 0, 3)[:, :, ::-1]
+        case 2:
+            return planes.transpose(3, 1, 0, 2)[:, :, ::-1]
+    return planes
 
 
 def differences(volumes: Iterator[tuple[str, Header]]) -> str:

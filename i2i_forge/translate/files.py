@@ -81,11 +81,11 @@ def translate_files(
     on_sheet = set(spread(ON_SHEET, len(found)))
     for number, ((path, _), files) in enumerate(zip(found, outputs, strict=True)):
         if (x := _read(path, resize, skip)) is not None:
-            row = [_small(x[0])]
+            row = [shrunk(x[0])]
             images = translator.translations(x, route, codes, batch=batch, tile=tile, exact=exact)
             for file, image in zip(files, images, strict=True):
                 save_png(image, file, MARK)
-                row += [_small(image)] if len(row) <= 12 else []
+                row += [shrunk(image)] if len(row) <= 12 else []
             written += files
             rows += [row] if number in on_sheet or not rows else []
         if progress:
@@ -109,7 +109,7 @@ def _read(path: Path, resize: int | None, skip: Callable[[BadImage], None] | Non
         return None
 
 
-def _small(image: Tensor) -> Tensor:
+def shrunk(image: Tensor) -> Tensor:
     """3,H,W for a sheet: large images shrunk, so that those of many inputs can be kept."""
     times = max(image.shape[1:]) // 512
     return F.avg_pool2d(image, times, ceil_mode=True) if times > 1 else image

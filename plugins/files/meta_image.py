@@ -28,6 +28,7 @@ class MetaImage:
     """
 
     endings = (".mha", ".mhd")
+    writes = (".mha",)
     needs: Mapping[str, str] = {}
 
     def sniff(self, head: bytes, path: Path) -> bool:

@@ -43,6 +43,7 @@ class Nrrd:
     """
 
     endings = (".nrrd", ".nhdr")
+    writes = (".nrrd",)
     needs: Mapping[str, str] = {}
 
     def sniff(self, head: bytes, path: Path) -> bool:

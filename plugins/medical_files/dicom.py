@@ -79,6 +79,7 @@ class Dicom:
     """
 
     endings = (".dcm", ".ima")
+    is_one_channel = True
     needs: Mapping[str, str] = {"pydicom": "medical"}
 
     def sniff(self, head: bytes, path: Path) -> bool:

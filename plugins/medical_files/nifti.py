@@ -118,6 +118,8 @@ class Nifti:
     """
 
     endings = (".nii", ".nii.gz", ".hdr", ".mgh", ".mgz")
+    writes = (".nii.gz", ".nii")
+    is_one_channel = True
     needs: Mapping[str, str] = {"nibabel": "medical"}
 
     def sniff(self, head: bytes, path: Path) -> bool:
