@@ -32,7 +32,7 @@ class Phantom:
 
     Args:
         task: what a and b are: CT from MR, CT from both MR contrasts (stacked as channels), one MR contrast from the
-            other, or CT from labels (0 to 6: air, fat, muscle, lung, bone, fluid, lesion).
+            other, or CT from labels; 0 to 6 are air, fat, muscle, lung, bone, fluid and lesion.
         size: of the crop; see i2i_forge.data.Transform.
         domains: what the images are.
 
@@ -42,9 +42,7 @@ class Phantom:
 
     paired = True
 
-    def __init__(
-        self, task: Task = "ct_from_mr", size: int | list[int] = 64, domains: Domains | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, task: Task = "ct_from_mr", size: int | list[int] = 64, domains: Domains | None = None) -> None:
         need_one_of("task", task, get_args(Task))
         self.described = domains or Domains()
         images = dict(zip("ab", IMAGES[task], strict=True))

@@ -64,7 +64,7 @@ class Ellipse(NamedTuple):
 def subject(number: int) -> dict[str, Array]:
     """The images of one subject, each (16, 64, 64): slices upwards, rows to the back, columns to the patient's left.
 
-    ct: int16, HU. mr, mr2: uint16, T1 and inversely weighted, without a unit: their gain is another for each subject.
+    ct: int16, HU. mr, mr2: uint16, weighted by T1 and by its opposite, without a unit: each subject has its own gain.
     label: uint8, places in TISSUES. mask: uint8, 1 in the body.
 
     Args:

@@ -54,7 +54,7 @@ class Slices(CaseSource):
 
     def __init__(
         self, subjects: Sequence[int], images: Mapping[str, Sequence[str]], domains: Domains, transform: Transform
-    ) -> None:  # fmt: skip
+    ) -> None:
         cases = []
         for number in subjects:
             files = {name: tuple(Path(f"subject_{number}", each) for each in stack) for name, stack in images.items()}

@@ -22,6 +22,7 @@ from i2i_forge_plugins.phantom.dicom import write_series
 
 BODIES = [subject(number) for number in range(SUBJECTS)]
 FILES = Files(CATALOG.files)
+AFFINE = ((0, 0, 2, 0), (0, 2, 0, 0), (5, 0, 0, 0))  # (slice, row, column, 1) to L, P and S
 MR = {"percentile": [0, 99.5], "over": "case", "in": "mask"}
 DOMAINS = {"a": {"range": MR}, "b": {"unit": "HU", "range": [-1024, 3071]}, "mask": {"kind": "labels"}}
 
@@ -91,8 +92,7 @@ def test_a_format_is_told_what_it_writes(tmp_path):
             self[str(path.relative_to(tmp_path))] = codes, header
 
     told, counted = Told(), []
-    made = Phantom(domains=described(**DOMAINS))
-    made.write(tmp_path, lambda done, total: counted.append((done, total)), format=told, ending=".vol.gz")
+    Phantom().write(tmp_path, lambda done, total: counted.append((done, total)), format=told, ending=".vol.gz")
     assert counted == [(done, 40) for done in range(1, 41)]
     assert set(told) == {f"subject_{number}/{name}.vol.gz" for number in range(8) for name in BODIES[0]}
     for file, (codes, header) in told.items():
@@ -151,19 +151,40 @@ def test_a_range_over_training_is_that_of_the_training_subjects():
     assert found["range"] == (6, 1186)
 
 
-def test_files_hold_what_is_drawn(tmp_path):
+@pytest.mark.parametrize(
+    ("form", "ending", "named", "needs"),
+    [
+        ("meta", ".mha", ".mha", "numpy"), ("nifti", ".nii.gz", ".nii.gz", "nibabel"), ("dicom", ".dcm", "", "pydicom")
+    ],
+)  # fmt: skip
+def test_files_hold_what_is_drawn(tmp_path, form, ending, named, needs):
     """A data set of the written files gives the same examples as the one in memory, also to another process."""
-    Phantom(domains=described(**DOMAINS)).write(tmp_path, format=FILES.format("meta"), ending=".mha")
-    files = {"a": "{case}/mr.mha", "b": "{case}/ct.mha", "mask": "{case}/mask.mha"}
+    pytest.importorskip(needs)
+    drawn = Phantom(domains=described(**DOMAINS))
+    drawn.write(tmp_path, format=FILES.format(form), ending=ending)
+    for number, name, kind, unit in ((3, "ct", "int16", "HU"), (0, "mr2", "uint16", ""), (7, "label", "uint8", "")):
+        stored = FILES.open(tmp_path / f"subject_{number}" / (name + named))
+        assert (stored.header.dtype, stored.header.spacing, stored.header.affine) == (kind, (5, 2, 2), AFFINE)
+        assert np.array_equal(stored.array()[:, 0], BODIES[number][name])
+        assert stored.header.unit == (unit if form == "dicom" else "")
+    files = {"a": f"{{case}}/mr{named}", "b": f"{{case}}/ct{named}", "mask": f"{{case}}/mask{named}"}
     read = CATALOG.datasets.get("cases")(root=str(tmp_path), files=files, split={"test": 0.25}, size=64,
-                                         domains=described(**DOMAINS))  # fmt: skip
+                                         domains=drawn.described)  # fmt: skip
     for split, indices in {"train": (0, 40, 95), "test": (0, 31)}.items():
-        (one,), (other,) = Phantom(domains=described(**DOMAINS)).sources(split), read.sources(split)
+        (one,), (other,) = drawn.sources(split), read.sources(split)
         assert len(one) == len(other)
         for index in indices:
             first, *others = (s.example(index, None) for s in (one, other, *pickle.loads(pickle.dumps([one, other]))))
             assert all(first.keys() == each.keys() for each in others)
             assert all(torch.equal(first[name], each[name]) for each in others for name in first)
+
+
+def test_nifti_files_run_to_the_left_the_back_and_the_head(tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    Phantom().write(tmp_path, format=FILES.format("nifti"), ending=".nii.gz")
+    found = nibabel.load(tmp_path / "subject_5/ct.nii.gz")
+    assert np.array_equal(found.affine, np.diag([-2, -2, 5, 1])) and nibabel.aff2axcodes(found.affine) == (*"LPS",)
+    assert np.array_equal(np.asarray(found.dataobj), BODIES[5]["ct"].transpose(2, 1, 0))
 
 
 @pytest.mark.parametrize(
