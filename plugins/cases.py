@@ -93,11 +93,6 @@ class Cases:
             keep=self.keep if split == "train" else "all", cache=self.cache,
         )  # fmt: skip
 
-    def ranges(self, name: str) -> list[dict[str, Any]]:
-        """See i2i_forge.data.CaseSource: what is found in the training cases."""
-        names = next(names for names in self._together() if name in names)
-        return self.source("train", names).ranges(name)
-
     def without_tests(self) -> tuple[str, ...]:
         """See i2i_forge.data.Dataset."""
         return () if self.split else tuple(name for name in self.files if name in self.described.translated)

@@ -26,7 +26,7 @@ from i2i_forge.recipe.schema import MOST_STYLES
 @click.option("--interpolate", type=click.IntRange(2, MOST_STYLES), metavar="N", help="Use N styles between two.")
 @click.option("--seed", default=0, show_default=True, help="The seed of the random styles.")
 @click.option("--files", multiple=True, metavar="IMAGE=PATTERN[,PATTERN]",
-              help="How the files of measured images are named: a={case}_0000.nii.gz; by default as in training.")  # fmt: skip
+              help="How files of measured images are named, a={case}_0.nii.gz; by default as in training.")  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal", "0", "1", "2"]),
               help="How volumes are cut, if not as in training.")  # fmt: skip
 @click.option("--resize", type=click.IntRange(min=1), metavar="N",
@@ -89,8 +89,7 @@ def command(
             translator, domains, inputs, out, files=named, plane=plane, reference=reference, **options
         )  # fmt: skip
     if as_json:
-        files = [str(file) for file in written[:-1]]
-        print_json({"files": files, "sheet": str(written[-1]), "skipped": skipped})
+        print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1]), "skipped": skipped})
     else:
         final_line(f"{len(written) - 1} images and {written[-1]}")
     if skipped:

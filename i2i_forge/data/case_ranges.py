@@ -78,7 +78,10 @@ def _values(source: CaseFiles, name: str, bands: Sequence[int], within: str, cas
     space = source.domains[name]
     middle = space.domain.neighbours * len(space.bands)
     if within not in ("all", "nonzero", *source.names):
-        raise DataError(f"domains.{name}.range: there is no image '{within}'", fix="name it in data.files")
+        raise DataError(
+            f"domains.{name}.range: values are taken in '{within}', and {source.cases[cases[0]].name} has none",
+            fix=f"name it in data.files; or for one translation: --files {within}=PATTERN",
+        )
     for case in cases:
         for place in range(source.counts[case]):
             quantity = source.quantity(case, name, place)[middle : middle + len(space.bands)]

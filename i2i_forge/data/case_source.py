@@ -120,6 +120,11 @@ class CaseSource(CaseFiles):
         """See `case_ranges`: what is found in all cases."""
         return case_ranges(self, name)
 
+    def stored_as(self, name: str) -> dict[str, Any]:
+        """How the codes of an image's files are stored, by the first: dtype, slope and offset."""
+        header = self.stored(0, name)[0].header
+        return {"dtype": header.dtype, "slope": header.slope[0], "offset": header.offset[0]}
+
     def space(self, case: int, name: str) -> ImageSpace:
         """See `case_space`."""
         if (case, name) not in self._spaces:

@@ -64,18 +64,18 @@ def sheet(rows: Sequence[Sequence[Tensor | None]], labels: Sequence[str], cell: 
 
     Args:
         rows: 3,H,W in [-1, 1] each; None leaves a cell empty.
-        labels: one for each column.
+        labels: one for each column; of one line, or several.
         cell: the longer side of a cell in pixels; by default 128 to 256, whatever is nearest to the images.
     """
     largest = max(max(image.shape[1:]) for row in rows for image in row if image is not None)
     side = cell or min(max(largest, 128), 256)
     font = ImageFont.load_default(max(10, side // 9))
-    head = round(side / 9 * 1.6) + GAP
+    head = round(side / 9 * 1.6 * max(label.count("\n") + 1 for label in labels)) + GAP
     width, height = len(labels) * (side + GAP) + GAP, head + len(rows) * (side + GAP)
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
     for column, label in enumerate(labels):
-        draw.text((GAP + column * (side + GAP) + side / 2, head / 2), label, INK, font, anchor="mm")
+        draw.text((GAP + column * (side + GAP) + side / 2, head / 2), label, INK, font, anchor="mm", align="center")
     for line, row in enumerate(rows):
         for column, image in enumerate(row):
             if image is not None:

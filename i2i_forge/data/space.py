@@ -169,11 +169,11 @@ class ImageSpace:
         return magma(grey) if colour == "magma" else grey.expand(*grey.shape[:-3], 3, *grey.shape[-2:])
 
     def shown_as(self) -> str:
-        """What `to_rgb` shows as black and white: " -160..240 HU"; "" of 8-bit images and labels."""
+        """What `to_rgb` shows as black and white, for a line below a label: "-160..240 HU"; "" of 8-bit images."""
         if self.kind != "measure":
             return ""
         low, high = self.domain.display.window or (self.bands[0].low, self.bands[0].high)
-        return f" {low:g}..{high:g}" + (f" {self.unit}" if self.unit != "none" else "") if low < high else ""
+        return f"\n{low:g}..{high:g}" + (f" {self.unit}" if self.unit != "none" else "") if low < high else ""
 
     def span(self) -> tuple[float, ...]:
         """high - low of each band, in `unit`: the data range of PSNR and SSIM."""

@@ -39,6 +39,12 @@ def build_trainer(
     """See `i2i_forge.build_trainer`. `traced` is the recipe's trace, if it is known."""
     method: type[Trainer] = catalog.trainers.get(recipe.trainer)
     device, domains = torch.device(device), Domains.of(recipe, catalog)
+    for _, target in method.routes.values():
+        if any(said is not None and said.over == "case" for said in domains[target].percentiles()):
+            raise RecipeError(
+                f"domains.{target}.range: {target} is translated into; its range must hold for all cases",
+                fix="say over: training, or two numbers",
+            )
     networks = _networks(recipe, method, catalog, device, dtype, domains)
     for role in recipe.run.recompute:
         for name, network in named(role, networks[role]):

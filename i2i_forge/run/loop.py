@@ -22,11 +22,11 @@ from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.cautions import cautions, tried, unread
+from i2i_forge.run.findings import with_findings
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.forecast import seconds_per_step
 from i2i_forge.run.identity import edits, identity
 from i2i_forge.run.log import Display, SafeDisplay, log, logging_to
-from i2i_forge.run.ranges import with_ranges
 from i2i_forge.run.records import Records
 from i2i_forge.run.streams import build_streams, image_names
 from i2i_forge.system import distributed
@@ -60,8 +60,7 @@ class Run:
         self, recipe: Recipe, host: Host, folder: str | Path, *, device: torch.device | str = "cpu",
         source: str | Path | None = None, progress: Display | None = None, init_from: Sequence[str | Path] = (),
     ) -> None:  # fmt: skip
-        self.host, self.init_from = host, init_from
-        self.folder = RunFolder(Path(folder))
+        self.host, self.init_from, self.folder = host, init_from, RunFolder(Path(folder))
         self.source = source or recipe.name
         self.device = torch.device(device)
         self.leads = distributed.rank() == 0
@@ -69,7 +68,7 @@ class Run:
         self._show = SafeDisplay(self.progress)
         host.require_observers(recipe.run.observers)
         known = self.folder.recipe() if self.folder.resolved.is_file() and recipe.domains else None
-        self.recipe = recipe = with_ranges(recipe, host.catalog, known, lambda text: self._show("note", text))
+        self.recipe = recipe = with_findings(recipe, host.catalog, known, lambda text: self._show("note", text))
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
         self._traced = tried(recipe, host.catalog) if self.leads else None
         self.trainer = build_trainer(recipe, host.catalog, self.device, traced=self._traced)

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -224,3 +225,8 @@ def _regular(handle: int, file: Path) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(file))
     return found.st_size
+
+
+def warn(text: str) -> None:
+    """Say on stderr what a user of a run must know."""
+    sys.stderr.write(printable(f"warning: {text}\n"))

@@ -106,7 +106,8 @@ def translate_cases(
     if not record:
         raise DataError(f"none of the {len(cases)} cases can be used", fix="see the warnings above")
     _remember(translator, domains, route, plane, record, out)
-    labels = [f"input{domains[source].shown_as()}", *(f"{e[1:]}{domains[entered].shown_as()}".strip() for e in ends)]
+    named = ["translation"] if codes is None else [f"style {number}" for number in range(len(ends))]
+    labels = [f"input{domains[source].shown_as()}", *(name + domains[entered].shown_as() for name in named)]
     save_png(sheet(rows, labels[: len(rows[0])]), out / "sheet.png", MARK)
     return [*(file for name in record for each in written[name] for file in each), out / "sheet.png"]
 
@@ -152,8 +153,9 @@ class _Case:
                     )
                 for place, image, known, gone in zip(places, several, valid, blank, strict=True):
                     translation.put(place, image, known, gone)
-                if count // 2 in places and len(self.row) <= 12:
-                    self.row.append(shrunk(self.target.to_rgb(several[count // 2 - begin])))
+                    if place == count // 2 and len(self.row) <= 12:
+                        shown = image if gone is None else image.masked_fill(torch.from_numpy(gone), -1)
+                        self.row.append(shrunk(self.target.to_rgb(shown)))
         return made
 
     def _slice(self, place: int) -> tuple[Tensor, NDArray[np.bool_]]:

@@ -15,8 +15,9 @@ from i2i_forge.recipe.reading import without_losses
 from i2i_forge.run import checkpoint
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.identity import edits
+from i2i_forge.system.files import warn
 from i2i_forge.translate.pictures import Translations
-from i2i_forge.translate.translator import Translator, warn
+from i2i_forge.translate.translator import Translator
 
 
 def load(

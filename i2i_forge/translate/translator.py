@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.schema import MOST_STYLES
-from i2i_forge.system.files import printable
+from i2i_forge.system.files import warn
 from i2i_forge.system.seeding import generator as seeded
 from i2i_forge.translate.pictures import Translations, checked, tensor_of, tensors_of
 from i2i_forge.translate.sides import Sides, fit, sides_of
@@ -41,9 +40,9 @@ class Translator:
 
     def __init__(self, trainer: Trainer, recipe: Recipe, step: int, weights_sha256: str = "", edited: str = "") -> None:
         are_rgb8 = all(trainer.spaces[name].is_rgb8 for name in trainer.image_domains())
-        self.trainer = trainer if are_rgb8 or trainer.precision == "fp32" else trainer.alike(precision="fp32")
-        self.recipe, self.step, self.weights_sha256 = recipe, step, weights_sha256
-        self.edited, self._said_small = edited, False
+        self.trainer = trainer if are_rgb8 else trainer.alike(precision="fp32")
+        self.recipe, self.step, self.weights_sha256, self.edited = recipe, step, weights_sha256, edited
+        self._said_small = False
         self._shared: dict[str, list[str]] = {}  # route -> tensors that no code changes
         self._tilings: dict[str, Tiling] = {}
         self._sides: dict[tuple[str, str], Sides] = {}
@@ -234,9 +233,8 @@ class Translator:
 
     def sides(self, route: str) -> Sides:
         """Which sides of images the networks of a route take."""
-        return self._sides_of(
-            "translation", route, lambda x: self.trainer.translate(x, route), self.trainer.ends(route)[0]
-        )
+        space = self.trainer.ends(route)[0]
+        return self._sides_of("translation", route, lambda x: self.trainer.translate(x, route), space)
 
     def _sides_of(self, what: str, where: str, compute: Callable[[Tensor], Tensor], space: ImageSpace) -> Sides:
         if (what, where) not in self._sides:
@@ -250,8 +248,3 @@ class Translator:
             warn(f"images below {sides.least}x{sides.least} pixels are continued at their border: "
                  f"the networks of {self.recipe.name} take no smaller ones")  # fmt: skip
         return fit(x, sides)
-
-
-def warn(text: str) -> None:
-    """Say on stderr what a user of a run must know."""
-    sys.stderr.write(printable(f"warning: {text}\n"))

@@ -73,10 +73,6 @@ class Phantom:
         chosen = [number for number in range(SUBJECTS) if (number in TRAINING) == (split == "train")]
         return [Slices(chosen, self.images, self.described, self.transform)]
 
-    def ranges(self, name: str) -> list[dict[str, Any]]:
-        """See i2i_forge.data.CaseSource: what is found in the training subjects."""
-        return self.sources("train")[0].ranges(name)
-
     def write(
         self, out: Path, progress: Callable[[int, int], None] | None = None, *, format: FileFormat, ending: str
     ) -> None:

@@ -147,7 +147,7 @@ def test_other_tasks(task, a, b, channels):
 
 def test_a_range_over_training_is_that_of_the_training_subjects():
     domains = described(**{**DOMAINS, "a": {"range": {"percentile": [0.5, 99.5], "over": "training", "in": "mask"}}})
-    (found,) = Phantom(domains=domains).ranges("a")
+    (found,) = Phantom(domains=domains).sources("train")[0].ranges("a")
     assert found["range"] == (6, 1186)
 
 
