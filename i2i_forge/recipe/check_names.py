@@ -105,7 +105,9 @@ def _texts(data: dict[str, Any], *at: str) -> list[tuple[int, str]]:
 
 def _term_problems(data: dict[str, Any], vocabulary: Vocabulary) -> Iterator[Problem]:
     trainer = vocabulary.one("trainers", data.get("trainer"))
-    others = {*mapping(data, "networks"), *mapping(data, "domains"), *mapping(data, "data", "files")}
+    domains = mapping(data, "domains")
+    others = {*mapping(data, "networks"), *domains, *mapping(data, "data", "files")}
+    others |= {f"valid_{name}" for name in domains if "nodata" in mapping(domains, name)}
     for phase_name, phase in mapping(data, "phases").items():
         for name, line in mapping(phase, "minimize").items():
             keys: Keys = ("phases", phase_name, "minimize", name)
