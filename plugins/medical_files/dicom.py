@@ -13,8 +13,9 @@ from i2i_forge.data import Codes, Header, Orientation, Stored, bad, check_size, 
 from i2i_forge.errors import DataError
 
 from .dicom_codes import check_decoder, codes_of, decoded
+from .dicom_dataset import PREAMBLE, is_dicom
 from .dicom_order import APART, affine_of, in_order
-from .dicom_picture import PREAMBLE, Frame, Layout, Picture, is_dicom, picture
+from .dicom_picture import Frame, Layout, Picture, picture
 from .dicom_writing import OTHERWISE, write_like
 from .quiet import quietly
 
@@ -83,7 +84,8 @@ class Dicom:
 
     def sniff(self, head: bytes, path: Path) -> bool:
         """Whether it is a DICOM file, or a folder that holds some."""
-        return is_dicom(head) if head or not path.is_dir() else bool(_dicom_files(path, LOOKED_AT))
+        with quietly(path):
+            return is_dicom(head) if head or not path.is_dir() else bool(_dicom_files(path, LOOKED_AT))
 
     def open(self, path: Path) -> StoredDicom:
         """The header of a file, or of the series in a folder.
@@ -108,8 +110,8 @@ class Dicom:
         """Write a file or a folder like a DICOM file or series. See `FileFormat`.
 
         Raises:
-            DataError: `like` is none, or has several frames in one file, or codes are of another size or kind than
-                such files hold.
+            DataError: `like` is no DICOM file, or one of a dose or a segmentation; or codes are of another size, or
+                not 8 or 16 bits of one channel.
         """
         if not isinstance(like, StoredDicom):
             cause = f"{path}: DICOM files are written like others alone, which say patient, study and place"

@@ -10,7 +10,8 @@ import numpy as np
 from i2i_forge.data import Codes, bad
 from i2i_forge.errors import DataError
 
-from .dicom_picture import Frame, Layout, dataset
+from .dicom_dataset import dataset
+from .dicom_picture import Frame, Layout
 from .quiet import quietly
 
 DECODERS = ("gdcm", "jpeg_ls")  # of the extra dicom-codecs

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from i2i_forge.data import bad
 
-from .dicom_picture import Frame, dataset
+from .dicom_dataset import dataset
+from .dicom_picture import Frame
 from .quiet import quietly
 
 SAME = 1e-3  # cosines, and millimetres of a position: files round them

@@ -24,7 +24,6 @@ from i2i_forge.data import (
 )  # fmt: skip
 
 from .nifti_header import (
-    LONGEST,
     TO_LPS,
     beginning,
     file_of_header,
@@ -122,8 +121,9 @@ class Nifti:
 
     def sniff(self, head: bytes, path: Path) -> bool:
         """Whether it begins with a header of NIfTI or MGH, or belongs to one."""
-        other = file_of_header(path)
-        return bool(kind_of(head if other == path else other.read_bytes()[:LONGEST]))
+        with quietly(path):
+            other = file_of_header(path)
+            return bool(kind_of(head if other == path else beginning(other)))
 
     def open(self, path: Path) -> StoredNifti:
         """The header, checked."""

@@ -146,8 +146,9 @@ def test_pixels_for_which_none_is_installed_name_the_extra() -> None:
     ],
 )
 def test_files_of_others_that_are_refused(name: str, said: str) -> None:
-    pytest.importorskip("gdcm")
-    pytest.importorskip("jpeg_ls")
+    if name.startswith("JP"):  # without these it is a DataError, which names them
+        pytest.importorskip("gdcm")
+        pytest.importorskip("jpeg_ls")
     with pytest.raises(BadImage, match=said) as raised:
         opened(name).array()
     assert name.rpartition("/")[2] in str(raised.value) and raised.value.fix
@@ -282,7 +283,7 @@ def test_damage_behind_the_header_and_bombs(tmp_path: Path, monkeypatch: pytest.
     packer = zlib.compressobj(wbits=-15)
     bomb = packer.compress(bytes(2**23)) + packer.flush()
     (tmp_path / "bomb.dcm").write_bytes(deflated[:start] + bomb)
-    monkeypatch.setattr("i2i_forge_plugins.medical_files.dicom_picture.LARGEST_DEFLATED", 2**20)
+    monkeypatch.setattr("i2i_forge_plugins.medical_files.dicom_dataset.LARGEST_DEFLATED", 2**20)
     with pytest.raises(BadImage, match="is deflated, and holds more than 1,048,576 bytes"):
         Dicom().open(tmp_path / "bomb.dcm")
     many = slice_file(tmp_path / "many.dcm", CODES[0], (0, 0, 0), 1, NumberOfFrames=2**30)
