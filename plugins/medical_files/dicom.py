@@ -100,10 +100,11 @@ class Dicom:
         frames = tuple(frame for each in pictures for frame in each.frames)
         notes: tuple[str, ...] = ()
         check_decoder(frames[0])
-        if len(pictures) > 1 or any(frame.position for frame in frames):
-            frames, notes = in_order(path, frames)
-        header = _header(pictures[0], frames, notes)
-        header, orientation = _placed(header, frames, pictures[0].thickness, is_series=path.is_dir())
+        with quietly(path):
+            if len(pictures) > 1 or any(frame.position for frame in frames):
+                frames, notes = in_order(path, frames)
+            header = _header(pictures[0], frames, notes)
+            header, orientation = _placed(header, frames, pictures[0].thickness, is_series=path.is_dir())
         return StoredDicom(path, check_size(path, header), pictures[0].layout, frames, orientation)
 
     def write(self, path: Path, codes: Codes, header: Header, like: Stored | None) -> None:
@@ -149,7 +150,7 @@ def _header(first: Picture, frames: Sequence[Frame], notes: tuple[str, ...]) -> 
         frame, dtype, bits = frames[0], layout.dtype, layout.bits
     else:
         frame, dtype, bits = replace(frames[0], slope=1.0, offset=0.0, padding=()), "float64", 64
-        notes = (*notes, "slices have slopes of their own: their quantities are taken")
+        notes = (*notes, "slices have slopes or padding of their own: their quantities are taken")
     return Header(
         layout.rows, layout.columns, ("R", "G", "B") if layout.samples == 3 else ("",), dtype=dtype,
         slope=(frame.slope,), offset=(frame.offset,), nodata=frame.padding, bits=bits, unit=first.unit,

@@ -64,7 +64,7 @@ def _check_gaps(path: Path, places: NDArray[Any], frames: Sequence[Frame]) -> No
     if abs(gaps[at] / step - 1) <= UNEVEN:
         return
     count = round(float(gaps[at] / step)) - 1
-    missing = f"{count} slice{'s'[: count - 1]} missing" if count > 0 else "slices are too close"
+    missing = f"{count} slice{'s'[: count - 1]} missing" if count > 0 else "slices are uneven"
     cause = f"{missing} between {places[at]:.1f} and {places[at + 1]:.1f} mm: gaps of {gaps.min():.6g} to "
     raise bad(path, f"{cause}{gaps.max():.6g} mm", "copy the missing files, or split the series where it is whole")
 

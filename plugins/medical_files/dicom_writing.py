@@ -25,6 +25,7 @@ OF_THE_SOURCE = (  # tags that are true of its codes alone
     *PIXELS, "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTSequence", "VOILUTFunction",
     "SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries", "LargestPixelValueInSeries",
     "PixelPaddingValue", "PixelPaddingRangeLimit", "PlanarConfiguration", "IconImageSequence",
+    "RealWorldValueMappingSequence",
 )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def _rescale(found: Any, header: Header) -> None:
 
     shared = found.get("SharedFunctionalGroupsSequence") or []
     for group in [*shared, *(found.get("PerFrameFunctionalGroupsSequence") or ())]:
-        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence", "RealWorldValueMappingSequence"):
             if name in group:
                 del group[name]
     values = Dataset() if shared else found

@@ -217,9 +217,11 @@ REFUSED = [
      "holds 2 series: 1.2.3 .1 files., " + SERIES),
     ("no position", lambda files: slice_file(files[2], CODES[0], (0, 0, 0), 4, ImagePositionPatient=None),
      "does not say where it lies"),
+    ("no direction", lambda files: slice_file(files[2], CODES[0], (0, 0, 0), 4, ImageOrientationPatient=[0] * 6),
+     "different orientations"),
     ("a table", lambda files: slice_file(files[2], CODES[0], (0, 0, 0), 4, ModalityLUTSequence=[]), "Modality LUT"),
     ("truncated", lambda files: files[2].write_bytes(files[2].read_bytes()[:-9]), "is truncated: 231 bytes"),
-    ("a far place", lambda files: slice_file(files[8], CODES[0], (-30, -20, 22), 4), "slices are too close between 21"),
+    ("a far place", lambda files: slice_file(files[8], CODES[0], (-30, -20, 22), 4), "slices are uneven between 21"),
 ]  # fmt: skip
 
 
@@ -238,7 +240,7 @@ def test_slices_with_slopes_of_their_own_give_quantities(tmp_path: Path) -> None
     assert np.array_equal(stored.read({"z": 4})[0], CODES[4] * 0.3 - 2)
     expected = np.where(CODES[3] == 7, np.nan, CODES[3] * 0.1)
     assert np.array_equal(stored.array()[3, 0], expected, equal_nan=True)
-    assert "slopes of their own" in stored.header.notes[0]
+    assert "slopes or padding of their own" in stored.header.notes[0]
 
 
 def test_bits_that_are_not_used_and_padding(tmp_path: Path) -> None:
@@ -298,6 +300,11 @@ def test_a_picture_is_turned_in_its_plane_if_that_is_axial(tmp_path: Path) -> No
     stored = Dicom().open(sagittal)
     assert np.array_equal(stored.array()[0], CODES[0]) and stored.header.orientation == "PIR"
     assert np.array_equal(stored.read({}), stored.array())
+
+
+def test_directions_that_are_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadImage, match="do not span a volume"):
+        Dicom().open(slice_file(tmp_path / "a", CODES[0], (0, 0, 0), 1, ImageOrientationPatient=[1, 0, 0, 1, 0, 0]))
 
 
 def test_what_is_missing_is_a_data_error(tmp_path: Path) -> None:
