@@ -263,6 +263,15 @@ def test_gantry_tilt_is_noted_and_kept(tmp_path: Path) -> None:
     assert header.affine and [row[0] for row in header.affine] == [0, 0.8, 3]
 
 
+def test_gaps_that_differ_a_little_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    for place, plane in enumerate(CODES):
+        slice_file(tmp_path / f"s/{place}", plane, (0, 0, round(0.625 * place, 1)), place)
+    header = Dicom().open(tmp_path / "s").header
+    assert header.notes == ("its slices have gaps of 0.6 to 0.7 mm; their mean is taken",)
+    assert header.spacing == pytest.approx((0.625, 0.7, 0.9))
+
+
 def test_files_without_preamble_are_read_if_they_hold_a_picture(tmp_path: Path) -> None:
     whole = shipped("pydicom", TESTS + "MR_small_implicit.dcm").read_bytes()
     start = 144 + int.from_bytes(whole[140:144], "little")  # behind the preamble and group 0002
