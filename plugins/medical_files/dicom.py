@@ -13,8 +13,9 @@ from i2i_forge.data import Codes, Header, Orientation, Stored, bad, check_size, 
 from i2i_forge.errors import DataError
 
 from .dicom_codes import check_decoder, codes_of, decoded
+from .dicom_dataset import PREAMBLE, is_dicom
 from .dicom_order import APART, affine_of, in_order
-from .dicom_picture import PREAMBLE, Frame, Layout, Picture, is_dicom, picture
+from .dicom_picture import Frame, Layout, Picture, picture
 from .dicom_writing import OTHERWISE, write_like
 from .quiet import quietly
 
@@ -84,7 +85,8 @@ class Dicom:
 
     def sniff(self, head: bytes, path: Path) -> bool:
         """Whether it is a DICOM file, or a folder that holds some."""
-        return is_dicom(head) if head or not path.is_dir() else bool(_dicom_files(path, LOOKED_AT))
+        with quietly(path):
+            return is_dicom(head) if head or not path.is_dir() else bool(_dicom_files(path, LOOKED_AT))
 
     def open(self, path: Path) -> StoredDicom:
         """The header of a file, or of the series in a folder.
@@ -99,18 +101,19 @@ class Dicom:
         frames = tuple(frame for each in pictures for frame in each.frames)
         notes: tuple[str, ...] = ()
         check_decoder(frames[0])
-        if len(pictures) > 1 or any(frame.position for frame in frames):
-            frames, notes = in_order(path, frames)
-        header = _header(pictures[0], frames, notes)
-        header, orientation = _placed(header, frames, pictures[0].thickness, is_series=path.is_dir())
+        with quietly(path):
+            if len(pictures) > 1 or any(frame.position for frame in frames):
+                frames, notes = in_order(path, frames)
+            header = _header(pictures[0], frames, notes)
+            header, orientation = _placed(header, frames, pictures[0].thickness, is_series=path.is_dir())
         return StoredDicom(path, check_size(path, header), pictures[0].layout, frames, orientation)
 
     def write(self, path: Path, codes: Codes, header: Header, like: Stored | None) -> None:
         """Write a file or a folder like a DICOM file or series. See `FileFormat`.
 
         Raises:
-            DataError: `like` is none, or has several frames in one file, or codes are of another size or kind than
-                such files hold.
+            DataError: `like` is no DICOM file, or one of a dose or a segmentation; or codes are of another size, or
+                not 8 or 16 bits of one channel.
         """
         if not isinstance(like, StoredDicom):
             cause = f"{path}: DICOM files are written like others alone, which say patient, study and place"
@@ -148,7 +151,7 @@ def _header(first: Picture, frames: Sequence[Frame], notes: tuple[str, ...]) -> 
         frame, dtype, bits = frames[0], layout.dtype, layout.bits
     else:
         frame, dtype, bits = replace(frames[0], slope=1.0, offset=0.0, padding=()), "float64", 64
-        notes = (*notes, "slices have slopes of their own: their quantities are taken")
+        notes = (*notes, "slices have slopes or padding of their own: their quantities are taken")
     return Header(
         layout.rows, layout.columns, ("R", "G", "B") if layout.samples == 3 else ("",), dtype=dtype,
         slope=(frame.slope,), offset=(frame.offset,), nodata=frame.padding, bits=bits, unit=first.unit,

@@ -10,10 +10,16 @@ import numpy as np
 from i2i_forge.data import Codes, bad
 from i2i_forge.errors import DataError
 
-from .dicom_picture import Frame, Layout, dataset
+from .dicom_dataset import dataset
+from .dicom_picture import Frame, Layout
 from .quiet import quietly
 
 DECODERS = ("gdcm", "jpeg_ls")  # of the extra dicom-codecs
+JPEG = "1.2.840.10008.1.2.4."
+PLUGINS = {  # of pydicom, for one sample: gdcm, which it asks first, aborts the process over some damaged JPEG 2000
+    JPEG + "50": "pillow", JPEG + "51": "pillow", JPEG + "90": "pillow", JPEG + "91": "pillow",
+    JPEG + "80": "pyjpegls", JPEG + "81": "pyjpegls",
+}  # fmt: skip
 
 
 def codes_of(frame: Frame, layout: Layout) -> Codes:
@@ -40,8 +46,10 @@ def decoded(frame: Frame, layout: Layout, index: int | None) -> Codes:
 
     with quietly(frame.path):
         try:
-            # not by the path: pydicom then reads no deflated file
-            found: Codes = pixel_array(dataset(frame.path, deferred=False), index=index, raw=layout.samples == 1)
+            source = dataset(frame.path, deferred=False)  # by its path alone, pydicom reads no deflated file
+            is_single = layout.samples == 1
+            plugin = PLUGINS.get(frame.syntax, "") if is_single else ""
+            found: Codes = pixel_array(source, index=index, raw=is_single, decoding_plugin=plugin)
         except RuntimeError as error:  # no decoder, or none of those that are installed took it
             raise undecoded(frame.path, frame.syntax, str(error).splitlines()[-1].strip()) from error
         codes = found.reshape(-1, layout.rows, layout.columns, layout.samples).transpose(0, 3, 1, 2)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from i2i_forge.data import bad
 
-from .dicom_picture import Frame, dataset
+from .dicom_dataset import dataset
+from .dicom_picture import Frame
 from .quiet import quietly
 
 SAME = 1e-3  # cosines, and millimetres of a position: files round them
-UNEVEN = 0.25  # of a step: positions that are rounded to 0.1 mm stay below it
+UNEVEN, NOTED = 0.25, 0.01  # of a step: positions that are rounded to 0.1 mm stay below the first
 TELLING = (  # tags that tell apart what lies at one place
     "EchoTime", "EchoNumbers", "AcquisitionNumber", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime",
     "ImageType", "ContentTime", "InstanceNumber",
@@ -36,8 +37,7 @@ def in_order(path: Path, frames: Sequence[Frame]) -> tuple[tuple[Frame, ...], tu
     if len(ordered) == 1:
         return ordered, ()
     places = np.array([place for place, _, _ in placed])
-    _check_gaps(path, places, ordered)
-    return ordered, _tilt(ordered, normal)
+    return ordered, (*_gaps(path, places, ordered), *_tilt(ordered, normal))
 
 
 def _check_planes(path: Path, frames: Sequence[Frame]) -> None:
@@ -52,7 +52,8 @@ def _check_planes(path: Path, frames: Sequence[Frame]) -> None:
                 raise bad(path, cause + _of(frame), APART)
 
 
-def _check_gaps(path: Path, places: NDArray[Any], frames: Sequence[Frame]) -> None:
+def _gaps(path: Path, places: NDArray[Any], frames: Sequence[Frame]) -> tuple[str, ...]:
+    """A note if the distances of slices differ a little. Raises BadImage if these are no steps of one volume."""
     gaps = np.diff(places)
     if gaps.min() < SAME:
         at = int(gaps.argmin())
@@ -60,12 +61,13 @@ def _check_gaps(path: Path, places: NDArray[Any], frames: Sequence[Frame]) -> No
         raise bad(path, cause + _difference(frames[at], frames[at + 1]), APART)
     step = np.sort(gaps)[(len(gaps) - 1) // 2]
     at = int(np.abs(gaps / step - 1).argmax())
-    if abs(gaps[at] / step - 1) <= UNEVEN:
-        return
+    uneven, said = abs(gaps[at] / step - 1), f"gaps of {gaps.min():.6g} to {gaps.max():.6g} mm"
+    if uneven <= UNEVEN:
+        return (f"its slices have {said}; their mean is taken",) if uneven > NOTED else ()
     count = round(float(gaps[at] / step)) - 1
-    missing = f"{count} slice{'s'[: count - 1]} missing" if count > 0 else "slices are too close"
-    cause = f"{missing} between {places[at]:.1f} and {places[at + 1]:.1f} mm: gaps of {gaps.min():.6g} to "
-    raise bad(path, f"{cause}{gaps.max():.6g} mm", "copy the missing files, or split the series where it is whole")
+    missing = f"{count} slice{'s'[: count - 1]} missing" if count > 0 else "slices are uneven"
+    cause = f"{missing} between {places[at]:.1f} and {places[at + 1]:.1f} mm: {said}"
+    raise bad(path, cause, "copy the missing files, or split the series where it is whole")
 
 
 def _difference(one: Frame, other: Frame) -> str:

@@ -6,7 +6,6 @@ frames), C.8.8.3 (dose), C.8.20.2 (segmentation).
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,10 @@ import numpy as np
 
 from i2i_forge.data import Header, bad, check_file, check_size
 
+from .dicom_dataset import DEFLATED, dataset, number_of, numbers_of
 from .quiet import quietly
 
-PREAMBLE = 132  # bytes, the last four are DICM
 PIXELS = {"PixelData": "", "FloatPixelData": "float32", "DoubleFloatPixelData": "float64"}
-LARGEST_DEFLATED = 2**27  # bytes: the library unpacks the whole of such a file
-LONGEST_VALUE = 1024  # bytes: what is longer stays on the disk until it is asked for
-DEFLATED = "1.2.840.10008.1.2.1.99"
 UNKNOWN_LENGTH = 0xFFFFFFFF  # of encapsulated pixels
 
 
@@ -102,38 +98,6 @@ class Picture:
     unit: str
 
 
-def is_dicom(head: bytes) -> bool:
-    """Whether a file begins as DICOM does, or at least as its files do that lost their preamble (ACR-NEMA)."""
-    return head[128:PREAMBLE] == b"DICM" or (head[:2] in (b"\2\0", b"\x08\0") and head[3:4] == b"\0")
-
-
-def dataset(path: Path, *, deferred: bool = True) -> Any:
-    """The data set of a file, by pydicom; its long values are not read yet unless `deferred` is false."""
-    import pydicom
-
-    with path.open("rb") as file:
-        head = file.read(1024)
-    if DEFLATED.encode() in head:
-        _check_deflated(path, head)
-    is_bare = head[128:PREAMBLE] != b"DICM"
-    found = pydicom.dcmread(path, defer_size=LONGEST_VALUE if deferred else None, force=is_bare)
-    if is_bare and not all(name in found for name in ("Rows", "Columns", "PixelData")):
-        raise bad(path, "has no DICOM preamble, and no Rows, Columns and PixelData", "convert it, or remove it")
-    return found
-
-
-def _check_deflated(path: Path, head: bytes) -> None:
-    inflate, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    with path.open("rb") as file:
-        file.seek(PREAMBLE + 12 + int.from_bytes(head[PREAMBLE + 8 : PREAMBLE + 12], "little"))  # behind group 0002
-        packed = file.read()
-    while packed and size <= LARGEST_DEFLATED:
-        size += len(inflate.decompress(packed, 2**20))
-        packed = inflate.unconsumed_tail
-    if size > LARGEST_DEFLATED:
-        raise bad(path, f"is deflated, and holds more than {LARGEST_DEFLATED:,} bytes", "write it uncompressed")
-
-
 def picture(path: Path) -> Picture:
     """What a file says.
 
@@ -148,7 +112,7 @@ def picture(path: Path) -> Picture:
         layout = _layout(path, found)
         frames = _frames(path, found, layout, size)
         series = f"{found.get('SeriesInstanceUID', '')} {found.get('SeriesDescription', '')}".strip()
-        thickness = _number(found, "SpacingBetweenSlices") or _number(found, "SliceThickness") or 0.0
+        thickness = number_of(found, "SpacingBetweenSlices") or number_of(found, "SliceThickness") or 0.0
         return Picture(path, series, layout, frames, abs(thickness), _unit(found))
 
 
@@ -213,10 +177,10 @@ def _group(found: Any, index: int, name: str) -> Any:
 def _place(found: Any, index: int, count: int) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Position, directions and spacing of a frame, as far as the file says them."""
     measures = _group(found, index, "PixelMeasuresSequence")
-    spacing = _numbers(measures, "PixelSpacing") or _numbers(found, "ImagerPixelSpacing")
+    spacing = numbers_of(measures, "PixelSpacing") or numbers_of(found, "ImagerPixelSpacing")
     holder = _group(found, index, "PlanePositionSequence")
-    directions = _numbers(_group(found, index, "PlaneOrientationSequence"), "ImageOrientationPatient")
-    position, offsets = _numbers(holder, "ImagePositionPatient"), _numbers(found, "GridFrameOffsetVector")
+    directions = numbers_of(_group(found, index, "PlaneOrientationSequence"), "ImageOrientationPatient")
+    position, offsets = numbers_of(holder, "ImagePositionPatient"), numbers_of(found, "GridFrameOffsetVector")
     is_own = holder is not found or count in (1, len(offsets))  # else all frames of a film share it
     if len(position) != 3 or len(directions) != 6 or not is_own:
         return (), (), spacing
@@ -229,8 +193,8 @@ def _place(found: Any, index: int, count: int) -> tuple[tuple[float, ...], tuple
 def _scale(found: Any, index: int) -> tuple[float, float]:
     """Slope and offset of a frame."""
     values = _group(found, index, "PixelValueTransformationSequence")
-    slope = _number(found, "DoseGridScaling") or _number(values, "RescaleSlope")
-    return 1.0 if slope is None else slope, _number(values, "RescaleIntercept") or 0.0
+    slope = number_of(found, "DoseGridScaling") or number_of(values, "RescaleSlope")
+    return 1.0 if slope is None else slope, number_of(values, "RescaleIntercept") or 0.0
 
 
 def _padding(found: Any, layout: Layout) -> tuple[float, ...]:
@@ -249,15 +213,3 @@ def _unit(found: Any) -> str:
         return {"GY": "Gy"}.get(found.get("DoseUnits"), "")
     kind = found.get("RescaleType") or ("HU" if found.get("Modality") == "CT" else "")
     return "HU" if kind == "HU" else ""
-
-
-def _number(found: Any, name: str) -> float | None:
-    value = found.get(name)
-    return None if value is None or value == "" else float(value)
-
-
-def _numbers(found: Any, name: str) -> tuple[float, ...]:
-    value = found.get(name)
-    if value is None or value == "":
-        return ()
-    return tuple(float(each) for each in (value if hasattr(value, "__iter__") else [value]))

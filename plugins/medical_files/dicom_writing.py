@@ -12,7 +12,8 @@ import numpy as np
 from i2i_forge.data import Codes, Header
 from i2i_forge.errors import DataError
 
-from .dicom_picture import PIXELS, dataset
+from .dicom_dataset import dataset
+from .dicom_picture import PIXELS
 from .quiet import quietly
 
 if TYPE_CHECKING:
@@ -24,39 +25,36 @@ OF_THE_SOURCE = (  # tags that are true of its codes alone
     *PIXELS, "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTSequence", "VOILUTFunction",
     "SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries", "LargestPixelValueInSeries",
     "PixelPaddingValue", "PixelPaddingRangeLimit", "PlanarConfiguration", "IconImageSequence",
+    "RealWorldValueMappingSequence",
 )  # fmt: skip
 
 
 def write_like(path: Path, codes: Codes, header: Header, like: StoredDicom) -> None:
-    """Write a file, or a folder with a file for each slice, whose names count them in the order of their positions.
+    """Write a file, or a folder with a file for each of a series, whose names count them by position.
 
     The new UIDs are functions of the old ones and of the codes: the same translation has the same UIDs.
-
-    Args:
-        path, codes, header: see `FileFormat.write`.
-        like: a file of one frame, or a series of such files.
     """
     planes = _planes(path, codes, header, like)
-    digest = hashlib.blake2b(codes.tobytes() + repr((header.slope, header.offset)).encode()).hexdigest()
-    is_folder = bool(like.header.axes)
-    if is_folder:
-        path.mkdir()
-    for number, (frame, plane) in enumerate(zip(like.frames, planes, strict=True), 1):
-        with quietly(frame.path):
-            found = dataset(frame.path, deferred=False)
-        if "SharedFunctionalGroupsSequence" in found or "DoseGridScaling" in found:
-            raise _refused(path, f"{frame.path.name} is a {found.SOPClassUID.name}, which is not written")
-        _derive(found, plane, header, digest)
-        with quietly(frame.path):
+    digest = hashlib.blake2b(repr((header.slope, header.offset)).encode())
+    digest.update(np.ascontiguousarray(codes).data)
+    places: dict[Path, list[int]] = {}
+    for place, frame in enumerate(like.frames):
+        places.setdefault(frame.path, []).append(place)
+    for number, (source, held) in enumerate(places.items(), 1):
+        with quietly(source):
+            found = dataset(source, deferred=False)
+            if "DoseGridScaling" in found or found.BitsAllocated == 1:
+                raise _refused(path, f"{source.name} is a {found.SOPClassUID.name}, which is not written")
+            _derive(found, planes[sorted(held, key=lambda place: like.frames[place].index)], header, digest.hexdigest())
             written = _encoded(found)
-        with (path / f"{number:04d}.dcm" if is_folder else path).open("xb") as file:
+        if like.path.is_dir():
+            path.mkdir(exist_ok=number > 1)
+        with (path / f"{number:04d}.dcm" if like.path.is_dir() else path).open("xb") as file:
             file.write(written)
 
 
 def _planes(path: Path, codes: Codes, header: Header, like: StoredDicom) -> Codes:
     """The codes as the files of `like` have them: k,j,i."""
-    if len({frame.path for frame in like.frames}) < len(like.frames):
-        raise _refused(path, f"{like.path.name} has several frames in one file")
     if header.dtype not in DTYPES:
         raise DataError(f"{path}: DICOM images hold {', '.join(DTYPES)}, not {header.dtype}",
                         fix="set `write: {dtype: int16}`, or " + OTHERWISE)  # fmt: skip
@@ -69,10 +67,9 @@ def _planes(path: Path, codes: Codes, header: Header, like: StoredDicom) -> Code
     return (like.orientation.turn_back(volume) if like.orientation else volume)[0]
 
 
-def _derive(found: Any, plane: Codes, header: Header, digest: str) -> None:
-    """Make a data set one of another image of the same place."""
+def _derive(found: Any, frames: Codes, header: Header, digest: str) -> None:
+    """Make a data set one of another image of the same place: frames,rows,columns."""
     from pydicom.uid import generate_uid
-    from pydicom.valuerep import DSfloat
 
     found.remove_private_tags()
     for tag in list(found.keys()):
@@ -85,19 +82,40 @@ def _derive(found: Any, plane: Codes, header: Header, digest: str) -> None:
         setattr(found, name, generate_uid(entropy_srcs=[str(found.get(name, "")), digest]))
     found.ImageType = ["DERIVED", "SECONDARY"]
     found.SeriesDescription = "synthetic by i2i_forge"
-    found.Rows, found.Columns = plane.shape
     found.SamplesPerPixel = 1
     found.PhotometricInterpretation = "MONOCHROME1" if header.polarity == "white_is_low" else "MONOCHROME2"
-    bits = 8 * plane.dtype.itemsize
+    bits = 8 * frames.dtype.itemsize
     found.BitsAllocated, found.BitsStored, found.HighBit = bits, bits, bits - 1
-    found.PixelRepresentation = int(plane.dtype.kind == "i")
-    found.RescaleSlope = DSfloat(header.slope[0], auto_format=True)
-    found.RescaleIntercept = DSfloat(header.offset[0], auto_format=True)
-    found.RescaleType = header.unit if header.unit == "HU" else "US"  # unspecified
-    if header.nodata:
-        found.add_new("PixelPaddingValue", "SS" if plane.dtype.kind == "i" else "US", int(header.nodata[0]))
-    values = np.ascontiguousarray(plane.astype(plane.dtype.newbyteorder("<"))).tobytes()
+    found.PixelRepresentation = int(frames.dtype.kind == "i")
+    _rescale(found, header)
+    padding = [int(code) for code in header.nodata if code in range(*_ends(frames.dtype))]
+    if padding and padding == list(range(padding[0], padding[-1] + 1)):
+        for name, code in (("PixelPaddingValue", padding[0]), ("PixelPaddingRangeLimit", padding[-1])):
+            found.add_new(name, "SS" if found.PixelRepresentation else "US", code)
+    values = frames.astype(frames.dtype.newbyteorder("<")).tobytes()
     found.add_new("PixelData", "OW", values + b"\0" * (len(values) % 2))
+
+
+def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max) + 1
+
+
+def _rescale(found: Any, header: Header) -> None:
+    """Say slope and offset, in an enhanced object by the functional groups that all its frames share."""
+    from pydicom import Dataset
+    from pydicom.valuerep import DSfloat
+
+    shared = found.get("SharedFunctionalGroupsSequence") or []
+    for group in [*shared, *(found.get("PerFrameFunctionalGroupsSequence") or ())]:
+        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence", "RealWorldValueMappingSequence"):
+            if name in group:
+                del group[name]
+    values = Dataset() if shared else found
+    values.RescaleSlope = DSfloat(header.slope[0], auto_format=True)
+    values.RescaleIntercept = DSfloat(header.offset[0], auto_format=True)
+    values.RescaleType = header.unit if header.unit == "HU" else "US"  # unspecified
+    if shared:
+        shared[0].PixelValueTransformationSequence = [values]
 
 
 def _encoded(found: Any) -> bytes:

@@ -21,10 +21,9 @@ from i2i_forge.data import (
     check_type,
     grid_digest,
     orientation_of,
-)  # fmt: skip
+)
 
 from .nifti_header import (
-    LONGEST,
     TO_LPS,
     beginning,
     file_of_header,
@@ -33,7 +32,7 @@ from .nifti_header import (
     maps_of,
     parsed,
     unpacked,
-)  # fmt: skip
+)
 from .nifti_writing import write_nifti
 from .quiet import quietly
 
@@ -79,7 +78,7 @@ class StoredNifti(Stored):
         upright = np.moveaxis(codes, -1, 0)  # channels,t,k,j,i
         upright = self.orientation.turn(upright) if self.orientation else upright
         turned: Codes = np.moveaxis(upright, 0, -3)
-        return turned if self.shape[0] > 1 else turned[0]
+        return turned if self.shape[0] != 1 else turned[0]
 
     @property
     def _codes(self) -> Codes:
@@ -124,8 +123,9 @@ class Nifti:
 
     def sniff(self, head: bytes, path: Path) -> bool:
         """Whether it begins with a header of NIfTI or MGH, or belongs to one."""
-        other = file_of_header(path)
-        return bool(kind_of(head if other == path else other.read_bytes()[:LONGEST]))
+        with quietly(path):
+            other = file_of_header(path)
+            return bool(kind_of(head if other == path else beginning(other)))
 
     def open(self, path: Path) -> StoredNifti:
         """The header, checked."""
@@ -174,7 +174,7 @@ def _header(path: Path, found: Any, stored: np.dtype[Any], shape: tuple[int, ...
     slope, offset = (1.0, 0.0) if shape[4] > 1 else found.get_slope_inter()
     return Header(
         shape[2], shape[3], CHANNELS[shape[4]], dtype=check_type(path, stored), bits=8 * stored.itemsize,
-        axes=((("t", shape[0]),) if shape[0] > 1 else ()) + (("z", shape[1]),),
+        axes=((("t", shape[0]),) if shape[0] != 1 else ()) + (("z", shape[1]),),
         slope=(1.0 if slope is None else float(slope),), offset=(0.0 if offset is None else float(offset),),
         pixels="numbers" if shape[4] == 1 else "colour",
     )  # fmt: skip

@@ -3,6 +3,7 @@
 import gzip
 import pickle
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,8 @@ def test_members_damage_and_bombs(tmp_path: Path) -> None:
         header["dim"][1:4] = side
         with pytest.raises(BadImage, match=r"h\.nii\.gz"):
             stored("h.nii.gz", gzip.compress(header.binaryblock + raw[348:]))
+    with pytest.raises(BadImage, match="its three axes do not span a volume"):
+        Nifti().open(made(tmp_path / "flat.nii", CODES.T, np.eye(4), srow_x=(0, 1, 0, 0)))
     with pytest.raises(BadImage, match="begin at byte"):
         header["dim"][1:4], header["vox_offset"] = 2, 1e9
         stored("i.nii.gz", gzip.compress(header.binaryblock + raw[348:]))
@@ -250,7 +253,7 @@ def test_geometry_is_written_bit_for_bit(tmp_path: Path, row: tuple[str, str], e
     stored = Nifti().open(source)
     codes, header = stored.array(), stored.header
     if header.axes[0][0] == "t":
-        codes, header = codes[0], Header(**{**vars(header), "axes": header.axes[1:]})
+        codes, header = codes[0], replace(header, axes=header.axes[1:])
     Nifti().write(tmp_path / f".a{ending}.part", codes, header, stored)
     path = (tmp_path / f".a{ending}.part").rename(tmp_path / f"a{ending}")
     before, after = nibabel.load(source), nibabel.load(path)
@@ -274,7 +277,7 @@ def test_what_describes_the_values_of_another_file_is_reset(tmp_path: Path) -> N
     image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"kept\xff\xfe"))
     image.to_filename(tmp_path / "a.nii")
     stored = Nifti().open(tmp_path / "a.nii")
-    header = Header(**{**vars(stored.header), "dtype": "float32", "slope": (0.5,), "offset": (-3.0,)})
+    header = replace(stored.header, dtype="float32", slope=(0.5,), offset=(-3.0,))
     codes = stored.array().astype(np.float32)
     Nifti().write(tmp_path / "b.nii.gz", codes, header, stored)
     after = nibabel.load(tmp_path / "b.nii.gz")
@@ -296,7 +299,7 @@ def test_what_cannot_be_written_says_what_can(tmp_path: Path) -> None:
         ("b.nii", {"axes": (("z", 7),)}, codes[1:], "cannot lie where"),
     ):
         with pytest.raises(DataError, match=said) as raised:
-            Nifti().write(tmp_path / name, values, Header(**{**vars(header), **change}), stored)
+            Nifti().write(tmp_path / name, values, replace(header, **change), stored)
         assert raised.value.fix
     wide = np.zeros((1, 1, 1, 2**15), np.uint8)
     Nifti().write(tmp_path / "wide.nii", wide, Header(1, 2**15, axes=(("z", 1),)), None)
