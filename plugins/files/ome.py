@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from i2i_forge.data import Header
+from i2i_forge.data import Header, bad
 
 TYPES = ("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
+MOST_PAGES = 1_000_000
 TO_MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "\u00b5m": 1e-3, "um": 1e-3, "nm": 1e-6, "pm": 1e-9}
+
+
+def refuse_lies(path: Path, text: str) -> None:
+    """Raise BadImage of numbers of pages that cannot be true: tifffile makes lists as long as they say."""
+    for each in ElementTree.fromstring(text).iter():
+        planes = math.prod(int(each.get(f"Size{axis}", 1)) for axis in "ZCT")
+        others = [int(each.get(name, 0)) for name in ("IFD", "PlaneCount", "NumPlanes", "FirstZ", "FirstC", "FirstT")]
+        steps = (float(each.get("End", 0)) - float(each.get("Start", 0))) / float(each.get("Step", 1))
+        if not max(planes, *others, steps) <= MOST_PAGES:
+            raise bad(path, f"its OME-XML speaks of more than {MOST_PAGES:,} pages", "write it again")
 
 
 def facts(text: str) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -21,6 +21,7 @@ from i2i_forge.data import (
     check_type,
     grid_digest,
     reading,
+    unnamed,
 )
 from i2i_forge.errors import DataError
 
@@ -55,6 +56,8 @@ class Tiff:
         """See i2i_forge.data.FileFormat."""
         size = check_file(path)
         with reading(path), opened(path) as (file, said):
+            if file.is_ome:
+                ome.refuse_lies(path, file.ome_metadata)
             series = file.series[0] if len(file.pages) and file.series else None
             if series is None or series.keyframe.dtype is None or not series.shape:
                 raise bad(path, "holds no image that can be read", "copy or download it again, or convert it")
@@ -108,12 +111,12 @@ def described(path: Path, file: Any, series: Any) -> tuple[Header, Layout, dict[
     planes, depth, height, width, samples = layout.page
     axes = [each for each in layout.lead if each[0] != "c"] + [("z", depth)] * (depth > 1)
     channels = dict(layout.lead).get("c", 1) * planes * samples
-    facts = geotiff.band_facts(str(page.tags.valueof(geotiff.BANDS, "")), channels)
     place = geotiff.place_tags(page.tags)
     where = geotiff.geometry(place)
     sizes, names = ome.facts(file.ome_metadata) if series.kind == "ome" else ({}, ())
     rows, columns = (width, height) if swaps(orientation) else (height, width)
-    pixels, colours = pixels_of(page, channels)
+    pixels, colours = pixels_of(page, unnamed(path, channels))
+    facts = geotiff.band_facts(str(page.tags.valueof(geotiff.BANDS, "")), channels)
     if any(facts["channels"]):
         pixels = "numbers" if pixels == "colour" else pixels  # GDAL calls any three bands of 8 bits RGB
     else:
@@ -196,14 +199,14 @@ def check_segments(path: Path, series: Any, size: int) -> None:
                       "copy or download it again, or remove it")  # fmt: skip
 
 
-def pixels_of(page: Any, channels: int) -> tuple[Any, tuple[str, ...]]:
-    """What codes are, and the names of channels, by the tag PhotometricInterpretation."""
+def pixels_of(page: Any, blank: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """What codes are, and the names of channels, by the tag PhotometricInterpretation; `blank` are no names."""
     if page.photometric == PALETTE:
-        return "palette", ("",) * channels
-    if page.photometric not in (RGB, YCBCR) or channels < 3:
-        return "numbers", ("",) * channels
-    has_alpha = channels == 4 and [int(each) for each in page.extrasamples] in ([1], [2])
-    return "colour", ("R", "G", "B", *(["A"] if has_alpha else [""] * (channels - 3)))
+        return "palette", blank
+    if page.photometric not in (RGB, YCBCR) or len(blank) < 3:
+        return "numbers", blank
+    has_alpha = len(blank) == 4 and [int(each) for each in page.extrasamples] in ([1], [2])
+    return "colour", ("R", "G", "B", *(["A"] if has_alpha else blank[3:]))
 
 
 def notes(file: Any, series: Any, where: tuple[Any, ...]) -> tuple[str, ...]:

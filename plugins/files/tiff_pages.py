@@ -89,10 +89,10 @@ class StoredTiff(Stored):
 
     def _stored(self, pick: tuple[Any, ...]) -> Codes:
         layout = self.layout
-        if layout.begins is not None:
-            codes: Codes = np.memmap(self.path, layout.dtype, "r", layout.begins, layout.shape)[pick]
-            return codes
         with reading(self.path):
+            if layout.begins is not None:
+                codes: Codes = np.memmap(self.path, layout.dtype, "r", layout.begins, layout.shape)[pick]
+                return codes
             if layout.by_pillow:
                 return pillow_page(self.path, layout)
             assert layout.pages is not None
