@@ -22,28 +22,29 @@ MILLION = 1 << 20
 
 
 @cache
-def formats() -> Any:
-    """The formats of the plugin, and no other."""
+def formats() -> dict[str, Any]:
+    """The formats of the plugin by their names."""
     catalog = Catalog()
     files.register_components(catalog)
-    return stored.Files(catalog.files)
+    return {entry.name: entry.component() for entry in catalog.files.entries()}
 
 
 def read(data: bytes) -> None:
-    """Open it and read it; what the header promised must come."""
+    """Open and read it by each format that takes it; what the header promised must come."""
     limits = stored.MAX_PIXELS, stored.MAX_CODES
+    found = [each for each in formats().values() if each.sniff(data[:512], Path("image"))]
     stored.MAX_PIXELS = stored.MAX_CODES = MILLION
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         with tempfile.NamedTemporaryFile() as file:
             file.write(data)
             file.flush()
-            opened = formats().open(Path(file.name))
-            codes = opened.array()
+            pairs = [(opened.header, opened.array()) for opened in (each.open(Path(file.name)) for each in found)]
     finally:
         stored.MAX_PIXELS, stored.MAX_CODES = limits
-    assert codes.shape == opened.header.shape, f"{codes.shape}, announced {opened.header.shape}"
-    assert codes.dtype == opened.header.dtype, f"{codes.dtype}, announced {opened.header.dtype}"
+    for header, codes in pairs:
+        assert codes.shape == header.shape, f"{codes.shape}, announced {header.shape}"
+        assert codes.dtype == header.dtype, f"{codes.dtype}, announced {header.dtype}"
 
 
 def seeds() -> list[bytes]:
@@ -61,14 +62,15 @@ def seeds() -> list[bytes]:
         for name in ("tiff", "npy", "npz", "picture", "meta", "nrrd"):
             for header in (plane, volume)[: 1 if name == "picture" else 2]:
                 codes = noise[:, None] if header.axes else noise[:1]
-                formats().format(name).write(Path(folder, f"{name}{len(header.axes)}"), codes, header, None)
+                formats()[name].write(Path(folder, f"{name}{len(header.axes)}"), codes, header, None)
         return [file.read_bytes() for file in sorted(Path(folder).iterdir())]
 
 
 TOKENS = (b"II*\0", b"MM\0+", b"<OME", b'SizeZ="9"', b'{"shape": [3, 9, 12]}', b"ImageJ=1\nimages=9\n", b"\x93NUMPY",
           b"'shape': (9, 9)", b"PK\3\4", b"NDims = 3\n", b"CompressedData = True\n", b"ElementDataFile = ", b"NRRD0005",
           b"encoding: gzip\n", b"byte skip: -1\n", b"kinds: vector domain domain\n")  # fmt: skip
-MODULES = ("arrays", "blocks", "geotiff", "meta_image", "nrrd", "ome", "picture", "tiff", "tiff_pages")
+MODULES = ("arrays", "blocks", "geotiff", "meta_image", "nrrd", "ome", "picture", "quoted", "tiff",
+           "tiff_pages")  # fmt: skip
 TARGET = Target(
     read, seeds, modules=[import_module(f"i2i_forge_plugins.files.{name}") for name in MODULES], tokens=TOKENS
 )

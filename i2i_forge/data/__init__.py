@@ -34,7 +34,6 @@ from i2i_forge.data.stored import (
     check_type,
     grid_digest,
     need_plain,
-    unnamed,
 )
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
@@ -44,5 +43,5 @@ __all__ = [
     "Sizes", "Source", "Stored", "Transform", "bad", "check_file", "check_halves", "check_header", "check_images",
     "check_lists", "check_pairs", "check_size", "check_type", "decode", "grid_digest", "is_side_by_side",
     "list_images", "match_stems", "need_one_of", "need_plain", "open_clamped", "orientation_of", "read_list", "reading",
-    "save_png", "sheet", "split_folder", "to_tensor", "tolerant", "unnamed",
+    "save_png", "sheet", "split_folder", "to_tensor", "tolerant",
 ]  # fmt: skip

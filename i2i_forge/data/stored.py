@@ -27,8 +27,6 @@ from i2i_forge.system.files import one_line
 
 Codes = NDArray[Any]
 MAX_CODES = 2**32  # of one file
-LONGEST_CAUSE = 400  # characters of a message
-MAX_CHANNELS = 65535  # as of TIFF
 HEAD = 512  # bytes that tell a format
 NUMBERS = "biuf"  # kinds of NumPy's numbers that may be codes: bool, signed, unsigned, float
 
@@ -150,8 +148,8 @@ class FileFormat(Protocol):
 
 
 def bad(path: object, cause: str, fix: str) -> BadImage:
-    """A BadImage that names the file; `cause` may quote it."""
-    return BadImage(f"{one_line(str(path))}: {one_line(cause)[:LONGEST_CAUSE]}", fix=fix)
+    """A BadImage that names the file."""
+    return BadImage(f"{one_line(str(path))}: {cause}", fix=fix)
 
 
 def check_size(path: Path, header: Header, *, raw_bytes: int | None = None, begins: int = 0) -> Header:
@@ -183,13 +181,6 @@ def check_type(path: Path, dtype: np.dtype[Any]) -> str:
     if dtype.kind not in NUMBERS or dtype.itemsize > 8:
         raise bad(path, f"holds values of type {dtype}, which are no real numbers", "write numbers")
     return dtype.newbyteorder("=").name
-
-
-def unnamed(path: Path, count: int) -> tuple[str, ...]:
-    """Channels without names. Raises BadImage where a header says more of them than can be true."""
-    if count > MAX_CHANNELS:
-        raise bad(path, f"its header says {count:,} channels, more than {MAX_CHANNELS:,}", "cut it into several files")
-    return ("",) * count
 
 
 def need_plain(path: Path, header: Header, kind: str) -> None:
@@ -289,5 +280,5 @@ def plane_names(axes: Sequence[tuple[str, int]]) -> str:
 
 __all__ = [
     "Codes", "FileFormat", "Files", "Header", "Stored", "bad", "check_size", "check_type", "grid_digest",
-    "need_plain", "plane_names", "unnamed",
+    "need_plain", "plane_names",
 ]  # fmt: skip

@@ -25,9 +25,10 @@ from i2i_forge.data import (
     open_clamped,
     orientation_of,
     reading,
-    unnamed,
 )
 from i2i_forge.errors import DataError
+
+from .quoted import unnamed
 
 LONGEST_HEADER = 1 << 16  # bytes
 ZLIB_OR_GZIP = zlib.MAX_WBITS | 32

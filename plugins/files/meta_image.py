@@ -12,6 +12,7 @@ from i2i_forge.data import Codes, Header, Stored, bad, open_clamped, reading
 from i2i_forge.errors import DataError
 
 from .blocks import LONGEST_HEADER, Block, axes_to_write, beside, in_file, stored_block
+from .quoted import field
 
 TYPES = {"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
          "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8"}  # fmt: skip
@@ -85,7 +86,7 @@ def header_fields(path: Path) -> tuple[dict[str, str], int]:
             if not equals:
                 break
             name = NAMES.get(name.strip(), name.strip())
-            fields[name] = value.strip()
+            fields[name] = field(value)
             if name == "ElementDataFile":
                 return fields, file.tell()
     raise bad(path, "its header has no line 'ElementDataFile = ...'", "copy or download it again, or convert it")

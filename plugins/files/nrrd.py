@@ -13,6 +13,7 @@ from i2i_forge.data import Codes, Header, Stored, bad, open_clamped, reading
 from i2i_forge.errors import DataError
 
 from .blocks import LONGEST_HEADER, Block, axes_to_write, beside, in_file, stored_block
+from .quoted import field
 
 TYPES = {  # code of NumPy -> names; the first is written
     "i1": ("signed char", "int8", "int8_t"), "u1": ("unsigned char", "uchar", "uint8", "uint8_t"),
@@ -101,7 +102,7 @@ def header_fields(path: Path) -> tuple[dict[str, str], int]:
                 break
             name, colon, value = line.decode("latin-1").partition(":")
             if colon and not name.startswith("#") and not value.startswith("="):
-                fields[name.strip().lower()] = value.strip()
+                fields[name.strip().lower()] = field(value)
         ends = file.tell()
     for name in ("type", "dimension", "sizes", "encoding"):
         if name not in fields:

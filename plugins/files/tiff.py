@@ -21,11 +21,11 @@ from i2i_forge.data import (
     check_type,
     grid_digest,
     reading,
-    unnamed,
 )
 from i2i_forge.errors import DataError
 
 from . import geotiff, ome
+from .quoted import unnamed
 from .tiff_pages import ALONE, BY_PILLOW, DECODED, JPEG, Layout, StoredTiff, opened
 from .upright import as_stored, swaps
 
@@ -142,12 +142,11 @@ def check_codec(path: Path, file: Any, page: Any, orientation: int) -> bool:
         raise bad(path, f"holds {said} colours, which are neither measured values nor RGB", "convert it")
     if page.bitspersample == 1 and page.shaped[4] > 1:
         raise bad(path, f"holds {page.shaped[4]} bits for each pixel", "write bytes")  # each row is packed otherwise
-    has_codecs = importlib.util.find_spec("imagecodecs") is not None
     is_packed = page.bitspersample not in (1, 8, 16, 32, 64) or page.fillorder != 1
     if compression not in DECODED or page.predictor not in (1, 2, 3):
         raise bad(path, f"is compressed by {getattr(page.compression, 'name', compression)}, which is not read here",
                   "write it with deflate, LZW or zstd")  # fmt: skip
-    if has_codecs or (compression in ALONE and page.predictor != 3 and not is_packed):
+    if (compression in ALONE and page.predictor != 3 and not is_packed) or importlib.util.find_spec("imagecodecs"):
         return False
     one_grey_page = len(file.pages) == page.samplesperpixel == orientation == kind == 1
     if not one_grey_page or compression not in BY_PILLOW or is_packed:
