@@ -43,6 +43,7 @@ class Tiff:
     Axes are those that OME-XML or ImageJ say; pages that nothing explains are the axis "pages". Only the first series
     of the file is read, in full size. Codes are as stored: MinIsWhite is not inverted, no colour is converted, except
     that YCbCr in JPEG becomes RGB. A file that says it is one part of several is read by itself.
+    Written files are deflated where `like` is compressed.
     """
 
     endings = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf")

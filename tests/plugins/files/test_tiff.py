@@ -194,22 +194,6 @@ def test_numbers_of_pages_that_cannot_be_true_are_refused_before_memory_is_taken
     refused(tmp_path / "u.ome.tif", "more than 1,000,000 pages")
 
 
-def test_other_files_that_metadata_name_are_not_opened(tmp_path):
-    W(tmp_path / "other.ome.tif", U, ome=True)
-    W(tmp_path / "u.ome.tif", U, ome=True)
-    with TiffFile(tmp_path / "u.ome.tif", mode="r+") as file:
-        named = '<UUID FileName="other.ome.tif">urn:uuid:11111111-1111-1111-1111-111111111111</UUID>'
-        text = file.pages[0].tags[270].value
-        assert "/></Pixels>" in text or "<TiffData" in text
-        start = text.index("<TiffData")
-        end = text.index(">", start)
-        slim = text[start : end + 1].rstrip("/>")
-        file.pages[0].tags[270].overwrite(text[:start] + slim + ">" + named + "</TiffData>" + text[end + 1 :])
-    (tmp_path / "other.ome.tif").unlink()
-    _, codes = held(tmp_path / "u.ome.tif")
-    assert np.array_equal(codes, U[None])
-
-
 WITHOUT = """
 import sys
 sys.modules["imagecodecs"] = None
