@@ -13,8 +13,8 @@ from random import Random
 from types import ModuleType
 
 NAMES = {  # target -> module
-    "image": "images", "archive": "archives", "image-list": "image_lists", "recipe": "recipes", "term": "objectives",
-    "checkpoint": "checkpoints", "foreign": "foreign_checkpoints",
+    "image": "images", "stored-image": "stored_images", "archive": "archives", "image-list": "image_lists",
+    "recipe": "recipes", "term": "objectives", "checkpoint": "checkpoints", "foreign": "foreign_checkpoints",
 }  # fmt: skip
 
 

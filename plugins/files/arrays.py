@@ -102,7 +102,8 @@ class StoredArray(Stored):
     def values(self) -> Codes:
         """As they are in the file."""
         layout = self.layout
-        return np.memmap(self.path, layout.dtype, "r", layout.begins, layout.shape, layout.order)
+        with reading(self.path):
+            return np.memmap(self.path, layout.dtype, "r", layout.begins, layout.shape, layout.order)
 
 
 class StoredMember(StoredArray):

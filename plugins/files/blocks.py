@@ -6,7 +6,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,17 @@ from i2i_forge.data import (
     check_size,
     check_type,
     grid_digest,
+    need_plain,
     open_clamped,
     orientation_of,
     reading,
 )
 from i2i_forge.errors import DataError
 
-WINDOW = {"zlib": zlib.MAX_WBITS, "gzip": zlib.MAX_WBITS | 16}
+from .quoted import unnamed
+
+LONGEST_HEADER = 1 << 16  # bytes
+ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 PIECE = 1 << 20  # bytes that are decompressed at once
 
 
@@ -38,7 +42,7 @@ class Block:
     Attributes:
         file: that holds them.
         begins: the byte of it; -1 where they are the last ones.
-        packed: how they are compressed.
+        packed: whether they are compressed, by zlib or gzip.
         dtype: in the byte order of the file.
         shape: as they lie, the slowest axis first.
         channels: which of these axes are channels, None of one channel.
@@ -46,7 +50,7 @@ class Block:
 
     file: Path
     begins: int
-    packed: Literal["", "zlib", "gzip"]
+    packed: bool
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     channels: int | None = None
@@ -58,13 +62,13 @@ class Block:
 
     def values(self) -> Codes:
         """Mapped where they are raw, else decompressed: not further than one byte behind the last."""
-        if not self.packed:
-            begins = self.file.stat().st_size - self.bytes if self.begins < 0 else self.begins
-            return np.memmap(self.file, self.dtype, "r", begins, self.shape)
-        with reading(self.file), open_clamped(self.file) as file:
-            file.seek(self.begins)
-            data = unpacked(self.file, file, WINDOW[self.packed], self.bytes)
-        return np.frombuffer(data, self.dtype).reshape(self.shape)
+        with reading(self.file):
+            if not self.packed:
+                begins = self.file.stat().st_size - self.bytes if self.begins < 0 else self.begins
+                return np.memmap(self.file, self.dtype, "r", begins, self.shape)
+            with open_clamped(self.file) as file:
+                file.seek(self.begins)
+                return np.frombuffer(unpacked(self.file, file, self.bytes), self.dtype).reshape(self.shape)
 
 
 class StoredBlock(Stored):
@@ -100,7 +104,6 @@ def stored_block(
         spacing: of the last axes, the slowest first; may be empty.
     """
     space = [n for axis, n in enumerate(block.shape) if axis != block.channels]
-    name = check_type(path, block.dtype)
     turned = None
     if affine is not None:
         try:
@@ -112,11 +115,14 @@ def stored_block(
     axes[:0] = [("t", length) for length in space[:-3]]
     if len(axes) > 2:
         raise bad(path, f"has {len(space)} axes and maybe channels", "write three or four")
-    channels = 1 if block.channels is None else block.shape[block.channels]
+    channels = unnamed(path, 1 if block.channels is None else block.shape[block.channels])
+    if block.begins < -1 or (block.packed and block.begins < 0):
+        raise bad(path, f"its values begin at byte {block.begins}", "correct its header")
     origin = fields.get("Offset", fields.get("space origin"))
     steps = [0.0] * (3 - len(spacing)) + spacing if spacing else []
     header = Header(
-        rows=space[-2], columns=space[-1], channels=("",) * channels, axes=tuple(axes), dtype=name,
+        rows=space[-2], columns=space[-1], channels=channels, axes=tuple(axes),
+        dtype=check_type(path, block.dtype),
         bits=8 * block.dtype.itemsize, affine=turned.affine if turned else None,
         spacing=turned.spacing if turned else (steps[0], steps[1], steps[2]) if steps else None,
         orientation=turned.letters if turned else "",
@@ -128,24 +134,34 @@ def stored_block(
     return StoredBlock(path, header, block, turned, fields)
 
 
-def as_in_file(codes: Codes, header: Header, like: StoredBlock | None) -> Codes:
-    """The axes of a volume as they lie in a file whose channels are the fastest axis; undone as `like` has them."""
-    codes = np.moveaxis(codes, -3, 0)
-    if like is not None and like.turned is not None and like.header.axes == header.axes:
-        codes = like.turned.turn_back(codes)
-    return np.moveaxis(codes, 0, -1) if len(header.channels) > 1 else codes[0]
+def in_file(
+    path: Path, codes: Codes, header: Header, like: Stored | None, kind: str
+) -> tuple[Codes, StoredBlock | None]:
+    """The values as they lie in a file: little-endian, channels the fastest axis, axes as `like` has them.
 
+    Args:
+        kind: what the format is called.
 
-def axes_to_write(path: Path, header: Header) -> NDArray[np.float64]:
-    """The steps of i, j, k (columns) and the origin in LPS millimetres, 3,4, as the header says them.
+    Returns:
+        And the file whose geometry is taken over: `like`, if it has the same axes.
 
     Raises:
-        DataError: the header's axes are no volume.
+        DataError: the format has no place for what the header says.
     """
+    need_plain(path, header, kind)
     if [name for name, _ in header.axes] not in ([], ["z"], ["t", "z"]):
         raise DataError(
             f"{path}: holds no axes {', '.join(name for name, _ in header.axes)}", fix="write one file each"
         )
+    same = like if isinstance(like, StoredBlock) and like.header.axes == header.axes else None
+    codes = np.moveaxis(codes, -3, 0)
+    codes = codes if same is None or same.turned is None else same.turned.turn_back(codes)
+    codes = np.moveaxis(codes, 0, -1) if len(header.channels) > 1 else codes[0]
+    return np.ascontiguousarray(codes, codes.dtype.newbyteorder("<")), same
+
+
+def axes_to_write(header: Header) -> NDArray[np.float64]:
+    """The steps of i, j, k (columns) and the origin in LPS millimetres, 3,4, as the header says them."""
     if header.affine is not None:
         return np.array(header.affine)[:, [2, 1, 0, 3]]
     slices, rows, columns = header.spacing or (1.0, 1.0, 1.0)
@@ -165,19 +181,19 @@ def beside(path: Path, name: str) -> Path:
         raise bad(
             path, f"names its values '{name}', which is no plain name of a file beside it", "write one .mha or .nrrd"
         )
-    check_file(found)
-    if found.resolve().parent != path.resolve().parent:
+    if found.resolve().parent != path.parent.resolve():
         raise bad(path, f"its values '{name}' are a link to another folder", "copy them beside it")
+    check_file(found)
     return found
 
 
-def unpacked(path: Path, file: IO[bytes], window: int, wanted: int) -> bytearray:
+def unpacked(path: Path, file: IO[bytes], wanted: int) -> bytearray:
     """What a stream holds, of `wanted` bytes.
 
     Raises:
         BadImage: it holds more or less.
     """
-    found, decoder = bytearray(), zlib.decompressobj(window)
+    found, decoder = bytearray(), zlib.decompressobj(ZLIB_OR_GZIP)
     while len(found) <= wanted and not decoder.eof:
         piece = decoder.unconsumed_tail or file.read(PIECE)
         if not piece:

@@ -85,8 +85,8 @@ def nodata_of(text: str) -> tuple[float, ...]:
         return ()
 
 
-def band_tags(header: Header) -> list[Tag]:
-    """The tags of GDAL that say what `header` does."""
+def band_tags(header: Header, *, named: bool) -> list[Tag]:
+    """The tags of GDAL that say what `header` does; the names of bands too where they are to be `named`."""
     root = ElementTree.Element("GDALMetadata")
 
     def item(name: str, role: str, sample: int, value: object) -> None:
@@ -96,7 +96,7 @@ def band_tags(header: Header) -> list[Tag]:
     slopes, offsets = (each if len(each) == count else each * count for each in (header.slope, header.offset))
     has_scale = any(slope != 1 for slope in slopes) or any(offsets)
     for sample, name in enumerate(header.channels):
-        if name:
+        if name and named:
             item("DESCRIPTION", "description", sample, name)
         if has_scale:
             item("OFFSET", "offset", sample, repr(offsets[sample]))
@@ -105,8 +105,7 @@ def band_tags(header: Header) -> list[Tag]:
             item("UNITTYPE", "unittype", sample, header.unit)
     tags: list[Tag] = []
     if len(root):
-        text = ElementTree.tostring(root, "unicode") + "\n"
-        tags.append((BANDS, ASCII, 0, text))
+        tags.append((BANDS, ASCII, 0, ElementTree.tostring(root).decode() + "\n"))  # other letters as references
     if header.nodata:
         tags.append((NODATA, ASCII, 0, f"{header.nodata[0]:.17g}"))
     return tags

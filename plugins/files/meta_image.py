@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from i2i_forge.data import Codes, Header, Stored, bad, need_plain, open_clamped, reading
+from i2i_forge.data import Codes, Header, Stored, bad, open_clamped, reading
 from i2i_forge.errors import DataError
 
-from .blocks import Block, StoredBlock, as_in_file, axes_to_write, beside, stored_block
+from .blocks import LONGEST_HEADER, Block, axes_to_write, beside, in_file, stored_block
+from .quoted import field
 
 TYPES = {"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
          "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8"}  # fmt: skip
 GEOMETRY = ("TransformMatrix", "Offset", "CenterOfRotation", "AnatomicalOrientation", "ElementSpacing", "ElementSize")
 NAMES = {"Position": "Offset", "Origin": "Offset", "Orientation": "TransformMatrix", "Rotation": "TransformMatrix",
          "ElementByteOrderMSB": "BinaryDataByteOrderMSB"}  # fmt: skip
-LONGEST_HEADER = 1 << 16  # bytes
 
 
 class MetaImage:
@@ -55,23 +55,19 @@ class MetaImage:
 
     def write(self, path: Path, codes: Codes, header: Header, like: Stored | None) -> None:
         """See i2i_forge.data.FileFormat."""
-        need_plain(path, header, "MetaImage")
-        known = like if isinstance(like, StoredBlock) else None
-        axes = axes_to_write(path, header)
-        values = np.ascontiguousarray(as_in_file(codes, header, known))
-        values = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        values, same = in_file(path, codes, header, like, "MetaImage")
         kind = next((name for name, code in TYPES.items() if code == values.dtype.str[1:]), None)
         if kind is None:
             raise DataError(f"{path}: MetaImage has no type {header.dtype}", fix="write float32, or an integer")
-        is_packed = known is not None and bool(known.block.packed)
+        is_packed = same is not None and same.block.packed
         count = 2 + len(header.axes)
         lines = {"ObjectType": "Image", "NDims": str(count), "BinaryData": "True", "BinaryDataByteOrderMSB": "False"}
         data = zlib.compress(values.tobytes()) if is_packed else values.tobytes()
         lines |= {"CompressedData": "True", "CompressedDataSize": str(len(data))} if is_packed else {}
-        if known is not None and known.header.axes == header.axes:
-            lines |= {name: known.fields[name] for name in GEOMETRY if name in known.fields}
+        if same is not None:
+            lines |= {name: same.fields[name] for name in GEOMETRY if name in same.fields}
         else:
-            lines |= geometry_lines(axes, count)
+            lines |= geometry_lines(axes_to_write(header), count)
         space = values.shape[:-1] if len(header.channels) > 1 else values.shape
         lines |= {"DimSize": " ".join(map(str, space[::-1]))}
         lines |= {"ElementNumberOfChannels": str(len(header.channels))} if len(header.channels) > 1 else {}
@@ -91,7 +87,7 @@ def header_fields(path: Path) -> tuple[dict[str, str], int]:
             if not equals:
                 break
             name = NAMES.get(name.strip(), name.strip())
-            fields[name] = value.strip()
+            fields[name] = field(value)
             if name == "ElementDataFile":
                 return fields, file.tell()
     raise bad(path, "its header has no line 'ElementDataFile = ...'", "copy or download it again, or convert it")
@@ -114,7 +110,7 @@ def block_of(path: Path, fields: Mapping[str, str], ends: int) -> Block:
     is_local = name.upper() == "LOCAL"
     return Block(
         file=path if is_local else beside(path, name), begins=ends if is_local else begins,
-        packed="zlib" if fields.get("CompressedData", "False").lower() == "true" else "", channels=axis,
+        packed=fields.get("CompressedData", "False").lower() == "true", channels=axis,
         dtype=np.dtype(TYPES[kind]).newbyteorder(">" if is_big else "<"), shape=shape,
     )  # fmt: skip
 

@@ -6,14 +6,14 @@ import gzip
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from i2i_forge.data import Codes, Header, Stored, bad, need_plain, open_clamped, reading
+from i2i_forge.data import Codes, Header, Stored, bad, open_clamped, reading
 from i2i_forge.errors import DataError
 
-from .blocks import Block, StoredBlock, as_in_file, axes_to_write, beside, stored_block
+from .blocks import LONGEST_HEADER, Block, axes_to_write, beside, in_file, stored_block
+from .quoted import field
 
 TYPES = {  # code of NumPy -> names; the first is written
     "i1": ("signed char", "int8", "int8_t"), "u1": ("unsigned char", "uchar", "uint8", "uint8_t"),
@@ -27,12 +27,12 @@ TYPES = {  # code of NumPy -> names; the first is written
 CODES = {name: code for code, names in TYPES.items() for name in names}
 TO_LPS = {"left-posterior-superior": (1, 1, 1), "lps": (1, 1, 1), "right-anterior-superior": (-1, -1, 1),
           "ras": (-1, -1, 1), "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1)}  # fmt: skip
-PACKED: Mapping[str, Literal["", "gzip"]] = {"raw": "", "gzip": "gzip", "gz": "gzip"}
+PACKED = {"raw": False, "gzip": True, "gz": True}
 SPACE, TIME = ("domain", "space"), ("time",)
 CHANNELS = ("vector", "list", "covariant-vector", "normal", "point", "rgb-color", "rgba-color", "xyz-color",
             "hsv-color", "2-vector", "3-vector", "4-vector", "3-color", "4-color", "3-gradient")  # fmt: skip
+MOST_AXES = 5  # in space, a vector, time
 VECTOR = re.compile(r"none|\([^)]*\)")
-LONGEST_HEADER = 1 << 16  # bytes
 
 
 class Nrrd:
@@ -71,20 +71,17 @@ class Nrrd:
 
     def write(self, path: Path, codes: Codes, header: Header, like: Stored | None) -> None:
         """See i2i_forge.data.FileFormat."""
-        need_plain(path, header, "NRRD")
-        known = like if isinstance(like, StoredBlock) else None
-        axes = axes_to_write(path, header)
-        values = np.ascontiguousarray(as_in_file(codes, header, known))
-        values = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        values, same = in_file(path, codes, header, like, "NRRD")
         if values.dtype.str[1:] not in TYPES:
             raise DataError(f"{path}: NRRD has no type {header.dtype}", fix="write float32, or an integer")
-        is_packed = known is not None and bool(known.block.packed)
+        is_packed = same is not None and same.block.packed
         channels, in_space = len(header.channels) > 1, min(3, 2 + len(header.axes))
         kinds = ["vector"] * channels + ["domain"] * in_space + ["time"] * (len(header.axes) > 1)
         lines = {"type": TYPES[values.dtype.str[1:]][0], "dimension": str(values.ndim)}
-        if known is not None and known.header.axes == header.axes:
-            lines |= geometry_of(known.fields, kinds)
+        if same is not None:
+            lines |= geometry_of(same.fields, kinds)
         elif in_space == 3:
+            axes = axes_to_write(header)
             said = [text(step) for step in axes[:, :3].T]
             lines |= {"space": "left-posterior-superior", "space origin": text(axes[:, 3])}
             lines |= {"space directions": each_axis(kinds, said, "none")}
@@ -106,7 +103,7 @@ def header_fields(path: Path) -> tuple[dict[str, str], int]:
                 break
             name, colon, value = line.decode("latin-1").partition(":")
             if colon and not name.startswith("#") and not value.startswith("="):
-                fields[name.strip().lower()] = value.strip()
+                fields[name.strip().lower()] = field(value)
         ends = file.tell()
     for name in ("type", "dimension", "sizes", "encoding"):
         if name not in fields:
@@ -117,7 +114,7 @@ def header_fields(path: Path) -> tuple[dict[str, str], int]:
 def axis_kinds(path: Path, fields: Mapping[str, str]) -> list[str]:
     """The kind of each axis, the fastest first. Raises BadImage where they do not say what each is."""
     count = int(fields["dimension"])
-    kinds = fields.get("kinds", "").lower().split() or ["domain"] * count
+    kinds = fields.get("kinds", "").lower().split() or ["domain"] * min(count, MOST_AXES)
     said = [kind for kind in kinds if kind in SPACE]
     rest = [kind for kind in kinds if kind not in SPACE]
     known = sum(kind in CHANNELS for kind in rest) <= 1 and sum(kind in TIME for kind in rest) <= 1
@@ -138,13 +135,13 @@ def block_of(path: Path, fields: Mapping[str, str], kinds: list[str], ends: int)
     if len(sizes) != len(kinds) or (dtype.itemsize > 1 and fields.get("endian") not in ("little", "big")):
         raise bad(path, f"its header says sizes {sizes}, endian {fields.get('endian')}", "correct its header")
     skip = int(fields.get("byte skip", fields.get("byteskip", 0)))
-    if int(fields.get("line skip", fields.get("lineskip", 0))) or (skip and PACKED[packed]) or skip < -1:
+    if int(fields.get("line skip", fields.get("lineskip", 0))) or (skip and PACKED[packed]):
         raise bad(path, "skips lines, or compressed bytes", "write it again")
     name = fields.get("data file", fields.get("datafile"))
     channels = [axis for axis, each in enumerate(kinds[::-1]) if each in CHANNELS]
     return Block(
         file=path if name is None else beside(path, name), packed=PACKED[packed],
-        begins=-1 if skip == -1 else skip + (ends if name is None else 0), shape=tuple(sizes[::-1]),
+        begins=skip if skip < 0 or name is not None else skip + ends, shape=tuple(sizes[::-1]),
         dtype=dtype.newbyteorder(">" if fields.get("endian") == "big" else "<"),
         channels=channels[0] if channels else None,
     )  # fmt: skip

@@ -24,9 +24,10 @@ GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6  # of a PNG's IH
 NAMES: Mapping[int, tuple[str, ...]] = {
     GREY: ("",), COLOUR: ("R", "G", "B"), PALETTE: ("",), GREY_ALPHA: ("", "A"), COLOUR_ALPHA: ("R", "G", "B", "A"),
 }  # fmt: skip
-KINDS = {"1": GREY, "L": GREY, "I;16": GREY, "I;16B": GREY, "I": GREY, "F": GREY, "RGB": COLOUR, "P": PALETTE,
+KINDS = {"1": GREY, "L": GREY, "I;16": GREY, "I": GREY, "F": GREY, "RGB": COLOUR, "P": PALETTE,
          "LA": GREY_ALPHA, "RGBA": COLOUR_ALPHA}  # fmt: skip
 NOTED = (b"gAMA", b"iCCP", b"sRGB", b"sBIT", b"cHRM")  # chunks that change no value here
+WRITTEN = (("uint8", 1, False), ("uint16", 1, False), ("uint8", 3, True), ("uint8", 4, True))  # True: colour
 MOST_CHUNKS = 1000  # before the pixels
 
 
@@ -35,14 +36,12 @@ class Depth:
     """How what Pillow gives becomes the codes of the file.
 
     Attributes:
-        kind: the colour type, numbered as in PNG.
         white: the largest code.
         given: what Pillow makes of it.
         orientation: of EXIF.
         by_imagecodecs: whether Pillow would cut it to 8 bits.
     """
 
-    kind: int
     white: int
     given: int
     orientation: int = 1
@@ -77,13 +76,7 @@ class Picture:
         """See i2i_forge.data.FileFormat."""
         need_plain(path, header, "a PNG")
         channels = len(header.channels)
-        kind = (header.dtype, channels, header.pixels == "colour")
-        if header.axes or kind not in (
-            ("uint8", 1, False),
-            ("uint16", 1, False),
-            ("uint8", 3, True),
-            ("uint8", 4, True),
-        ):
+        if header.axes or (header.dtype, channels, header.pixels == "colour") not in WRITTEN:
             raise DataError(f"{path}: a PNG does not hold {channels} channels of {header.dtype} that are "
                             f"{header.pixels}, {header.axes}", fix="write uint8 or uint16, or TIFF")  # fmt: skip
         pixels = codes[0] if channels == 1 else codes.transpose(1, 2, 0)
@@ -145,18 +138,14 @@ def described(path: Path, image: Image.Image) -> tuple[Header, Depth]:
     (columns, rows) = image.size[::-1] if swaps(orientation) else image.size
     is_float = image.mode == "F"
     header = Header(
-        rows=rows, columns=columns, channels=NAMES[kind], dtype="float32" if is_float else dtype_of(white),
-        nodata=transparent_grey(chunks, kind), bits=32 if is_float else white.bit_length(),
+        rows=rows, columns=columns, channels=NAMES[kind], nodata=transparent_grey(chunks, kind),
+        dtype="float32" if is_float else "uint8" if white < 256 else "uint16",
+        bits=32 if is_float else white.bit_length(),
         polarity="white_is_high" if kind in (GREY, GREY_ALPHA) else "", grid=grid_digest(rows, columns),
         pixels="palette" if kind == PALETTE else "colour" if kind in (COLOUR, COLOUR_ALPHA) else "numbers",
         notes=notes(image, chunks),
     )  # fmt: skip
-    return header, Depth(kind, white, white if by_imagecodecs else given, orientation, by_imagecodecs)
-
-
-def dtype_of(white: int) -> str:
-    """The type that holds codes up to this one."""
-    return "uint8" if white < 256 else "uint16"
+    return header, Depth(white, white if by_imagecodecs else given, orientation, by_imagecodecs)
 
 
 def png_chunks(path: Path) -> dict[bytes, bytes]:

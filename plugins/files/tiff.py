@@ -5,11 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -26,16 +24,17 @@ from i2i_forge.data import (
 )
 from i2i_forge.errors import DataError
 
-from . import geotiff
-from .tiff_pages import ALONE, BY_PILLOW, DECODED, JPEG, Layout, StoredTiff
+from . import geotiff, ome
+from .quoted import unnamed
+from .tiff_pages import ALONE, BY_PILLOW, DECODED, JPEG, Layout, StoredTiff, opened
 from .upright import as_stored, swaps
 
 AXES = {"C": "c", "Z": "z", "T": "t"}
 UNEXPLAINED = "pages"  # what tifffile calls I, Q and other letters
-TO_MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "µm": 1e-3, "um": 1e-3, "nm": 1e-6, "pm": 1e-9}
 WHITE_AT_0, GREY, RGB, PALETTE, MASK, YCBCR = 0, 1, 2, 3, 4, 6  # of the tag PhotometricInterpretation
 POLARITY: Mapping[int, Any] = {WHITE_AT_0: "white_is_low", GREY: "white_is_high"}
 ORIENTATION, SHORT = 274, 3
+LARGEST_TILE = 2048**2  # pixels that a tile may have beyond those of its image, for tiles are filled up
 
 
 class Tiff:
@@ -44,10 +43,11 @@ class Tiff:
     Axes are those that OME-XML or ImageJ say; pages that nothing explains are the axis "pages". Only the first series
     of the file is read, in full size. Codes are as stored: MinIsWhite is not inverted, no colour is converted, except
     that YCbCr in JPEG becomes RGB. A file that says it is one part of several is read by itself.
+    Written files are deflated where `like` is compressed.
     """
 
     endings = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf")
-    needs: Mapping[str, str] = {"tifffile": "tiff"}
+    needs: Mapping[str, str] = {}
 
     def sniff(self, head: bytes, path: Path) -> bool:
         """Whether it begins as TIFF and BigTIFF do."""
@@ -57,6 +57,8 @@ class Tiff:
         """See i2i_forge.data.FileFormat."""
         size = check_file(path)
         with reading(path), opened(path) as (file, said):
+            if file.is_ome:
+                ome.refuse_lies(path, file.ome_metadata)
             series = file.series[0] if len(file.pages) and file.series else None
             if series is None or series.keyframe.dtype is None or not series.shape:
                 raise bad(path, "holds no image that can be read", "copy or download it again, or convert it")
@@ -79,51 +81,25 @@ class Tiff:
         names = [name for name, _ in header.axes]
         if not set(names) <= {"z", "t"} and names != [UNEXPLAINED]:
             raise DataError(f"{path}: TIFF has no axes {' and '.join(names)}", fix="write one file for each place")
-        is_colour = header.pixels == "colour" and len(header.channels) in (3, 4)
-        photometric = "miniswhite" if header.polarity == "white_is_low" else "rgb" if is_colour else "minisblack"
-        is_ome = bool(kept.get("ome")) or bool({"z", "t"} & set(names))
+        is_colour = header.pixels == "colour" and len(header.channels) in (3, 4) and header.dtype != "bool"
+        is_ome = ("ome" in kept and names != [UNEXPLAINED]) or bool({"z", "t"} & set(names))
+        if is_ome and header.dtype not in ome.TYPES:
+            raise DataError(f"{path}: OME-TIFF has no type {header.dtype}", fix="write float32, or an integer")
         codes = as_stored(codes, orientation)
         if len(header.channels) == 1:
             codes = codes[..., 0, :, :]
         elif is_colour:
             codes = np.moveaxis(codes, -3, -1)
-        options: dict[str, Any] = {"planarconfig": "separate"} if not is_ome and len(header.channels) > 1 else {}
-        extra = [*kept.get("place", ()), *geotiff.band_tags(header)]
+        is_planar = not (is_ome or is_colour) and len(header.channels) > 1
+        extra = [*kept.get("place", ()), *geotiff.band_tags(header, named=not (is_ome or is_colour))]
         if orientation != 1:
             extra.append((ORIENTATION, SHORT, 1, orientation))
         tifffile.imwrite(
-            path, np.ascontiguousarray(codes), photometric=photometric, ome=is_ome, compression=kept.get("compression"),
-            metadata=ome_metadata(header, kept, is_colour) if is_ome else None,
-            extratags=[(*tag, True) for tag in extra], **({} if is_colour else options),
+            path, np.ascontiguousarray(codes), planarconfig="separate" if is_planar else None, ome=is_ome,
+            photometric="miniswhite" if header.polarity == "white_is_low" else "rgb" if is_colour else "minisblack",
+            compression=kept.get("compression"), extratags=[(*tag, True) for tag in extra],
+            metadata=ome.metadata(header, kept.get("ome", {}), is_colour) if is_ome else None,
         )  # fmt: skip
-
-
-class Listener(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See logging.Handler."""
-        self.said.append(record)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[Any, list[logging.LogRecord]]]:
-    """The file by tifffile, and what this logs of it; no other file is opened, whatever its metadata name."""
-    import tifffile
-
-    listener, log = Listener(), logging.getLogger("tifffile")
-    log.addHandler(listener)
-    propagates, log.propagate = log.propagate, False
-    try:
-        with tifffile.TiffFile(path, _multifile=False, is_mmstack=False, is_ndtiff=False) as file:
-            yield file, listener.said
-    finally:
-        log.removeHandler(listener)
-        log.propagate = propagates
 
 
 def described(path: Path, file: Any, series: Any) -> tuple[Header, Layout, dict[str, Any]]:
@@ -136,25 +112,25 @@ def described(path: Path, file: Any, series: Any) -> tuple[Header, Layout, dict[
     planes, depth, height, width, samples = layout.page
     axes = [each for each in layout.lead if each[0] != "c"] + [("z", depth)] * (depth > 1)
     channels = dict(layout.lead).get("c", 1) * planes * samples
-    facts = geotiff.band_facts(str(page.tags.valueof(geotiff.BANDS, "")), channels)
     place = geotiff.place_tags(page.tags)
     where = geotiff.geometry(place)
-    names, spacing, is_ome = ome_facts(file, channels) if series.kind == "ome" else ((), None, False)
+    sizes, names = ome.facts(file.ome_metadata) if series.kind == "ome" else ({}, ())
     rows, columns = (width, height) if swaps(orientation) else (height, width)
-    pixels, colours = pixels_of(page, channels)
+    pixels, colours = pixels_of(page, unnamed(path, channels))
+    facts = geotiff.band_facts(str(page.tags.valueof(geotiff.BANDS, "")), channels)
     if any(facts["channels"]):
         pixels = "numbers" if pixels == "colour" else pixels  # GDAL calls any three bands of 8 bits RGB
     else:
-        facts["channels"] = names or colours
+        facts["channels"] = names if len(names) == channels else colours
     header = Header(
-        rows=rows, columns=columns, axes=tuple(axes), dtype=check_type(path, page.dtype), spacing=spacing,
+        rows=rows, columns=columns, axes=tuple(axes), dtype=check_type(path, page.dtype), spacing=ome.spacing(sizes),
         nodata=geotiff.nodata_of(str(page.tags.valueof(geotiff.NODATA, ""))), bits=int(np.max(page.bitspersample)),
         polarity=POLARITY.get(int(page.photometric), ""),
         grid=grid_digest(rows, columns, *where), is_raw=layout.begins is not None and np.dtype(layout.dtype).isnative,
         pixels=pixels, notes=notes(file, series, where), **facts,
     )  # fmt: skip
-    compression = None if page.compression == 1 else "zlib"
-    return header, layout, {"place": place, "ome": is_ome, "spacing": spacing, "compression": compression}
+    kept = {"place": place, "compression": None if page.compression == 1 else "zlib"}
+    return header, layout, kept | ({"ome": sizes} if series.kind == "ome" else {})
 
 
 def check_codec(path: Path, file: Any, page: Any, orientation: int) -> bool:
@@ -165,12 +141,13 @@ def check_codec(path: Path, file: Any, page: Any, orientation: int) -> bool:
     if kind not in (WHITE_AT_0, GREY, RGB, PALETTE, MASK) and (kind, compression) != (YCBCR, JPEG):
         said = tifffile.PHOTOMETRIC(kind).name if kind in list(tifffile.PHOTOMETRIC) else str(kind)
         raise bad(path, f"holds {said} colours, which are neither measured values nor RGB", "convert it")
-    has_codecs = importlib.util.find_spec("imagecodecs") is not None
+    if page.bitspersample == 1 and page.shaped[4] > 1:
+        raise bad(path, f"holds {page.shaped[4]} bits for each pixel", "write bytes")  # each row is packed otherwise
     is_packed = page.bitspersample not in (1, 8, 16, 32, 64) or page.fillorder != 1
     if compression not in DECODED or page.predictor not in (1, 2, 3):
         raise bad(path, f"is compressed by {getattr(page.compression, 'name', compression)}, which is not read here",
                   "write it with deflate, LZW or zstd")  # fmt: skip
-    if has_codecs or (compression in ALONE and page.predictor != 3 and not is_packed):
+    if (compression in ALONE and page.predictor != 3 and not is_packed) or importlib.util.find_spec("imagecodecs"):
         return False
     one_grey_page = len(file.pages) == page.samplesperpixel == orientation == kind == 1
     if not one_grey_page or compression not in BY_PILLOW or is_packed:
@@ -208,6 +185,8 @@ def check_segments(path: Path, series: Any, size: int) -> None:
     """Raise BadImage where strips or tiles are missing or lie behind the end of the file."""
     keyframe = series.keyframe
     has_nodata = keyframe.tags.get(geotiff.NODATA) is not None
+    if math.prod(keyframe.chunks) > 4 * keyframe.size + LARGEST_TILE:
+        raise bad(path, f"has strips or tiles of {keyframe.chunks}, larger than its image", "write it again")
     for page in series:
         offsets, counts = (np.asarray(each, np.float64) for each in (page.dataoffsets, page.databytecounts))
         wanted = math.prod(keyframe.chunked)
@@ -220,39 +199,14 @@ def check_segments(path: Path, series: Any, size: int) -> None:
                       "copy or download it again, or remove it")  # fmt: skip
 
 
-def pixels_of(page: Any, channels: int) -> tuple[Any, tuple[str, ...]]:
-    """What codes are, and the names of channels, by the tag PhotometricInterpretation."""
+def pixels_of(page: Any, blank: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """What codes are, and the names of channels, by the tag PhotometricInterpretation; `blank` are no names."""
     if page.photometric == PALETTE:
-        return "palette", ("",) * channels
-    if page.photometric not in (RGB, YCBCR) or channels < 3:
-        return "numbers", ("",) * channels
-    has_alpha = channels == 4 and [int(each) for each in page.extrasamples] in ([1], [2])
-    return "colour", ("R", "G", "B", *(["A"] if has_alpha else [""] * (channels - 3)))
-
-
-def ome_facts(file: Any, channels: int) -> tuple[tuple[str, ...], tuple[float, float, float] | None, bool]:
-    """The channels' names (() if not each has one), the physical sizes in millimetres, and that it is OME-TIFF."""
-    pixels = ElementTree.fromstring(file.ome_metadata).find("{*}Image/{*}Pixels")
-    assert pixels is not None  # or tifffile would have found no series
-    names = tuple(each.get("Name", "") for each in pixels.findall("{*}Channel"))
-    sizes = [
-        float(pixels.get(f"PhysicalSize{axis}", 0)) * TO_MM.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"), 1.0)
-        for axis in "ZYX"
-    ]
-    return names if len(names) == channels else (), (sizes[0], sizes[1], sizes[2]) if sizes[1] else None, True
-
-
-def ome_metadata(header: Header, kept: Mapping[str, Any], is_colour: bool) -> dict[str, Any]:
-    """What tifffile writes as OME-XML."""
-    axes = "".join(name.upper() for name, _ in header.axes)
-    axes += "YXS" if is_colour else "CYX" if len(header.channels) > 1 else "YX"
-    found: dict[str, Any] = {"axes": axes}
-    if any(header.channels):
-        found["Channel"] = {"Name": list(header.channels)}
-    for axis, step in zip("ZYX", kept.get("spacing") or header.spacing or (), strict=False):
-        if step:
-            found |= {f"PhysicalSize{axis}": step, f"PhysicalSize{axis}Unit": "mm"}
-    return found
+        return "palette", blank
+    if page.photometric not in (RGB, YCBCR) or len(blank) < 3:
+        return "numbers", blank
+    has_alpha = len(blank) == 4 and [int(each) for each in page.extrasamples] in ([1], [2])
+    return "colour", ("R", "G", "B", *(["A"] if has_alpha else blank[3:]))
 
 
 def notes(file: Any, series: Any, where: tuple[Any, ...]) -> tuple[str, ...]:

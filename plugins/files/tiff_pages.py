@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import logging
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,10 +89,10 @@ class StoredTiff(Stored):
 
     def _stored(self, pick: tuple[Any, ...]) -> Codes:
         layout = self.layout
-        if layout.begins is not None:
-            codes: Codes = np.memmap(self.path, layout.dtype, "r", layout.begins, layout.shape)[pick]
-            return codes
         with reading(self.path):
+            if layout.begins is not None:
+                codes: Codes = np.memmap(self.path, layout.dtype, "r", layout.begins, layout.shape)[pick]
+                return codes
             if layout.by_pillow:
                 return pillow_page(self.path, layout)
             assert layout.pages is not None
@@ -99,15 +101,43 @@ class StoredTiff(Stored):
             return decoded.reshape(*chosen.shape, *layout.page)
 
 
+class Listener(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        self.said.append(record)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, list[logging.LogRecord]]]:
+    """The file by tifffile, and what this logs of it; no other file is opened, whatever its metadata name."""
+    import tifffile
+
+    listener, log = Listener(), logging.getLogger("tifffile")
+    log.addHandler(listener)
+    propagates, log.propagate = log.propagate, False
+    try:
+        with tifffile.TiffFile(path, _multifile=False, is_mmstack=False, is_ndtiff=False) as file:
+            yield file, listener.said
+    finally:
+        log.removeHandler(listener)
+        log.propagate = propagates
+
+
 def decoded_pages(path: Path, offsets: list[int], shape: tuple[int, ...]) -> Iterator[Codes]:
     """The pages whose directories begin at these places.
 
     Raises:
         BadImage: one holds more or less than it says.
     """
-    from tifffile import TiffFile, TiffPage
+    from tifffile import TiffPage
 
-    with TiffFile(path, _multifile=False) as file:
+    with opened(path) as (file, _):
         for offset in offsets:
             file.filehandle.seek(offset)
             page = TiffPage(file, index=0)

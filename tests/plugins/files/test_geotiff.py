@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from stored_files import U, held, written_like
+from stored_files import U, held, refused, written_like
 
 rasterio = pytest.importorskip("rasterio")
 from affine import Affine  # noqa: E402
@@ -84,3 +84,28 @@ def test_other_places_are_other_grids(tmp_path):
     assert len(grids) == 4
     same = save(tmp_path / "same.tif", BANDS[:1].astype("f4"), compress="lzw", nodata=3)
     assert held(same)[0].grid == held(save(tmp_path / "g.tif"))[0].grid
+
+
+def test_overviews_masks_and_tiles_that_are_left_out(tmp_path):
+    grey = np.random.default_rng(2).integers(0, 4096, (600, 700)).astype(np.uint16)
+    with rasterio.open(
+        tmp_path / "c.tif", "w", "COG", 700, 600, 1, "EPSG:4326", NORTH_UP, "uint16", blocksize=256
+    ) as file:
+        file.write(grey[None])
+    header, codes = held(tmp_path / "c.tif")
+    assert np.array_equal(codes[0], grey) and "smaller copies" in header.notes[1]
+    path = save(tmp_path / "m.tif", grey[None], nbits=12)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(grey > 99)
+    header, codes = held(path)
+    assert np.array_equal(codes[0], grey) and header.bits == 12 and "1 more series" in header.notes[1]
+    sparse = {"tiled": True, "blockxsize": 256, "blockysize": 256, "SPARSE_OK": True, "compress": "deflate"}
+    for nodata in (7, None):
+        profile = {"crs": "EPSG:4326", "transform": NORTH_UP, "nodata": nodata, "dtype": "uint16", **sparse}
+        with rasterio.open(tmp_path / "s.tif", "w", "GTiff", 700, 600, 1, **profile) as file:
+            file.write(grey[:256, :256], 1, window=((0, 256), (0, 256)))
+        if nodata is None:
+            refused(tmp_path / "s.tif", "says no nodata")
+        else:
+            codes = held(tmp_path / "s.tif")[1][0]
+            assert (codes[256:] == 7).all() and np.array_equal(codes[:256, :256], grey[:256, :256])

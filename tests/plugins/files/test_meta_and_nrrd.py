@@ -158,6 +158,8 @@ def test_headers_of_meta_image(tmp_path, fields, values, expected):
     (["sizes: 60000 60000 60000"], "more than"), (["endian: middle"], "endian"),
     (["space: LPS", "space directions: (1,0,0) (1,0,0) (0,0,1)"], "do not span"),
     (["space: LPS", "space directions: (1,0,0) (nan,0,0) (0,0,1)"], "do not span"),
+    (["dimension: 99999999999"], "axes of the kinds"), (["byte skip: -9"], "begin at byte"),
+    (["sizes: 99999999999 5 4", "kinds: vector domain domain"], "more than 65,535"),
     (["data file: ../x.raw"], "no plain name"), (["data file: /etc/passwd"], "no plain name"),
     (["data file: LIST"], "list of files"), (["data file: x%03d.raw 1 4 1"], "no plain name"),
 ])  # fmt: skip
@@ -174,6 +176,8 @@ def test_what_nrrd_is_refused(tmp_path, lines, cause):
     ({"DimSize": "6 5 5"}, "truncated"),
     ({"DimSize": "6 5"}, "has 2 numbers"), ({"DimSize": "99999 9999 99999"}, "more than"),
     ({"DimSize": "6 5 -4"}, "header says"), ({"ElementType": "MET_OTHER"}, "MET_OTHER"), ({"NDims": "9"}, "9 axes"),
+    ({"ElementNumberOfChannels": "99999999999"}, "more than 65,535"), ({"NDims": "99999999999"}, "axes of"),
+    ({"ElementDataFile": "v.mhd", "HeaderSize": "-5"}, "begin at byte -5"),
     ({"BinaryData": "False"}, "BinaryData False"), ({"TransformMatrix": "1 0 0 1 0 0 0 0 1"}, "do not span"),
 ])  # fmt: skip
 def test_what_meta_image_is_refused(tmp_path, fields, cause):

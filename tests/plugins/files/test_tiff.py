@@ -2,12 +2,17 @@
 
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
-from stored_files import U, held, refused, written_like
-from tifffile import TiffFile
+from PIL import Image
+from stored_files import FILES, U, held, refused, written_like
+from tifffile import TiffFile, TiffWriter
 from tifffile import imwrite as W
+
+from i2i_forge.data import Header
+from i2i_forge.errors import DataError
 
 STACK = np.stack([U // k for k in range(1, 8)])
 FIVE = np.arange(2 * 3 * 4 * 16 * 20).reshape(2, 3, 4, 16, 20).astype(np.uint16)
@@ -108,8 +113,6 @@ def test_an_orientation_is_turned_exactly_and_back(tmp_path, orientation, compre
 
 
 def test_a_palette_is_said_to_be_one_and_ycbcr_of_jpeg_is_rgb(tmp_path):
-    from PIL import Image
-
     colours = np.arange(3 * 256, dtype=np.uint16).reshape(3, 256)
     W(tmp_path / "u.tif", (U % 256).astype("u1"), photometric="palette", colormap=colours)
     header, found = held(tmp_path / "u.tif")
@@ -126,8 +129,6 @@ def test_a_palette_is_said_to_be_one_and_ycbcr_of_jpeg_is_rgb(tmp_path):
 
 def test_pyramids_and_further_series_are_noted_not_read(tmp_path):
     with_levels, with_others = tmp_path / "p.ome.tif", tmp_path / "s.tif"
-    from tifffile import TiffWriter
-
     with TiffWriter(with_levels, ome=True) as file:
         file.write(FIVE[0, 0], subifds=1, metadata={"axes": "CYX"})
         file.write(FIVE[0, 0, :, ::2, ::2], subfiletype=1)
@@ -180,20 +181,17 @@ def test_missing_strips_and_pages_are_no_zeros(tmp_path):
     refused(tmp_path / "o.ome.tif", "lacks 2 of its 9 pages|pages of")
 
 
-def test_other_files_that_metadata_name_are_not_opened(tmp_path):
-    W(tmp_path / "other.ome.tif", U, ome=True)
-    W(tmp_path / "u.ome.tif", U, ome=True)
+@pytest.mark.parametrize(("said", "lie"), [
+    ('SizeZ="7"', 'SizeZ="400000000"'), ('SizeC="1"', 'SizeC="400000000"'), ('IFD="0"', 'IFD="2000000000"'),
+    ('PlaneCount="7"', 'PlaneCount="400000000"'), ("<LightPath/>", '<AlongZ Start="0" End="1e12" Step="1"/>'),
+])  # fmt: skip
+def test_numbers_of_pages_that_cannot_be_true_are_refused_before_memory_is_taken(tmp_path, said, lie):
+    W(tmp_path / "u.ome.tif", STACK, ome=True, metadata={"axes": "ZYX"})
     with TiffFile(tmp_path / "u.ome.tif", mode="r+") as file:
-        named = '<UUID FileName="other.ome.tif">urn:uuid:11111111-1111-1111-1111-111111111111</UUID>'
         text = file.pages[0].tags[270].value
-        assert "/></Pixels>" in text or "<TiffData" in text
-        start = text.index("<TiffData")
-        end = text.index(">", start)
-        slim = text[start : end + 1].rstrip("/>")
-        file.pages[0].tags[270].overwrite(text[:start] + slim + ">" + named + "</TiffData>" + text[end + 1 :])
-    (tmp_path / "other.ome.tif").unlink()
-    _, codes = held(tmp_path / "u.ome.tif")
-    assert np.array_equal(codes, U[None])
+        assert said in text
+        file.pages[0].tags[270].overwrite(text.replace(said, lie))
+    refused(tmp_path / "u.ome.tif", "more than 1,000,000 pages")
 
 
 WITHOUT = """
@@ -221,8 +219,6 @@ def test_without_imagecodecs_pillow_is_the_second_try_and_bombs_are_refused(tmp_
     W(tmp_path / "lzma.tif", STACK, compression="lzma", photometric="minisblack")
     W(tmp_path / "zstd.tif", U, compression="zstd")
     W(tmp_path / "two.tif", STACK[:2], compression="lzw", photometric="minisblack")
-    import zlib
-
     W(bomb, np.zeros((16, 16), "u1"), compression="deflate", metadata=None)
     with TiffFile(bomb, mode="r+") as file:
         packed = zlib.compress(bytes(50_000_000))
@@ -244,3 +240,35 @@ def test_without_imagecodecs_pillow_is_the_second_try_and_bombs_are_refused(tmp_
         said[name].startswith("DataError") and "pip install 'i2i-forge[tiff]'" in said[name] for name in ("zstd", "two")
     )
     assert "more than its place" in said["bomb"]
+
+
+@pytest.mark.parametrize("axes", [(), (("z", 3),), (("t", 2), ("z", 3)), (("pages", 3),)])
+@pytest.mark.parametrize("names", [("",), ("a", "b"), ("µ", "é", "c", "d"), ("R", "G", "B")])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32"])
+def test_what_is_written_says_the_same_of_itself(tmp_path, axes, names, dtype):
+    header = Header(5, 7, channels=names, axes=axes, dtype=dtype, nodata=(3.0,), unit="µg", slope=(0.5,),
+                    offset=(-2.0,), pixels="colour" if "R" in names else "numbers")  # fmt: skip
+    codes = np.random.default_rng(0).integers(0, 200, header.shape).astype(dtype)
+    FILES.format("tiff").write(tmp_path / "w.tif", codes, header, None)
+    for path in (tmp_path / "w.tif", written_like(tmp_path / "w.tif")):
+        found, again = held(path)
+        assert np.array_equal(again, codes) and {*found.slope} == {0.5} and {*found.offset} == {-2.0}
+        for name in ("rows", "columns", "channels", "axes", "dtype", "nodata", "unit", "pixels"):
+            assert getattr(found, name) == getattr(header, name), name
+
+
+@pytest.mark.parametrize("header", [Header(2, 2, axes=(("z", 2),), dtype="float16"), Header(2, 2, axes=(("y", 2),))])
+def test_what_tiff_cannot_say_is_not_written(tmp_path, header):
+    with pytest.raises(DataError, match=r"TIFF has no (type float16|axes y)") as caught:
+        FILES.format("tiff").write(tmp_path / "w.tif", np.zeros(header.shape, header.dtype), header, None)
+    assert caught.value.fix and not (tmp_path / "w.tif").exists()
+
+
+@pytest.mark.parametrize(("tag", "value", "cause"), [
+    (322, 1 << 30, "larger than its image"), (257, 1 << 30, "more than"), (256, 0, "1x33x0 values"),
+])  # fmt: skip
+def test_sizes_that_cannot_be_true_are_refused(tmp_path, tag, value, cause):
+    W(tmp_path / "u.tif", U, tile=(16, 16), compression="lzw", metadata=None)
+    with TiffFile(tmp_path / "u.tif", mode="r+") as file:
+        file.pages[0].tags[tag].overwrite(value)
+    refused(tmp_path / "u.tif", cause)
