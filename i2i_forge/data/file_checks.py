@@ -14,6 +14,7 @@ from i2i_forge.errors import DataError, ForgeError
 from i2i_forge.system.files import one_line
 
 MAX_PIXELS = 64 * 1024 * 1024  # of one plane
+LONGEST = 400  # characters of a cause, which may quote a file
 MAX_CODES = 2**32  # of one file
 NUMBERS = "biuf"  # kinds of NumPy's numbers that may be codes: bool, signed, unsigned, float
 
@@ -27,7 +28,7 @@ class BadImage(DataError):
 
 def bad(path: object, cause: str, fix: str, kind: type[DataError] = BadImage) -> DataError:
     """An error that names the file."""
-    return kind(f"{one_line(str(path))}: {cause}", fix=fix)
+    return kind(f"{one_line(str(path))}: {one_line(cause)[:LONGEST]}", fix=fix)
 
 
 def check_file(path: str | Path) -> int:

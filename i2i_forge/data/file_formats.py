@@ -18,17 +18,17 @@ class Files:
 
     Args:
         registry: `catalog.files`.
+
+    Attributes:
+        formats: by name.
+        endings: of all formats, the longest first.
     """
 
     def __init__(self, registry: Registry[Any]) -> None:
         self.registry = registry
         self.formats: dict[str, FileFormat] = {entry.name: entry.component() for entry in registry.entries()}
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """Of all formats, the longest first."""
         found = {ending for each in self.formats.values() for ending in each.endings}
-        return tuple(sorted(found, key=lambda ending: (-len(ending), ending)))
+        self.endings = tuple(sorted(found, key=lambda ending: (-len(ending), ending)))
 
     def ending(self, path: str | Path) -> str:
         """The ending of a name, as far as any format has it: ".nii.gz"; "" for others."""

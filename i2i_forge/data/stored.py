@@ -97,10 +97,14 @@ class Stored:
         """
         raise NotImplementedError
 
+    def files(self) -> list[Path]:
+        """The files that it is made of: itself, those of its folder, and others of a pair; none where there is none."""
+        path = self.path.resolve()
+        return sorted(path.iterdir()) if path.is_dir() else [path]
+
     def stamps(self) -> list[tuple[str, int, int, int]]:
         """Name, size and times of each file of it, which change when it does; [] of what is in no file."""
-        path = self.path.resolve()
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        files = self.files()
         return [(str(file), (s := file.stat()).st_size, s.st_mtime_ns, s.st_ctime_ns) for file in files]
 
     def read(self, at: Mapping[str, int], rows: slice = slice(None), columns: slice = slice(None)) -> Codes:

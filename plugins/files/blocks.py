@@ -85,6 +85,10 @@ class StoredBlock(Stored):
     ) -> None:
         self.path, self.header, self.block, self.turned, self.fields = path, header, block, turned, fields
 
+    def files(self) -> list[Path]:
+        """See i2i_forge.data.Stored."""
+        return [*dict.fromkeys((self.path.resolve(), self.block.file.resolve()))]
+
     def array(self) -> Codes:
         """See i2i_forge.data.Stored."""
         codes = self.block.values()

@@ -65,6 +65,10 @@ class StoredNifti(Stored):
     stored: str
     orientation: Orientation | None
 
+    def files(self) -> list[Path]:
+        """See i2i_forge.data.Stored."""
+        return [*dict.fromkeys((self.path.resolve(), self.data.resolve()))]
+
     def array(self) -> Codes:
         """All codes: mapped if `header.is_raw`, else read. Raises BadImage."""
         return self._turned(self._codes).astype(self.header.dtype, copy=False)
