@@ -34,16 +34,16 @@ def tiny_networks(recipe, catalog, kinds):
                 yield f"networks.{role}.{place}{key}={value}"
 
 
-def tiny_data(recipe, root):
-    """Every stream at SIDE pixels, from `root` where it reads files."""
+def tiny_data(recipe, catalog, root):
+    """Every stream at SIDE pixels, from `root` where it reads files; of cases from the folder `cases` there."""
     for name, stream in recipe.data.streams.items():
         at = "data" if name == "main" else f"data.{name}"
         size = stream.options.get("size")
         if size is not None:
             yield f"{at}.size={SIDE if isinstance(size, int) else [SIDE, SIDE]}"
         if "root" in stream.options:
-            yield f"{at}.root={root}"
-        else:
+            yield f"{at}.root={root / 'cases' if stream.use == 'cases' else root}"
+        elif "count" in inspect.signature(catalog.datasets.get(stream.use)).parameters:
             yield from (f"{at}.count=3", f"{at}.test_count=1")
         if "resize" in stream.options:
             yield f"{at}.resize={SIDE}"
@@ -57,6 +57,6 @@ def shrunk(recipe, catalog, root):
     kinds = catalog.trainers.get(recipe.trainer).roles
     return [
         *dict.fromkeys(tiny_networks(recipe, catalog, kinds)),
-        *tiny_data(recipe, root),
+        *tiny_data(recipe, catalog, root),
         "steps=2", "run.log_every=1", "run.checkpoint_every=1", "run.sample_inputs=1", "run.sample_styles=1",
     ]  # fmt: skip

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 import yaml
 from PIL import Image
@@ -18,6 +19,7 @@ from i2i_forge.recipe.names import shipped_recipes
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.cautions import cautions
+from i2i_forge.run.findings import with_findings
 from i2i_forge.run.foreign import load_foreign
 from i2i_forge.run.loop import Run
 from i2i_forge.run.streams import build_streams
@@ -29,7 +31,8 @@ KINDS = (
     "augmented_cyclegan_edges2shoes_supervised", "augmented_cyclegan_edges2shoes_noise",
     "augmented_cyclegan_edges2shoes_stochastic", "bicyclegan_synthetic", "bicyclegan_edges2shoes", "bicyclegan_facades",
     "cyclegan_synthetic", "cyclegan_noise_synthetic", "munit_synthetic", "pix2pix_synthetic",
-    "pix2pix_noise_edges2shoes", "unit_synthetic",
+    "pix2pix_noise_edges2shoes", "unit_synthetic", "pix2pix_volumes", "pix2pix_bands",
+    "regression_phantom", "cyclegan_volumes",
 )  # fmt: skip
 NEEDS_FILES = "perceptual"  # a term whose weights have to be downloaded
 shipped = functools.cache(read_recipe)
@@ -46,7 +49,26 @@ def shoes(catalog, tmp_path_factory):
         for index in range(count):
             pair = np.concatenate([made.drawing(split, index), made.photo(split, index)], axis=1)
             Image.fromarray(pair).save(folder / name / f"{index}.png")
+    write_cases(folder / "cases")
     return folder
+
+
+def write_cases(folder):
+    """CASE/mr, ct and mask, mr/CASE and ct/CASE as NIfTI, and s1 and s2 with tiles of two scenes: not by our writers."""
+    nibabel = pytest.importorskip("nibabel")
+    draws = np.random.default_rng(0)
+    for case in ("one", "two", "three"):
+        for name, low, high in (("mr", 1, 900), ("ct", -1000, 1000), ("mask", 1, 2)):
+            volume = nibabel.Nifti1Image(draws.integers(low, high, (64, 64, 2)).astype(np.int16), np.diag([-2, -2, 5, 1]))
+            for file in (folder / case / f"{name}.nii.gz", folder / name / f"{case}.nii.gz"):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                nibabel.save(volume, file)
+    for tile in ("north_1", "north_2", "south_1"):
+        for name, bands, kind in (("s1", 2, np.float32), ("s2", 4, np.uint16)):
+            (folder / name).mkdir(exist_ok=True)
+            pixels = draws.random((bands, 64, 64)) * (-20 if name == "s1" else 5000)
+            tifffile.imwrite(folder / name / f"{tile}.tif", pixels.astype(kind), photometric="minisblack",
+                             planarconfig="separate")  # fmt: skip
 
 
 def without_files(name):
@@ -100,7 +122,7 @@ def test_one_step_fits_together_at_its_own_size_and_means_what_it_says(name, cat
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in KINDS])
 def test_a_tiny_step_has_every_term(name, catalog, tiny):
-    recipe = tiny(name)
+    recipe = with_findings(tiny(name), catalog, None, print)
     batch = next(iter(batches(build_streams(recipe, catalog)[0], 0, 1, 0, False)))
     assert_terms(build_trainer(recipe, catalog).step(batch, 0), recipe)
 
@@ -142,10 +164,11 @@ def test_a_tiny_run_is_recorded_resumed_and_used(name, host, tiny, tmp_path):
     assert checkpoint.digest(resumed.trainer) == checkpoint.digest(straight.trainer)
 
     translator = load(tmp_path / "straight", catalog=host.catalog)
-    x = torch.rand(1, 3, 72, 56, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for route in straight.trainer.routes:
+        channels = len(straight.trainer.ends(route)[0])
+        x = torch.rand(1, channels, 72, 56, generator=torch.Generator().manual_seed(0)) * 2 - 1
         y = translator.translate(x, route)
-        assert y.shape == x.shape
+        assert y.shape[2:] == x.shape[2:]
         assert torch.isfinite(y).all()
 
 
