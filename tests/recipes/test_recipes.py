@@ -54,12 +54,13 @@ def shoes(catalog, tmp_path_factory):
 
 
 def write_cases(folder):
-    """CASE/mr, ct and mask, mr/CASE and ct/CASE as NIfTI, and s1 and s2 with tiles of two scenes: not by our writers."""
+    """CASE/mr, ct, mask, mr/CASE and ct/CASE as NIfTI, and s1 and s2 with tiles of two scenes: not by our writers."""
     nibabel = pytest.importorskip("nibabel")
     draws = np.random.default_rng(0)
     for case in ("one", "two", "three"):
         for name, low, high in (("mr", 1, 900), ("ct", -1000, 1000), ("mask", 1, 2)):
-            volume = nibabel.Nifti1Image(draws.integers(low, high, (64, 64, 2)).astype(np.int16), np.diag([-2, -2, 5, 1]))
+            voxels = draws.integers(low, high, (64, 64, 2)).astype(np.int16)
+            volume = nibabel.Nifti1Image(voxels, np.diag([-2, -2, 5, 1]))
             for file in (folder / case / f"{name}.nii.gz", folder / name / f"{case}.nii.gz"):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 nibabel.save(volume, file)
