@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from i2i_forge import hookimpl
-from i2i_forge.data import save_png, sheet
+from i2i_forge.data import save_png, sheet, shown
 from i2i_forge.errors import RecipeError
 from i2i_forge.system import generator
 
@@ -47,22 +47,10 @@ def _files(run: RunView, step: int) -> dict[str, Path]:
 def _write(run: RunView, step: int) -> None:
     images, files = run.test_batch(run.recipe.run.sample_inputs), _files(run, step)
     for route, (source, target) in run.trainer.routes.items():
-        columns = _shown(run, _columns(run, images[source], images.get(target), route), source, target)
+        columns = shown(_columns(run, images[source], images.get(target), route), *run.trainer.ends(route))
         rows = list(zip(*columns.values(), strict=True))
         save_png(sheet(rows, list(columns)), files[route])
     run.tell("samples_written", step=step, files=files)
-
-
-def _shown(
-    run: RunView, columns: dict[str, list[torch.Tensor | None]], source: str, target: str
-) -> dict[str, list[torch.Tensor | None]]:
-    """The columns as the domains show their images; measured ones are labelled with what is black and white."""
-    left, entered = run.trainer.spaces[source], run.trainer.spaces[target]
-    found = {}
-    for label, images in columns.items():
-        space = left if label == "input" or (images[0] is not None and len(images[0]) != len(entered)) else entered
-        found[label + space.shown_as()] = [image if image is None else space.to_rgb(image) for image in images]
-    return found
 
 
 def _columns(

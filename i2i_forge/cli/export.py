@@ -22,7 +22,7 @@ def command(run: Path, out: Path, route: str, as_json: bool) -> None:
 
     \b
     program = torch.export.load("FILE.pt2").module()
-    y = program(x, style)    # x: N,3,H,W in [-1, 1], style: N,dim; of a deterministic method program(x)
+    y = program(x, style)    # x: N,C,H,W in [-1, 1], style: N,dim; of a deterministic method program(x)
 
     H and W are multiples of the networks' stride, which is printed.
     """
@@ -39,7 +39,8 @@ def command(run: Path, out: Path, route: str, as_json: bool) -> None:
         return
     sizes = ", ".join("x".join(map(str, shape)) for shape in found.checked)
     code = f" and {found.inputs[1]} {found.code}" if found.code else ""
+    channels = found.checked[0][1]
     final_line(
-        f"{out}: source N,3,H,W{code}; H and W multiples of {found.stride}, at least {found.smallest}\n"
+        f"{out}: source N,{channels},H,W{code}; H and W multiples of {found.stride}, at least {found.smallest}\n"
         f"largest difference {found.difference:.1e}, of {sizes}"
     )

@@ -24,7 +24,8 @@ def command(recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], graph:
     elif as_json:
         print_json(checked.to_data())
     else:
-        lines = _lines(checked.model_dump(exclude_none=True), (), checked)
+        said = checked.to_data().get("domains", {})  # what they leave out is usual: a line for each says nothing
+        lines = _lines({**checked.model_dump(exclude_none=True), "domains": said}, (), checked)
         width = min(max(len(line) for line, _ in lines), 72)
         for line, origin in lines:
             say(f"{line:<{width}} # {origin}" if origin else line)

@@ -216,6 +216,21 @@ class ImageSpace:
         return any(band.channel.curve != "linear" for band in self.bands)
 
 
+def shown(
+    columns: Mapping[str, Sequence[Tensor | None]], source: ImageSpace, target: ImageSpace
+) -> dict[str, list[Tensor | None]]:
+    """The columns of a sheet as domains show their images, C,H,W; labels say what is black and white in measured ones.
+
+    Args:
+        source, target: the domains of the column "input" and of all others.
+    """
+    found: dict[str, list[Tensor | None]] = {}
+    for label, images in columns.items():
+        space = source if label == "input" or (images[0] is not None and len(images[0]) != len(target)) else target
+        found[label + space.shown_as()] = [image if image is None else space.to_rgb(image) for image in images]
+    return found
+
+
 def _plain(domain: Domain) -> dict[str, Any]:
     return domain.model_dump(mode="json", exclude_unset=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,11 @@ from PIL import Image
 
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.images import sheet
+from i2i_forge.data.space import shown
 from i2i_forge.data.stream import test_batch
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.engine.trace import Trace
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import ForgeError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run.folder import RunFolder
@@ -175,10 +177,15 @@ def _translated(translator: Translator, route: str, x: torch.Tensor) -> Image.Im
     columns = {"input": list(x)}
     if latent is None:
         columns["translation"] = list(translator.translate(x, route))
-        return sheet(list(zip(*columns.values(), strict=True)), list(columns))
+        return _sheet(columns, trainer, route)
     for number in range(translator.recipe.run.sample_styles):
         draws = generator(translator.recipe.seed, "samples", route, number)
         one = trainer.infer(latent, {trainer.routes[route][0]: x[:1]}, route, generator=draws)
         given: dict[str, Any] = {latent: one.expand(len(x), -1)}
         columns[f"style {number}"] = list(translator.translate(x, route, **given))
-    return sheet(list(zip(*columns.values(), strict=True)), list(columns))
+    return _sheet(columns, trainer, route)
+
+
+def _sheet(columns: Mapping[str, Sequence[torch.Tensor | None]], trainer: Trainer, route: str) -> Image.Image:
+    looks = shown(columns, *trainer.ends(route))
+    return sheet(list(zip(*looks.values(), strict=True)), list(looks))
