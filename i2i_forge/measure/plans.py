@@ -164,7 +164,8 @@ def _need_display(name: str, space: ImageSpace) -> None:
     colour = "" if len(names) == 1 else f", colour: [{', '.join((*names, *3 * ['~'])[:3])}]"
     raise UsageError(
         f"{name} compares what a network made for photographs sees, and nothing says how {space} is shown to it",
-        fix=f"add to the description of the domain: display: {{window: [{low:g}, {high:g}]{colour}}}",
+        fix="add to the description of the images, in `domains` of the recipe or in the file of --domain: display: "
+        f"{{window: [{low:g}, {high:g}]{colour}}}",
     )
 
 

@@ -63,7 +63,8 @@ class ValueFolders(Samples):
     ) -> None:  # fmt: skip
         self.device = device
         beside = {name: where for name, where in (("truth", truths), ("mask", mask)) if where}
-        spaces = dict.fromkeys(("image", "truth", "real"), space) | {"mask": ImageSpace(LABELS)}
+        labels = LABELS.model_copy(update={"axes": space.domain.axes})
+        spaces = dict.fromkeys(("image", "truth", "real"), space) | {"mask": ImageSpace(labels)}
         domains = Domains(spaces, files)
         cases = folder_cases({"image": folder}, files.ending)
         left = []

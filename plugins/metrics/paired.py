@@ -107,7 +107,8 @@ class Psnr(Paired):
 class Ssim(Paired):
     """Structural similarity of the 8-bit images: Gaussian window of 11x11, sigma 1.5, mean over R, G and B.
 
-    Of values the data range is that of the images, and the windows whose middle lies in the mask count.
+    Values count from the low end of their range, so that none is negative, and the data range is its span; the windows
+    whose middle lies in the mask count.
     """
 
     direction = "up"
