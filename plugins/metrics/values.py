@@ -64,8 +64,11 @@ class InValues(Metric):
 
     def update(self, batch: Batch) -> None:
         assert batch.truths is not None
+        units = list(dict.fromkeys(band.channel.unit for band in batch.space.bands))
         if batch.space.kind == "labels":
             raise UsageError("labels have no distances from each other", fix="measure images of another kind")
+        if self.unit == "values" and len(units) > 1:
+            raise UsageError(f"errors in {' and '.join(units)} have no mean", fix="measure psnr, ssim or pearson")
         times = batch.images.shape[1] // len(batch.space.bands)
         ends = [(band.low, band.high) for band in batch.space.bands] * times
         low, high = torch.tensor(ends, dtype=torch.float64).T[..., None, None]

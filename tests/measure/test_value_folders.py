@@ -155,3 +155,21 @@ def test_the_value_is_that_of_the_translations_written_out(phantom, tmp_path):
     expected = {group: errors[group] / pixels[group] for group in errors}
     assert set(expected) == {"subject_6", "subject_7"}
     assert evaluation.run()[0][0].per_group == pytest.approx(expected, rel=1e-12)
+
+
+def test_pixels_of_a_runs_test_images_without_a_value_are_left_out(tmp_path):
+    truth = np.random.default_rng(0).uniform(0, 100, (2, 32, 32)).astype(np.float32)
+    truth[1, :10] = np.nan
+    for case in range(2):
+        saved(tmp_path / f"c{case}", a=np.zeros((3, 32, 32), np.uint8), b=truth[case])
+    data = {"root": tmp_path, "files": "{a: '{case}/a.npy', b: '{case}/b.npy'}", "split": "~", "slices": "~",
+            "size": 32, "batch": 1, "workers": 0}  # fmt: skip
+    changes = [f"data.{key}={value}" for key, value in data.items()]
+    domains = "{a: {channels: 3, range: [0, 255], axes: {axis0: channels}}, b: {range: [0, 100], unit: K}}"
+    changes += [f"domains={domains}", "domains.mask=~", "data.files.mask=~", "steps=1", "networks.encoder.width=2",
+                "networks.decoder.width=2", "phases.generator.minimize.image=l1(translation, target)"]  # fmt: skip
+    Run(recipe_of("regression_phantom", *changes), QUIET, tmp_path / "run").train()
+    evaluation, _ = of_run(tmp_path / "run", tmp_path)
+    mae, _ = write_records(evaluation, evaluation.run(), tmp_path, {})
+    assert mae.components["pixels"] == 2 * 32 * 32 - 10 * 32
+    assert (mae.unit, mae.n.groups, mae.preprocess.mask) == ("K", 2, None)

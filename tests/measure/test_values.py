@@ -11,7 +11,7 @@ import i2i_forge
 from i2i_forge.data import ImageSpace
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.measure import Batch, Outcome, Tools, of_mean
-from i2i_forge.measure.comparison import column_key, columns, per_input, unlike
+from i2i_forge.measure.comparison import column_key, columns, difference, per_input, row_key, unlike
 from i2i_forge.measure.evaluate import Evaluation, over_groups
 from i2i_forge.measure.plans import choose, plan
 from i2i_forge.measure.recording import write_records
@@ -169,6 +169,8 @@ WINDOW = {"display": {"window": [-160, 240]}}
         ("lpips-paired", "", "random", HU, "nothing says how -1024..3071 HU", "display: {window: [-1024, 3071]}"),
         ("kid", "", "random", BANDS | {"display": {"window": [0, 0.3]}}, "nothing says how 4 channels",
          "display: {window: [0, 0.3], colour: [B02, B03, B04]}"),
+        ("mae", "", "", {"channels": [{"name": "t", "unit": "K"}, {"name": "p", "unit": "Pa"}], "range": [0, 9]},
+         "errors in K and Pa have no mean", "psnr, ssim or pearson"),
         ("mae", "", "", {"kind": "labels", "values": [0, 1, 2]}, "labels have no distances", "another kind"),
     ],
 )  # fmt: skip
@@ -239,6 +241,25 @@ def test_numbers_of_other_windows_units_ranges_and_masks_stand_in_columns_of_the
     assert read(tmp_path / FILE)[-1] == found[-1]
     told = unlike(columns([(record, tmp_path) for record in found]))
     assert told == ["mae: 4 columns, because they differ in values seen, mask"]
+
+
+def test_rows_of_one_column_are_paired_by_group(tmp_path):
+    images, truths, _ = drawn()
+    found = []
+    for name, shift in (("one", 0.0), ("other", 100.0)):
+        made = TensorSamples(images[:, None].clamp(-900, 900), truths=truths.clamp(-900, 900) + shift, groups=GROUPS,
+                             space=described(HU, "space"))  # fmt: skip
+        made.model["name"] = name
+        evaluation = Evaluation(made, plan(CATALOG, choose(CATALOG, ["mae"], space=made.space), made), Tools(CPU))
+        found += [
+            (record, tmp_path / name) for record in write_records(evaluation, evaluation.run(), tmp_path / name, {})
+        ]
+    (column,) = columns(found)
+    one, other = (row_key(record) for record, _ in found)
+    values = [per_input(folder, record.per_input) for record, folder in found]
+    by_group = [values[1][group] - values[0][group] for group in ("one", "two")]
+    mean, interval = difference(column, other, one)
+    assert mean == pytest.approx(np.mean(by_group)) and interval == pytest.approx(sorted(by_group))
 
 
 def test_two_slices_of_one_8_bit_level_are_two_images():
