@@ -1,10 +1,13 @@
 """Measured images in files that any program wrote, and translations of runs on measured images."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from loaded import CATALOG, QUIET, recipe_of
 
+from i2i_forge.data import ImageSource, Transform, tolerant
 from i2i_forge.data.file_formats import Files
 from i2i_forge.errors import DataError
 from i2i_forge.measure import Tools
@@ -141,6 +144,14 @@ def test_a_run_is_measured_by_subject_in_its_masks_and_batches_change_no_bit(pha
     for one, other in zip(halves[0].metrics[0], halves[1].metrics[0], strict=True):
         one.merge(other.state())
     assert [metric.compute()[0].value for metric in halves[0].metrics[0]] == [mae.value, ssim.value]
+
+
+def test_a_source_that_replaces_damaged_images_has_the_groups_of_its_own_and_none_where_there_are_none(phantom):
+    source = RunSamples(load(phantom, catalog=CATALOG), CATALOG, "ab", CPU).source
+    replacing = pickle.loads(pickle.dumps(tolerant(source, "skip")))
+    assert [replacing.group(index) for index in (0, 31)] == ["subject_6", "subject_7"]
+    assert replacing.preview(2) == source.preview(2)
+    assert not hasattr(tolerant(ImageSource("a", [], Transform(8)), "skip"), "group")
 
 
 def test_the_value_is_that_of_the_translations_written_out(phantom, tmp_path):
