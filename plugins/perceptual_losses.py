@@ -19,6 +19,7 @@ from i2i_forge.errors import DataError
 from i2i_forge.nn import InstanceNorm
 from i2i_forge.run.foreign import read_foreign
 from i2i_forge.system.weights import find, how_to_get, weights_file
+from i2i_forge_plugins.backbones.rgb import need_rgb
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # of each block's convolutions
 POOL_AFTER = (1, 2, 3)  # not after block 4: relu5_3 is at 1/8 of the side
@@ -76,7 +77,8 @@ class Vgg16(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N,3,H,W in [-1, 1], RGB -> relu5_3: N,512,H/8,W/8."""
+        """N,3,H,W in [-1, 1], RGB -> relu5_3: N,512,H/8,W/8. Raises DataError for other than three channels."""
+        need_rgb(x, self.layout.title)
         mean, std = (
             torch.tensor(v, dtype=x.dtype, device=x.device)[:, None, None] for v in (self.layout.mean, self.layout.std)
         )

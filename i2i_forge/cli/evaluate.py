@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 DEFAULT = ("lpips-diversity",)
 RANK_TIMEOUT = 1800.0  # seconds: the ranks meet at the end only, and their shares may take longer or shorter
 FOLDER = FilePath(exists=True, file_okay=False)
+OF_IMAGES = {"--real": "real", "--sources": "sources", "--truths": "truths", "--draws": "draws", "--mask": "mask",
+             "--range": "ends", "--unit": "measured_in", "--domain": "domain"}  # fmt: skip
 
 
 @click.command("eval")
@@ -47,6 +49,14 @@ FOLDER = FilePath(exists=True, file_okay=False)
 @click.option("--real", metavar="DIR", type=FOLDER, help="With --images: real images of the target domain.")
 @click.option("--sources", metavar="DIR", type=FOLDER, help="With --images: the inputs, by name.")
 @click.option("--truths", metavar="DIR", type=FOLDER, help="With --images: the true outputs, by name.")
+@click.option(
+    "--mask", metavar="DIR", type=FOLDER, help="With --range: masks by name, not 0 where images are measured."
+)
+@click.option("--range", "ends", metavar="LOW,HIGH", help="With --images: they are files of values, slices of volumes "
+              "too, and these are the ends of their range.")  # fmt: skip
+@click.option("--unit", "measured_in", metavar="TEXT", help="With --range: what the values are, HU.")
+@click.option("--domain", metavar="FILE", type=FilePath(exists=True, dir_okay=False),
+              help="In place of --range: a YAML file that describes the images like a domain of a recipe.")  # fmt: skip
 @click.option("--draws", type=click.Choice(["by-name", "none"]),
               help="With --images: `by-name` takes the files of a sub-folder, and files whose names differ in a number "
               "at their end, for translations of one input. `none` takes each file for an input of its own; it is the "
@@ -87,9 +97,9 @@ def command(
         return
     if images and run:
         raise UsageError(f"RUN ({run}) and --images ({images}) are both given", fix="leave one out")
-    for name in ("real", "sources", "truths", "draws"):
+    for flag, name in OF_IMAGES.items():
         if options[name] and not images:
-            raise UsageError(f"--{name} goes with --images; a run has its own data", fix=f"leave --{name} out")
+            raise UsageError(f"{flag} goes with --images; a run has its own data", fix=f"leave {flag} out")
     options["data"] = parse_options(options["data"], "--data")
     if images and options["data"]:
         raise UsageError("--data is for a run's data set, and --images are measured", fix="leave --data out")
@@ -118,7 +128,7 @@ def _measured(
     from i2i_forge.system.outputs import refuse_special
 
     refuse_special([folder / "results.jsonl", folder / "results"])
-    chosen = choose(catalog, metrics, options["protocols"])
+    chosen = choose(catalog, metrics, options["protocols"], samples.space)
     if options["matrix"]:  # a metric that does not know the option does not look at it
         chosen = {name: replace(p, options={**p.options, "matrix": True}) for name, p in chosen.items()}
     backbones = choose_backbones(catalog, metrics, options["backbones"])
@@ -142,11 +152,8 @@ def _samples(
 ) -> tuple[Samples, Path]:
     """What is measured, and the folder its records go to."""
     if images:
-        from i2i_forge.measure.image_folders import FolderSamples
-
-        given = {name: options[name] for name in ("real", "sources", "truths", "draws")}
-        found = FolderSamples(images, device, **given)
-        note(f"{one_line(str(images))}: {found.data['grouping']} (--draws)")
+        found = _folders(catalog, images, device, options)
+        note(f"{one_line(str(images))}: {found.data['grouping']}{' (--draws)' * found.space.is_rgb8}")
         return found, Path()
     from i2i_forge.measure.run_samples import RunSamples
     from i2i_forge.run.folder import newest_run
@@ -156,6 +163,31 @@ def _samples(
     translator = load(run, device, catalog)
     note_loaded(run, translator)
     return RunSamples(translator, catalog, options["route"], device, name=_name(run), data=options["data"]), run
+
+
+def _folders(catalog: Catalog, images: Path, device: torch.device, options: dict[str, Any]) -> Samples:
+    """Images that any program wrote: of 8-bit RGB, or of the values that --range or --domain says."""
+    given = {name: options[name] for name in ("real", "truths")}
+    flags = {flag for flag, name in OF_IMAGES.items() if options[name]}
+    if not flags & {"--range", "--domain"}:
+        if alone := sorted(flags & {"--mask", "--unit"}):
+            raise UsageError(f"{alone[0]} is for files of values", fix="say their range: --range=LOW,HIGH")
+        from i2i_forge.measure.image_folders import FolderSamples
+
+        return FolderSamples(images, device, sources=options["sources"], draws=options["draws"], **given)
+    if odd := sorted(flags & ({"--sources", "--draws"} | ({"--range", "--unit"} if "--domain" in flags else set()))):
+        raise UsageError(f"{odd[0]} does not go with {'--domain' if '--domain' in flags else '--range'}",
+                         fix=f"leave {odd[0]} out")  # fmt: skip
+    from i2i_forge.data.file_formats import Files
+    from i2i_forge.measure.value_folders import ValueFolders, described
+    from i2i_forge.recipe.yaml_source import read_yaml
+
+    if options["domain"]:
+        space = described(read_yaml(options["domain"]).data, one_line(str(options["domain"])))
+    else:
+        unit = [f"unit={options['measured_in']}"] if "--unit" in flags else []
+        space = described(parse_options([f"range=[{options['ends']}]", *unit], "--range"), "--range")
+    return ValueFolders(images, device, space, Files(catalog.files), mask=options["mask"], **given)
 
 
 def _name(run: Path) -> str:

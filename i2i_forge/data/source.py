@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from PIL import Image
@@ -231,6 +231,12 @@ class Replacing:
     def name(self, index: int) -> str:
         """The file that is read instead of this one, if it is known by now that it is replaced."""
         return self.source.name(next((place for place in self._places(index) if place not in self._bad), index))
+
+    def __getattr__(self, name: str) -> Any:
+        """What a source may offer beside: of the example that was asked for."""
+        if name in ("group", "place", "preview"):
+            return getattr(self.source, name)
+        raise AttributeError(name)
 
     def _places(self, index: int) -> Iterator[int]:
         return ((index + offset) % len(self) for offset in range(len(self)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -47,6 +48,38 @@ class ByInput:
         for number, row in state["sums"].items():
             self.sums[number] = self.sums[number] + row if number in self.sums else row
             self.counts[number] = self.counts.get(number, 0) + state["counts"][number]
+
+
+class ByGroup:
+    """Sums for each image, float64, by the group of its input.
+
+    They are added up in the order of inputs and draws once all are there, so that neither batches, nor ranks, nor the
+    order in which images come change one bit.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[int, int], tuple[str, Tensor]] = {}  # (input, draw) -> group, its sums
+
+    def add(self, inputs: list[int], draws: list[int], groups: list[str], rows: Sequence[Tensor]) -> None:
+        """The sums of the given inputs' draws, of one shape."""
+        for number, draw, group, row in zip(inputs, draws, groups, rows, strict=True):
+            self.rows[number, draw] = group, row.detach().double().cpu()
+
+    def table(self) -> tuple[list[str], Tensor]:
+        """The groups in the order of their first inputs, and the sums of each, (G, ...)."""
+        sums: dict[str, Tensor] = {}
+        for key in sorted(self.rows):
+            group, row = self.rows[key]
+            sums[group] = sums[group] + row if group in sums else row
+        return list(sums), torch.stack(list(sums.values()))
+
+    def state(self) -> dict[str, Any]:
+        """All sums."""
+        return {"rows": dict(self.rows)}
+
+    def merge(self, state: dict[str, Any]) -> None:
+        """Those of other images."""
+        self.rows |= state["rows"]
 
 
 class Moments:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from i2i_forge.data.space import RGB8, ImageSpace
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,15 @@ class Batch:
     """Images with where they belong.
 
     Attributes:
-        images: B,3,H,W in [-1, 1], on the device of the evaluation.
+        images: B,C,H,W in [-1, 1], on the device of the evaluation; of three channels unless `space` says otherwise.
         inputs: for each image the number of the input it is a translation of; of a real image its own number.
         draws: for each image which of that input's translations it is, from 0; 0 for real images.
         names: for each image the name of its input's file.
-        sources: the inputs, B,3,H,W in [-1, 1] (repeated for several translations of one); None where unknown.
+        sources: the inputs, B,C,H,W in [-1, 1] (repeated for several translations of one); None where unknown.
         truths: the true outputs, likewise; None where there are no pairs.
+        mask: B,1,H,W, not 0 where the images are measured; None where everywhere.
+        groups: for each image what its input must not be parted from, a subject of several slices; by default its name.
+        space, source_space: what the numbers of the images and true outputs are, and those of the inputs.
     """
 
     images: Tensor
@@ -109,8 +114,15 @@ class Batch:
     names: list[str]
     sources: Tensor | None = None
     truths: Tensor | None = None
+    mask: Tensor | None = None
+    groups: list[str] = field(default_factory=list)
+    space: ImageSpace = RGB8
+    source_space: ImageSpace = RGB8
     _known: dict[str, Any] = field(default_factory=dict, repr=False)  # what was computed of these images
     _parts: dict[tuple[int, int], Batch] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.groups = self.groups or self.names
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -130,15 +142,27 @@ class Batch:
         if len(kept) == len(self):
             return self
         if (inputs, draws) not in self._parts:
-            self._parts[inputs, draws] = Batch(
-                self.images[kept],
-                [self.inputs[i] for i in kept],
-                [self.draws[i] for i in kept],
-                [self.names[i] for i in kept],
-                self.sources[kept] if self.sources is not None else None,
-                self.truths[kept] if self.truths is not None else None,
-            )
+            tensors = {"images": self.images, "sources": self.sources, "truths": self.truths, "mask": self.mask}
+            lists: dict[str, list[Any]] = {
+                "inputs": self.inputs,
+                "draws": self.draws,
+                "names": self.names,
+                "groups": self.groups,
+            }
+            taken: dict[str, Any] = {what: None if x is None else x[kept] for what, x in tensors.items()}
+            taken |= {what: [some[i] for i in kept] for what, some in lists.items()}
+            self._parts[inputs, draws] = replace(self, **taken, _known={}, _parts={})
         return self._parts[inputs, draws]
+
+    def shown(self) -> Batch:
+        """The images and true outputs as their space is displayed, in RGB: for networks made for photographs."""
+        if self.space.is_rgb8:
+            return self
+        if "shown" not in self._known:
+            images = self.space.to_rgb(self.images).float()
+            truths = None if self.truths is None else self.space.to_rgb(self.truths).float()
+            self._known["shown"] = replace(self, images=images, truths=truths, space=RGB8, _known={}, _parts={})
+        return self._known["shown"]  # type: ignore[no-any-return]
 
     def _of(self, key: str, backbone: Backbone, images: Tensor) -> Any:
         if key not in self._known:

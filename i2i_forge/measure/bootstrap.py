@@ -44,8 +44,14 @@ def of_mean(per_input: Mapping[int, float]) -> dict[str, Any]:
     return {"se": se, "ci95": ci95, "ci_method": "input-bootstrap"}
 
 
-def paired(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, tuple[float, float]]:
-    """The mean difference b - a over the same inputs, and its 95 % interval."""
+def of_groups(per_group: Mapping[str, float]) -> dict[str, Any]:
+    """The same of a mean over groups: what must not be parted is drawn as one."""
+    found = of_mean(dict(enumerate(per_group.values())))
+    return found | {"ci_method": "group-bootstrap"} if found else {}
+
+
+def paired(a: Mapping[Any, float], b: Mapping[Any, float]) -> tuple[float, tuple[float, float]]:
+    """The mean difference b - a over the same inputs, or groups, and its 95 % interval."""
     values = torch.tensor([b[n] - a[n] for n in sorted(a)], dtype=torch.float64)
     _, ci95 = over_inputs(lambda weights: weights @ values / len(values), len(values))
     return float(values.mean()), ci95

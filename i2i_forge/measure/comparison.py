@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ def column_facts(record: Record) -> dict[str, object]:
         "outputs per input": n.outputs_per_input, "real images": n.real, "seeds": len(record.seeds),
         "network": network.id, "weights": network.weights_sha256, "version": network.version, "dtype": network.dtype,
         "reference images": data.reference_list_sha256, "image size": tuple(prepared.size),
+        "values seen": prepared.range, "description of the images": prepared.space_sha256, "mask": prepared.mask,
         "resize": prepared.resize, "8-bit rounding": prepared.quantised, "codec": prepared.codec,
         "whether training images were translated": data.split == "train",
         "recipe after an edit": edited_recipe(record),
@@ -84,8 +86,8 @@ def difference(column: Column, row: Key, baseline: Key) -> tuple[float, tuple[fl
     return paired(a, b) if a and a.keys() == b.keys() else None
 
 
-def per_input(folder: Path, side: Side) -> Mapping[int, float]:
-    """Input -> value, from the file beside a record; empty where it holds other arrays only.
+def per_input(folder: Path, side: Side) -> Mapping[Any, float]:
+    """Input, or group of inputs, -> value, from the file beside a record; empty where it holds other arrays only.
 
     Raises:
         DataError: the file is missing, is not the one that was written, or holds something else.
@@ -107,11 +109,13 @@ def per_input(folder: Path, side: Side) -> Mapping[int, float]:
         raise DataError(f"{name} holds no values of inputs: {cause}", fix="evaluate again with `forge eval`") from error
 
 
-def _values(content: bytes) -> Mapping[int, float]:
+def _values(content: bytes) -> Mapping[Any, float]:
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
         if sum(array.file_size for array in packed.infolist()) > LARGEST_TEXT:
             raise ValueError("it unpacks to more than is read")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        if "per_group" in arrays:
+            return dict(zip(arrays["groups"].tolist(), arrays["per_group"].tolist(), strict=True))
         if "values" not in arrays:
             return {}
         return dict(zip(arrays["inputs"].tolist(), arrays["values"].tolist(), strict=True))

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -71,7 +71,9 @@ class FolderSamples(Samples):
         for number in numbers:
             name = self.names[number]
             self.seen["inputs"][number] = name
-            beside = {what: to_tensor(decode(files[number])).to(self.device) for what, files in self.beside.items()}
+            beside: dict[str, Any] = {
+                what: to_tensor(decode(files[number])).to(self.device) for what, files in self.beside.items()
+            }
             for draw, file in enumerate(self.groups[name][: draws[number]]):
                 image = to_tensor(decode(file))
                 self.seen["translations"][number, draw] = digest(image)

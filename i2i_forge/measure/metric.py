@@ -12,6 +12,8 @@ from i2i_forge.measure.accumulators import Accumulator
 from i2i_forge.measure.batch import Backbone, Batch, Classifier
 
 B = TypeVar("B", bound=Backbone)
+Sees = Literal["rgb8", "values", "rgb"]
+CiMethod = Literal["input-bootstrap", "group-bootstrap", "paired-bootstrap", "seed-std", "jackknife", "none"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Protocol:
         real: which split the real images are from, "" for none.
         is_equal: as many real images as translations: the larger set is cut.
         options: what the metric's own code reads, e.g. {"net": "alex", "version": "0.0", "pairs": "disjoint"}.
+        sees: what it sees of images, where that is not what its metric says.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Protocol:
     real: Literal["", "test", "train"] = ""
     is_equal: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    sees: Sees | Literal[""] = ""
 
 
 @dataclass
@@ -45,6 +49,7 @@ class Outcome:
         value: the number.
         metric: what records call it; by default the metric's name with _ for -.
         per_input: input number -> its own value, where the value is a mean over inputs.
+        per_group: group -> its own value, where the value is a mean over groups of inputs.
         se, ci95, ci_method: its uncertainty over inputs: see `bootstrap`.
         bias_corrected: the value without its bias from few samples, where that is known.
         components: further numbers by name.
@@ -57,9 +62,10 @@ class Outcome:
     value: float
     metric: str = ""
     per_input: Mapping[int, float] | None = None
+    per_group: Mapping[str, float] | None = None
     se: float | None = None
     ci95: tuple[float, float] | None = None
-    ci_method: Literal["input-bootstrap", "paired-bootstrap", "seed-std", "jackknife", "none"] = "none"
+    ci_method: CiMethod = "none"
     bias_corrected: float | None = None
     components: dict[str, float] = field(default_factory=dict)
     pairs: int | None = None
@@ -102,7 +108,10 @@ class Metric:
 
     Attributes:
         direction: whether more is better, or less.
-        unit: of the value: "none" or "nats".
+        sees: which images it makes sense of. "rgb8": 8-bit RGB alone; images that are described otherwise are refused.
+            "values": any, by what `batch.space` says of their numbers, inside `batch.mask` where there is one. "rgb":
+            any with a `display`, as which they are shown to a network made for photographs.
+        unit: of the value: "none", "nats", or "values" for that of the images.
         protocols: the first is the default.
         real: whether it wants real images of the target domain.
         wants: what else a batch must have: "sources", "truths".
@@ -114,7 +123,8 @@ class Metric:
     """
 
     direction: ClassVar[Literal["up", "down"]]
-    unit: ClassVar[Literal["none", "nats"]] = "none"
+    sees: ClassVar[Sees] = "rgb8"
+    unit: ClassVar[Literal["none", "nats", "values"]] = "none"
     protocols: ClassVar[Sequence[Protocol]]
     real: ClassVar[Literal["no", "optional", "needed"]] = "no"
     wants: ClassVar[frozenset[str]] = frozenset()

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.data.space import RGB8, ImageSpace
 from i2i_forge.errors import UsageError, suggest
-from i2i_forge.measure.metric import Metric, Protocol
+from i2i_forge.measure.metric import Metric, Protocol, Sees
 from i2i_forge.measure.samples import Samples
 
 T = TypeVar("T")
@@ -40,25 +41,44 @@ class MetricPlan:
     real: int
     deviations: tuple[str, ...]
 
+    @property
+    def sees(self) -> Sees:
+        """What the metric sees of images under this protocol."""
+        return seen(self.metric, self.protocol)
 
-def choose(catalog: Catalog, metrics: Sequence[str], protocols: Sequence[str] = ()) -> dict[str, Protocol]:
+
+def seen(metric: type[Metric], protocol: Protocol) -> Sees:
+    """What a metric sees of images under a protocol."""
+    return protocol.sees or metric.sees
+
+
+def choose(
+    catalog: Catalog, metrics: Sequence[str], protocols: Sequence[str] = (), space: ImageSpace = RGB8
+) -> dict[str, Protocol]:  # fmt: skip
     """Metric -> protocol.
 
     Args:
         metrics: names of the catalog.
         protocols: "munit-2018" (for every metric that has it), or "METRIC=NAME"; a version may follow: "munit-2018/1".
-            A metric that is not spoken of gets its first protocol.
+            A metric that is not spoken of gets its first protocol; of images that are not 8-bit RGB the first that
+            is for such.
+        space: what the images are.
 
     Raises:
         PluginError: there is no such metric.
         UsageError: no metric has such a protocol.
     """
-    first = {name: catalog.metrics.get(name).protocols[0] for name in metrics}
+    first = {name: _default(catalog.metrics.get(name), space) for name in metrics}
     known = {
         name: {called: p for p in catalog.metrics.get(name).protocols for called in (p.name, p.name.partition("/")[0])}
         for name in metrics
     }
     return first | _assigned("protocol", protocols, known)
+
+
+def _default(metric: type[Metric], space: ImageSpace) -> Protocol:
+    able = (protocol for protocol in metric.protocols if space.is_rgb8 or seen(metric, protocol) != "rgb8")
+    return next(able, metric.protocols[0])
 
 
 def choose_backbones(catalog: Catalog, metrics: Sequence[str], backbones: Sequence[str] = ()) -> dict[str, str]:
@@ -104,13 +124,49 @@ def plan(
         backbones: from `choose_backbones`.
 
     Raises:
-        UsageError: the samples lack what a metric needs.
+        UsageError: the samples lack what a metric needs, or are images that it makes no sense of.
     """
+    if not (samples.space.is_rgb8 and samples.source_space.is_rgb8):
+        for name, protocol in chosen.items():
+            _need_sense(catalog, name, protocol, samples, (backbones or {}).get(name, ""))
     instead = backbones or {}
     return [
         _plan(name, catalog.metrics.get(name), protocol, instead.get(name, ""), samples, inputs, draws)
         for name, protocol in chosen.items()
     ]
+
+
+def _need_sense(catalog: Catalog, name: str, protocol: Protocol, samples: Samples, backbone: str) -> None:
+    """Refuse a metric that would see other images than those it is for."""
+    metric, space, sources = catalog.metrics.get(name), samples.space, samples.source_space
+    sees = seen(metric, protocol)
+    is_odd = sees != "values" and "sources" in metric.wants and not sources.is_rgb8
+    if not space.is_rgb8:
+        is_odd |= sees == "rgb8" or (sees == "rgb" and (backbone == "classifier" or space.kind == "labels"))
+    if is_odd:
+        able = {e.name: f"--metric {e.name} --protocol {e.name}={p.name}" for e in catalog.metrics.entries()
+                for p in e.component.protocols if seen(e.component, p) == "values"}  # fmt: skip
+        raise UsageError(
+            f"{name} {protocol.name} is for 8-bit RGB images, and these are {sources if space.is_rgb8 else space}",
+            fix=able.get(name) or f"of their values there are: {', '.join(able)}",
+        )
+    if sees == "rgb" and space.kind == "measure":
+        _need_display(name, space)
+
+
+def _need_display(name: str, space: ImageSpace) -> None:
+    """Refuse measured images that nobody said how to show."""
+    display, names = space.domain.display, space.names
+    is_coloured = len(names) == 1 or isinstance(display.colour, tuple)
+    if "display" in space.domain.model_fields_set and is_coloured:
+        return
+    low, high = display.window or (space.bands[0].low, space.bands[0].high)
+    colour = "" if len(names) == 1 else f", colour: [{', '.join((*names, *3 * ['~'])[:3])}]"
+    raise UsageError(
+        f"{name} compares what a network made for photographs sees, and nothing says how {space} is shown to it",
+        fix="add to the description of the images, in `domains` of the recipe or in the file of --domain: display: "
+        f"{{window: [{low:g}, {high:g}]{colour}}}",
+    )
 
 
 def _plan(

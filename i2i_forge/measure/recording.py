@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from i2i_forge.errors import disk_error
+from i2i_forge.measure.batch import BackboneInfo
 from i2i_forge.measure.evaluate import Evaluation
 from i2i_forge.measure.metric import Metric, Outcome
 from i2i_forge.measure.plans import MetricPlan
@@ -28,7 +29,7 @@ from i2i_forge.measure.records import (
     Side,
     append,
 )  # fmt: skip
-from i2i_forge.measure.samples import list_digest
+from i2i_forge.measure.samples import Samples, list_digest
 from i2i_forge.system.files import one_line, write_whole
 
 PIXELS = BackboneRecord(id="pixels", weights_sha256="", version="")
@@ -66,10 +67,16 @@ def _record(
     return Record(
         metric=outcome.metric or plan.name.replace("-", "_"),
         protocol=plan.protocol.name,
-        unit=metric.unit,
+        unit=samples.space.unit if metric.unit == "values" else metric.unit,
         direction=metric.direction,
         **{name: getattr(outcome, name) for name in found},
-        n=Counts(inputs=plan.inputs, outputs_per_input=plan.draws, pairs=outcome.pairs, real=outcome.real),
+        n=Counts(
+            inputs=plan.inputs,
+            outputs_per_input=plan.draws,
+            pairs=outcome.pairs,
+            real=outcome.real,
+            groups=len(outcome.per_group) if outcome.per_group else None,
+        ),
         seeds=list(evaluation.seeds),
         per_seed=list(outcome.per_seed or [outcome.value]),
         per_input=side,
@@ -83,8 +90,9 @@ def _record(
             size=evaluation.size,
             resize=info.resize if info else "none",
             antialias=info.antialias if info else False,
-            quantised=samples.codec != "none" or (info.quantised if info else True),
+            quantised=_quantised(plan, samples, info),
             codec=samples.codec,
+            **_seen(plan, samples),
         ),
         backbone=BackboneRecord.model_validate(info, from_attributes=True) if info else PIXELS,
         classifier=_classifier(metric),
@@ -93,6 +101,25 @@ def _record(
         warnings=list(dict.fromkeys(map(one_line, _warnings(evaluation, plan, metric, outcome)))),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _seen(plan: MetricPlan, samples: Samples) -> dict[str, Any]:
+    """What a metric sees of images that are not 8-bit RGB, and where."""
+    space, mask = samples.space, {"mask": "mask"} if "mask" in samples.has and plan.sees == "values" else {}
+    if space.is_rgb8:
+        return mask
+    if plan.sees == "values":
+        return {"range": str(space), **mask}
+    colour = space.domain.display.colour
+    shown = colour if isinstance(colour, str) else ", ".join(name or "black" for name in colour)
+    return {"range": f"display{space.shown_as() or ' 0..255'} as {shown}", "space_sha256": space.sha256}
+
+
+def _quantised(plan: MetricPlan, samples: Samples, info: BackboneInfo | None) -> bool:
+    """Whether the images were rounded to 8 bits."""
+    if plan.sees == "values" or not samples.space.is_rgb8:
+        return info is not None and info.quantised
+    return samples.codec != "none" or (info.quantised if info else True)
 
 
 def _one_lines(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,6 +132,12 @@ def _warnings(evaluation: Evaluation, plan: MetricPlan, metric: Metric, outcome:
         yield f"uncalibrated: the weights of {info.id} are random, the number means nothing elsewhere"
     if plan.deviations:
         yield f"not {plan.protocol.name} as it is meant: {', '.join(plan.deviations)}"
+    if plan.sees == "rgb" and not (space := evaluation.samples.space).is_rgb8:
+        what = "measured values" if space.unit == "none" else space.unit
+        yield (
+            f"features of networks made for photographs on a display of {what}: for ranking runs of one table, not "
+            "for comparison with papers"
+        )
     yield from evaluation.samples.warnings
     yield from outcome.warnings
 
@@ -125,6 +158,9 @@ def _side(outcome: Outcome, folder: Path) -> Side | None:
     if outcome.per_input:
         order = sorted(outcome.per_input)
         arrays |= {"inputs": np.array(order), "values": np.array([outcome.per_input[n] for n in order])}
+    if outcome.per_group:
+        names, values = zip(*outcome.per_group.items(), strict=True)
+        arrays |= {"groups": np.array([one_line(name) for name in names]), "per_group": np.array(values)}
     if not arrays:
         return None
     buffer = io.BytesIO()

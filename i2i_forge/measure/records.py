@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2i_forge.errors import DataError
+from i2i_forge.measure.metric import CiMethod
 from i2i_forge.system.files import append_line, lines_in
 
 FILE = "results.jsonl"
@@ -27,13 +28,15 @@ class Counts(_Strict):
     """How many went into it."""
 
     inputs: int
+    groups: int | None = None
     outputs_per_input: int
     pairs: int | None = None
     real: int | None = None
 
 
 class Side(_Strict):
-    """A file beside the records that holds arrays: `inputs` and `values` per input, and what the metric added."""
+    """A file beside the records that holds arrays: `inputs` and `values` per input, or `groups` and `per_group`, and
+    what the metric added."""
 
     path: str
     sha256: str
@@ -56,9 +59,16 @@ class Data(_Open):
 
 
 class Preprocess(_Strict):
-    """What happened to the images before the metric's network."""
+    """What happened to the images before the metric's network.
+
+    `range` says of images that are not 8-bit RGB which values they have, "-1024..3071 HU", or how they were shown to a
+    network made for photographs, "display -160..240 HU as grey"; `space_sha256` is then of all that is said of them.
+    `mask` names what limited where they were measured.
+    """
 
     range: str = "[-1, 1]"
+    space_sha256: str | None = None
+    mask: str | None = None
     size: list[int]
     resize: str
     antialias: bool
@@ -96,11 +106,11 @@ class Record(_Strict):
     metric: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     protocol: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[0-9]+$")]
     value: Finite
-    unit: Literal["none", "nats"]
+    unit: str
     direction: Literal["up", "down"]
     se: Finite | None = None
     ci95: tuple[Finite, Finite] | None = None
-    ci_method: Literal["input-bootstrap", "paired-bootstrap", "seed-std", "jackknife", "none"] = "none"
+    ci_method: CiMethod = "none"
     bias_corrected: Finite | None = None
     components: dict[str, Finite] = {}
     n: Counts

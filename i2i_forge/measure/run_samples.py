@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from i2i_forge.catalog.registry import Catalog
-from i2i_forge.data.domains import Domains, build_dataset
+from i2i_forge.data.domains import LABELS, Domains, build_dataset
 from i2i_forge.data.source import Dataset, Source, without_tests
+from i2i_forge.data.space import ImageSpace
 from i2i_forge.errors import DataError
 from i2i_forge.measure.batch import exact
-from i2i_forge.measure.samples import Item, Samples, digest, grouped
+from i2i_forge.measure.samples import Item, Samples, grouped
 from i2i_forge.run.identity import fingerprint
 from i2i_forge.system.seeding import generator
 from i2i_forge.translate.translator import Translator
@@ -44,13 +45,16 @@ class RunSamples(Samples):
         options = {**spec.options, **data}
         self.translator, self.route, self.device = translator, route, device
         self.latent = translator.latent(route)
-        self.dataset: Dataset = build_dataset(
-            spec.use, options, Domains.of(translator.recipe, catalog), catalog, "data"
-        )
         self.domains = translator.trainer.routes[route]
+        source_space, space = (translator.trainer.spaces[domain] for domain in self.domains)
+        described = Domains.of(translator.recipe, catalog)
+        if not space.is_rgb8:  # then an example says which of its pixels have a value
+            described = described.with_spaces({f"valid_{self.domains[1]}": ImageSpace(LABELS)})
+        self.dataset: Dataset = build_dataset(spec.use, options, described, catalog, "data")
         self._sources: dict[str, Sequence[Source]] = {}
         self.source, self.target = self._holder(self.domains[0], "test"), self._holder(self.domains[1], "test")
         is_paired = self.source is self.target
+        is_masked = is_paired and "mask" in self.source.example(0, None)
         untested = [domain for domain in without_tests(self.dataset) if domain in self.domains]
         super().__init__(
             model={
@@ -63,7 +67,9 @@ class RunSamples(Samples):
             data={"name": spec.use, "split": "train" if self.domains[0] in untested else "test", "options": options},
             inputs=len(self.source),
             is_deterministic=self.latent is None,
-            has=frozenset({"sources", "truths"} if is_paired else {"sources"}),
+            has=frozenset({"sources"} | ({"truths"} if is_paired else set()) | ({"mask"} if is_masked else set())),
+            space=space,
+            source_space=source_space,
             warnings=[f"there is no test set of {x}: the images are training images" for x in untested],
         )  # fmt: skip
         if translator.edited:
@@ -75,7 +81,7 @@ class RunSamples(Samples):
     def real_item(self, split: str, number: int) -> Item:
         source = self._holder(self.domains[1], split)
         image = source.example(number, None)[self.domains[1]]
-        self.seen[split][number] = digest(image)
+        self.seen[split][number] = self.space.digest(image)
         return Item(image.to(self.device), number, 0, source.name(number))
 
     def _holder(self, domain: str, split: str) -> Source:
@@ -98,10 +104,18 @@ class RunSamples(Samples):
 
     def _input(self, number: int) -> Item:
         example = self.source.example(number, None)
-        self.seen["inputs"][number] = digest(example[self.domains[0]])
+        self.seen["inputs"][number] = self.source_space.digest(example[self.domains[0]])
         x = example[self.domains[0]].to(self.device)
-        truth = example.get(self.domains[1])
-        return Item(x, number, 0, self.source.name(number), x, truth if truth is None else truth.to(self.device))
+        truth, name = example.get(self.domains[1]), self.source.name(number)
+        group = self.source.group(number) if hasattr(self.source, "group") else name
+        return Item(
+            x, number, 0, name, x, truth if truth is None else truth.to(self.device), self._mask(example), group
+        )
+
+    def _mask(self, example: Mapping[str, Tensor]) -> Tensor | None:
+        """Where an example is measured, 1,H,W bool: in its image `mask`, and where the true output has a value."""
+        limits = [example[name] > 0 for name in ("mask", f"valid_{self.domains[1]}") if name in example]
+        return torch.stack(limits).all(0).to(self.device) if limits else None
 
     def _single(self, items: list[Item], seed: int) -> Iterator[Item]:
         """The first translation of each, made together."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.data.images import to_uint8
+from i2i_forge.data.space import RGB8, ImageSpace
 from i2i_forge.measure.batch import Batch
 
 Share = tuple[int, int]  # our rank, and how many there are
@@ -26,6 +27,8 @@ class Item:
     name: str
     source: Tensor | None = None
     truth: Tensor | None = None
+    mask: Tensor | None = None
+    group: str = ""
 
 
 @dataclass
@@ -38,7 +41,8 @@ class Samples:
         inputs: how many inputs there are.
         draws: how many translations each has; None: as many as one asks for.
         is_deterministic: each input has one translation, always the same.
-        has: of "sources", "truths".
+        has: of "sources", "truths", "mask".
+        space, source_space: what the numbers of the translations, real images and true outputs are, and of the inputs.
         codec: the format the translations were stored in, "none" when they come straight from the networks.
         warnings: what a reader of any number must know.
         seen: what this rank has read: "inputs", and real images by split ("test", "train"), each number -> digest;
@@ -51,6 +55,8 @@ class Samples:
     draws: int | None = None
     is_deterministic: bool = False
     has: frozenset[str] = frozenset()
+    space: ImageSpace = RGB8
+    source_space: ImageSpace = RGB8
     codec: str = "none"
     warnings: list[str] = field(default_factory=list)
     seen: dict[str, dict[Any, str]] = field(
@@ -59,12 +65,16 @@ class Samples:
 
     def translations(self, seed: int, draws: Sequence[int], batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
         """The first draws[i] translations of input i, for the inputs that are our share, in order."""
-        return batched(self.translated(range(share[0], len(draws), share[1]), seed, draws, batch), batch)
+        return self._batched(self.translated(range(share[0], len(draws), share[1]), seed, draws, batch), batch)
 
     def real(self, split: str, count: int, batch: int, share: Share = (0, 1)) -> Iterator[Batch]:
         """The first `count` real images of the target domain that are our share, in order."""
         numbers = range(share[0], min(count, self.real_count(split)), share[1])
-        return batched((self.real_item(split, number) for number in numbers), batch)
+        return self._batched((self.real_item(split, number) for number in numbers), batch)
+
+    def _batched(self, items: Iterable[Item], size: int) -> Iterator[Batch]:
+        for group in grouped(items, size):
+            yield _batch(group, self.space, self.source_space)
 
     def translated(self, numbers: Sequence[int], seed: int, draws: Sequence[int], batch: int) -> Iterator[Item]:
         """The first draws[i] translations of each of some inputs i; a network may be given `batch` images at once."""
@@ -91,13 +101,8 @@ def grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield group
 
 
-def batched(items: Iterable[Item], size: int) -> Iterator[Batch]:
-    """Batches of at most `size` images of one shape, in order."""
-    return map(_batch, grouped(items, size))
-
-
-def _batch(group: list[Item]) -> Batch:
-    sources, truths = ([getattr(item, what) for item in group] for what in ("source", "truth"))
+def _batch(group: list[Item], space: ImageSpace, source_space: ImageSpace) -> Batch:
+    sources, truths, masks = ([getattr(item, what) for item in group] for what in ("source", "truth", "mask"))
     return Batch(
         torch.stack([item.image for item in group]),
         [item.input for item in group],
@@ -105,6 +110,10 @@ def _batch(group: list[Item]) -> Batch:
         [item.name for item in group],
         torch.stack(sources) if sources[0] is not None else None,
         torch.stack(truths) if truths[0] is not None else None,
+        torch.stack(masks) if masks[0] is not None else None,
+        [item.group or item.name for item in group],
+        space,
+        source_space,
     )
 
 

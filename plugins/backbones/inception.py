@@ -18,6 +18,7 @@ from i2i_forge.run.foreign import read_foreign, state_dict
 from i2i_forge.system import generator
 from i2i_forge.system.weights import required
 from i2i_forge_plugins.backbones.inception_tf import SIZE, InceptionTf
+from i2i_forge_plugins.backbones.rgb import need_rgb
 
 Resize = Literal["tf1", "clean"]
 
@@ -87,7 +88,8 @@ class Inception:
         )
 
     def __call__(self, images: Tensor) -> Tensor:
-        """B,3,H,W in [-1, 1] -> B,2048."""
+        """B,3,H,W in [-1, 1] -> B,2048. Raises DataError for other than three channels."""
+        need_rgb(images, self.info.id)
         features: Tensor = self.network((self.resize(to_bytes(images), SIZE) - 128) / 128)
         return features
 

@@ -20,6 +20,7 @@ from i2i_forge.errors import DataError
 from i2i_forge.measure import BackboneInfo, Tools
 from i2i_forge.run.foreign import read_foreign
 from i2i_forge.system import autocast, full, generator, weights
+from i2i_forge_plugins.backbones.rgb import need_rgb
 
 EPS = 1e-10  # of the package; others differ
 
@@ -98,7 +99,12 @@ class LpipsNetwork(nn.Module):
         )
 
     def embed(self, x: Tensor) -> Tensor:
-        """N,3,H,W in [-1, 1] -> N,D, whose squared distances are those of the images; DataError for too small ones."""
+        """N,3,H,W in [-1, 1] -> N,D, whose squared distances are those of the images.
+
+        Raises:
+            DataError: they are too small, or no RGB.
+        """
+        need_rgb(x, self.info.id)
         height, width = x.shape[2:]
         if min(height, width) < self.least:
             raise DataError(

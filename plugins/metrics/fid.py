@@ -23,6 +23,7 @@ class Fid(Metric):
     """
 
     direction = "down"
+    sees = "rgb"
     real = "needed"
     backbones = ("random", "classifier")
     protocols = (

@@ -20,6 +20,7 @@ class InceptionScore(Metric):
     ImageNet's classes mean little.
     """
 
+    sees = "rgb"
     direction = "up"
     protocols = (
         Protocol("salimans-2016/1", "ten splits, by input; one where a split would have less than 100", inputs=None),

@@ -27,6 +27,7 @@ class Kid(TwoSamples):
     """
 
     direction = "down"
+    sees = "rgb"
     protocols = (
         I2I_TEST,
         Protocol(

@@ -78,6 +78,7 @@ class LpipsDiversity(Metric):
     """
 
     direction = "up"
+    sees = "rgb"
     protocols = PROTOCOLS
     real = "optional"
     needs_several = True

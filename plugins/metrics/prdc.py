@@ -30,6 +30,7 @@ class Prdc(TwoSamples):
     """
 
     direction = "up"
+    sees = "rgb"
     protocols = (
         Protocol(
             "prdc-2020/1",

@@ -71,6 +71,6 @@ def test_batches_order_ranks_and_autocast_do_not_matter(name, protocol):
 
 def test_all_are_registered():
     assert set(NAMES) == {
-        "cis", "fid", "fid-clean", "is", "kid", "lpips-diversity", "lpips-paired", "mode-coverage", "ndb", "prdc",
-        "psnr", "ssim", "structure",
+        "cis", "fid", "fid-clean", "is", "kid", "lpips-diversity", "lpips-paired", "mae", "mode-coverage", "ndb",
+        "pearson", "prdc", "psnr", "rmse", "ssim", "structure",
     }  # fmt: skip

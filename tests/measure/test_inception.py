@@ -12,6 +12,7 @@ from i2i_forge.errors import CheckpointError, DataError, UsageError
 from i2i_forge.measure import Batch, Tools, exact
 from i2i_forge_plugins.backbones.choice import choose_backbone, choose_inception
 from i2i_forge_plugins.backbones.inception import Inception, random_inception, read_inception
+from i2i_forge_plugins.backbones.inception_tf import InceptionTf
 from i2i_forge_plugins.metrics.inception_score import InceptionScore
 
 CPU = torch.device("cpu")
@@ -204,3 +205,10 @@ def test_the_bounds_of_the_score() -> None:
     sure = torch.eye(1008)[:8] * 1e4  # p is 0 and 1 exactly: 0 log 0 must not be nan
     assert score(sure, [list(range(8))]).compute()[0].value == pytest.approx(8)
     assert score(sure[:1].expand(8, -1), [list(range(8))]).compute()[0].value == pytest.approx(1)
+
+
+def test_it_takes_no_other_images_than_rgb() -> None:
+    with torch.device("meta"):
+        network = Inception(InceptionTf(), "0" * 64, device="meta")
+    with pytest.raises(DataError, match="inception-tf-2015 takes RGB, three channels, and these images have 1"):
+        network(torch.zeros(2, 1, 64, 64))

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from loaded import CATALOG, trainer_of
+from loaded import CATALOG, recipe_of, trainer_of
 from shrink import TINY_MUNIT
 from torch import Tensor
 
 import i2i_forge
+from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import DataError, RecipeError
 from i2i_forge_benchmarks.lpips_speed import package_of
 
@@ -131,3 +132,18 @@ def test_unknown_options_are_refused_before_anything_is_read() -> None:
         i2i_forge.load_recipe(
             "munit_edge2shoes", set=["phases.generator.minimize.likeness=lpips(translation, source, version='0.2')"]
         )
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_it_takes_no_other_images_than_rgb(channels: int, folder: Path) -> None:
+    ours = component()(trunk=str(folder / FILES["alex"]))
+    x = torch.zeros(2, channels, 64, 64)
+    with pytest.raises(DataError, match=f"lpips-alex-v0.1 takes RGB, three channels, and these images have {channels}"):
+        ours(x, x)
+
+
+def test_a_recipe_of_other_images_is_refused_before_anything_is_trained(folder: Path) -> None:
+    term = f"phases.generator.minimize.image=lpips(translation, target, trunk='{folder / FILES['alex']}')"
+    with pytest.raises(DataError, match="takes RGB, three channels, and these images have 1") as refused:
+        trace_recipe(recipe_of("regression_phantom", term), CATALOG)
+    assert refused.value.__notes__[-1].startswith("while computing the loss of term 'image'")

@@ -225,3 +225,10 @@ def test_another_state_dict_is_refused(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(DataError, match="is not the state dict of the Caffe VGG16"):
         component()(weights=str(tmp_path / "other.pth"))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_they_take_no_other_images_than_rgb(channels: int, file: Path) -> None:
+    x = torch.zeros(1, channels, 32, 32)
+    with pytest.raises(DataError, match=f"the Caffe VGG16 takes RGB, three channels, and these images have {channels}"):
+        component()(weights=str(file))(x, x)

@@ -20,7 +20,7 @@ from torch.nn import functional
 from i2i_forge.data.images import to_uint8
 from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.errors import DataError, ResourceError, UsageError
-from i2i_forge.measure import BackboneInfo, Classifier, exact
+from i2i_forge.measure.batch import BackboneInfo, Classifier, exact
 from i2i_forge.measure.mode_classifier.networks import Network, SmallNetwork, make_network, resized
 from i2i_forge.system.files import LARGEST_TENSORS, made_whole, read_bytes
 from i2i_forge.system.outputs import refuse_to_fill

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from i2i_forge.engine.forward_pass import seeded
 from i2i_forge.errors import DivergedError, UsageError, suggest
-from i2i_forge.measure import exact
+from i2i_forge.measure.batch import exact
 from i2i_forge.measure.mode_classifier.classifier import (
     CARD_FORMAT,
     ModeClassifier,
