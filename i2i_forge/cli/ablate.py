@@ -115,7 +115,7 @@ def _preview(plan: StudyPlan, variants: Sequence[Variant], out: Path, device: st
     from i2i_forge.study.costs import costs_of, facts, saved_in_words
     from i2i_forge.study.state import Measures
 
-    measures = Measures(plan.asked, catalog)
+    measures = Measures(plan.asked, catalog, variants)
     if form == "shell":
         asked = measures.asked_for(plan.asked.metrics)
         if plan.classifier and not asked.classifier:

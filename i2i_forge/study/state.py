@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.data.domains import Domains
 from i2i_forge.errors import CheckpointError, ForgeError, disk_error
 from i2i_forge.measure.metric import Metric, Protocol, Tools
 from i2i_forge.measure.mode_classifier import load_classifier, refuse_if_inaccurate
@@ -40,14 +41,17 @@ class Measures:
     Args:
         asked: by the user.
         catalog: where the metrics come from.
+        variants: what is measured; the images of the first say which protocols are meant.
 
     Raises:
         PluginError, UsageError: there is no such metric, protocol or backbone; the classifier is inaccurate.
     """
 
-    def __init__(self, asked: Asked, catalog: Catalog) -> None:
+    def __init__(self, asked: Asked, catalog: Catalog, variants: Sequence[Variant]) -> None:
         self.asked, self.catalog = asked, catalog
-        self.protocols = choose(catalog, asked.metrics, asked.protocols)
+        recipe = variants[0].recipe
+        entered = catalog.trainers.get(recipe.trainer).routes[ROUTE][1]
+        self.protocols = choose(catalog, asked.metrics, asked.protocols, Domains.of(recipe, catalog)[entered])
         self.backbones = choose_backbones(catalog, asked.metrics, asked.backbones)
         classifier = load_classifier(asked.classifier) if asked.classifier else None
         if classifier is not None:

@@ -123,10 +123,10 @@ def run_study(
     Raises:
         ForgeError: the study as a whole cannot run. A run that fails is in the table instead.
     """
-    Measures(plan.asked, catalog)
+    Measures(plan.asked, catalog, variants)
     costs = costs_of(variants, catalog)
     write_recipes(variants, workspace.out)
-    measures = Measures(_with_classifier(plan, workspace, launch, note), catalog)
+    measures = Measures(_with_classifier(plan, workspace, launch, note), catalog, variants)
     measures.build()
     states = _run_jobs(variants, workspace, measures, catalog, launch, note)
     table = make_table(plan.name, plan.baseline, states, costs)
