@@ -82,6 +82,15 @@ def test_a_state_with_other_words_for_domains_is_damaged(domains):
         stored({"domains": json.loads(domains)})
 
 
+def test_another_program_is_not_given_weights_for_values_that_it_does_not_know(forge, run, tmp_path):
+    code, _, err = forge("checkpoint", "export", run, "--format", "junyanz-pix2pix", "--out", tmp_path / "out")
+    assert code == CheckpointError.exit_code
+    assert (
+        "domains.a: its images are 2 channels, 0..1000, which a checkpoint of the published pix2pix code cannot" in err
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_where_files_lie_and_how_images_are_shown_changes_no_setting():
     cases = ("data=~", "data={use: cases, root: x, files: {a: 'a_{case}.npy', b: 'b_{case}.npy'}, split: {test: 0.5}}",
              "domains.b.write={dtype: float32}")  # fmt: skip
