@@ -34,8 +34,11 @@ def settings_of(recipe: Recipe, *, defaults: bool = True, places: bool = False) 
     found = {}
     for name, value in flattened(recipe.model_dump(mode="json", exclude_defaults=not defaults)):
         keys = name.split(".")
-        inside = {"data": free, "domains": FREE_DOMAINS}.get(keys[0], ())
-        if keys[0] not in FREE and not any(key in inside for key in keys[1:]) and value != {}:
+        is_free = {
+            "data": any(key in free for key in keys[1:]),
+            "domains": any(key in FREE_DOMAINS for key in keys[2:]),
+        }
+        if keys[0] not in FREE and not is_free.get(keys[0]) and value != {}:
             found[name] = value
     return found
 

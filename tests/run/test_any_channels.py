@@ -1,5 +1,6 @@
 """Every method on images of other channels than RGB: trained, resumed, translated, in tiles, exported; and refused."""
 
+import numpy as np
 import pytest
 import torch
 from loaded import CATALOG
@@ -7,6 +8,7 @@ from measured import OWN, folders, measured
 
 from i2i_forge.engine.build import trace_recipe
 from i2i_forge.errors import RecipeError
+from i2i_forge.run import checkpoint
 from i2i_forge.run.loop import Run
 from i2i_forge.translate import Translator
 from i2i_forge.translate.export import export
@@ -49,6 +51,24 @@ def translated(translator: Translator, route: str, channels: int) -> torch.Tenso
     tiled = translator.translate_in_tiles(x, route, tile=64, **given)
     assert (tiled - whole).abs().max() < 1e-5
     return whole
+
+
+def test_with_a_mask_workers_and_a_stop_change_nothing(quiet, tmp_path):
+    """pix2pix 1 to 1 on cases, its distance within a mask."""
+    root, digests = folders(tmp_path / "images", 1, 1), []
+    (root / "mask").mkdir()
+    for number in range(4):
+        np.save(root / "mask" / f"{number}.npy", np.eye(64, k=number, dtype=np.uint8))
+    files = "{a: 'trainA/{case}.npy', b: 'trainB/{case}.npy', mask: 'mask/{case}.npy'}"
+    for name, workers, stops in (("0", 0, (4,)), ("2", 2, (4,)), ("stopped", 2, (2, 4))):
+        data = f"data={{use: cases, root: {root}, files: {files}, size: 64, batch: 2, workers: {workers}}}"
+        for steps in stops:
+            masked = "phases.generator.minimize.image=100 * masked_l1(translation, target, mask)"
+            changes = ("data=~", data, "domains.mask={kind: labels}", masked, f"steps={steps}")
+            run = Run(measured("pix2pix", 1, 1, *changes, root=root), quiet, tmp_path / name)
+            run.train()
+        digests.append(checkpoint.digest(run.trainer))
+    assert len(set(digests)) == 1
 
 
 UNET = tuple(f"networks.{role}={value}" for role in ("encoder", "decoder")

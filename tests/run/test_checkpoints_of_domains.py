@@ -33,8 +33,11 @@ def trainer(*changes, counts=(2, 1)):
 
 def test_the_state_holds_the_domains_where_there_are_any(run, pix2pix_run):
     state = json.loads((run / "checkpoints/step-00000001/state.json").read_text())
-    assert state["domains"] == {"a": {"channels": 2, "range": [0, 1000], "axes": {"axis0": "channels"}},
-                                "b": {"channels": 1, "range": [0, 1000]}}  # fmt: skip
+    said = {name: {k: v for k, v in data.items() if k != "write"} for name, data in state["domains"].items()}
+    assert said == {
+        "a": {"channels": 2, "range": [0, 1000], "axes": {"axis0": "channels"}},
+        "b": {"channels": 1, "range": [0, 1000]},
+    }
     assert "domains" not in json.loads((pix2pix_run / "checkpoints/step-00000001/state.json").read_text())
 
 

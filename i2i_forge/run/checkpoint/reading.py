@@ -84,7 +84,7 @@ def read(folder: Path) -> Checkpoint:
             folder, int(state["step"]), model, optimizers, state, sums[MODEL]["sha256"], version,
             ema, sums[EMA]["sha256"] if EMA in sums else "", others,
         )  # fmt: skip
-        stored(state)
+        stored(state)  # refuses what describes no images
         for older in range(version, FORMAT_VERSION):
             if older not in MIGRATIONS:
                 raise ValueError(f"there is no format {older}")

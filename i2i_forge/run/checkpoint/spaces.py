@@ -8,8 +8,7 @@ from typing import Any
 from i2i_forge.data.space import RGB8, ImageSpace
 from i2i_forge.recipe.domains import Domain
 
-FREE = {"display", "write"}  # how images are shown and written is no part of what was learnt
-OWN = {"axes", "neighbours", "polarity", "of"}  # of a domain; all else is of its channels
+OWN = {"axes", "neighbours", "polarity", "of"}  # what counts of a domain beside its channels: not how it is shown
 
 Spaces = Mapping[str, ImageSpace]
 
