@@ -140,6 +140,7 @@ class AugmentedCycleGan(Trainer):
         "code_discriminator": "discriminators",
     }
     optional_roles: ClassVar = ("code_encoder", "code_discriminator")
+    sees: ClassVar = {"code_encoder": "pair"}
     latents: ClassVar = {"random_code": "mean"}
 
 

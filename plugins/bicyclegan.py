@@ -136,6 +136,7 @@ class Bicyclegan(Trainer):
         "discriminator": "discriminators", "vae_discriminator": "discriminators",
     }  # fmt: skip
     optional_roles: ClassVar = ("code_encoder", "vae_discriminator")
+    sees: ClassVar = {"code_encoder": "target"}
     latents: ClassVar = {"random_code": "mean"}
 
 

@@ -24,7 +24,7 @@ class ConditionalCodeEncoder(nn.Module):
         width: channels of the first convolution; the next three double them.
         dim: length of the code.
         conditional: whether it sees the counterpart.
-        channels: of each image.
+        channels: of each image; [of the image, of its counterpart] where they differ.
         init: kaiming, gaussian, xavier, orthogonal, default.
         gain: of the initialisation; the standard deviation of gaussian.
     """
@@ -34,13 +34,14 @@ class ConditionalCodeEncoder(nn.Module):
         width: int = 32,
         dim: int = 16,
         conditional: bool = True,
-        channels: int = 3,
+        channels: int | list[int] = 3,
         init: str = "gaussian",
         gain: float = 0.02,
     ) -> None:
         super().__init__()
         self.dim, self.conditional = dim, conditional
-        inputs = 2 * channels if conditional else channels
+        own, other = channels if isinstance(channels, list) else (channels, channels)
+        inputs = own + other if conditional else own
         layers: list[nn.Module] = [nn.Conv2d(inputs, width, 3, 2, 1), nn.ReLU(inplace=True)]
         for i, o in pairwise((width, 2 * width, 4 * width, 8 * width)):
             layers += [nn.Conv2d(i, o, 3, 2, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU(inplace=True)]
@@ -51,7 +52,7 @@ class ConditionalCodeEncoder(nn.Module):
         initialize(self, init, gain=gain)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Two N,channels,H,W in [-1, 1], sides of at least 49 -> mean and logvar, each N,dim. Unconditional: one."""
+        """Two N,C,H,W in [-1, 1], sides of at least 49 -> mean and logvar, each N,dim. Unconditional: one."""
         if min(x.shape[2:]) < SMALLEST:
             raise UsageError(
                 f"conditional_code needs sides of at least {SMALLEST} pixels, not {tuple(x.shape[2:])}",

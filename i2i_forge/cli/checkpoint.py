@@ -69,8 +69,15 @@ def inspect(run: Path, as_json: bool) -> None:
 @click.option("--format", "layout", required=True, help="The program it comes from: nvlabs-munit, junyanz-cyclegan.")
 @click.option("--run", "target", required=True, metavar="DIR", type=FilePath(), help="The run to make.")
 @click.option("--recipe", "name", help="The recipe whose objective and data it gets  [the format's own]")
-def import_command(files: tuple[str, ...], layout: str, target: Path, name: str | None) -> None:
-    """Make a run from another program's checkpoint FILEs; widths and depths are read from them.
+@click.option(
+    "--domains",
+    type=click.Choice(["rgb", "grey"]),
+    default="rgb",
+    show_default=True,
+    help="What a generator sees that makes RGB of one channel: RGB in grey, or grey images.",
+)
+def import_command(files: tuple[str, ...], layout: str, target: Path, name: str | None, domains: str) -> None:
+    """Make a run from another program's checkpoint FILEs; widths, depths and channels are read from them.
 
     What a FILE holds is found from its content and its name. Where these do not tell, say it: G_A=horse2zebra.pth.
     """
@@ -86,6 +93,10 @@ def import_command(files: tuple[str, ...], layout: str, target: Path, name: str 
     refuse_to_fill(target, "--run")
     host = loaded_host()
     reader = host.catalog.formats.get(layout)()
+    if domains == "grey":
+        if not hasattr(reader, "grey"):
+            raise UsageError(f"--domains grey: {layout} sees no image in grey", fix="leave it out")
+        reader.grey = True
     parts = by_part(read_files(files, reader.parts), layout, host.catalog.formats)
     source = name or reader.recipe
     recipe = _recipe_for(reader, parts, source)
@@ -109,10 +120,32 @@ def import_command(files: tuple[str, ...], layout: str, target: Path, name: str 
 
 
 def _recipe_for(reader: Format, parts: Mapping[str, ForeignFile], source: str) -> Recipe:
-    """The recipe, with networks as wide and deep as those of the files."""
-    networks = reader.networks({part: file.content for part, file in parts.items()})
-    present = set(checked_recipe(source, (), ()).networks)
-    return checked_recipe(source, _network_changes(networks, present), ())
+    """The recipe, with networks as wide and deep as those of the files, and images of as many channels."""
+    from i2i_forge.run.foreign_images import described
+
+    contents = {part: file.content for part, file in parts.items()}
+    networks, base = reader.networks(contents), checked_recipe(source, (), ())
+    counts = reader.images(contents) if hasattr(reader, "images") else {}
+    for domain in [name for name, count in _in_grey(reader, contents).items() if count != counts[name]]:
+        note(f"a network sees images of {domain} in one channel and makes RGB of them: taken for RGB seen in grey; if "
+             "they are grey images, say --domains grey")  # fmt: skip
+    domains = described(counts, base.domains)
+    for domain in domains:
+        values = "8-bit grey" if counts[domain] == 1 else "values from 0 to 255"
+        note(f"images of {domain} have {counts[domain]} channel{'s' * (counts[domain] > 1)}, taken for {values}: "
+             f"domains.{domain} of a --recipe says otherwise")  # fmt: skip
+    changes = [f"domains.{domain}={to_inline_yaml(said)}" for domain, said in domains.items()]
+    return checked_recipe(source, [*changes, *_network_changes(networks, set(base.networks))], ())
+
+
+def _in_grey(reader: Any, contents: Mapping[str, Any]) -> Mapping[str, int]:
+    """How many channels images would have by the other reading of a network that sees one channel and makes RGB."""
+    if not hasattr(reader, "grey") or reader.grey:
+        return {}
+    other = type(reader)()
+    other.grey = True
+    counts: Mapping[str, int] = other.images(contents)
+    return counts
 
 
 def _steps_of(files: Iterable[ForeignFile], reader: Format) -> int:
@@ -151,10 +184,12 @@ def export(run: Path, layout: str, out: Path) -> None:
     """Write RUN's newest weights, averaged where the recipe has `ema`, as another program's checkpoint."""
     import torch
 
+    from i2i_forge.run.foreign_images import refuse_other_values
     from i2i_forge.translate.loading import load
 
     catalog = loaded_host().catalog
     translator, writer = load(run, "cpu", catalog), catalog.formats.get(layout)()
+    refuse_other_values(translator.trainer.spaces, translator.trainer.image_domains(), writer.title)
     contents: dict[Path, bytes] = {}
     for part, content in writer.save(translator.trainer.state_dict()).items():
         torch.save(content, buffer := io.BytesIO())

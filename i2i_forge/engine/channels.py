@@ -31,23 +31,36 @@ def channels_of(
         return {}
     if "channels" not in inspect.signature(component).parameters:
         return {}
+    if method.sees.get(role) == "pair":
+        return {"channels": _both(written, where, method, domains)}
     single, pairs = dict(_single(role, domain, method, domains)), dict(_pairs(domain, method, domains))
+    together = {route: sum(pair) for route, pair in pairs.items()}
     if written == "pair":
-        return {"channels": sum(_common(pairs, where, domain, "pair"))}
+        return {"channels": _common(together, where)}
     if written is None:
-        if method.sees.get(role) == "pair":
-            entered, left = _common(pairs, where, domain, "pair")[::-1]
-            return {"channels": entered if entered == left else [entered, left]}
-        return {"channels": _common(single, where, domain, "image")}
+        return {"channels": _common(single, where)}
     grey = [1 for name in single if domains[name].is_rgb8] + [1 + b for (a, b) in pairs.values() if a == 3]
-    if written not in [*single.values(), *map(sum, pairs.values()), *grey]:
+    if written not in [*single.values(), *together.values(), *grey]:
         said = ", ".join(f"{name} has {count}" for name, count in single.items())
-        both = sorted({sum(pair) for pair in pairs.values()})
+        pair = f"; {where}.channels=pair for pairs ({max(together.values())})" if together else ""
         raise RecipeError(
-            f"{where}.channels: {written}, and of its images {said}; a pair has {' or '.join(map(str, both))}",
-            fix=f"leave it out (`channels: ~`) for images, or say `channels: pair`: --set {where}.channels=pair",
+            f"{where}.channels: {written}, and of its images {said}",
+            fix=f"leave it out: --set {where}.channels=~{pair if method.roles[role] == 'discriminators' else ''}",
         )
     return {}
+
+
+def _both(written: Any, where: str, method: type[Method], domains: Domains) -> int | list[int]:
+    """The channels of an image of the domain that the first route enters, and of its counterpart in the other."""
+    left, entered = next(iter(method.routes.values()))
+    counts = [len(domains[entered]), len(domains[left])]
+    found = counts[0] if counts[0] == counts[1] else counts
+    if written not in (None, found, counts):
+        raise RecipeError(
+            f"{where}.channels: {written}, and it sees {entered} ({counts[0]}) beside {left} ({counts[1]})",
+            fix=f"leave it out: --set {where}.channels=~",
+        )
+    return found
 
 
 def _single(role: str, domain: str, method: type[Method], domains: Domains) -> Iterator[tuple[str, int]]:
@@ -68,11 +81,11 @@ def _pairs(domain: str, method: type[Method], domains: Domains) -> Iterator[tupl
             yield route, (len(domains[source]), len(domains[target]))
 
 
-def _common(counts: Mapping[str, Any], where: str, domain: str, what: str) -> Any:
+def _common(counts: Mapping[str, int], where: str) -> int:
     if len(set(counts.values())) != 1:
         said = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise RecipeError(
-            f"{where}: {said} channels, and one network is to see each {what}",
+            f"{where}: {said} channels, and they share it",
             fix=f"give each domain its own: --set {where}.per=[{', '.join(counts)}]",
         )
     return next(iter(counts.values()))

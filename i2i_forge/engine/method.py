@@ -31,7 +31,8 @@ class Method:
         latents: drawn tensor -> the tensor that encodes it from a reference image (None: nothing does); a latent
             counts on the routes whose pass has it; without any the method is deterministic.
         sees: role -> what its shared network is shown, "source", "target", "both" or "pair", where it is not the usual:
-            an encoder sees the images of the domain that is left, all others those of the one that is entered.
+            an encoder sees images of the domain that is left, all others those of the one that is entered. A pair is
+            an image of the domain that the first route enters and its counterpart: `channels` may be a list of two.
         state: name -> what makes a module that is neither network nor tensor (an image pool), one for each route; its
             options are in the recipe's `state`, it is checkpointed.
 

@@ -5,8 +5,8 @@ A step is taken on tensors without data (device "meta"), so that a recipe of any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import isfunction
@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from i2i_forge.engine.misfits import channels_problem, rgb_counts
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.engine.phases import BoundTerm, PhasePlan
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.engine.watcher import Needs, Node
 from i2i_forge.errors import RecipeError
-from i2i_forge.nn.colour import WrongChannels
+from i2i_forge.nn.colour import WrongChannels, coloured
 from i2i_forge.recipe.terms import parse_weight
 
 
@@ -71,6 +72,16 @@ class _Recorder(Needs):
         super().__init__()
         self.needs, self.calls = result.needs, result.calls
         self.network = ""  # the last that ran
+        self.failed: list[Node] = []  # what could not be computed, the innermost first
+
+    @contextmanager
+    def computing(self, node: Node) -> Iterator[None]:
+        with super().computing(node):
+            try:
+                yield
+            except WrongChannels:
+                self.failed.append(node)
+                raise
 
     def called(self, network: str) -> None:
         self.network = network
@@ -150,12 +161,10 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
 
 def _without_values(trainer: Trainer, phase: PhasePlan, passes: StepPasses, recorder: _Recorder) -> None:
     try:
-        trainer.losses(phase, passes, 0)
+        with coloured(rgb_counts(trainer)):
+            trainer.losses(phase, passes, 0)
     except WrongChannels as error:
-        raise RecipeError(
-            f"networks.{recorder.network.partition('.')[0]}: {error}",
-            fix="make them agree, by `channels` or `width`; images have 3 channels (RGB), two of them side by side 6",
-        ) from error
+        raise channels_problem(error, recorder.network, recorder.failed, phase, trainer) from error
     except Exception as error:
         if "meta" in str(error):  # torch's words for what needs values: `.item()`, `.numpy()`, an `if`
             error.add_note("tensors have no values here (device meta): use no `if` on them, `.item()` or NumPy")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from i2i_forge.errors import suggest
+from i2i_forge.errors import RecipeError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,13 @@ class Augmentation(nn.Module):
         self._pipeline: list[nn.Module] = []  # made at first use: kornia takes a while to import
 
     def forward(self, x: Tensor) -> Tensor:
-        """N,3,H,W in [-1, 1] -> the same."""
+        """N,C,H,W in [-1, 1] -> the same. Raises RecipeError when colours are to change, and C is not 3."""
+        if self.training and "color" in self.kinds and x.shape[1] != 3:
+            others = ", ".join(kind for kind in self.kinds if kind != "color")
+            raise RecipeError(
+                f"augment: `color` changes RGB, and the discriminator sees {x.shape[1]} channels",
+                fix=f"leave it out: augment: [{others}]",
+            )
         if not self.kinds or not self.training or x.is_meta:
             return x
         if not self._pipeline:

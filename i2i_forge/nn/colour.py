@@ -1,17 +1,23 @@
-"""Colour and grey: data is always RGB, and a network that has fewer channels sees grey."""
+"""Colour and grey: a network that has one channel for an RGB image sees it in grey."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_coloured: ContextVar[Collection[int] | None] = ContextVar("coloured", default=None)  # None: whatever has two more
 
 
 class WrongChannels(ValueError):
     """A network is shown another number of channels than it was built for."""
 
     def __init__(self, channels: int, shown: int) -> None:
+        self.channels, self.shown = channels, shown
         super().__init__(f"the network has channels {channels}, what it is shown has {shown}")
 
 
@@ -25,9 +31,20 @@ def as_channels(x: Tensor, channels: int) -> Tensor:
     Raises:
         WrongChannels: for any other number of channels.
     """
-    if x.shape[1] not in (channels, channels + 2):
-        raise WrongChannels(channels, x.shape[1])
     if x.shape[1] == channels:
         return x
+    coloured = _coloured.get()
+    if x.shape[1] != channels + 2 or not (coloured is None or x.shape[1] in coloured):
+        raise WrongChannels(channels, x.shape[1])
     grey = (x[:, :3] * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return torch.cat([grey, x[:, 3:]], dim=1)
+
+
+@contextmanager
+def coloured(counts: Collection[int] | None) -> Iterator[None]:
+    """Inside, `as_channels` takes for RGB only the first channels of what has one of these numbers of them."""
+    token = _coloured.set(counts)
+    try:
+        yield
+    finally:
+        _coloured.reset(token)

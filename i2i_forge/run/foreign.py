@@ -45,6 +45,9 @@ class Format(Protocol):
         """How far a file's weights were trained: the steps, 0 where neither it nor its name tells, and what tells
         something else, "epoch 200". A format may lack this."""
 
+    def images(self, files: Mapping[str, Any]) -> Mapping[str, int]:
+        """How many channels the images of each domain have, as far as files tell. A format of RGB alone lacks it."""
+
     def networks(self, files: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The `networks` section of a recipe that the files fit, inferred from their names and shapes. A role's
         options are complete if they have `use`, otherwise they change those of `recipe`. Raises CheckpointError."""

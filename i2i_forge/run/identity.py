@@ -16,8 +16,9 @@ from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.schema import flattened
 from i2i_forge.system.files import printable
 
-FREE, FREE_DATA = ("steps", "run"), ("workers", "timeout")  # sections, and keys of `data`, that change no number
-MOVABLE = "root"  # of `data`: may differ when a run is resumed, as its images may have moved
+FREE, FREE_DATA = ("steps", "run"), ("workers", "timeout", "cache")  # sections, and keys of `data`: change no number
+FREE_DOMAINS = ("display", "write")  # of each of `domains`: how images are shown and written
+MOVABLE = ("root", "files", "split")  # of `data`: may differ when a run is resumed, as its images may have moved
 SHOWN, LONGEST = 3, 100  # differences in one message, and characters of a value
 
 
@@ -29,11 +30,15 @@ def settings_of(recipe: Recipe, *, defaults: bool = True, places: bool = False) 
         defaults: whether those are in it that are as by default.
         places: whether the folders of images are in it: other images would make other numbers.
     """
-    free = FREE_DATA if places else (*FREE_DATA, MOVABLE)
+    free = FREE_DATA if places else (*FREE_DATA, *MOVABLE)
     found = {}
     for name, value in flattened(recipe.model_dump(mode="json", exclude_defaults=not defaults)):
         keys = name.split(".")
-        if keys[0] not in FREE and not (keys[0] == "data" and keys[-1] in free) and value != {}:
+        is_free = {
+            "data": any(key in free for key in keys[1:]),
+            "domains": any(key in FREE_DOMAINS for key in keys[2:]),
+        }
+        if keys[0] not in FREE and not is_free.get(keys[0]) and value != {}:
             found[name] = value
     return found
 

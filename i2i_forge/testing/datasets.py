@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i_forge.data.domains import LABELS
+from i2i_forge.data.source import without_tests
+from i2i_forge.data.space import RGB8, ImageSpace
 from i2i_forge.system.seeding import generator
 from i2i_forge.testing.inputs import differ
 from i2i_forge.testing.subject import Subject, described
@@ -54,7 +57,7 @@ def runs(subject: Subject) -> Iterator[str]:
 
 
 def examples(subject: Subject) -> Iterator[str]:
-    """An example holds images by domain: float32, 3,H,W, in [-1, 1]."""
+    """An example holds images by domain: float32, C,H,W, in [-1, 1]; labels are whole numbers on the same grid."""
     for where, source in _sources(subject):
         for index in _indices(source):
             found = source.example(index, generator("example", index))
@@ -62,11 +65,46 @@ def examples(subject: Subject) -> Iterator[str]:
                 yield f"example {index} of {where} is not a mapping of domains to tensors"
                 return
             for domain, x in found.items():
-                if x.dtype != torch.float32 or x.dim() != 3 or x.shape[0] != 3:
-                    yield f"{where}: an image of domain '{domain}' is {x.dtype} {tuple(x.shape)}, not float32 3,H,W"
-                elif not x.isfinite().all() or x.min() < -1 or x.max() > 1:
-                    low, high = float(x.min()), float(x.max())
-                    yield f"{where}: an image of domain '{domain}' has values from {low:.3g} to {high:.3g}, not [-1, 1]"
+                if problem := _image_problem(x, _space(subject, domain)):
+                    yield f"{where}: an image of domain '{domain}' {problem}"
+            if len({x.shape[-2:] for x in found.values()}) > 1 and not all(
+                x.is_floating_point() for x in found.values()
+            ):
+                said = ", ".join(f"{domain} {tuple(x.shape)}" for domain, x in found.items())
+                yield f"example {index} of {where} has images and labels of other grids: {said}"
+
+
+def _space(subject: Subject, name: str) -> ImageSpace:
+    """What the images of a name are: as the data set's `spaces` say, or as it was told; else 8-bit RGB."""
+    told = getattr(subject.build(), "spaces", None) or subject.options().get("domains", {})
+    if name.removeprefix("valid_") in told and name not in told:
+        return ImageSpace(LABELS)
+    found: ImageSpace = told.get(name, RGB8)
+    return found
+
+
+def _image_problem(x: Tensor, space: ImageSpace) -> str:
+    is_whole = space.kind == "labels" and (len(space) == 0 or not x.is_floating_point())
+    count = space.count if is_whole or space.kind == "weight" else len(space)
+    is_of_type = not x.is_floating_point() if is_whole else x.dtype == torch.float32
+    if x.dim() != 3 or x.shape[0] != count or not is_of_type:
+        return f"is {x.dtype} {tuple(x.shape)}, not {'whole numbers' if is_whole else 'float32'} {count},H,W"
+    if not x.isfinite().all() or (not is_whole and space.kind != "weight" and (x.min() < -1 or x.max() > 1)):
+        return f"has values from {float(x.min()):.3g} to {float(x.max()):.3g}, not [-1, 1]"
+    return ""
+
+
+def groups(subject: Subject) -> Iterator[str]:
+    """If its sources know groups, each is a text, and the train and test examples of a source share none."""
+    made = subject.build()
+    for number, (train, test) in enumerate(zip(*map(made.sources, SPLITS), strict=False)):
+        if not (hasattr(train, "group") and hasattr(test, "group")):
+            continue
+        found = [{source.group(index) for index in range(len(source))} for source in (train, test)]
+        if odd := [group for group in set.union(*found) if not (isinstance(group, str) and group)]:
+            yield f"source {number} has the group {odd[0]!r}, which is no text"
+        elif (both := sorted(set.intersection(*found))) and not without_tests(made):
+            yield f"source {number} has the group {both[0]!r} in both splits: what it learns would be measured"
 
 
 def deterministic(subject: Subject) -> Iterator[str]:
@@ -118,4 +156,4 @@ def modes(subject: Subject) -> Iterator[str]:
             yield f"{where} has the modes {found}, which are no indices of MODES"
 
 
-CHECKS = (examples, deterministic, goes_to_workers, named, modes)
+CHECKS = (examples, groups, deterministic, goes_to_workers, named, modes)

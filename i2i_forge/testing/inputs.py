@@ -33,11 +33,11 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=generator("normal", seed, *shape))
 
 
-def images(count: int = 2, height: int = 64, width: int = 64, seed: int = 0) -> Tensor:
-    """Noise of several scales, N,3,H,W in [-1, 1]."""
-    draws, total = generator("images", seed), torch.zeros(count, 3, height, width)
+def images(count: int = 2, height: int = 64, width: int = 64, seed: int = 0, channels: int = 3) -> Tensor:
+    """Noise of several scales, N,C,H,W in [-1, 1]."""
+    draws, total = generator("images", seed), torch.zeros(count, channels, height, width)
     for side in (2, 8, 32):
-        coarse = torch.randn(count, 3, side, side, generator=draws)
+        coarse = torch.randn(count, channels, side, side, generator=draws)
         total += torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
     return total.div(2).tanh()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from i2i_forge.engine.forward_pass import seeded
-from i2i_forge.testing.inputs import CPU, HINT, arguments, differ, double, far, leaves, mapped, normal, outputs, shapes
+from i2i_forge.testing.inputs import (
+    CPU,
+    HINT,
+    arguments,
+    differ,
+    double,
+    far,
+    images,
+    leaves,
+    mapped,
+    normal,
+    outputs,
+    shapes,
+)
 from i2i_forge.testing.subject import Subject, described
 
 
@@ -44,7 +58,8 @@ def tells_its_shape(subject: Subject) -> Iterator[str]:
     given = arguments(subject, network)
     found = outputs(network, given)
     if subject.kind == "decoders":
-        if any(out.dim() == 4 and out.shape[1] == 3 and float(out.detach().abs().max()) > 1 for out in found):
+        channels = _channels(subject) or 3
+        if any(out.dim() == 4 and out.shape[1] == channels and float(out.detach().abs().max()) > 1 for out in found):
             yield "its images are not in [-1, 1]: end with tanh"
     elif subject.kind == "encoders" and all(out.dim() == 2 for out in found):
         if getattr(network, "dim", None) != found[0].shape[1]:
@@ -56,6 +71,36 @@ def tells_its_shape(subject: Subject) -> Iterator[str]:
                 f"it divides sides by {side // smallest}, and its attribute `stride` is "
                 f"{getattr(network, 'stride', 'missing')}: images would not be padded to what it takes"
             )
+
+
+def any_channels(subject: Subject) -> Iterator[str]:
+    """Where it has the option `channels`, it runs with 1, 2 and 5 of them, and a decoder's images have so many."""
+    own = _channels(subject)
+    for count in (1, 2, 5) if own else ():
+        try:
+            with seeded(0, CPU):
+                network = subject.component(**{**subject.options(), "channels": count})
+            given = arguments(subject, network)
+            if subject.kind != "decoders":
+                given = [mapped(lambda x: _of_channels(x, own, count), value) for value in given]  # noqa: B023
+            found = outputs(network.train(), given)
+        except Exception as error:
+            yield f"built with channels={count}, it does not run: {described(error)}"
+            continue
+        if subject.kind == "decoders" and any(out.dim() == 4 and out.shape[1] != count for out in found):
+            yield f"built with channels={count}, it gives {shapes(found)}"
+
+
+def _channels(subject: Subject) -> int | None:
+    """The channels of its images; None where they are no option."""
+    option = inspect.signature(subject.component).parameters.get("channels")
+    said = subject.options().get("channels", option and option.default)
+    return said if isinstance(said, int) else None
+
+
+def _of_channels(x: Tensor, own: int | None, count: int) -> Tensor:
+    """Images of so many channels in place of images."""
+    return images(len(x), x.shape[2], x.shape[3], channels=count) if x.dim() == 4 and x.shape[1] == own else x
 
 
 def gradients(subject: Subject) -> Iterator[str]:
@@ -179,6 +224,6 @@ def without_data(subject: Subject) -> Iterator[str]:
 
 
 CHECKS = (
-    tells_its_shape, gradients, eval_is_a_function, samples_apart, state_comes_back, copies, bfloat16, channels_last,
-    without_data,
+    tells_its_shape, any_channels, gradients, eval_is_a_function, samples_apart, state_comes_back, copies, bfloat16,
+    channels_last, without_data,
 )  # fmt: skip

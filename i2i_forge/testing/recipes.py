@@ -14,6 +14,7 @@ import torch
 from i2i_forge.catalog.loading import Plugin, read_vocabulary
 from i2i_forge.catalog.obstacles import HOST
 from i2i_forge.catalog.registry import Catalog
+from i2i_forge.data.domains import Domains
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError
@@ -43,14 +44,18 @@ class Method:
         return build_trainer(recipe or self.recipe, self.subject.host.catalog)
 
     def batch(self, step: int) -> dict[str, Any]:
-        """Images for a step: every stream, every domain."""
+        """Images for a step: every stream, every domain, and further images, masks of ones and zeros."""
         domains = sorted({domain for route in self.subject.component.routes.values() for domain in route})
+        spaces = Domains.of(self.recipe, self.subject.host.catalog)
         made: dict[str, Any] = {}
         for number, (name, spec) in enumerate(self.recipe.data.streams.items()):
             stream = {
-                domain: images(spec.batch, SIDE, SIDE, seed=1000 * step + 10 * number + place)
+                domain: images(spec.batch, SIDE, SIDE, 1000 * step + 10 * number + place, len(spaces[domain]))
                 for place, domain in enumerate(domains)
             }
+            for name in spaces.keys() - stream.keys():
+                mask = images(spec.batch, SIDE, SIDE, step, spaces[name].count) > 0
+                stream[name] = mask.to(torch.uint8 if spaces[name].kind == "labels" else torch.float32)
             made |= stream if name == "main" else {name: stream}
         return made
 

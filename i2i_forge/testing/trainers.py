@@ -123,12 +123,13 @@ def tensors(method: Method) -> Iterator[str]:
 
 def translates(method: Method) -> Iterator[str]:
     """Images of any size are translated to finite images of that size."""
-    translator, x = Translator(method.trainer(), method.recipe, 0), images(1, *ODD)
+    translator = Translator(method.trainer(), method.recipe, 0)
     for route in translator.trainer.routes:
-        y = translator.translate(x, route)
-        if y.shape != x.shape or not y.isfinite().all():
+        source, target = map(len, translator.trainer.ends(route))
+        y = translator.translate(images(1, *ODD, channels=source), route)
+        if y.shape != (1, target, *ODD) or not y.isfinite().all():
             what = f"{shapes([y])}" if y.isfinite().all() else "numbers that are not finite"
-            yield f"route '{route}' makes {what} of 1x3x{ODD[0]}x{ODD[1]}"
+            yield f"route '{route}' makes {what} of 1x{source}x{ODD[0]}x{ODD[1]}"
 
 
 def latents(method: Method) -> Iterator[str]:
@@ -144,7 +145,7 @@ def latents(method: Method) -> Iterator[str]:
                 yield f"the translation on route '{route}' does not depend on '{drawn}'"
             if encoded is None:
                 continue
-            code = trainer.encode(images(2), encoded, target)
+            code = trainer.encode(images(2, channels=len(trainer.spaces[target])), encoded, target)
             if code.shape[1:] != one.shape[1:]:
                 yield f"'{encoded}' has the shape {shapes([code])}, '{drawn}' has {shapes([one])}"
 

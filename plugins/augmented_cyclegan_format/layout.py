@@ -61,6 +61,11 @@ class AugmentedCycleGanFormat(KeyedFormat):
                 f"this is not a checkpoint of {self.title}, its widths cannot be read ({error})", fix=_FIX
             ) from None
 
+    def images(self, files: Mapping[str, Any]) -> dict[str, int]:
+        """See Format."""
+        found = self.networks(files)["encoder"]["per"]
+        return {domain: options["channels"] for domain, options in found.items()}
+
     def place(self, key: str, own: Mapping[str, Tensor]) -> tuple[str, str] | None:
         """The name "netG_A_B.model.1.weight" of one of our tensors."""
         name = published_name(key, own)

@@ -31,10 +31,10 @@ def network_options(shapes: Shapes) -> dict[str, dict[str, Any]]:
         }
     if inner := _of("netE_B", shapes):
         width, inputs = inner["conv_modules.0.weight"][:2]
-        channels = shapes["netG_B_A.model.1.weight"][1]
-        conditional = inputs == 2 * channels
+        other, own = (shapes[f"{generator}.model.1.weight"][1] for generator in ("netG_A_B", "netG_B_A"))
         found["code_encoder"] = {
-            "width": width, "dim": inner["enc_mu.weight"][0], "conditional": conditional, "channels": channels,
+            "width": width, "dim": inner["enc_mu.weight"][0], "conditional": inputs == own + other,
+            "channels": own if own == other else [own, other],
         }  # fmt: skip
     if inner := _of("netD_z_B", shapes):
         width, dim = inner["model.0.weight"]

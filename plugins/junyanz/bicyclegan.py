@@ -99,10 +99,8 @@ def _generator(tensors: Mapping[str, Tensor], code_dim: int | None) -> dict[str,
     elif code_dim is None:
         code_dim = CODE_DIM if _inputs(tensors) - CODE_DIM in (1, 3) else _inputs(tensors) - 3
     options = unet_options(tensors, code_dim)
-    for role, possible in (("encoder", (1, 3)), ("decoder", (3,))):
-        channels = options[role]["channels"]
-        if channels not in possible:
-            raise ValueError(f"images of {channels} channels; here it can be {' or '.join(map(str, possible))}")
+    if options["encoder"]["channels"] < 1:
+        raise ValueError(f"its input has {_inputs(tensors)} channels, and the code alone {code_dim}")
     # Without `use` they change the recipe's, which has the dropout.
     return {role: {k: v for k, v in chosen.items() if k != "use"} for role, chosen in options.items()}
 

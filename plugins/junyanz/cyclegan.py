@@ -68,24 +68,27 @@ class JunyanzCyclegan(Published):
             options = self._options(part, self.flatten(files[part], part))
             for role, domain in HOLDS[part].items():
                 found.setdefault(role, {})[domain] = options[role]
-        networks = {}
+        networks, counts = {}, self.images(files)
         for role, domains in found.items():
-            a, b = (domains.get(domain) or next(iter(domains.values())) for domain in ("a", "b"))
+            other = next(iter(domains.values()))
+            a, b = (domains.get(domain) or _alike(role, other, counts.get(domain)) for domain in ("a", "b"))
             networks[role] = {"per": ["a", "b"], **a} if a == b else {"use": a["use"], "per": {"a": a, "b": b}}
         return networks
+
+    def images(self, files: Mapping[str, Any]) -> dict[str, int]:
+        """See Format. What makes the images of a domain tells more than what sees them, which may see them in grey."""
+        seen, made = dict[str, int](), dict[str, int]()
+        for part in sorted(part for part in files if part.startswith("G")):
+            left, entered = HOLDS[part].values()
+            ends = self.ends(self._options(part, self.flatten(files[part], part)))
+            seen[left], made[entered] = ends["a"], ends["b"]
+        return seen | made
 
     def _options(self, part: str, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
         with self.told_by_shapes(part):
             if part.startswith("D"):
                 return {"discriminator": discriminator_options(tensors)}
-            options = unet_options(tensors) if is_sequential(tensors) else resnet_options(tensors)
-        seen, made = (options[role]["channels"] for role in ("encoder", "decoder"))
-        if seen not in (1, 3) or made != 3:
-            raise CheckpointError(
-                f"{part} makes images of {made} channels from images of {seen}; here it can be 3 from 3, or 3 from 1",
-                fix=self.wanted,
-            )
-        return options
+            return unet_options(tensors) if is_sequential(tensors) else resnet_options(tensors)
 
     def place(self, key: str, own: Mapping[str, Tensor]) -> tuple[str, str] | None:
         """The part by role and domain; the name by the network's kind."""
@@ -112,3 +115,9 @@ class JunyanzCyclegan(Published):
     def unflatten(self, part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """A part's state dict."""
         return in_order(skip_first(tensors) if is_sequential(tensors) else tensors)
+
+
+def _alike(role: str, options: dict[str, Any], channels: int | None) -> dict[str, Any]:
+    """The options of the other domain's network, for images of so many channels, where that is known."""
+    in_grey = role == "encoder" and options["channels"] == 1 and channels == 3
+    return options if channels is None or in_grey else options | {"channels": channels}

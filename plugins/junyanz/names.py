@@ -30,9 +30,11 @@ class Published(KeyedFormat):
 
     Attributes:
         wanted: what is to be given instead of a file that is none.
+        grey: whether a generator that makes RGB of one channel was shown grey images, and not RGB in grey.
     """
 
     wanted: ClassVar[str]
+    grey: bool = False
     file: ClassVar = "{step}_net_{part}.pth"
     unused: ClassVar = STATISTICS
 
@@ -40,6 +42,17 @@ class Published(KeyedFormat):
         """The number in a file's name is an epoch, or with `iter_` that of the images seen: no steps."""
         found = NUMBER.match(name)
         return 0, "" if not found else f"{found[2]} images" if found[1] else f"epoch {found[2]}"
+
+    def images(self, files: Mapping[str, Any]) -> dict[str, int]:
+        """See Format: what the generator sees is of domain a, what it makes of b."""
+        return self.ends(self.networks(files))
+
+    def ends(self, found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+        """How many channels the images have that a generator of these networks sees and makes; {} without one."""
+        if "encoder" not in found:
+            return {}
+        seen, made = (found[role]["channels"] for role in ("encoder", "decoder"))
+        return {"a": 3 if (seen, made) == (1, 3) and not self.grey else seen, "b": made}
 
     def refused(self, file: str, why: str) -> CheckpointError:
         """What is said of a file or part that is no checkpoint of that program."""

@@ -13,6 +13,8 @@ from .names import Published, in_order
 from .patchgan import discriminator_name, discriminator_options, is_discriminator, scales_of
 from .unet import is_sequential, skip_first, unet_name, unet_options
 
+WITH_CODE = (9, 11)  # channels of BicycleGAN's input: grey or RGB, and its code
+
 
 class JunyanzPix2pix(Published):
     """Reads and writes the published pix2pix layout."""
@@ -38,13 +40,13 @@ class JunyanzPix2pix(Published):
             tensors = super().flatten(content, part)
             with self.told_by_shapes(part):
                 found |= unet_options(tensors) if part == "G" else {"discriminator": discriminator_options(tensors)}
-        for role, sees, possible in (("encoder", "sees", (1, 3)), ("decoder", "makes", (3,))):
-            channels = found.get(role, {"channels": 3})["channels"]
-            if channels not in possible:
-                raise CheckpointError(
-                    f"G {sees} images of {channels} channels; it can be {' or '.join(map(str, possible))} here",
-                    fix="a U-Net whose input holds a code as well is read as junyanz-bicyclegan",
-                )
+        if found.get("encoder", {}).get("channels") in WITH_CODE and found["decoder"]["channels"] == 3:
+            raise CheckpointError(
+                f"G sees images of {found['encoder']['channels']} channels, as one does whose input holds a code of 8",
+                fix="a U-Net whose input holds a code as well is read as junyanz-bicyclegan",
+            )
+        if "discriminator" not in found and (pair := sum(self.ends(found).values())) != 6:
+            found["discriminator"] = {"channels": pair}  # freshly drawn, for pairs
         return {role: options if role == "discriminator" else _changes(options) for role, options in found.items()}
 
     def place(self, key: str, own: Mapping[str, Tensor]) -> tuple[str, str] | None:

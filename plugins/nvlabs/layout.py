@@ -71,6 +71,13 @@ class TwoDomains(KeyedFormat):
                 ) from None
         return found
 
+    def images(self, files: Mapping[str, Any]) -> dict[str, int]:
+        """See Format."""
+        if "gen" not in files:
+            return {}
+        tensors = self.flatten(files["gen"], "gen")
+        return {domain: tensors[f"{domain}.{self.encoder}.model.0.conv.weight"].shape[1] for domain in DOMAINS}
+
     def place(self, key: str, own: Mapping[str, Tensor]) -> tuple[str, str] | None:
         """discriminator is in dis, all else in gen; the published code shares no network between domains."""
         role, domain, name = [*key.split(".", 2), "", ""][:3]

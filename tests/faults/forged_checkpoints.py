@@ -13,7 +13,7 @@ SIZE = 50_000  # numbers: files of 200 KB
 class Weights:
     """Stands in for a trainer: its weights are the step."""
 
-    ema = None
+    ema, spaces = None, {}
 
     def __init__(self, value):
         self.value = float(value)

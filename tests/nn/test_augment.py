@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from i2i_forge.errors import RecipeError
 from i2i_forge.nn import Augmentation
 from i2i_forge.nn.augment import KINDS
 
@@ -80,3 +81,12 @@ def test_it_brings_no_state_and_works_in_other_types() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match=r"augment: there is no 'colour'; did you mean 'color'\?"):
         Augmentation(["colour"])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+def test_colours_change_where_there_are_three_channels_alone(channels: int) -> None:
+    x = torch.rand(2, channels, 16, 16, device="meta")
+    with pytest.raises(RecipeError, match=rf"sees {channels} channels?\n.*augment: \[flip\]"):
+        Augmentation(["color", "flip"])(x)
+    Augmentation(["color"]).eval()(x)
+    assert Augmentation(["translation", "cutout", "flip"])(torch.rand(2, channels, 16, 16)).shape == x.shape

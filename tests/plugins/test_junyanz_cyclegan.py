@@ -233,13 +233,6 @@ def test_a_generator_with_a_hole_is_refused() -> None:
         LAYOUT.reader.networks({"G_A": content})
 
 
-def test_images_of_other_channels_are_refused() -> None:
-    content = drawn(narrow(RESNETS["resnet_6blocks/instance/no_dropout"]))
-    content["model.23.weight"], content["model.23.bias"] = torch.zeros(1, 4, 7, 7), torch.zeros(1)
-    with pytest.raises(CheckpointError, match="makes images of 1 channels from images of 3"):
-        LAYOUT.reader.networks({"G_A": content})
-
-
 def test_shared_networks_have_no_place_in_the_layout() -> None:
     with pytest.raises(CheckpointError, match="has no place"):
         LAYOUT.reader.save(LAYOUT.tiny("networks.discriminator.per=~").state_dict())

@@ -110,3 +110,8 @@ def test_one_channel_is_the_luma() -> None:
     assert encoder.stem.conv.weight.shape == (4, 1, 7, 7)
     assert torch.allclose(encoder(x), encoder(luma.expand(-1, 3, -1, -1)), rtol=1e-9, atol=1e-9)
     assert Decoder(width=4, channels=1)(Encoder(**SMALL)(images())).shape == (1, 1, 16, 16)
+
+
+def test_an_image_of_one_channel_is_seen_as_it_is() -> None:
+    encoder, x = Encoder(**SMALL, channels=1), images()[:, :1]
+    assert torch.equal(encoder(x), encoder.blocks(encoder.down(encoder.stem(x))))

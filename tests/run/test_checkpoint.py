@@ -25,7 +25,7 @@ FILES = ("MANIFEST.json", "model.safetensors", "optimizers.safetensors", "state.
 class Weights:
     """Stands in for a trainer: its weights are the step."""
 
-    ema = None
+    ema, spaces = None, {}
 
     def __init__(self, value=0.0, size=16):
         self.value, self.size = value, size

@@ -5,6 +5,9 @@ import pickle
 import pytest
 import torch
 
+from i2i_forge.data import ImageSpace
+from i2i_forge.recipe.domains import Domain
+
 
 class Source:
     """Noise; correct."""
@@ -67,6 +70,15 @@ def with_(**methods):
     return dataset(type("ChangedSource", (Source,), methods))
 
 
+SPACES = {"a": ImageSpace(Domain(channels=2, range=(0, 100))), "mask": ImageSpace(Domain(kind="labels"))}
+
+
+def measured(**images):
+    """A data set of two channels and a mask, and what its examples hold."""
+    source = type("Measured", (Source,), {"example": lambda self, index, random: dict(images)})
+    return dataset(source, spaces=SPACES, sources=lambda self, split: [source("a", split)])
+
+
 OWN = torch.Generator().manual_seed(0)
 MODED = type("Moded", (Source,), {"mode": lambda self, index: 7})
 BROKEN_DATASETS = [
@@ -86,6 +98,15 @@ BROKEN_DATASETS = [
     (dataset(Unpicklable), "goes_to_workers", "cannot be pickled"),
     (dataset(Lossy), "goes_to_workers", "other images after pickling"),
     (with_(name=lambda self, index: "image"), "named", "calls its examples ['image', 'image', 'image', 'image']"),
+    (with_(group=lambda self, index: 3), "groups", "source 0 has the group 3, which is no text"),
+    (with_(group=lambda self, index: "patient 7"), "groups", "source 0 has the group 'patient 7' in both splits"),
+    (with_(example=lambda self, index, random: {"a": torch.zeros(2, 8, 8)}), "examples", "not float32 3,H,W"),
+    (measured(a=torch.zeros(3, 8, 8)), "examples", "(3, 8, 8), not float32 2,H,W"),
+    (measured(a=torch.full((2, 8, 8), 40.0)), "examples", "has values from 40 to 40, not [-1, 1]"),
+    (measured(a=torch.zeros(2, 8, 8), mask=torch.zeros(1, 8, 8)), "examples", "(1, 8, 8), not whole numbers 1,"),
+    (measured(a=torch.zeros(2, 8, 8), mask=torch.zeros(1, 4, 4).byte()), "examples", "labels of other grids"),
+    (measured(a=torch.zeros(2, 8, 8), mask=torch.zeros(3, 8, 8, dtype=torch.uint8)), "examples",
+     "(3, 8, 8), not whole numbers 1,H,W"),
     (dataset(MODED, MODES=("one", "two"), LABELLED="b"), "modes", "has the modes [7, 7, 7, 7]"),
     (dataset(MODED, MODES=("one", "two")), "modes", "LABELLED (None) is no domain"),
 ]  # fmt: skip
@@ -93,6 +114,12 @@ BROKEN_DATASETS = [
 
 def test_a_correct_data_set_passes(failures):
     assert failures("datasets", Dataset) == {}
+    grouped = with_(group=lambda self, index: f"{self.split} {index}")
+    assert failures("datasets", grouped, skip={"goes_to_workers": "its class is made here"}) == {}
+    whole = measured(
+        a=torch.zeros(2, 8, 8), mask=torch.ones(1, 8, 8, dtype=torch.uint8), valid_a=torch.ones(1, 8, 8).byte()
+    )
+    assert failures("datasets", whole, skip={"goes_to_workers": "its class is made here"}) == {}
     assert pickle.loads(pickle.dumps(Source("a", "train"))).domain == "a"
 
 

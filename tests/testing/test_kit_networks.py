@@ -38,7 +38,31 @@ class Decoder(nn.Module):
         return (self.conv(content) + self.style(style)[:, :, None, None]).tanh()
 
 
-@pytest.mark.parametrize(("kind", "component"), [("encoders", Encoder), ("encoders", Code), ("decoders", Decoder)])
+class OfChannels(Encoder):
+    """Image of so many channels -> features; correct."""
+
+    def __init__(self, channels=3):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4, 4, 2, 1)
+
+
+class ThreeAlone(OfChannels):
+    """Makes RGB of three channels whatever it has."""
+
+    def forward(self, x):
+        return super().forward(x * x.new_ones(3, 1, 1))
+
+
+class AlwaysThree(Decoder):
+    """Decodes RGB whatever `channels` says."""
+
+    def __init__(self, style_dim=5, channels=3):
+        super().__init__(style_dim)
+
+
+@pytest.mark.parametrize(
+    ("kind", "component"), [("encoders", Encoder), ("encoders", Code), ("decoders", Decoder), ("encoders", OfChannels)]
+)
 def test_correct_networks_pass_without_being_told_their_inputs(failures, kind, component):
     assert not {check: text for check, text in failures(kind, component).items() if check != "documented_options"}
 
@@ -123,6 +147,8 @@ BROKEN_NETWORKS = [
      "called with 2x3x64x64: ValueError: sides must be 100 (test_kit_networks.py"),
     ("discriminators", network(raises), "runs",
      'CHECKS = {"discriminators.mine": {"inputs": lambda component: [...]}}'),
+    ("encoders", ThreeAlone, "any_channels", "built with channels=2, it does not run: RuntimeError"),
+    ("decoders", AlwaysThree, "any_channels", "built with channels=5, it gives 2x3x16x16"),
     ("encoders", network(__init__=needs), "runs", "cannot be built with (): TypeError"),
 ]  # fmt: skip
 

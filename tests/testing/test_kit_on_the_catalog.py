@@ -58,7 +58,7 @@ def volumes(tmp_path_factory):
     files = Files(catalog.files)
     catalog.datasets.get("phantom")().write(root, format=files.format("meta"), ending=".mha")
     measured = {name: ImageSpace(Domain.model_validate({"range": [0, 1000]})) for name in "ab"}
-    entry = {"skip": {"examples": "its images have one channel"}, "options": {"domains": Domains(measured, files)}}
+    entry = {"options": {"domains": Domains(measured, files)}}
     places = {"root": str(root), "files": {"a": "{case}/mr.mha", "b": "{case}/ct.mha"}}
     return {
         "phantom": {"phantom": entry},

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from i2i_forge.errors import CheckpointError
+from i2i_forge.run.checkpoint.spaces import stored
 from i2i_forge.system.files import LARGEST_TENSORS, one_line, open_to_read, read_bytes
 from i2i_forge.system.tensor_files import read_json, read_tensors
 
@@ -83,6 +84,7 @@ def read(folder: Path) -> Checkpoint:
             folder, int(state["step"]), model, optimizers, state, sums[MODEL]["sha256"], version,
             ema, sums[EMA]["sha256"] if EMA in sums else "", others,
         )  # fmt: skip
+        stored(state)  # refuses what describes no images
         for older in range(version, FORMAT_VERSION):
             if older not in MIGRATIONS:
                 raise ValueError(f"there is no format {older}")

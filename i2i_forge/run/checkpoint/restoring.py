@@ -11,9 +11,11 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
 from i2i_forge.catalog.registry import Registry
+from i2i_forge.data.space import ImageSpace
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError, ForgeError, UsageError
 from i2i_forge.run.checkpoint.reading import MANIFEST, Checkpoint, newest, read
+from i2i_forge.run.checkpoint.spaces import differing_spaces, stored
 from i2i_forge.run.foreign import Format, by_part, read_files
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
@@ -25,12 +27,17 @@ _FIX = "use the recipe it was trained with (resolved.yaml beside it)"
 def restore(checkpoint: Checkpoint, trainer: Trainer, *, optimizers: bool = True) -> None:
     """Put a checkpoint into a trainer, which takes over the optimizers' tensors: read it again to restore it again.
 
-    Raises CheckpointError when it is of other networks.
+    Raises CheckpointError when it is of other networks, or of other images.
     """
     model = checkpoint.model
     if 0 < (rank := distributed.rank()) <= len(checkpoint.other_ranks):
         model = model | dict(checkpoint.other_ranks[rank - 1])
     name = f"checkpoint {checkpoint.folder.name}"
+    if others := differing_spaces(stored(checkpoint.state), trainer.spaces):
+        raise CheckpointError(
+            f"{name} is of other images: {'; '.join(others)}",
+            fix=f"{_FIX}; of `domains` only `display` and `write` may change",
+        )
     _refuse_other(model, trainer.state_dict(), f"{name} is of other networks",
                   f"{_FIX}, or begin a new run with its weights: forge train --init-from")  # fmt: skip
     trainer.load_state_dict(model)
@@ -91,7 +98,7 @@ def initialise(
         UsageError: two files are of one part of a checkpoint.
     """
     own = {name: value for name, value in trainer.state_dict().items() if not name.startswith(STATE)}
-    found, origin = _weights(formats, sources, own, warn)
+    found, origin, spaces = _weights(formats, sources, own, warn)
     names = [name for name, _ in trainer.modules() if not name.startswith(STATE)]
     given = [name for name in names if any(key.startswith(f"{name}.") for key in found)]
     if not given:
@@ -103,11 +110,15 @@ def initialise(
         {key: value for key, value in tensors.items() if key.startswith(tuple(f"{name}." for name in given))}
         for tensors in (own, found)
     )
-    if "sha256" in origin and (bad := differing(held, wanted)):  # other programs' files were compared when read
+    if spaces is not None and (bad := differing(held, wanted)):  # other programs' files were compared when read
+        channels = "; ".join(["", *differing_spaces(spaces, trainer.spaces, counts=True)])
         raise CheckpointError(
-            f"{_listed(sources)}: {len(bad)} tensors differ from those of the recipe's networks: {', '.join(bad[:5])}",
+            f"{_listed(sources)}: {len(bad)} tensors differ from those of the recipe's networks: "
+            f"{', '.join(bad[:5])}{channels}",
             fix="give the networks of the recipe the options of that run's resolved.yaml",
         )
+    for text in differing_spaces(spaces, trainer.spaces) if spaces is not None else ():
+        warn(f"{_listed(sources)}: {text}: its weights were learnt with other values")
     trainer.load_state_dict(trainer.state_dict() | held)
     if fresh := [name for name in names if name not in given]:
         warn(f"{_listed(sources)} holds no {', '.join(fresh)}: freshly drawn")
@@ -116,10 +127,10 @@ def initialise(
 
 def _weights(
     formats: Registry[Any], sources: Sequence[str | Path], own: dict[str, Tensor], warn: Callable[[str], None]
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors under our names, and what identifies them."""
+) -> tuple[dict[str, Tensor], dict[str, str], dict[str, ImageSpace] | None]:
+    """Tensors under our names, what identifies them, and what their images are, None of another program's."""
     if not any(Path(source).is_dir() for source in sources):
-        return _foreign(sources, formats, own)
+        return *_foreign(sources, formats, own), None
     if len(sources) > 1:
         raise UsageError(f"{_listed(sources)}: one run is enough", fix="give one folder, or files")
     folder = Path(sources[0])
@@ -128,7 +139,7 @@ def _weights(
         raise CheckpointError(
             f"{folder} is neither a run with a checkpoint nor a checkpoint", fix="give a folder that `forge train` made"
         )
-    return found.model, {"sha256": found.model_sha256}
+    return found.model, {"sha256": found.model_sha256}, stored(found.state)
 
 
 def _foreign(

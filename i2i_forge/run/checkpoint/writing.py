@@ -28,6 +28,7 @@ from i2i_forge.run.checkpoint.reading import (
     folder_of,
     list_steps,
 )
+from i2i_forge.run.checkpoint.spaces import described
 from i2i_forge.system.files import sync
 
 log = logging.getLogger("i2i_forge")
@@ -97,12 +98,13 @@ def _content(
             f"{bad} is not finite after step {step}; it was not saved",
             fix="resume from the last checkpoint with a lower learning rate",
         )
+    spaces = {"domains": domains} if (domains := described(trainer.spaces)) else {}
     files = {
         MODEL: tensor_bytes(model),
         "optimizers.safetensors": tensor_bytes(optimizers),
         **({EMA: tensor_bytes(_plain(trainer.ema.values))} if trainer.ema else {}),
         **{f"rank-{rank}.safetensors": tensor_bytes(dict(own)) for rank, own in enumerate(other_ranks, 1)},
-        "state.json": _json({**state, "step": step, "format": FORMAT_VERSION}),
+        "state.json": _json({**state, **spaces, "step": step, "format": FORMAT_VERSION}),
     }
     sums = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
     return {**files, MANIFEST: _json({"format": FORMAT_VERSION, "files": sums})}
