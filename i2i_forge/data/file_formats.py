@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Files:
         self.registry = registry
         self.formats: dict[str, FileFormat] = {entry.name: entry.component() for entry in registry.entries()}
 
-    @property
+    @cached_property
     def endings(self) -> tuple[str, ...]:
         """Of all formats, the longest first."""
         found = {ending for each in self.formats.values() for ending in each.endings}
