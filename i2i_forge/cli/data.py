@@ -171,7 +171,9 @@ def split(folder: Path, changes: tuple[str, ...], share: float | None, folds: in
 @command.command("make")
 @click.argument("dataset")
 @click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write.")
-@click.option("--format", "form", metavar="FORMAT", help="Of the files of volumes: nifti, mha, npy, dicom ...")
+@click.option(
+    "--format", "form", metavar="FORMAT", help="The format of the files of volumes: nifti, mha, npy, dicom ..."
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="An option of the data set: size=128.")
 def make(dataset: str, out: Path, form: str | None, changes: tuple[str, ...]) -> None:
     """Write a generated DATASET: procedural_shoes as folders of images, phantom as folders of volumes."""
