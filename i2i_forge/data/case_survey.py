@@ -59,12 +59,25 @@ class CaseSurvey:
 
 
 def is_measured(root: Path, files: Files) -> bool:
-    """Whether a folder holds images that are not 8-bit pictures, as far as a sample of its files says."""
+    """Whether a folder is surveyed as cases: most of its files, or those of a sub-folder, are not 8-bit pictures.
+
+    A single image in each case, pairs side by side among them, is surveyed as pictures where these can be read as such.
+    """
     names = list_files(root, files) if root.is_dir() else []
     pictures = [name for name in names if name.rpartition(".")[2].lower() in EXTENSIONS]
     if 2 * len(pictures) <= len(names) > 0:
         return True
-    return any(_is_deep(root / name, files) for name in pictures[:: max(1, len(pictures) // LOOKED_AT)])
+    deep: dict[str, list[bool]] = {}
+    for name in pictures[:: max(1, len(pictures) // LOOKED_AT)]:
+        deep.setdefault(name.rpartition("/")[0], []).append(_is_deep(root / name, files))
+    if not any(2 * sum(each) > len(each) for each in deep.values()):
+        return False
+    layout = None if _are_two(root) else find_layout(names, files)
+    return _are_two(root) or (layout is not None and len(layout.files) > 1)
+
+
+def _are_two(root: Path) -> bool:
+    return all((root / names[0]).is_dir() for names in TWO_FOLDERS.values())
 
 
 def _is_deep(path: Path, files: Files) -> bool:
@@ -114,7 +127,7 @@ def found_layout(root: Path, files: Files, patterns: Mapping[str, Sequence[str]]
         raise DataError(f"{root}: there is no such folder", fix="correct the path")
     if patterns:
         return Layout({name: tuple(stack) for name, stack in patterns.items()}, {})
-    if all((root / names[0]).is_dir() for names in TWO_FOLDERS.values()):
+    if _are_two(root):
         return None
     layout = find_layout(list_files(root, files), files)
     if layout is None:

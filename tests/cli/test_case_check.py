@@ -286,6 +286,21 @@ def test_folders_that_say_nothing(forge, tmp_path, names, words):
     assert (code, out) == (4, "") and words in err and "fix: " in err
 
 
+def test_pictures_stay_what_they_were(forge, tmp_path):
+    """A few deep pictures among 8-bit ones, and pairs side by side, are surveyed as before."""
+    for name in ("trainA", "trainB"):
+        (tmp_path / "R" / name).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(NOISE.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / f"R/{name}/{number}.png")
+    Image.fromarray(NOISE.integers(0, 65536, (32, 32)).astype(np.uint16)).save(tmp_path / "R/trainA/1.png")
+    np.save(tmp_path / "R/features.npy", np.zeros((3, 3)))
+    code, out, _ = forge("data", "check", tmp_path / "R")
+    assert code == 0 and "1 of the images: more than 8 bits are rounded to 8" in out and "domains" not in out
+    pairs(tmp_path / "S", names=("train", "test"))
+    code, out, _ = forge("data", "check", tmp_path / "S")
+    assert code == 0 and f"data: {{use: paired_folders, root: {tmp_path}/S}}" in out
+
+
 # ---- forge data split ------------------------------------------------------------------------------------------------
 
 
@@ -348,6 +363,8 @@ def test_a_recipe_with_its_data(forge, copied):
     code, out, err = checked(forge, copied)
     assert code == 0, err
     assert "96 images of 6 groups in train, 32 images of 2 groups in test; no group and no image is in both" in out
+    code, _, err = checked(forge, copied, "data.split.list=cases.csv")  # beside `test`
+    assert code == 4 and "is no split" in err
     code, out, err = checked(forge, copied, "data.split=~")
     assert code == 0 and "there is no test set of a and b" in err
 
