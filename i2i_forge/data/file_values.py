@@ -132,9 +132,10 @@ def quantities(codes: Codes, header: Header) -> Quantity:
 
 
 def plane_digest(codes: Codes) -> str:
-    """What identifies the codes of a plane, and their type; "" where all are one."""
+    """What identifies the codes of a plane, and their type; "" where all are one, but for NaN."""
     whole = np.ascontiguousarray(codes)
-    if (whole == whole.flat[0]).all():
+    least, most = np.fmin.reduce(whole, None), np.fmax.reduce(whole, None)
+    if not least < most:
         return ""
     return hashlib.blake2b(whole.tobytes(), digest_size=16, key=f"{whole.dtype} {whole.shape}".encode()).hexdigest()
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from i2i_forge.data.case_survey import CaseSurvey
 from i2i_forge.data.file_values import Image
 
 CT = (-1024, 3071)
+MOST_SCALE = 2  # between cases whose values one range serves
 MOST_CHANNELS = 32  # that the planes of a stack become beside a flat image
-TARGETS = re.compile(r"ct|b|target|gt|t1c|t1ce|t1gd|s2|optical|fl|fluo\w*|high|hr|labels?ts|trainb", re.IGNORECASE)
+TARGETS = re.compile(r"ct|target|gt|t1c|t1ce|t1gd|s2|optical|fl|fluo\w*|high|hr", re.IGNORECASE)
 CONTRASTS = re.compile(r"t1n?|t2w?|flair|t2f|pd|t1w", re.IGNORECASE)  # of one brain, as they are named
 BANDS = re.compile(r"B\d\d?A?")  # of Sentinel-2
 
@@ -47,7 +50,7 @@ def propose(survey: CaseSurvey) -> Proposal | None:
     sources, target, masks = roles
     both = {"a": [images[name] for name in sources], "b": [images[target]]}
     domains = {role: _domain(group, survey, enters=role == "b") for role, group in both.items()}
-    hints = _axes(domains, both)
+    hints = [*_axes(domains, both), *_scales(images[target])]
     further = {f"{name}_" if name in both else name: images[name] for name in masks}
     for name, image in further.items():
         axes = {axis: kind for axis, kind in domains["b"].get("axes", {}).items() if axis in dict(image.header.axes)}
@@ -75,20 +78,19 @@ def _data(survey: CaseSurvey, stacks: Mapping[str, Sequence[Image]]) -> dict[str
 
 def _roles(images: Mapping[str, Image]) -> tuple[list[str], str, list[str]] | None:
     """The images of a, that of b, and masks."""
-    if images.keys() == {"a", "b"}:
-        return ["a"], "b", []
     labels = [name for name, image in images.items() if image.labels]
+    if images.keys() >= {"a", "b"}:
+        return ["a"], "b", [name for name in labels if name not in ("a", "b")]
     measured = [name for name in images if name not in labels]
     if len(images) < 2 or not measured:
         return None
     if len(measured) == 1:
         return [labels[0]], measured[0], []
-    named = [name for name in measured if name in ("a", "b")]
     ct = [name for name in measured if _is_ct(images[name])]
     known = [name for name in measured if TARGETS.fullmatch(name)]
-    target = "b" if "b" in named else (ct or known or measured)[0 if ct or known else -1]
+    target = (ct or known or measured[-1:])[0]
     others = [name for name in measured if name != target]
-    sources = ["a"] if "a" in named else [name for name in others if CONTRASTS.fullmatch(name)] or others[:1]
+    sources = [name for name in others if CONTRASTS.fullmatch(name)] or others[:1]
     masks = [name for name in labels if "mask" in name.lower() or len(labels) == 1]
     return sources, target, masks
 
@@ -191,6 +193,17 @@ def _axes(domains: dict[str, dict[str, Any]], both: Mapping[str, Sequence[Image]
             )
     others = "others are slices, channels, middle, max or a number: say which"
     return [f"{' and '.join(roles)}: {hint}; {others}" for hint, roles in hints.items()]
+
+
+def _scales(image: Image) -> Iterator[str]:
+    """Of what is translated into, whether one range can hold for all cases."""
+    tops = [float(np.percentile(values.sample, 99)) for values in image.values.values() if values.sample.size]
+    is_known = image.labels or image.header.unit or looks_like(image)
+    if image.header.orientation and not is_known and tops and max(tops) > MOST_SCALE * min(tops):
+        yield (
+            f"b has another scale in each case (99 %: {min(tops):,.4g} to {max(tops):,.4g}): one range for all "
+            "serves some of them badly; bring them to one scale first"
+        )
 
 
 def _count(domain: Mapping[str, Any]) -> int:

@@ -15,6 +15,7 @@ from i2i_forge.data.domains import build_dataset
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge_plugins.phantom.body import SPACING, subject
 from i2i_forge_plugins.phantom.dicom import write_series
+from i2i_forge_plugins.phantom.sources import header as phantom_header
 
 NOISE = np.random.default_rng(0)
 
@@ -216,6 +217,31 @@ def test_patterns_can_be_said(forge, tmp_path, phantom):
     assert code == 4 and "nothing below" in err and "subject_0/ct.mha" in err
     code, _, err = forge("data", "check", phantom, "--set", "a={case}/mr.mha")
     assert code == 2 and "this is not files.NAME=PATTERN" in err
+
+
+def test_what_is_named_a_and_b_is_a_and_b(forge, phantom):
+    sets = [f"files.{name}={{case}}/{file}.mha" for name, file in {"b": "mr", "a": "label", "body": "mask"}.items()]
+    code, out, err = forge("data", "check", phantom, *[part for change in sets for part in ("--set", change)])
+    assert code == 0 and "7 -> 1 channels" in out, err
+    files = "files: {a: '{case}/label.mha', b: '{case}/mr.mha', body: '{case}/mask.mha'}"
+    assert files in out and "a: {kind: labels, values: [0, 1, 2, 3, 4, 5, 6]}" in out and "body: {kind: labels}" in out
+    assert "b has another scale in each case (99 %: " not in err  # 1.6 times from the least to the most
+
+
+def test_contrasts_are_stacked_and_other_scales_are_said(forge, tmp_path):
+    """T1, T2 and FLAIR to T1 with contrast agent, whose scale is another in each case."""
+    meta, header = CATALOG.files.get("meta")(), phantom_header("mr", subject(0)["mr"])
+    for number, gain in enumerate((1, 2, 16)):
+        (tmp_path / f"B/B_{number}").mkdir(parents=True)
+        for name in ("t1", "t2", "flair", "t1ce"):
+            codes = subject(number)["mr"] * np.uint16(gain if name == "t1ce" else 1)
+            meta.write(tmp_path / f"B/B_{number}/B_{number}_{name}.mha", codes[:, np.newaxis], header, None)
+    code, out, err = forge("data", "check", tmp_path / "B")
+    assert code == 0 and "3 -> 1 channels" in out, err
+    stack = ", ".join(f"'{{case}}/{{case}}_{name}.mha'" for name in ("flair", "t1", "t2"))
+    assert f"files: {{a: [{stack}], b: '{{case}}/{{case}}_t1ce.mha'}}" in out and "channels: [flair, t1, t2]" in out
+    assert "b has another scale in each case (99 %: " in err
+    assert forge("check", recipe_of(tmp_path, proposal(out)), "--no-step")[0] == 0
 
 
 def test_what_cannot_be_trained_from_is_named(forge, copied):

@@ -140,6 +140,12 @@ def test_what_values_look_like(codes, header, meaning):
     assert looks_like(image_of(codes.reshape(1, 64, 64), **header)) == meaning
 
 
+def test_planes_of_one_code_are_alike_by_chance():
+    holes = np.array([[[np.nan, 3], [np.nan, np.nan]]])
+    assert [plane_digest(each) for each in (holes, holes[..., :1], np.zeros((1, 2, 2)))] == ["", "", ""]
+    assert plane_digest(np.array([[[np.nan, 3], [4, np.nan]]])) != ""
+
+
 def test_digests_know_types_and_shapes():
     codes = np.arange(12).reshape(1, 3, 4)
     several = [codes.astype("u1"), codes.astype("u2"), codes.reshape(1, 4, 3).astype("u1"), codes[:, ::-1].astype("u1")]
