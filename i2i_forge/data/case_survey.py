@@ -22,6 +22,7 @@ from i2i_forge.errors import DataError
 from i2i_forge.system.files import natural_key
 
 MOST_VALUES = 2**28  # of an image's files are read, where no test files have to be compared with those of training
+DECODED = 4  # files at once: each may be a volume of gigabytes
 LOOKED_AT = 64  # pictures of a folder, to see whether all are of 8 bits
 TWO_FOLDERS = {"a": A_NAMES, "b": B_NAMES}
 
@@ -185,7 +186,7 @@ def _read(
     for name, paths in listed.items():
         image = images[name]
         chosen = set(paths) if has_tests else _sample(paths, files)
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(DECODED) as pool:
             looked = pool.map(partial(_look, files, chosen), paths)
             for path, (error, kind, header, values) in zip(paths, looked, strict=True):
                 if error:
