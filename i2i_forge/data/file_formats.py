@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ class Files:
         self.registry = registry
         self.formats: dict[str, FileFormat] = {entry.name: entry.component() for entry in registry.entries()}
 
-    @cached_property
+    @property
     def endings(self) -> tuple[str, ...]:
         """Of all formats, the longest first."""
         found = {ending for each in self.formats.values() for ending in each.endings}
