@@ -60,6 +60,21 @@ def recipe_of(tmp_path, text, base="regression_volumes"):
     return file
 
 
+# Of the phantom as files, for what opens it.
+FILES = """base: regression_volumes
+data: {files: {a: "{case}/mr.mha", b: "{case}/ct.mha", mask: "{case}/mask.mha"}, split: {test: 0.25}, size: 64}
+domains: {a: {range: {percentile: [0, 99.5], over: case, in: mask}}}
+"""
+
+
+@pytest.fixture
+def of_files(tmp_path):
+    """A recipe for the phantom as files."""
+    file = tmp_path / "of_files.yaml"
+    file.write_text(FILES)
+    return file
+
+
 # ---- forge data check ------------------------------------------------------------------------------------------------
 
 
@@ -330,7 +345,7 @@ def test_pictures_stay_what_they_were(forge, tmp_path):
 # ---- forge data split ------------------------------------------------------------------------------------------------
 
 
-def test_a_list_of_whole_groups(forge, tmp_path, phantom):
+def test_a_list_of_whole_groups(forge, tmp_path, phantom, of_files):
     out = tmp_path / "cases.csv"
     code, said, err = forge("data", "split", phantom, "--test", "0.25", "--out", out)
     assert (code, said) == (0, f"{out}\n") and "8 cases of 8 groups: 6 in train, 2 in test" in err
@@ -339,7 +354,7 @@ def test_a_list_of_whole_groups(forge, tmp_path, phantom):
     assert [row["split"] for row in rows] == ["train"] * 6 + ["test"] * 2
     assert rows[0] == {"case": "subject_0", "group": "subject_0", "split": "train"}
     data = f"{{use: cases, root: {phantom}, split: {{test: ~, list: {out}}}}}"
-    recipe = read_recipe("regression_phantom", set=[f"data={data}"])
+    recipe = read_recipe(of_files, set=[f"data={data}"])
     dataset = build_dataset("cases", recipe.data.options, Domains.of(recipe, CATALOG), CATALOG, "data")
     assert [case.name for case in dataset.cases(["a"])["test"]] == ["subject_6", "subject_7"]
     assert forge("data", "split", phantom, "--test", "0.5", "--out", out)[0] == 0  # its own list is replaced
@@ -380,40 +395,40 @@ def test_mistakes_of_splitting(forge, tmp_path, phantom, options, code, words):
 # ---- forge check --data ----------------------------------------------------------------------------------------------
 
 
-def checked(forge, root, *changes):
+def checked(forge, recipe, root, *changes):
     sets = [part for change in (f"data.root={root}", *changes) for part in ("--set", change)]
-    return forge("check", "regression_phantom", "--no-step", "--data", *sets)
+    return forge("check", recipe, "--no-step", "--data", *sets)
 
 
-def test_a_recipe_with_its_data(forge, copied):
-    code, out, err = checked(forge, copied)
+def test_a_recipe_with_its_data(forge, copied, of_files):
+    code, out, err = checked(forge, of_files, copied)
     assert code == 0, err
     assert "96 images of 6 groups in train, 32 images of 2 groups in test; no group and no image is in both" in out
-    code, _, err = checked(forge, copied, "data.split.list=cases.csv")  # beside `test`
+    code, _, err = checked(forge, of_files, copied, "data.split.list=cases.csv")  # beside `test`
     assert code == 4 and "is no split" in err
-    code, out, err = checked(forge, copied, "data.split=~")
+    code, out, err = checked(forge, of_files, copied, "data.split=~")
     assert code == 0 and "there is no test set of a and b" in err
 
 
-def test_a_group_in_both_splits_is_named_with_two_files(forge, copied):
+def test_a_group_in_both_splits_is_named_with_two_files(forge, copied, of_files):
     rows = [(f"subject_{n}", "one" if n in (2, 6) else n, "test" if n > 5 else "train") for n in range(8)]
     text = "\n".join(",".join(map(str, row)) for row in [("case", "group", "split"), *rows])
     (copied / "cases.csv").write_text(text)
-    code, _, err = checked(forge, copied, "data.split={test: ~, list: cases.csv}")
+    code, _, err = checked(forge, of_files, copied, "data.split={test: ~, list: cases.csv}")
     assert code == 4 and "group one is in train and in test" in err
     assert f"{copied}/subject_2/mr.mha and {copied}/subject_6/mr.mha" in err
 
 
-def test_a_patient_in_the_folders_of_both_splits(forge, tmp_path, phantom):
+def test_a_patient_in_the_folders_of_both_splits(forge, tmp_path, phantom, of_files):
     for split, numbers in {"train": (0, 1, 2), "test": (2, 3)}.items():
         for number in numbers:
             (tmp_path / "S" / split).mkdir(parents=True, exist_ok=True)
             (tmp_path / "S" / split / f"subject_{number}").symlink_to(phantom / f"subject_{number}")
-    code, _, err = checked(forge, tmp_path / "S", "data.split={train: train, test: test}")
+    code, _, err = checked(forge, of_files, tmp_path / "S", "data.split={train: train, test: test}")
     assert code == 4 and "group subject_2 is in train and in test" in err
 
 
-def test_a_slice_under_another_name_is_found_by_its_codes(forge, copied):
+def test_a_slice_under_another_name_is_found_by_its_codes(forge, copied, of_files):
     """Ranges are those of each case, so that the same codes make two tensors."""
     meta, images = CATALOG.files.get("meta")(), subject(7)
     images["mr"][5] = subject(1)["mr"][9]
@@ -421,19 +436,19 @@ def test_a_slice_under_another_name_is_found_by_its_codes(forge, copied):
     like = meta.open(file.resolve())
     file.unlink()
     meta.write(file, images["mr"][:, np.newaxis], like.header, like)
-    code, _, err = checked(forge, copied)
+    code, _, err = checked(forge, of_files, copied)
     assert code == 4 and "the same image of a is in training and in test" in err
     assert f"{copied}/subject_1/mr.mha slice 10/16 and {file} slice 6/16" in err
 
 
-def test_missing_files_and_other_grids(forge, copied):
+def test_missing_files_and_other_grids(forge, copied, of_files):
     file = copied / "subject_3/mr.mha"
     content = file.read_bytes()
     file.unlink()
-    code, _, err = checked(forge, copied)
+    code, _, err = checked(forge, of_files, copied)
     assert code == 4 and "subject_3 has no a" in err
     file.write_bytes(content.replace(b"Offset = 0.0 0.0 0.0", b"Offset = 0.0 0.0 9.0", 1))
-    code, _, err = checked(forge, copied)
+    code, _, err = checked(forge, of_files, copied)
     assert code == 4 and "case subject_3: " in err and "lie elsewhere" in err
 
 
@@ -453,14 +468,14 @@ def test_eight_bit_pictures_of_one_content(forge, tmp_path):
 # ---- forge data preview ----------------------------------------------------------------------------------------------
 
 
-def preview(forge, root, out, ending):
+def preview(forge, recipe, root, out, ending):
     files = f"{{a: '{{case}}/mr{ending}', b: '{{case}}/ct{ending}', mask: '{{case}}/mask{ending}'}}"
-    return forge("data", "preview", "regression_phantom", "--out", out, "--set", f"data.root={root}",
+    return forge("data", "preview", recipe, "--out", out, "--set", f"data.root={root}",
                  "--set", f"data.files={files}")  # fmt: skip
 
 
-def test_a_preview_shows_middle_slices_by_their_display(forge, tmp_path, phantom):
-    code, _, err = preview(forge, phantom, tmp_path / "p.png", ".mha")
+def test_a_preview_shows_middle_slices_by_their_display(forge, tmp_path, phantom, of_files):
+    code, _, err = preview(forge, of_files, phantom, tmp_path / "p.png", ".mha")
     assert code == 0 and "6 examples" in err and "a beside b -160..240 HU beside mask of a pair" in err
     with Image.open(tmp_path / "p.png") as picture:
         side, head = 128 + 4, picture.height - 2 * 132
@@ -474,7 +489,7 @@ def test_a_preview_shows_middle_slices_by_their_display(forge, tmp_path, phantom
     assert (cells[1][images["label"][8] == 3] < 60).mean() > 0.8
 
 
-def test_six_orientations_make_one_preview(forge, tmp_path):
+def test_six_orientations_make_one_preview(forge, tmp_path, of_files):
     nib = pytest.importorskip("nibabel")
     pictures = []
     for letters in ("RAS", "LAS", "PIR", "LPS", "SAL", "AIL"):
@@ -488,7 +503,7 @@ def test_six_orientations_make_one_preview(forge, tmp_path):
                     nib.io_orientation(whole.affine), nib.orientations.axcodes2ornt(letters)
                 )
                 nib.save(whole.as_reoriented(turn), folder / f"{name}.nii")
-        code, _, err = preview(forge, tmp_path / letters, tmp_path / f"{letters}.png", ".nii")
+        code, _, err = preview(forge, of_files, tmp_path / letters, tmp_path / f"{letters}.png", ".nii")
         assert code == 0, err
         pictures.append((tmp_path / f"{letters}.png").read_bytes())
     assert len(set(pictures)) == 1
