@@ -106,9 +106,10 @@ def preview(recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], out: P
     save_png(picture, out, MARK)
     say(f"{out}")
     size = "x".join(map(str, reversed(examples[0][0].shape[1:])))
+    named = [" ".join(label.split()) for label in labels]
     pairs = " of a pair" if len(streams[stream].sources) == 1 else ""
     note(f"{picture.width}x{picture.height} pixels; {len(examples)} examples as the networks see them, {size}, "
-         f"{across} in a row: {' beside '.join(labels)}{pairs}")  # fmt: skip
+         f"{across} in a row: {' beside '.join(named)}{pairs}")  # fmt: skip
 
 
 def _previewed(stream: Any, count: int) -> dict[str, list[Any]]:
