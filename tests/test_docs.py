@@ -2,9 +2,12 @@
 
 import math
 import re
+import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 import torch
 from loaded import CATALOG
@@ -13,10 +16,12 @@ import i2i_forge
 from i2i_forge.catalog import hookspecs
 from i2i_forge.catalog.loading import load_plugins
 from i2i_forge.cli import COMMANDS, cli
+from i2i_forge.engine import build
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+IMAGES = (ROOT / "docs/images.md").read_text()
 MEASURING = (ROOT / "benchmarks/README.md").read_text()
 
 
@@ -83,6 +88,27 @@ def test_every_command_line_in_the_documents_exists() -> None:
         assert cli.get_command(None, name) is not None, name
 
 
+SETUPS = re.split(r"^## ", IMAGES, flags=re.MULTILINE)[1:]
+
+
+@pytest.mark.parametrize("section", SETUPS, ids=[section.partition("\n")[0] for section in SETUPS])
+def test_a_kind_of_images_takes_at_most_five_commands_and_no_python(section: str, tmp_path: Path) -> None:
+    (lines,) = blocks("sh", section)
+    assert len(lines.splitlines()) <= 5 and "```python" not in section
+    for line in [*lines.splitlines(), *re.findall(r"`(forge data [^`]+)`", section)]:
+        _, *words = shlex.split(line)
+        command: Any = cli
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words.pop(0))
+        known = {name for option in command.params for name in option.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+    for text in blocks("yaml", section):
+        (tmp_path / "mine.yaml").write_text(text)
+        recipe = i2i_forge.load_recipe(tmp_path / "mine.yaml")
+        assert set(recipe.domains) >= {"a", "b"}
+        build.trace_recipe(recipe, CATALOG)
+
+
 @pytest.mark.parametrize("hook", [n for n in vars(hookspecs) if hasattr(getattr(hookspecs, n), "i2i_forge_spec")])
 def test_every_hook_is_documented_in_one_sentence(hook: str) -> None:
     text = getattr(hookspecs, hook).__doc__
@@ -93,11 +119,14 @@ def test_every_hook_is_documented_in_one_sentence(hook: str) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md"],
-)
+    [
+        "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md",
+        "docs/images.md",
+    ],
+)  # fmt: skip
 def test_links_and_pictures_exist(document: str) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", (ROOT / document).read_text()):
-        assert target.startswith("http") or ((ROOT / document).parent / target).exists(), target
+        assert target.startswith(("http", "#")) or ((ROOT / document).parent / target).exists(), target
 
 
 def test_the_rooms_in_the_documents_are_the_tested_ones() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from i2i_forge.cli import FilePath, json_option
-from i2i_forge.cli.common import note, print_json, print_table, say, warn
+from i2i_forge.cli.common import loaded_host, note, print_json, print_table, say, warn
 from i2i_forge.cli.progress import Counted
 from i2i_forge.errors import DataError
 from i2i_forge.recipe.yaml_text import to_inline_yaml
@@ -19,10 +19,19 @@ MANIFEST = "pack.json"  # as i2i_forge.data.packs has it, which imports numpy
 
 @click.command("check")
 @click.argument("folder", metavar="DIR", type=FilePath())
+@click.option("--set", "changes", multiple=True, metavar="files.NAME=PATTERN",
+              help="How files are named: 'files.a={case}/mr.nii.gz'; commas part those of a stack.")  # fmt: skip
 @json_option
-def check(folder: Path, as_json: bool) -> None:
-    """Decode every image in DIR: how many of which size, what is damaged or unusual, what training and test share; and
-    say how a recipe uses the folder. Of a pack (forge data pack), compare every byte with its checksums."""
+def check(folder: Path, changes: tuple[str, ...], as_json: bool) -> None:
+    """Read every image in DIR: how many of which size, what is damaged or unusual, what training and test share; and
+    say how a recipe uses the folder. Of a pack (forge data pack), compare every byte with its checksums.
+
+    Where images are not 8-bit pictures (NIfTI, DICOM, TIFF of 16 bits, GeoTIFF, arrays ...), say what their values are
+    too, which files make up a case, and what a recipe's section `domains` says.
+    """
+    from i2i_forge.cli.case_check import check_cases
+    from i2i_forge.data.case_survey import is_measured
+    from i2i_forge.data.file_formats import Files
     from i2i_forge.data.packs import Pack
     from i2i_forge.data.survey import survey
 
@@ -30,6 +39,10 @@ def check(folder: Path, as_json: bool) -> None:
         pack = Pack(folder)
         pack.verify(Counted("GB", 1e9))
         _show_pack(folder, pack.manifest, as_json)
+        return
+    files = Files(loaded_host().catalog.files)
+    if changes or is_measured(folder, files):
+        check_cases(folder, files, changes, as_json)
         return
     found = survey(folder, Counted())
     damaged = found.damaged

@@ -157,7 +157,7 @@ def folder_cases(folders: Mapping[str, Path], ending: Callable[[Path], str], gro
             f"{len(alone)} files have no partner: {', '.join(map(str, alone[:SHOWN]))}",
             fix="give the files of a pair the same name, or remove those without a partner",
         )
-    expression = _expression(group) if group else None
+    expression = name_expression(group) if group else None
     first = stems[next(iter(stems))]
     return [
         Case(stem, _group(expression, stem, first[stem]), {name: (known[stem],) for name, known in stems.items()})
@@ -201,7 +201,7 @@ def _keys(files: Mapping[str, Sequence[str]]) -> list[str]:
 
 def _matched(root: Path, listed: Sequence[str], pattern: str, keys: Sequence[str]) -> dict[tuple[str, ...], Path]:
     """Values of the placeholders -> the file of this pattern."""
-    matches, found = _expression(pattern), dict[tuple[str, ...], Path]()
+    matches, found = name_expression(pattern), dict[tuple[str, ...], Path]()
     for name in listed:
         if match := matches.fullmatch(name):
             values = tuple(match[key] for key in keys)
@@ -213,7 +213,8 @@ def _matched(root: Path, listed: Sequence[str], pattern: str, keys: Sequence[str
     return found
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
+def name_expression(pattern: str) -> re.Pattern[str]:
+    """What matches the names of a pattern; its groups are the placeholders."""
     text, place, seen = "", 0, set[str]()
     for match in PLACEHOLDER.finditer(pattern):
         text += re.escape(pattern[place : match.start()])

@@ -37,7 +37,7 @@ def split_cases(cases: Sequence[Case], split: Mapping[str, Any], root: Path) -> 
             parts = {c.name: "test" if c.group in last else "train" for c in cases}
         case {"list": str() as name, **rest} if not rest.keys() - {"fold"}:
             cases, parts = _listed(cases, Path(root, name), rest.get("fold"))
-        case {}:
+        case {**rest} if not rest:
             return {"train": list(cases), "test": list(cases)}
         case _:
             raise DataError(

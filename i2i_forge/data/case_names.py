@@ -1,0 +1,169 @@
+"""Which files of a folder belong together, by their names alone: the patterns that the data set `cases` would be told.
+
+Cases are sub-folders with the same names in each, names with a part in common, or folders of one image each. What is
+found is a proposal, which is shown to the user: none is made where names do not repeat.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2i_forge.data.cases import name_expression
+from i2i_forge.data.file_formats import Files
+from i2i_forge.data.folders import SIDE_NAMES
+from i2i_forge.errors import DataError
+from i2i_forge.system.files import natural_key
+
+MOST_IMAGES = 12  # of a case: more names are no images but slices or tiles
+CASE = "{case}"
+CHANNEL = re.compile(r"\d{4}")  # nnU-Net's suffix
+VISIT = re.compile(r"(.+)([_-])([A-Za-z]{0,6}\d+)")  # of one subject or scene: a visit, a tile
+LAST = re.compile(r"(?P<case>.+)(?P<mark>[_.-])(?P<image>[^_.-]+)")
+FIRST = re.compile(r"(?P<image>[A-Za-z]+\d?)(?P<mark>[_-])(?P<case>.+)")
+CONTRASTS = re.compile(r"t1|t2|pd|s1|s2", re.IGNORECASE)  # names of images although they have digits
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the files of a folder are named.
+
+    Attributes:
+        files: image -> the patterns of its stack, as `data.files` has them.
+        split: {"train": FOLDER, "test": FOLDER}, which the patterns are relative to; {} where folders do not say it.
+    """
+
+    files: Mapping[str, tuple[str, ...]]
+    split: Mapping[str, str]
+
+
+def list_files(root: Path, files: Files) -> list[str]:
+    """The names below a folder, in natural order, of what can be read as an image; a folder of DICOM slices is one."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = Path(folder).relative_to(root)
+        kept = [name for name in names if not name.startswith(".")]
+        if below.parts and not folders and _is_series(Path(folder), kept, files):
+            found.append(below.as_posix())
+            continue
+        found += [(below / name).as_posix() for name in kept if files.ending(name)]
+    return sorted(found, key=natural_key)
+
+
+def _is_series(folder: Path, names: Sequence[str], files: Files) -> bool:
+    if len(names) < 2 or any(files.ending(name) not in ("", ".dcm", ".ima") for name in names):
+        return False
+    try:
+        return files.format_of(folder) == "dicom" and bool(files.open(folder).header.axes)
+    except DataError:
+        return False
+
+
+def find_layout(names: Sequence[str], files: Files) -> Layout | None:
+    """The patterns of names that repeat; None where no more than one case is found, or there are too many images."""
+    tops = {name.partition("/")[0] for name in names if "/" in name}
+    train, test = SIDE_NAMES[0], next((name for name in SIDE_NAMES[1:] if name in tops), "")
+    split = {"train": train, "test": test} if test and train in tops and tops <= set(SIDE_NAMES) else {}
+    if split:
+        names = [name.partition("/")[2] for name in names if name.partition("/")[0] in split.values()]
+    depth = Counter(name.count("/") for name in names).most_common(1)[0][0] if names else 0
+    parts = [tuple(name.split("/")) for name in dict.fromkeys(names) if name.count("/") == depth]
+    varying = [place for place in range(depth) if len({each[place] for each in parts}) > 1]
+    if not varying:
+        fixed = "".join(f"{part}/" for part in parts[0][:-1]) if parts else ""
+        flat = _flat([each[-1] for each in parts], files)
+        found = {name or "image": [fixed + pattern for pattern in patterns] for name, patterns in flat.items()}
+    elif len(varying) == 1 and _are_images(parts, varying[0]):
+        found = _folders_of_images(parts, varying[0], files)
+    else:
+        found = _folders_of_cases(parts, varying, files)
+    if not found or len(found) > MOST_IMAGES:
+        return None
+    named = sorted(_by_subject(found, names).items(), key=lambda each: natural_key(each[0]))
+    return Layout({name: tuple(patterns) for name, patterns in named}, split)
+
+
+def _are_images(parts: Sequence[tuple[str, ...]], place: int) -> bool:
+    """Whether the folders are images, and files cases: few folders, and many files whose names differ in numbers."""
+    folders, bases = {each[place] for each in parts}, {each[-1].replace(each[place], CASE) for each in parts}
+    are_numbered = len(folders) > 2 and len(_shapes(folders)) == 1
+    return not are_numbered and len(folders) < len(bases) and 2 * len(_shapes(bases)) <= len(bases)
+
+
+def _shapes(names: Iterable[str]) -> set[str]:
+    return {re.sub(r"\d+", "#", name) for name in names}
+
+
+def _folders_of_images(parts: Sequence[tuple[str, ...]], place: int, files: Files) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for folder in dict.fromkeys(each[place] for each in parts):
+        inside = [each for each in parts if each[place] == folder]
+        fixed = "/".join(inside[0][:-1])
+        for name, patterns in _flat([each[-1] for each in inside], files).items():
+            found["_".join(filter(None, (folder, name)))] = [f"{fixed}/{pattern}" for pattern in patterns]
+    return found
+
+
+def _folders_of_cases(parts: Sequence[tuple[str, ...]], varying: Sequence[int], files: Files) -> dict[str, list[str]]:
+    """The names that most folders have; the name of a folder in that of its files is a placeholder too."""
+    places = {place: f"{{folder{number or ''}}}" for number, place in enumerate(varying[:-1])} | {varying[-1]: CASE}
+    if len(varying) > 1 and all(re.match(r"sub|pat", each[varying[0]], re.IGNORECASE) for each in parts):
+        places[varying[0]] = "{subject}"
+    counts: Counter[str] = Counter()
+    for each in parts:
+        base = each[-1]
+        for place, placeholder in places.items():
+            base = base.replace(each[place], placeholder)
+        counts["/".join([*(places.get(place, part) for place, part in enumerate(each[:-1])), base])] += 1
+    half = len({each[:-1] for each in parts}) / 2
+    kept = [pattern for pattern, count in counts.items() if count >= max(half, 2)]
+    stems = {pattern: re.sub(r"\{\w+\}", "", _stem(pattern.rpartition("/")[2], files)).strip("_-.") for pattern in kept}
+    if len(stems) > 1 and all(CHANNEL.fullmatch(stem) for stem in stems.values()):
+        return {"image": sorted(kept)}
+    return {stem or "image": [pattern] for pattern, stem in stems.items()}
+
+
+def _flat(bases: Sequence[str], files: Files) -> dict[str, list[str]]:
+    """The images of one folder by the last or the first part of their names; "" is the only one."""
+    if len(bases) < 2:
+        return {}
+    for expression, pattern in ((LAST, "{{case}}{mark}{image}{end}"), (FIRST, "{image}{mark}{{case}}{end}")):
+        cases: defaultdict[str, set[str]] = defaultdict(set)
+        patterns: dict[str, str] = {}
+        for base in bases:
+            stem = _stem(base, files)
+            if match := expression.fullmatch(stem):
+                cases[match["image"]].add(match["case"])
+                patterns[match["image"]] = pattern.format(**match.groupdict(), end=base[len(stem) :])
+        every = set().union(*cases.values())
+        often = [image for image, own in cases.items() if 2 * len(own) >= len(every) > 1]
+        if 1 < len(often) <= MOST_IMAGES:
+            if all(CHANNEL.fullmatch(image) for image in often):
+                return {"": [patterns[image] for image in sorted(often)]}
+            if any(CONTRASTS.fullmatch(image) or not re.search(r"\d", image) for image in often):
+                return {image: [patterns[image]] for image in often}
+    return {"": [CASE + Counter(base[len(_stem(base, files)) :] for base in bases).most_common(1)[0][0]]}
+
+
+def _by_subject(found: Mapping[str, list[str]], names: Sequence[str]) -> dict[str, list[str]]:
+    """The patterns with `{subject}_{visit}` in place of `{case}` where subjects have several cases by their names."""
+    pattern = next(iter(found.values()))[0]
+    expression = name_expression(pattern)
+    cases = {match["case"] for name in names if (match := expression.fullmatch(name))}
+    cut = {case: VISIT.fullmatch(case) for case in cases}
+    subjects = {match[1] for match in cut.values() if match}
+    marks = {match[2] for match in cut.values() if match}
+    if not all(cut.values()) or len(marks) != 1 or not 1 < len(subjects) < len(cases) or "{subject}" in pattern:
+        return dict(found)
+    both = f"{{subject}}{marks.pop()}{{part}}"
+    return {image: [pattern.replace(CASE, both) for pattern in patterns] for image, patterns in found.items()}
+
+
+def _stem(base: str, files: Files) -> str:
+    ending = files.ending(base)
+    return base[: -len(ending)] if ending else base
