@@ -86,12 +86,12 @@ def preview(recipe: str, changes: tuple[str, ...], drop: tuple[str, ...], out: P
     """
     from i2i_forge.data.domains import Domains
     from i2i_forge.data.images import save_png, sheet
-    from i2i_forge.run.ranges import with_ranges
+    from i2i_forge.run.findings import with_findings
     from i2i_forge.run.streams import build_streams
 
     refuse_to_replace([out], marked(MARK))
     catalog = loaded_host().catalog
-    checked = with_ranges(checked_recipe(recipe, changes, drop), catalog, None, note)
+    checked = with_findings(checked_recipe(recipe, changes, drop), catalog, None, note)
     streams, _ = build_streams(checked, catalog)
     if stream not in streams:
         raise UsageError(f"--stream {stream}: the recipe has no such stream", fix=suggest(stream, streams))
