@@ -133,7 +133,7 @@ def _memory(root: Path, volumes: int) -> list[str]:
     found = alone("volumes", "--train", f"--place={folder}")
     total = volumes * LONG * SIDE * SIDE * 5 / 2**30
     return [
-        f"{volumes} cases of MR, CT and mask, {SIDE}x{SIDE}x{LONG}: {total:.0f} GiB, as raw MetaImage files: batches of",
+        f"{volumes} cases of MR, CT and mask, {SIDE}x{SIDE}x{LONG}: {total:.0f} GiB, as raw MetaImage: batches of",
         "8 crops of 256x256 from slices all over them, in one process; MB beyond its imports. What is mapped is the",
         "system's: it is shared by all processes, and given back when it is needed.\n",
         "| opening all headers, s | an example, ms | MB of its own at the peak | MB with what is mapped |",
