@@ -19,8 +19,8 @@ SIDE_BY_SIDE = {"nn", "data"}
 PLUGIN_MAY_IMPORT = {
     "__future__", "abc", "collections", "colorsys", "contextlib", "csv", "dataclasses", "fcntl", "functools", "gzip",
     "hashlib", "http", "importlib", "io", "itertools", "json", "logging", "lzma", "math", "os", "pathlib", "re",
-    "secrets", "struct", "tarfile", "threading", "time", "typing", "urllib", "warnings", "xml", "zipfile", "zlib", "PIL",
-    "imagecodecs", "kornia", "nibabel", "numpy", "pydicom", "tifffile", "torch", "torchvision", "wandb",
+    "secrets", "struct", "tarfile", "threading", "time", "typing", "urllib", "warnings", "xml", "zipfile", "zlib",
+    "PIL", "imagecodecs", "kornia", "nibabel", "numpy", "pydicom", "tifffile", "torch", "torchvision", "wandb",
 }  # fmt: skip
 SHARED = "i2i_forge_plugins.backbones"  # no plugin: networks with published weights, of losses and metrics
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.errors import DataError
-from i2i_forge.recipe.domains import Asinh, Channel, Gamma, Scale
+from i2i_forge.recipe.domains import Bend, Channel, Scale
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Band:
         """Channels of the tensor: labels of more than two values have one for each."""
         count = len(self.channel.values or ())
         return count if self.channel.kind == "labels" and count != 2 else 1
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether values from -1 to 1 are shares of the range."""
+        return self.channel.curve == "linear" and self.channel.kind != "labels"
 
     def converted(self, quantity: Tensor) -> Tensor:
         """The stored quantity in `unit`; NaN where there is no such value."""
@@ -57,9 +62,9 @@ class Band:
                 return above.log1p()
             case "sqrt":
                 return above.sqrt()
-            case Asinh(asinh=scale):
+            case Bend(asinh=float() as scale):
                 return (above / scale).asinh()
-            case Gamma(gamma=power):
+            case Bend(gamma=float() as power):
                 return above**power
         return above
 
@@ -70,9 +75,9 @@ class Band:
                 return bent.expm1()
             case "sqrt":
                 return bent.square()
-            case Asinh(asinh=scale):
+            case Bend(asinh=float() as scale):
                 return bent.sinh() * scale
-            case Gamma(gamma=power):
+            case Bend(gamma=float() as power):
                 return bent ** (1 / power)
         return bent
 

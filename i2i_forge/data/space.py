@@ -69,6 +69,16 @@ class ImageSpace:
         return RGB if self.is_rgb8 else tuple(band.channel.name for band in self.bands)
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """Of its bands, each once; () where no value has one."""
+        return tuple(dict.fromkeys(band.channel.unit for band in self.bands if band.channel.unit != "none"))
+
+    @property
+    def are_labels(self) -> list[bool]:
+        """For each channel of a quantity whether it holds labels, between which there is nothing."""
+        return [band.channel.kind == "labels" for band in self.bands] * (2 * self.domain.neighbours + 1)
+
+    @property
     def is_known(self) -> bool:
         """Whether all ranges are numbers."""
         return all(math.isfinite(band.low + band.high) for band in self.bands)
@@ -126,6 +136,11 @@ class ImageSpace:
         found = [each for band, plane in self._planes(quantity) for each in band.seen(torch.from_numpy(plane))]
         return torch.stack(found).float()
 
+    def to_weights(self, quantity: Quantity) -> Tensor:
+        """float32 C,H,W in `unit` from a stored quantity, C,H,W, that is filled: what pixels weigh."""
+        values = [band.converted(torch.from_numpy(plane)) for band, plane in self._planes(quantity)]
+        return torch.stack(values).float()
+
     def to_values(self, x: Tensor) -> Tensor:
         """float64 values in `unit`, from a tensor ...,C,H,W in [-1, 1]; of labels, one-hot or not, one channel."""
         if self.is_rgb8 or self.kind == "grey8":
@@ -160,12 +175,12 @@ class ImageSpace:
         """
         if self.is_rgb8:
             return x
-        colour, names = self.domain.display.colour, self.names
+        colour, shown = self.domain.display.colour, self._shown(x)
         if isinstance(colour, tuple):
-            places = [names.index(name) if name in names else None for name in colour]
-            black = torch.full_like(x[..., 0, :, :], -1)
-            return torch.stack([black if p is None else self._shown(x)[..., p, :, :] for p in places], -3)
-        grey = self._shown(x)[..., :1, :, :]
+            black = torch.full_like(shown[..., 0, :, :], -1)
+            places = [None if name is None else self.names.index(name) for name in colour]
+            return torch.stack([black if p is None else shown[..., p, :, :] for p in places], -3)
+        grey = shown[..., :1, :, :]
         return magma(grey) if colour == "magma" else grey.expand(*grey.shape[:-3], 3, *grey.shape[-2:])
 
     def shown_as(self) -> str:
@@ -205,15 +220,15 @@ class ImageSpace:
         return zip(self.bands * times, several, strict=True)
 
     def _shown(self, x: Tensor) -> Tensor:
-        """...,C,H,W in the window of the display, from -1 to 1."""
-        if self.kind in ("grey8", "labels") or (self.domain.display.window is None and not self._is_curved):
-            return x
-        low, high = self.domain.display.window or (self.bands[0].low, self.bands[0].high)
-        return ((self.to_values(x) - low) * (2 / (high - low)) - 1).clamp(-1, 1).to(x.dtype)
-
-    @property
-    def _is_curved(self) -> bool:
-        return any(band.channel.curve != "linear" for band in self.bands)
+        """The bands of the middle slice of ...,C,H,W in the window of the display, each from -1 to 1."""
+        window, first = self.domain.display.window, self.domain.neighbours * len(self.bands)
+        middle = slice(first, first + len(self.bands))
+        if window is None and all(band.is_straight for band in self.bands):
+            return x[..., middle, :, :]
+        values = self.to_values(x)[..., middle, :, :].unbind(-3)
+        ends = [window or (band.low, band.high) for band in self.bands]
+        shown = [(value - low) * (2 / (high - low)) - 1 for value, (low, high) in zip(values, ends, strict=True)]
+        return torch.stack(shown, -3).clamp(-1, 1).to(x.dtype)
 
 
 def _plain(domain: Domain) -> dict[str, Any]:
