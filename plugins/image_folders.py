@@ -227,7 +227,8 @@ class PairedFolders:
         folders = self._folders(split)
         if self.measured:
             self.measured.refuse_divided(self._folders("train"), self._folders("test"))
-            return [tolerant(self.measured.source(folders, "ba" if self.swap else "ab"), self.on_bad)]
+            ends = reversed([*folders.values()]) if self.swap else folders.values()
+            return [tolerant(self.measured.source(dict(zip(folders, ends, strict=True))), self.on_bad)]
         if "ab" in folders:
             paths = check_halves(list_images(folders["ab"]), self.on_bad)
             source = SideBySideSource(paths, self.transform, ("b", "a") if self.swap else ("a", "b"))
@@ -257,10 +258,9 @@ class _Measured:
             self.domains, "ab", size=size, resize=resize, flip=flip, test_crop=test_crop, augment=augment
         )
 
-    def source(self, folders: Mapping[str, Path], names: Sequence[str] = ()) -> CaseSource:
+    def source(self, folders: Mapping[str, Path]) -> CaseSource:
         """Examples of what is in one folder, or of pairs of two."""
-        named = dict(zip(names or folders, folders.values(), strict=True))
-        return CaseSource(self.cases(named), sorted(named), self.domains, self.transform, on_bad=self.on_bad)
+        return CaseSource(self.cases(folders), list(folders), self.domains, self.transform, on_bad=self.on_bad)
 
     def cases(self, folders: Mapping[str, Path]) -> list[Case]:
         """The files of folders, each with its partner."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.data.cases import Case
+from i2i_forge.data.file_checks import check_file
 from i2i_forge.errors import DataError
 from i2i_forge.system.files import natural_key, read_text
 
@@ -86,6 +87,7 @@ def _listed(cases: Sequence[Case], file: Path, fold: int | None) -> tuple[list[C
 
 def _rows(file: Path, fold: int | None) -> Iterator[tuple[str, str, str]]:
     """Of each row the case, its split, and its group where there is one."""
+    check_file(file)
     text = read_text(file).removeprefix("\ufeff")
     if file.suffix == ".json":
         try:

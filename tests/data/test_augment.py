@@ -185,7 +185,7 @@ def test_units_may_be_changed_where_that_is_said():
     assert transform(jitter={"b": {"times": [0.9, 1.1], "allow_unit": True}}).augment
     with pytest.raises(DataError, match="foreground, jitter and noise are for measured images"):
         Transform(8, augment={"noise": {"a": 0.1}})
-    with pytest.raises(DataError, match="augment.foreground: a is 8-bit RGB"):
+    with pytest.raises(DataError, match=r"augment.foreground: a is 8-bit RGB"):
         case_transform(described(), "a", size=8, resize=None, flip=False, test_crop=False,
                        augment={"foreground": {"a": 0.1}})  # fmt: skip
 

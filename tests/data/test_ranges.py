@@ -87,7 +87,9 @@ def test_each_channel_has_its_own_range_or_all_share_one(tmp_path):
 
 
 def test_a_range_is_in_the_unit_after_convert(tmp_path):
-    source = source_of(tmp_path, {"convert": {"times": -0.5, "plus": 1}, "range": {"percentile": [0, 100]}}, [TWO[:, :1]])
+    source = source_of(
+        tmp_path, {"convert": {"times": -0.5, "plus": 1}, "range": {"percentile": [0, 100]}}, [TWO[:, :1]]
+    )
     assert source.ranges("a")[0]["range"] == (-14.5, 1)
 
 

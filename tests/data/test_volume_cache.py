@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections import namedtuple
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_without_a_cache_examples_are_the_same_and_come_case_by_case(cases, cach
     followed = [none.place(index)[0] for index in order]
     assert sorted(order) == list(range(18)) and followed != sorted(followed)
     assert [followed.count(case) for case in dict.fromkeys(followed)] == [5 + c for c in dict.fromkeys(followed)]
-    assert sum(a != b for a, b in zip(followed, followed[1:], strict=False)) == 2
+    assert sum(a != b for a, b in pairwise(followed)) == 2
     assert order == none.order(generator(1)) != none.order(generator(2))
 
 

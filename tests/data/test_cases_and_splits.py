@@ -128,7 +128,7 @@ def test_files_of_folders_pair_by_name_whatever_their_endings(tmp_path):
         with pytest.raises(DataError, match=words):
             folder_cases(named, FILES.ending)
         (tmp_path / names[0]).unlink()
-    with pytest.raises(DataError, match="data.group: .*s1_2.png does not match it"):
+    with pytest.raises(DataError, match=r"data.group: .*s1_2.png does not match it"):
         folder_cases(folders, FILES.ending, "{subject}-*")
 
 
@@ -178,7 +178,9 @@ def test_folds_as_nnunet_writes_them(tmp_path):
         ({"list": "t.csv"}, "case,split\nc0,train\n", "no case is left for test"),
         ({"list": "t.csv"}, "case,fold\nc0,0\n", "it has no column split"),
         ({"list": "t.csv", "fold": 0}, "case,split\nc0,train\n", "it has no column fold"),
-        ({"list": "t.csv"}, "", "it has no column case and no column split"),
+        ({"list": "t.csv"}, "", "t.csv: is empty"),
+        ({"list": "t.csv"}, "name;split", "it has no column case and no column split"),
+        ({"list": "../none.csv"}, "", "none.csv: does not exist"),
         ({"list": "t.csv", "fold": 7}, "case,fold\nc0,0\n", "no case is left for test"),
         ({"list": "t.json", "fold": 1}, '[{"train": ["c0"]}]', "there is no fold 1"),
         ({"list": "t.json"}, '{"train": ["c0"]}', "there is no fold 0"),
@@ -189,7 +191,7 @@ def test_folds_as_nnunet_writes_them(tmp_path):
     ],
 )
 def test_what_is_no_split_is_refused(tmp_path, split, table, words):
-    (tmp_path / split.get("list", "none")).write_text(table) if "list" in split else None
+    (tmp_path / split["list"]).write_text(table) if str(split.get("list")).startswith("t.") else None
     with pytest.raises(DataError, match=words) as error:
         parts_of(split, tmp_path)
     assert error.value.fix
