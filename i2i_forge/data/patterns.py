@@ -1,4 +1,7 @@
-"""Patterns of file names: `{name}` stands for anything but "/", and for the same wherever it is; `*` for anything but "/"."""
+"""Patterns of file names.
+
+`{name}` stands for anything but "/", and for the same wherever it is; `*` for anything but "/".
+"""
 
 from __future__ import annotations
 

@@ -172,6 +172,7 @@ class Domain(Quantity):
 
     @model_validator(mode="after")
     def _complete(self) -> Domain:
+        self._check_channels()
         for channel in self.quantities():
             if channel.kind == "measure" and channel.range is None:
                 raise PydanticCustomError("no_range", "{say}", {"say": _missing(channel)})
@@ -186,7 +187,6 @@ class Domain(Quantity):
                 )
         if self.kind == "rgb8" and (self.channels != 1 or self.neighbours):
             raise PydanticCustomError("rgb8", "without `channels` and `neighbours`: rgb8 has three of its own")
-        self._check_channels()
         return self
 
     def _check_channels(self) -> None:
