@@ -100,11 +100,11 @@ class Band:
         value = self.converted(quantity)
         if math.isnan(self.low + self.high):
             raise DataError("the range of the images is not known yet", fix="train, or say `range` as two numbers")
-        outside = (value < self.low) | (value > self.high)
-        if self.channel.clip == "refuse" and outside.any():
+        if self.channel.clip == "refuse" and (outside := (value < self.low) | (value > self.high)).any():
             odd, ends = value[outside].flatten()[0].item(), f"{self.low:g}..{self.high:g}"
             raise DataError(f"the value {odd:g} is outside of {ends}", fix="widen `range`, or say clip: clip")
-        return [self.bent(value.clamp(self.low, self.high) - self.low) * (2 / self.span) - 1]
+        above = value.clamp(self.low, self.high).sub_(self.low)
+        return [self.bent(above).mul_(2 / self.span).sub_(1)]
 
     def value(self, x: Tensor) -> Tensor:
         """The inverse of `seen`: ...,width,H,W to values ...,H,W in `unit`."""

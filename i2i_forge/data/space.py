@@ -100,18 +100,20 @@ class ImageSpace:
 
         A pixel is valid if every band has a value there.
         """
-        missing = np.zeros(quantity.shape[1:], bool)
-        result, fills = quantity.copy(), []
-        for band, plane in self._planes(result):
+        valid = np.ones(quantity.shape[1:], bool)
+        result, fills = quantity, list[float]()
+        for number, (band, plane) in enumerate(self._planes(quantity)):
             values = band.converted(torch.from_numpy(plane)).numpy()
-            gone = ~np.isfinite(values)
-            missing |= gone
+            there = np.isfinite(values)
+            valid &= there
             fill = band.channel.fill
-            value = float(values[~gone].mean()) if fill == "mean" and not gone.all() else band.low
+            value = float(values[there].mean()) if fill == "mean" and there.any() else band.low
             value = float(fill) if isinstance(fill, float | int) else value
             fills.append(float(band.stored(torch.tensor(value, dtype=torch.float64))))
-            plane[gone] = fills[-1]
-        return result, ~missing, fills
+            if not there.all():
+                result = quantity.copy() if result is quantity else result
+                result[number][~there] = fills[-1]
+        return result, valid, fills
 
     def parts(self, count: int) -> list[ImageSpace]:
         """The spaces of so many files that are stacked: all channels in one, or one in each.
@@ -134,7 +136,7 @@ class ImageSpace:
             DataError: a value is outside of the range, and the domain refuses that; or a label is not among `values`.
         """
         found = [each for band, plane in self._planes(quantity) for each in band.seen(torch.from_numpy(plane))]
-        return torch.stack(found).float()
+        return torch.stack([each.float() for each in found])
 
     def to_weights(self, quantity: Quantity) -> Tensor:
         """float32 C,H,W in `unit` from a stored quantity, C,H,W, that is filled: what pixels weigh."""

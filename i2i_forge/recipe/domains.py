@@ -179,10 +179,10 @@ class Domain(Quantity):
             values = channel.values if channel.kind == "labels" else None
             if values is not None and (len(values) < 2 or len(set(values)) < len(values)):
                 raise PydanticCustomError("labels", "described with at least two `values`, each once")
-            if channel.kind in ("rgb8", "grey8") and channel.model_fields_set & {"range", "convert", "curve", "unit"}:
+            if channel.kind in ("rgb8", "grey8") and channel.model_fields_set & {"range", "convert", "curve"}:
                 raise PydanticCustomError(
                     "no_range",
-                    "{kind} without range, convert, curve and unit, or of `kind: measure`",
+                    "{kind} without range, convert and curve, or of `kind: measure`",
                     {"kind": channel.kind},
                 )
         if self.kind == "rgb8" and (self.channels != 1 or self.neighbours):

@@ -48,7 +48,7 @@ def mistakes(tmp_path, text):
         ("{kind: labels, values: [1, 1, 2]}", "domains.b: should be described with at least two `values`, each once"),
         (
             "{kind: rgb8, range: [0, 1]}",
-            "domains.b: should be rgb8 without range, convert, curve and unit, or of `kind:",
+            "domains.b: should be rgb8 without range, convert and curve, or of `kind:",
         ),
         ("{curve: exp}", "domains.b.curve: should be 'linear', 'log1p' or 'sqrt', not 'exp'"),
         ("{curve: {asinh: -1}}", "domains.b.curve.asinh: should be greater than 0, not -1"),
