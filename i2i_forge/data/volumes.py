@@ -48,6 +48,7 @@ class Volume:
         self.stored, self.space, self.cache = stored, space, cache
         self.header = stored.header
         self._refuse_others()
+        self.is_greyed = space.kind == "grey8" and self.header.pixels == "colour"
         self.rules = {name: self._rule(name, length) for name, length in self.header.axes}
         self.bands = self._bands()
         self.plane = plane_number(plane)
@@ -91,6 +92,8 @@ class Volume:
         beside = self.space.domain.neighbours
         planes = self.planes
         several = [planes[min(max(index + n, 0), len(self) - 1)] for n in range(-beside, beside + 1)]
+        if self.is_greyed:
+            several = [grey(plane)[np.newaxis] for plane in several]
         quantity = np.empty((len(several) * len(self.bands), self.rows, self.columns))
         codes = (plane[band] for plane in several for band in self.bands)
         for number, (into, plane) in enumerate(zip(quantity, codes, strict=True)):
@@ -162,6 +165,8 @@ class Volume:
         wanted = [band.channel for band in self.space.bands]
         if self.space.is_rgb8:
             return list(range(min(3, len(names))))
+        if self.is_greyed:
+            return [0]
         if any(channel.band or (channel.name and channel.name in names) for channel in wanted):
             return [self._place(channel, names) for channel in wanted]
         if len(names) != len(wanted):
@@ -181,6 +186,12 @@ class Volume:
         known = f" ({', '.join(filter(None, names))})" if any(names) else ""
         return bad(self.stored.path, f"has {len(names)} channels{known}, and its domain {wanted}",
                    "say `channels` of the domain: a number, their names, or {name: ..., band: 1}")  # fmt: skip
+
+
+def grey(codes: Codes) -> Codes:
+    """The grey of red, green and blue, 8 bits C,H,W, as Pillow's `convert("L")` rounds it (ITU-R 601-2): H,W."""
+    red, green, blue = codes[:3].astype(np.int64)
+    return np.asarray((19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16)
 
 
 def plane_number(plane: Plane) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from described import FILES, Codes, described, space, write
+from PIL import Image
 
 from i2i_forge.data.case_files import CaseFiles
 from i2i_forge.data.cases import Case
@@ -294,3 +295,13 @@ def test_headers_are_read_once_and_a_hundred_volumes_take_no_memory(tmp_path, mo
     tracemalloc.stop()
     assert len(opened) == 300 and peak < 100 * 16 * 64 * 64 * 2 / 2
     assert source.volumes.cache_info().currsize <= 128
+
+
+def test_a_colour_picture_in_a_grey_domain_is_pillow_s_grey(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    picture.save(tmp_path / "1.png")
+    found = Volume(FILES.open(tmp_path / "1.png"), space(kind="grey8"))
+    assert np.array_equal(found.quantity(0)[0], np.asarray(picture.convert("L")))
+    Image.fromarray(pixels[:, :, 0]).save(tmp_path / "2.png")
+    assert np.array_equal(Volume(FILES.open(tmp_path / "2.png"), space(kind="grey8")).quantity(0)[0], pixels[:, :, 0])

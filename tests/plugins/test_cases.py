@@ -261,3 +261,13 @@ def test_mistakes(patients, options, words):
         (source,) = cases(**{"root": patients, **options}).sources("train")
         source.example(0, None)
     assert error.value.fix
+
+
+def test_a_stack_is_measured(patients):
+    files = {**FILES, "a": ["{case}/mr.mha", "{case}/ct.mha"]}
+    (source,) = cases(patients, files, described(b=HU, mask=LABELS)).sources("test")
+    with pytest.raises(DataError, match="2 files are stacked, and a is 8-bit RGB"):
+        source.example(0, None)
+    both = described(a={**COUNTS, "channels": ["MR", {"name": "CT", **HU}]}, b=HU, mask=LABELS)
+    found = cases(patients, files, both).sources("test")[0].example(7, None)
+    assert found["a"].shape == (2, 6, 7) and torch.equal(found["a"][1:], found["b"])
