@@ -46,10 +46,10 @@ def _difference(input: Tensor, target: Tensor) -> Tensor:
 
 
 def _mean(each: Tensor, weight: Tensor) -> Tensor:
-    if weight.shape != each[:, :1].shape:
+    if weight.shape not in (each[:, :1].shape, each.shape):
         raise ValueError(f"the mask has the shape {tuple(weight.shape)}, the images {tuple(each.shape)}")
-    weight = weight.to(each.dtype)
-    return ((each * weight).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) * each.shape[1]).clamp(min=1)).mean()
+    weight = weight.to(each.dtype).expand_as(each)
+    return ((each * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean()
 
 
 @hookimpl
@@ -58,3 +58,6 @@ def register_components(catalog: Catalog) -> None:
     catalog.losses.add("masked_l2", masked_l2)
     catalog.losses.add("masked_ssim", masked_ssim)
     catalog.losses.add("weighted_l1", weighted_l1)
+
+
+CHECKS = {name: {"constant": ["mask"]} for name in ("masked_l1", "masked_l2", "masked_ssim")}

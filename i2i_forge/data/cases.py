@@ -16,7 +16,7 @@ from pathlib import Path
 from i2i_forge.data.decode import OnBad
 from i2i_forge.data.domains import Domains
 from i2i_forge.data.folders import SHOWN
-from i2i_forge.data.patterns import expression, matched, names_below, placeholders
+from i2i_forge.data.patterns import matched, name_expression, names_below, placeholders
 from i2i_forge.errors import DataError
 from i2i_forge.system.files import natural_key
 
@@ -168,7 +168,7 @@ def folder_cases(folders: Mapping[str, Path], ending: Callable[[Path], str], gro
             f"{len(alone)} files have no partner: {', '.join(map(str, alone[:SHOWN]))}",
             fix="give the files of a pair the same name, or remove those without a partner",
         )
-    named = expression(group) if group else None
+    named = name_expression(group) if group else None
     first = stems[next(iter(stems))]
     return [
         Case(stem, _group(named, stem, first[stem]), {name: (known[stem],) for name, known in stems.items()})

@@ -53,7 +53,7 @@ def placeholders(files: Mapping[str, Sequence[str]]) -> list[str]:
 
 def matched(root: Path, listed: Sequence[str], pattern: str, keys: Sequence[str]) -> dict[tuple[str, ...], Path]:
     """Values of the placeholders -> the file of this pattern."""
-    matches, found = expression(pattern), dict[tuple[str, ...], Path]()
+    matches, found = name_expression(pattern), dict[tuple[str, ...], Path]()
     for name in listed:
         if match := matches.fullmatch(name):
             values = tuple(match[key] for key in keys)
@@ -65,7 +65,7 @@ def matched(root: Path, listed: Sequence[str], pattern: str, keys: Sequence[str]
     return found
 
 
-def expression(pattern: str) -> re.Pattern[str]:
+def name_expression(pattern: str) -> re.Pattern[str]:
     """What matches the whole of a name, with a group for each placeholder."""
     text, place, seen = "", 0, set[str]()
     for match in PLACEHOLDER.finditer(pattern):

@@ -129,14 +129,14 @@ class ImageSpace:
         domain = self.domain
         return [ImageSpace(domain.model_copy(update={"channels": [band.channel]})) for band in self.bands]
 
-    def to_tensor(self, quantity: Quantity) -> Tensor:
-        """float32 C,H,W in [-1, 1] from a stored quantity, C,H,W, that is filled.
+    def to_tensor(self, quantity: Quantity, dtype: torch.dtype = torch.float32) -> Tensor:
+        """C,H,W in [-1, 1] from a stored quantity, C,H,W, that is filled; float64 keeps what float32 would round.
 
         Raises:
             DataError: a value is outside of the range, and the domain refuses that; or a label is not among `values`.
         """
         found = [each for band, plane in self._planes(quantity) for each in band.seen(torch.from_numpy(plane))]
-        return torch.stack([each.float() for each in found])
+        return torch.stack([each.to(dtype) for each in found])
 
     def to_weights(self, quantity: Quantity) -> Tensor:
         """float32 C,H,W in `unit` from a stored quantity, C,H,W, that is filled: what pixels weigh."""

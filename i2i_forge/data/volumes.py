@@ -217,10 +217,11 @@ def differences(volumes: Iterator[tuple[str, Header]]) -> str:
     """Which of some files that belong together lie on another grid than the first, and how; "" if none does."""
     (first, header), *others = volumes
     for name, other in others:
-        slices = {length for each in (header, other) for axis, length in each.axes if axis == SLICES}
-        if (header.rows, header.columns) != (other.rows, other.columns) or len(slices) > 1:
+        deep = {dict(each.axes).get(SLICES) for each in (header, other)} - {None}
+        if (header.rows, header.columns) != (other.rows, other.columns) or len(deep) > 1:
             return f"{first} is {_size(header)}, {name} {_size(other)}"
-        if header.grid and other.grid and header.grid != other.grid:
+        is_alike = dict(header.axes).get(SLICES) == dict(other.axes).get(SLICES)  # else channels, or a slice of it
+        if is_alike and header.grid and other.grid and header.grid != other.grid:
             return (
                 f"{first} and {name} have the size {_size(header)} and lie elsewhere: {_where(header)}; {_where(other)}"
             )
