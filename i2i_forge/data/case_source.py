@@ -202,7 +202,9 @@ class CaseSource(CaseFiles):
 def further(space: ImageSpace, array: NDArray[Any], name: str) -> Tensor:
     """A further image as terms and passes get it: labels as whole numbers, weights as they are, others in [-1, 1]."""
     if space.kind == "weight":
-        return space.to_weights(np.ascontiguousarray(array))
+        bands = space.bands * (len(array) // len(space.bands))
+        planes = zip(bands, torch.from_numpy(np.ascontiguousarray(array)), strict=True)
+        return torch.stack([band.converted(plane) for band, plane in planes]).float()
     if space.kind != "labels":
         return space.to_tensor(np.ascontiguousarray(array))
     whole = np.rint(array)

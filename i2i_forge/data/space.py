@@ -107,8 +107,8 @@ class ImageSpace:
             there = np.isfinite(values)
             valid &= there
             fill = band.channel.fill
-            value = float(values[there].mean()) if fill == "mean" and there.any() else band.low
-            value = float(fill) if isinstance(fill, float | int) else value
+            value = values[there].mean() if fill == "mean" and there.any() else band.low
+            value = float(value if isinstance(fill, str) else fill)
             fills.append(float(band.stored(torch.tensor(value, dtype=torch.float64))))
             if not there.all():
                 result = quantity.copy() if result is quantity else result
@@ -137,11 +137,6 @@ class ImageSpace:
         """
         found = [each for band, plane in self._planes(quantity) for each in band.seen(torch.from_numpy(plane))]
         return torch.stack([each.to(dtype) for each in found])
-
-    def to_weights(self, quantity: Quantity) -> Tensor:
-        """float32 C,H,W in `unit` from a stored quantity, C,H,W, that is filled: what pixels weigh."""
-        values = [band.converted(torch.from_numpy(plane)) for band, plane in self._planes(quantity)]
-        return torch.stack(values).float()
 
     def to_values(self, x: Tensor) -> Tensor:
         """float64 values in `unit`, from a tensor ...,C,H,W in [-1, 1]; of labels, one-hot or not, one channel."""
