@@ -150,7 +150,9 @@ def _batches(folder: Path) -> dict[str, float]:
     domains = Domains(spaces, Files(catalog.files))
     before, own = memory("VmRSS"), memory("RssAnon")
     forget_peak()
-    transform = case_transform(domains, size=256, resize=None, flip=True, test_crop=False, augment=None)
+    transform = case_transform(
+        domains, ("a", "b", "mask"), size=256, resize=None, flip=True, test_crop=False, augment=None
+    )
     patterns = {name: [f"{{case}}/{file}.mha"] for name, file in (("a", "mr"), ("b", "ct"), ("mask", "mask"))}
     opening, source = timed(lambda: CaseSource(find_cases(folder, patterns), list(patterns), domains, transform))
     stream, most, seconds = Stream([source], batch=8, seed=0), 0.0, list[float]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from i2i_forge.data import (
     case_transform,
     find_cases,
     need_one_of,
+    refuse_divided_groups,
     split_cases,
     tolerant,
 )
@@ -68,12 +70,16 @@ class Cases:
         if said.keys() - {"plane", "train"}:
             raise DataError(f"slices: {said} has keys that mean nothing", fix="write {plane: axial, train: all}")
         need_one_of("slices.plane", str(said.get("plane", "axial")), ("axial", "coronal", "sagittal", "0", "1", "2"))
-        self.root, self.paired, self.split, self.cache, self.on_bad = Path(root), paired, split or {}, cache, on_bad
         self.files = {name: [p] if isinstance(p, str) else list(p) for name, p in files.items()}
+        if not self.files or not all(self.files.values()):
+            raise DataError(
+                "files: an image has no pattern", fix='write {a: "{case}/mr.nii.gz", b: "{case}/ct.nii.gz"}'
+            )
+        self.root, self.paired, self.split, self.cache, self.on_bad = Path(root), paired, split or {}, cache, on_bad
         self.plane, self.keep = said.get("plane", "axial"), str(said.get("train", "all"))
         self.described = domains or Domains()
         self.transform = case_transform(
-            self.described, size=size, resize=resize, flip=flip, test_crop=test_crop, augment=augment
+            self.described, list(self.files), size=size, resize=resize, flip=flip, test_crop=test_crop, augment=augment
         )
 
     @property
@@ -83,14 +89,24 @@ class Cases:
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of all images of a case; of unpaired data one for each domain."""
-        return [tolerant(self.source(split, names), self.on_bad) for names in self._together()]
+        together = self._together()
+        asked = re.split(r"\W", self.keep)[0]  # of several sources the one that has this image is chosen from
+        asking = [names for names in together if asked in names] or together
+        return [
+            tolerant(self.source(split, names, self.keep if names in asking else "all"), self.on_bad)
+            for names in together
+        ]
 
-    def source(self, split: str, names: Sequence[str]) -> CaseSource:
-        """The source of some images."""
+    def source(self, split: str, names: Sequence[str], keep: str = "all") -> CaseSource:
+        """The source of some images.
+
+        Args:
+            keep: which slices train, as `slices.train`.
+        """
         kind = CaseSource if self.cache == "disk" else CaseByCase
         return kind(
             self.cases(names)[split], names, self.described, self.transform, plane=self.plane,
-            keep=self.keep if split == "train" else "all", cache=self.cache,
+            keep=keep if split == "train" else "all", cache=self.cache, on_bad=self.on_bad,
         )  # fmt: skip
 
     def without_tests(self) -> tuple[str, ...]:
@@ -104,7 +120,10 @@ class Cases:
             folders = {
                 split: self.root / str(self.split.get(split, self.split["train"])) for split in ("train", "test")
             }
-            return {split: find_cases(folder, files, self.on_bad) for split, folder in folders.items()}
+            found = {split: find_cases(folder, files, self.on_bad) for split, folder in folders.items()}
+            if folders["train"] != folders["test"] and "{subject}" in str(files):  # names of cases may begin anew
+                refuse_divided_groups(found)
+            return found
         return split_cases(find_cases(self.root, files, self.on_bad), self.split, self.root)
 
     def _together(self) -> list[list[str]]:

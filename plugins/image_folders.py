@@ -11,6 +11,7 @@ from i2i_forge.data import (
     A_NAMES,
     B_NAMES,
     SIDE_NAMES,
+    Case,
     CaseSource,
     Domains,
     HalfSource,
@@ -30,6 +31,7 @@ from i2i_forge.data import (
     match_stems,
     need_one_of,
     read_list,
+    refuse_divided_groups,
     split_folder,
     tolerant,
 )
@@ -82,13 +84,17 @@ class UnpairedFolders:
         _need_folders(root, a, a if layout == "side_by_side" else b)
         self.layout, self.on_bad = layout, on_bad
         self.root, self.a, self.b, self.test_a, self.test_b = root, a, b, test_a, test_b
-        self.measured = _Measured(domains, group, size, resize, bool(flip), test_crop, augment)
-        self.transform = Transform(size, resize, flip is not False, test_crop, augment)
+        self.measured: _Measured | None = None
+        if domains is not None and not domains.are_rgb8:
+            self.measured = _Measured(domains, group, size, resize, bool(flip), test_crop, augment, on_bad)
+        else:
+            self.transform = Transform(size, resize, flip is not False, test_crop, augment)
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W} and one of {"b": 3,H,W}, in [-1, 1]."""
         folders = self._folders(split)
         if self.measured:
+            self.measured.refuse_divided(self._folders("train"), self._folders("test"))
             return [tolerant(self.measured.source({name: folder}), self.on_bad) for name, folder in folders.items()]
         if "ab" in folders:
             paths = check_halves(list_images(folders["ab"]), self.on_bad)
@@ -210,14 +216,19 @@ class PairedFolders:
         _need_folders(root, a, b if layout == "two_folders" else a)
         self.root, self.layout, self.swap, self.on_bad = root, layout, direction == "BtoA", on_bad
         self.a, self.b, self.test_a, self.test_b = a, b, test_a, test_b
-        self.measured = _Measured(domains, group, size, resize, bool(flip), test_crop, augment)
-        self.transform = Transform(size, resize, flip is not False, test_crop, augment)
+        self.measured: _Measured | None = None
+        if domains is not None and not domains.are_rgb8:
+            self.measured = _Measured(domains, group, size, resize, bool(flip), test_crop, augment, on_bad)
+        else:
+            self.transform = Transform(size, resize, flip is not False, test_crop, augment)
 
     def sources(self, split: str) -> Sequence[Source]:
         """One source of {"a": 3,H,W, "b": 3,H,W}, in [-1, 1]."""
         folders = self._folders(split)
         if self.measured:
-            return [tolerant(self.measured.source(folders, "ba" if self.swap else "ab"), self.on_bad)]
+            self.measured.refuse_divided(self._folders("train"), self._folders("test"))
+            ends = reversed([*folders.values()]) if self.swap else folders.values()
+            return [tolerant(self.measured.source(dict(zip(folders, ends, strict=True))), self.on_bad)]
         if "ab" in folders:
             paths = check_halves(list_images(folders["ab"]), self.on_bad)
             source = SideBySideSource(paths, self.transform, ("b", "a") if self.swap else ("a", "b"))
@@ -236,30 +247,37 @@ class PairedFolders:
 
 
 class _Measured:
-    """The sources of folders whose images are described; false where all are 8-bit RGB."""
+    """The sources of folders whose images are described."""
 
     def __init__(
-        self, domains: Domains | None, group: str, size: int | list[int], resize: int | None, flip: bool,
-        test_crop: bool, augment: Mapping[str, Any] | None,
+        self, domains: Domains, group: str, size: int | list[int], resize: int | None, flip: bool, test_crop: bool,
+        augment: Mapping[str, Any] | None, on_bad: Literal["error", "skip"],
     ) -> None:  # fmt: skip
-        self.domains, self.group = domains or Domains(), group
+        self.domains, self.group, self.on_bad = domains, group, on_bad
         self.transform = case_transform(
-            self.domains, size=size, resize=resize, flip=flip, test_crop=test_crop, augment=augment
+            self.domains, "ab", size=size, resize=resize, flip=flip, test_crop=test_crop, augment=augment
         )
 
-    def __bool__(self) -> bool:
-        return not self.domains.are_rgb8
-
-    def source(self, folders: Mapping[str, Path], names: Sequence[str] = ()) -> CaseSource:
+    def source(self, folders: Mapping[str, Path]) -> CaseSource:
         """Examples of what is in one folder, or of pairs of two."""
+        return CaseSource(self.cases(folders), list(folders), self.domains, self.transform, on_bad=self.on_bad)
+
+    def cases(self, folders: Mapping[str, Path]) -> list[Case]:
+        """The files of folders, each with its partner."""
         if "ab" in folders:
             raise DataError(
                 "layout: images side by side in one file are 8-bit RGB, and `domains` says otherwise",
                 fix="put a and b into folders of their own, layout: two_folders",
             )
-        named = dict(zip(names or folders, folders.values(), strict=True))
-        cases = folder_cases(named, self.domains.files.ending, self.group)
-        return CaseSource(cases, sorted(named), self.domains, self.transform)
+        return folder_cases(folders, self.domains.files.ending, self.group)
+
+    def refuse_divided(self, train: Mapping[str, Path], test: Mapping[str, Path]) -> None:
+        """Raise DataError for a group with images in both splits."""
+        for name in train if self.group else ():
+            if train[name] != test[name]:
+                refuse_divided_groups(
+                    {"train": self.cases({name: train[name]}), "test": self.cases({name: test[name]})}
+                )
 
 
 def _folders(data: UnpairedFolders | PairedFolders, split: str, *, side_by_side: bool) -> dict[str, Path]:

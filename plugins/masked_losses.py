@@ -8,7 +8,6 @@ The mean over images is that of every micro-batch and rank together; an image wh
 
 from __future__ import annotations
 
-from kornia.metrics import ssim
 from torch import Tensor
 
 from i2i_forge import Catalog, hookimpl
@@ -16,17 +15,17 @@ from i2i_forge import Catalog, hookimpl
 
 def weighted_l1(input: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """The mean of |input - target|, N,C,H,W, by the weights of pixels, N,1,H,W."""
-    return _mean((input - target).abs(), weight)
+    return _mean(_difference(input, target).abs(), weight)
 
 
 def masked_l1(input: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """The mean of |input - target|, N,C,H,W, where the mask, N,1,H,W, is not 0."""
-    return _mean((input - target).abs(), mask > 0)
+    return _mean(_difference(input, target).abs(), mask > 0)
 
 
 def masked_l2(input: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """The mean of (input - target)^2, N,C,H,W, where the mask, N,1,H,W, is not 0."""
-    return _mean((input - target).square(), mask > 0)
+    return _mean(_difference(input, target).square(), mask > 0)
 
 
 def masked_ssim(input: Tensor, target: Tensor, mask: Tensor, *, window: int = 11) -> Tensor:
@@ -35,12 +34,22 @@ def masked_ssim(input: Tensor, target: Tensor, mask: Tensor, *, window: int = 11
     Args:
         window: pixels of the Gaussian window's side, odd.
     """
+    from kornia.metrics import ssim  # slow to import
+
     return _mean(1 - ssim(input, target, window, max_val=2.0), mask > 0)
 
 
+def _difference(input: Tensor, target: Tensor) -> Tensor:
+    if input.shape != target.shape:
+        raise ValueError(f"the tensors have different shapes: {tuple(input.shape)} and {tuple(target.shape)}")
+    return input - target
+
+
 def _mean(each: Tensor, weight: Tensor) -> Tensor:
-    weight = weight.to(each.dtype)
-    return ((each * weight).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) * each.shape[1]).clamp(min=1)).mean()
+    if weight.shape not in (each[:, :1].shape, each.shape):
+        raise ValueError(f"the mask has the shape {tuple(weight.shape)}, the images {tuple(each.shape)}")
+    weight = weight.to(each.dtype).expand_as(each)
+    return ((each * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean()
 
 
 @hookimpl
@@ -49,3 +58,6 @@ def register_components(catalog: Catalog) -> None:
     catalog.losses.add("masked_l2", masked_l2)
     catalog.losses.add("masked_ssim", masked_ssim)
     catalog.losses.add("weighted_l1", weighted_l1)
+
+
+CHECKS = {name: {"constant": ["mask"]} for name in ("masked_l1", "masked_l2", "masked_ssim")}

@@ -29,7 +29,7 @@ from i2i_forge.data.source import (
     tolerant,
 )
 from i2i_forge.data.space import ImageSpace, shown
-from i2i_forge.data.splits import split_cases
+from i2i_forge.data.splits import refuse_divided_groups, split_cases
 from i2i_forge.data.stored import Codes, FileFormat, Header, Stored, check_size, grid_digest, need_plain
 from i2i_forge.data.transforms import Draw, Transform, to_tensor
 
@@ -40,5 +40,6 @@ __all__ = [
     "bad", "case_transform", "check_file", "check_halves", "check_header", "check_images", "check_lists",
     "check_pairs", "check_size", "check_type", "decode", "find_cases", "folder_cases", "grid_digest",
     "is_side_by_side", "list_images", "match_stems", "need_one_of", "need_plain", "open_clamped", "orientation_of",
-    "read_list", "reading", "save_png", "sheet", "shown", "split_cases", "split_folder", "to_tensor", "tolerant",
+    "read_list", "reading", "refuse_divided_groups", "save_png", "sheet", "shown", "split_cases", "split_folder",
+    "to_tensor", "tolerant",
 ]  # fmt: skip

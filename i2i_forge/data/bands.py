@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i_forge.errors import DataError
-from i2i_forge.recipe.domains import Asinh, Channel, Gamma, Scale
+from i2i_forge.recipe.domains import Bend, Channel, Scale
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Band:
         """Channels of the tensor: labels of more than two values have one for each."""
         count = len(self.channel.values or ())
         return count if self.channel.kind == "labels" and count != 2 else 1
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether values from -1 to 1 are shares of the range."""
+        return self.channel.curve == "linear" and self.channel.kind != "labels"
 
     def converted(self, quantity: Tensor) -> Tensor:
         """The stored quantity in `unit`; NaN where there is no such value."""
@@ -57,9 +62,9 @@ class Band:
                 return above.log1p()
             case "sqrt":
                 return above.sqrt()
-            case Asinh(asinh=scale):
+            case Bend(asinh=float() as scale):
                 return (above / scale).asinh()
-            case Gamma(gamma=power):
+            case Bend(gamma=float() as power):
                 return above**power
         return above
 
@@ -70,9 +75,9 @@ class Band:
                 return bent.expm1()
             case "sqrt":
                 return bent.square()
-            case Asinh(asinh=scale):
+            case Bend(asinh=float() as scale):
                 return bent.sinh() * scale
-            case Gamma(gamma=power):
+            case Bend(gamma=float() as power):
                 return bent ** (1 / power)
         return bent
 
@@ -95,11 +100,11 @@ class Band:
         value = self.converted(quantity)
         if math.isnan(self.low + self.high):
             raise DataError("the range of the images is not known yet", fix="train, or say `range` as two numbers")
-        outside = (value < self.low) | (value > self.high)
-        if self.channel.clip == "refuse" and outside.any():
+        if self.channel.clip == "refuse" and (outside := (value < self.low) | (value > self.high)).any():
             odd, ends = value[outside].flatten()[0].item(), f"{self.low:g}..{self.high:g}"
             raise DataError(f"the value {odd:g} is outside of {ends}", fix="widen `range`, or say clip: clip")
-        return [self.bent(value.clamp(self.low, self.high) - self.low) * (2 / self.span) - 1]
+        above = value.clamp(self.low, self.high).sub_(self.low)
+        return [self.bent(above).mul_(2 / self.span).sub_(1)]
 
     def value(self, x: Tensor) -> Tensor:
         """The inverse of `seen`: ...,width,H,W to values ...,H,W in `unit`."""

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2i_forge.data.cases import name_expression
 from i2i_forge.data.file_formats import Files
 from i2i_forge.data.folders import SIDE_NAMES
+from i2i_forge.data.patterns import name_expression
 from i2i_forge.errors import DataError
 from i2i_forge.system.files import natural_key
 

@@ -45,12 +45,12 @@ def case_space(source: CaseFiles, case: int, name: str) -> ImageSpace:
     asked = [said is not None and said.over == "case" for said in space.percentiles()]
     if not any(asked):
         return space
-    key = hashlib.sha256(repr((space.data(), names_digest(source, name, [case]))).encode()).hexdigest()[:16]
 
     def ends() -> NDArray[np.float64]:
         return np.array([found.get("range", (0, 0)) for found in case_ranges(source, name, "case", [case])])
 
-    found = facts(source.volumes(case, name)[0].stored, f"range-{key}", ends).tolist()
+    files = [stored for each in (name, *_masks(source, name)) for stored in source.opened(case, each)]
+    found = facts(files, ("range", space.data()), ends).tolist()
     return space.with_ranges(
         [{"range": tuple(each)} if is_asked else {} for each, is_asked in zip(found, asked, strict=True)]
     )
@@ -58,11 +58,16 @@ def case_space(source: CaseFiles, case: int, name: str) -> ImageSpace:
 
 def names_digest(source: CaseFiles, name: str, cases: Sequence[int]) -> str:
     """SHA-256 of the names and sizes of the files that a range is found in."""
-    within = [p.within for p in source.domains[name].percentiles() if p and p.within in source.names]
-    files = [volume.stored for case in cases for each in (name, *within) for volume in source.volumes(case, each)]
+    files = [file for case in cases for each in (name, *_masks(source, name)) for file in source.opened(case, each)]
     named = [(file.path.parent.name, file.path.name, sum(size for _, size, *_ in file.stamps())) for file in files]
     listed = "\n".join(f"{folder}/{file} {size}" for folder, file, size in named)
     return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
+
+
+def _masks(source: CaseFiles, name: str) -> list[str]:
+    """The further images in which values are taken."""
+    within = {said.within for said in source.domains[name].percentiles() if said}
+    return [each for each in source.names if each in within]
 
 
 def _range(source: CaseFiles, name: str, band: int, said: Percentile, cases: Sequence[int]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from i2i_forge.data.case_files import CaseFiles
 from i2i_forge.data.case_ranges import case_ranges, case_space
 from i2i_forge.data.cases import Case
-from i2i_forge.data.decode import decode
+from i2i_forge.data.decode import OnBad, decode
 from i2i_forge.data.domains import Domains
 from i2i_forge.data.layers import Picture, Planes, same_size
 from i2i_forge.data.space import ImageSpace
@@ -22,29 +22,48 @@ from i2i_forge.data.stream import spread
 from i2i_forge.data.transforms import Transform, to_tensor
 from i2i_forge.data.volume_cache import Kept, facts
 from i2i_forge.data.volumes import Plane
-from i2i_forge.errors import DataError
+from i2i_forge.errors import DataError, suggest
 
-OPEN = 512  # volumes that stay open, each a mapped file
-SHARE = re.compile(r"(\w+) *> *([0-9.eE+-]+)(?: *@ *([0-9-]+))?")
+SHARE = re.compile(r"(\w+) *> *(\d*\.?\d+(?:[eE][+-]?\d+)?)(?: *@ *(-?\d+))?")
 
 
 def case_transform(
-    domains: Domains, *, size: int | list[int], resize: int | None, flip: bool, test_crop: bool,
-    augment: Mapping[str, Any] | None,
+    domains: Domains, names: Collection[str], *, size: int | list[int], resize: int | None, flip: bool,
+    test_crop: bool, augment: Mapping[str, Any] | None,
 ) -> Transform:  # fmt: skip
     """A transform of images that keep their grid unless `resize` is said, see `Transform`.
 
+    Args:
+        names: the images that there are.
+
     Raises:
-        DataError: an option does not make sense, or intensities of values with a unit would be changed.
+        DataError: an option does not make sense, or intensities of labels or of values with a unit would be changed.
     """
     transform = Transform(size, resize, flip, test_crop, augment, native=True)
-    for name, jitter in transform.augment.jitter.items() if transform.augment else ():
-        if domains[name].unit != "none" and not jitter.allow_unit:
+    if (said := transform.augment) is None:
+        return transform
+    for key in ("foreground", "jitter", "noise"):
+        for name in getattr(said, key):
+            if name not in names:
+                raise DataError(f"augment.{key}: there is no image '{name}'", fix=suggest(name, names))
+            if key == "foreground" and domains[name].is_rgb8:
+                raise DataError(
+                    f"augment.{key}: {name} is 8-bit RGB", fix="name a mask: domains: {mask: {kind: labels}}"
+                )
+            if key != "foreground":
+                _check_intensities(f"augment.{key}.{name}", domains[name])
+    for name, jitter in said.jitter.items():
+        if (units := domains[name].units) and not jitter.allow_unit:
             raise DataError(
-                f"augment.jitter.{name}: its values are {domains[name].unit}, and jitter would change what they mean",
+                f"augment.jitter.{name}: its values are {', '.join(units)}, and jitter would change what they mean",
                 fix="leave it out, or say allow_unit: true",
             )
     return transform
+
+
+def _check_intensities(where: str, space: ImageSpace) -> None:
+    if kinds := {band.channel.kind for band in space.bands} & {"labels", "weight"}:
+        raise DataError(f"{where}: it has {kinds.pop()}, which are no intensities", fix="leave it out")
 
 
 class CaseSource(CaseFiles):
@@ -57,7 +76,7 @@ class CaseSource(CaseFiles):
         transform: how they are augmented.
         plane: across which axis volumes are cut.
         keep: which slices are examples: "all", or "NAME > SHARE" of pixels of a label image, "NAME > SHARE @ LABEL".
-        cache: see `volume_cache.kept`.
+        cache, on_bad: see `CaseFiles`.
 
     Raises:
         DataError: files cannot be used, or do not lie on one grid; no slice is left.
@@ -65,9 +84,9 @@ class CaseSource(CaseFiles):
 
     def __init__(
         self, cases: Sequence[Case], names: Sequence[str], domains: Domains, transform: Transform, *,
-        plane: Plane = "axial", keep: str = "all", cache: Kept = "disk",
+        plane: Plane = "axial", keep: str = "all", cache: Kept = "disk", on_bad: OnBad = "error",
     ) -> None:  # fmt: skip
-        super().__init__(cases, names, domains, plane, cache)
+        super().__init__(cases, names, domains, plane, cache, on_bad)
         self.transform = transform
         self._spaces: dict[tuple[int, str], ImageSpace] = {}
         kept = [self._kept(case, keep) for case in range(len(self.cases))]
@@ -85,9 +104,12 @@ class CaseSource(CaseFiles):
         layers: dict[str, Any] = {}
         for name in self.names:
             layers |= self._layers(case, name, place)
-        same_size(layers)
-        moved = self.transform.together(layers, draw)
-        found = {name: self._tensor(case, name, layer) for name, layer in moved.items()}
+        try:
+            same_size(layers)
+            moved = self.transform.together(layers, draw)
+            found = {name: self._tensor(case, name, layer) for name, layer in moved.items()}
+        except DataError as error:
+            raise DataError(f"{self.name(index)}: {error.message}", fix=error.fix) from error
         if draw is not None and (augment := self.transform.augment):
             found |= {
                 name: augment.intensities(name, found[name], draw.more) for name in augment.changed() & found.keys()
@@ -122,8 +144,9 @@ class CaseSource(CaseFiles):
 
     def stored_as(self, name: str) -> dict[str, Any]:
         """How the codes of an image's files are stored, by the first: dtype, slope and offset."""
-        header = self.stored(0, name)[0].header
-        return {"dtype": header.dtype, "slope": header.slope[0], "offset": header.offset[0]}
+        header = self.opened(0, name)[0].header
+        dtype = "uint8" if header.dtype == "bool" else header.dtype
+        return {"dtype": dtype, "slope": header.slope[0], "offset": header.offset[0]}
 
     def space(self, case: int, name: str) -> ImageSpace:
         """See `case_space`."""
@@ -137,26 +160,35 @@ class CaseSource(CaseFiles):
         match = SHARE.fullmatch(keep)
         if not match or match[1] not in self.names:
             raise DataError(
-                f"data.slices.train: {keep!r} is no condition", fix="write all, or mask > 0.01, or mask > 0.01 @ 2"
+                f"data.slices.train: {keep!r} is no condition on {' or '.join(self.names)}",
+                fix="write all, or mask > 0.01, or mask > 0.01 @ 2",
             )
         name, share, label = match[1], float(match[2]), match[3]
+        if self.domains[name].is_rgb8:
+            raise DataError(f"data.slices.train: {name} is 8-bit RGB", fix=f"say domains: {{{name}: {{kind: labels}}}}")
         volume = self.volumes(case, name)[0]
 
         def shares() -> NDArray[np.float64]:
             planes = (volume.quantity(place) for place in range(len(volume)))
             return np.array([float((q == float(label) if label else q > 0).mean()) for q in planes])
 
-        return np.flatnonzero(facts(volume.stored, f"share-{self.plane}-{label or 'all'}", shares) > share)
+        what = ("share", self.plane, label, self.domains[name].data())
+        return np.flatnonzero(facts([volume.stored], what, shares) > share)
 
     def _layers(self, case: int, name: str, place: int) -> dict[str, Picture | Planes]:
         space = self.domains[name]
         if space.is_rgb8:
-            return {name: Picture(decode(self.cases[case].files[name][0]))}
+            files = self.cases[case].files[name]
+            if len(files) > 1:
+                raise DataError(
+                    f"{len(files)} files are stacked, and {name} is 8-bit RGB", fix=f"describe domains.{name}"
+                )
+            return {name: Picture(decode(files[0]))}
         space = self.space(case, name)
         quantity, valid, fills = space.filled(self.quantity(case, name, place))
-        layers: dict[str, Picture | Planes] = {name: Planes(quantity, fills, nearest=space.kind == "labels")}
+        layers: dict[str, Picture | Planes] = {name: Planes(quantity, fills, space.are_labels)}
         if f"valid_{name}" in self.domains:
-            layers[f"valid_{name}"] = Planes(valid[None].astype(np.float64), [0.0], nearest=True)
+            layers[f"valid_{name}"] = Planes(valid[None].astype(np.float64), [0.0], [True])
         return layers
 
     def _tensor(self, case: int, name: str, layer: Picture | Planes) -> Tensor:
@@ -170,14 +202,15 @@ class CaseSource(CaseFiles):
 def further(space: ImageSpace, array: NDArray[Any], name: str) -> Tensor:
     """A further image as terms and passes get it: labels as whole numbers, weights as they are, others in [-1, 1]."""
     if space.kind == "weight":
-        return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+        bands = space.bands * (len(array) // len(space.bands))
+        planes = zip(bands, torch.from_numpy(np.ascontiguousarray(array)), strict=True)
+        return torch.stack([band.converted(plane) for band, plane in planes]).float()
     if space.kind != "labels":
         return space.to_tensor(np.ascontiguousarray(array))
     whole = np.rint(array)
     if not (whole == array).all():
         raise DataError(f"{name}: labels are whole numbers, these are not", fix="say another `kind` of its domain")
-    small = whole.min() >= 0 and whole.max() <= 255
-    if not small:
+    if whole.min() < 0 or whole.max() > 255:
         raise DataError(f"{name}: labels from {whole.min():g} to {whole.max():g}", fix="number them from 0 to 255")
     return torch.from_numpy(np.ascontiguousarray(whole, np.uint8))
 

@@ -7,9 +7,8 @@ not be split: `{subject}` where a pattern has it, else the case.
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from pathlib import Path
 from i2i_forge.data.decode import OnBad
 from i2i_forge.data.domains import Domains
 from i2i_forge.data.folders import SHOWN
+from i2i_forge.data.patterns import matched, name_expression, names_below, placeholders
 from i2i_forge.errors import DataError
 from i2i_forge.system.files import natural_key
 
 log = logging.getLogger("i2i_forge")
-PLACEHOLDER = re.compile(r"\{(\w+)\}|(\*)")
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,15 @@ def find_cases(
     """
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder", fix="correct data.root")
-    listed = _below(root)
+    listed = names_below(root)
     found: dict[tuple[str, ...], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    keys = _keys(files)
+    keys = placeholders(files)
     for image, patterns in files.items():
         for pattern in patterns:
-            matched = _matched(root, listed, pattern, keys)
-            if not matched and not missing_ok:
+            found_here = matched(root, listed, pattern, keys)
+            if not found_here and not missing_ok:
                 raise DataError(f"data.files.{image}: nothing below {root} is named {pattern}", fix=_example(listed))
-            for values, path in matched.items():
+            for values, path in found_here.items():
                 found[values][image].append(path)
     whole, missing = [], []
     for values, stacks in found.items():
@@ -81,6 +80,13 @@ def find_cases(
         if on_bad != "skip" or not whole:
             raise DataError(said, fix="add or remove these files; or go on without these cases (on_bad: skip)")
         log.warning("%s", said)
+    names = Counter(case.name for case in whole)
+    if twice := [case for case in whole if names[case.name] > 1]:
+        one, two = (next(iter(case.files.values()))[0] for case in twice if case.name == twice[0].name)
+        raise DataError(
+            f"data.files: {one} and {two} are both case {twice[0].name}",
+            fix="write another name for {case}: a case is then called by all that its placeholders stand for",
+        )
     return sorted(whole, key=lambda case: natural_key(case.name))
 
 
@@ -146,10 +152,15 @@ def folder_cases(folders: Mapping[str, Path], ending: Callable[[Path], str], gro
     for name, folder in folders.items():
         if not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder", fix="correct data.root")
-        files = [folder / below for below in _below(folder)]
-        ends = {file: ending(file) for file in files if file.is_file()}
-        stems[name] = {str(file.relative_to(folder))[: -len(end)]: file for file, end in ends.items() if end}
-        if not stems[name]:
+        files = [folder / below for below in names_below(folder)]
+        own = stems.setdefault(name, {})
+        for file in files:
+            if (end := ending(file)) and file.is_file():
+                stem = file.relative_to(folder).as_posix()[: -len(end)]
+                if stem in own:
+                    raise DataError(f"{own[stem]} and {file} have one name", fix="remove one, or rename it")
+                own[stem] = file
+        if not own:
             raise DataError(f"{folder}: no file in it can be read as an image", fix="see `forge data check`")
     common = set.intersection(*map(set, stems.values()))
     if alone := [file for known in stems.values() for stem, file in known.items() if stem not in common]:
@@ -157,72 +168,20 @@ def folder_cases(folders: Mapping[str, Path], ending: Callable[[Path], str], gro
             f"{len(alone)} files have no partner: {', '.join(map(str, alone[:SHOWN]))}",
             fix="give the files of a pair the same name, or remove those without a partner",
         )
-    expression = name_expression(group) if group else None
+    named = name_expression(group) if group else None
     first = stems[next(iter(stems))]
     return [
-        Case(stem, _group(expression, stem, first[stem]), {name: (known[stem],) for name, known in stems.items()})
+        Case(stem, _group(named, stem, first[stem]), {name: (known[stem],) for name, known in stems.items()})
         for stem in first
     ]
 
 
-def _group(expression: re.Pattern[str] | None, stem: str, file: Path) -> str:
-    if expression is None:
+def _group(named: re.Pattern[str] | None, stem: str, file: Path) -> str:
+    if named is None:
         return stem
-    if not (match := expression.fullmatch(stem) or expression.fullmatch(file.name)) or not match.groups():
+    if not (match := named.fullmatch(stem) or named.fullmatch(file.name)) or not match.groups():
         raise DataError(f"data.group: {file} does not match it", fix="write a pattern of all names: {subject}_*")
-    return match[1]
-
-
-def _below(root: Path) -> list[str]:
-    """The names of all files and folders below a folder, in natural order; hidden ones are left out."""
-    found: list[str] = []
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(folder).relative_to(root).as_posix()
-        names = [name for name in (*folders, *files) if not name.startswith(".")]
-        found += names if below == "." else [f"{below}/{name}" for name in names]
-    return sorted(found, key=natural_key)
-
-
-def _keys(files: Mapping[str, Sequence[str]]) -> list[str]:
-    """The placeholders, which all patterns have."""
-    keys: list[str] | None = None
-    for image, patterns in files.items():
-        for pattern in patterns:
-            own = list(dict.fromkeys(name for name, _ in PLACEHOLDER.findall(pattern) if name))
-            keys = own if keys is None else keys
-            if set(own) != set(keys):
-                raise DataError(
-                    f"data.files.{image}: {pattern} has the placeholders {own}, others have {keys}",
-                    fix="name in every pattern what tells one case from another: {case}, or {subject} and others",
-                )
-    return keys or []
-
-
-def _matched(root: Path, listed: Sequence[str], pattern: str, keys: Sequence[str]) -> dict[tuple[str, ...], Path]:
-    """Values of the placeholders -> the file of this pattern."""
-    matches, found = name_expression(pattern), dict[tuple[str, ...], Path]()
-    for name in listed:
-        if match := matches.fullmatch(name):
-            values = tuple(match[key] for key in keys)
-            if values in found:
-                raise DataError(
-                    f"{pattern} is both {found[values]} and {root / name}", fix="make the pattern say which is meant"
-                )
-            found[values] = root / name
-    return found
-
-
-def name_expression(pattern: str) -> re.Pattern[str]:
-    """What matches the names of a pattern; its groups are the placeholders."""
-    text, place, seen = "", 0, set[str]()
-    for match in PLACEHOLDER.finditer(pattern):
-        text += re.escape(pattern[place : match.start()])
-        name = match[1]
-        text += "[^/]*" if not name else f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)"
-        seen |= {name} if name else set()
-        place = match.end()
-    return re.compile(text + re.escape(pattern[place:]))
+    return match.groupdict().get("subject") or match[1]
 
 
 def _example(listed: Sequence[str]) -> str:

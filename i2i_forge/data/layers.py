@@ -71,15 +71,15 @@ class Planes:
     Args:
         array: C,H,W.
         fill: what comes in from outside, for each channel.
-        nearest: whether they are labels, between which there is nothing.
+        are_labels: of each channel whether it holds labels, between which there is nothing.
     """
 
-    def __init__(self, array: NDArray[Any], fill: Sequence[float], *, nearest: bool = False) -> None:
-        self.array, self.fill, self.nearest = array, fill, nearest
+    def __init__(self, array: NDArray[Any], fill: Sequence[float], are_labels: Sequence[bool]) -> None:
+        self.array, self.fill, self.are_labels = array, fill, are_labels
         self.height, self.width = array.shape[1:]
 
     def _of(self, array: NDArray[Any]) -> Planes:
-        return Planes(array, self.fill, nearest=self.nearest)
+        return Planes(array, self.fill, self.are_labels)
 
     def flipped(self) -> Planes:
         """See Layer."""
@@ -91,9 +91,8 @@ class Planes:
 
     def warped(self, affine: Affine) -> Planes:
         """See Layer."""
-        how = Image.Resampling.NEAREST if self.nearest else Image.Resampling.BILINEAR
 
-        def warp(plane: Image.Image, fill: float) -> Image.Image:
+        def warp(plane: Image.Image, how: Image.Resampling, fill: float) -> Image.Image:
             return plane.transform(plane.size, Image.Transform.AFFINE, affine, how, fillcolor=fill)
 
         return self._by_plane(warp)
@@ -102,8 +101,7 @@ class Planes:
         """See Layer."""
         if (height, width) == (self.height, self.width):
             return self
-        how = Image.Resampling.NEAREST if self.nearest else Image.Resampling.BILINEAR
-        return self._by_plane(lambda plane, _: plane.resize((width, height), how))
+        return self._by_plane(lambda plane, how, _: plane.resize((width, height), how))
 
     def cropped(self, top: int, left: int, height: int, width: int) -> Planes:
         """See Layer."""
@@ -117,12 +115,13 @@ class Planes:
         whole[:, above : above + part.shape[1], before : before + part.shape[2]] = part
         return self._of(whole)
 
-    def _by_plane(self, change: Callable[[Image.Image, float], Image.Image]) -> Planes:
+    def _by_plane(self, change: Callable[[Image.Image, Image.Resampling, float], Image.Image]) -> Planes:
         """By Pillow, in float32, which holds labels and codes of 24 bits exactly."""
-        planes = [
-            np.asarray(change(Image.fromarray(np.ascontiguousarray(plane, np.float32)), float(fill)))
-            for plane, fill in zip(self.array, self.fill, strict=True)
-        ]
+        planes = []
+        for plane, fill, is_label in zip(self.array, self.fill, self.are_labels, strict=True):
+            how = Image.Resampling.NEAREST if is_label else Image.Resampling.BILINEAR
+            image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+            planes.append(np.asarray(change(image, how, float(fill))))
         return self._of(np.stack(planes).astype(self.array.dtype))
 
 

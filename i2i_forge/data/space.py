@@ -69,6 +69,16 @@ class ImageSpace:
         return RGB if self.is_rgb8 else tuple(band.channel.name for band in self.bands)
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """Of its bands, each once; () where no value has one."""
+        return tuple(dict.fromkeys(band.channel.unit for band in self.bands if band.channel.unit != "none"))
+
+    @property
+    def are_labels(self) -> list[bool]:
+        """For each channel of a quantity whether it holds labels, between which there is nothing."""
+        return [band.channel.kind == "labels" for band in self.bands] * (2 * self.domain.neighbours + 1)
+
+    @property
     def is_known(self) -> bool:
         """Whether all ranges are numbers."""
         return all(math.isfinite(band.low + band.high) for band in self.bands)
@@ -90,18 +100,20 @@ class ImageSpace:
 
         A pixel is valid if every band has a value there.
         """
-        missing = np.zeros(quantity.shape[1:], bool)
-        result, fills = quantity.copy(), []
-        for band, plane in self._planes(result):
+        valid = np.ones(quantity.shape[1:], bool)
+        result, fills = quantity, list[float]()
+        for number, (band, plane) in enumerate(self._planes(quantity)):
             values = band.converted(torch.from_numpy(plane)).numpy()
-            gone = ~np.isfinite(values)
-            missing |= gone
+            there = np.isfinite(values)
+            valid &= there
             fill = band.channel.fill
-            value = float(values[~gone].mean()) if fill == "mean" and not gone.all() else band.low
-            value = float(fill) if isinstance(fill, float | int) else value
+            value = values[there].mean() if fill == "mean" and there.any() else band.low
+            value = float(value if isinstance(fill, str) else fill)
             fills.append(float(band.stored(torch.tensor(value, dtype=torch.float64))))
-            plane[gone] = fills[-1]
-        return result, ~missing, fills
+            if not there.all():
+                result = quantity.copy() if result is quantity else result
+                result[number][~there] = fills[-1]
+        return result, valid, fills
 
     def parts(self, count: int) -> list[ImageSpace]:
         """The spaces of so many files that are stacked: all channels in one, or one in each.
@@ -124,7 +136,7 @@ class ImageSpace:
             DataError: a value is outside of the range, and the domain refuses that; or a label is not among `values`.
         """
         found = [each for band, plane in self._planes(quantity) for each in band.seen(torch.from_numpy(plane))]
-        return torch.stack(found).to(dtype)
+        return torch.stack([each.to(dtype) for each in found])
 
     def to_values(self, x: Tensor) -> Tensor:
         """float64 values in `unit`, from a tensor ...,C,H,W in [-1, 1]; of labels, one-hot or not, one channel."""
@@ -160,12 +172,12 @@ class ImageSpace:
         """
         if self.is_rgb8:
             return x
-        colour, names = self.domain.display.colour, self.names
+        colour, shown = self.domain.display.colour, self._shown(x)
         if isinstance(colour, tuple):
-            places = [names.index(name) if name in names else None for name in colour]
-            black = torch.full_like(x[..., 0, :, :], -1)
-            return torch.stack([black if p is None else self._shown(x)[..., p, :, :] for p in places], -3)
-        grey = self._shown(x)[..., :1, :, :]
+            black = torch.full_like(shown[..., 0, :, :], -1)
+            places = [None if name is None else self.names.index(name) for name in colour]
+            return torch.stack([black if p is None else shown[..., p, :, :] for p in places], -3)
+        grey = shown[..., :1, :, :]
         return magma(grey) if colour == "magma" else grey.expand(*grey.shape[:-3], 3, *grey.shape[-2:])
 
     def shown_as(self) -> str:
@@ -205,15 +217,15 @@ class ImageSpace:
         return zip(self.bands * times, several, strict=True)
 
     def _shown(self, x: Tensor) -> Tensor:
-        """...,C,H,W in the window of the display, from -1 to 1."""
-        if self.kind in ("grey8", "labels") or (self.domain.display.window is None and not self._is_curved):
-            return x
-        low, high = self.domain.display.window or (self.bands[0].low, self.bands[0].high)
-        return ((self.to_values(x) - low) * (2 / (high - low)) - 1).clamp(-1, 1).to(x.dtype)
-
-    @property
-    def _is_curved(self) -> bool:
-        return any(band.channel.curve != "linear" for band in self.bands)
+        """The bands of the middle slice of ...,C,H,W in the window of the display, each from -1 to 1."""
+        window, first = self.domain.display.window, self.domain.neighbours * len(self.bands)
+        middle = slice(first, first + len(self.bands))
+        if window is None and all(band.is_straight for band in self.bands):
+            return x[..., middle, :, :]
+        values = self.to_values(x)[..., middle, :, :].unbind(-3)
+        ends = [window or (band.low, band.high) for band in self.bands]
+        shown = [(value - low) * (2 / (high - low)) - 1 for value, (low, high) in zip(values, ends, strict=True)]
+        return torch.stack(shown, -3).clamp(-1, 1).to(x.dtype)
 
 
 def shown(

@@ -77,6 +77,9 @@ class Transform:
         self.flip = flip
         self.test_crop = test_crop
         self.augment = augmentation(augment)
+        if self.augment and not native and (self.augment.foreground or self.augment.changed()):
+            raise DataError("augment: foreground, jitter and noise are for measured images, these are 8-bit RGB",
+                            fix="leave them out, or describe the images in `domains`")  # fmt: skip
 
     def draw(self, random: torch.Generator | None) -> Draw | None:
         """The random parameters of one example; None (test) for no generator.
@@ -124,7 +127,8 @@ class Transform:
             drawn = middle if draw is None else (int(draw.top * (free[0] + 1)), int(draw.left * (free[1] + 1)))
             return tuple(m if f < 0 else d for m, f, d in zip(middle, free, drawn, strict=True))
         for name, share in self.augment.foreground.items() if self.augment else ():
-            found = np.argwhere(moved[name].array[0] > moved[name].fill[0]) if draw.more[6] < share else ()
+            asked = draw.more[6] < share
+            found = np.argwhere(moved[name].array[0] > moved[name].fill[0]) if asked and name in moved else ()
             if len(found):
                 return self._around(found[int(draw.more[11] * len(found))], free, draw)
         return int(draw.top * (free[0] + 1)), int(draw.left * (free[1] + 1))

@@ -6,11 +6,12 @@ A file that is raw is mapped where it lies. Others that hold more than one plane
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,18 +43,20 @@ def kept(stored: Stored, cache: Kept) -> Codes:
     if (found := _mapped(file, stored)) is None:
         _write(file, stored)
         found = _mapped(file, stored)
-    return stored.array() if found is None else found
+    return stored.array() if found is None else found  # another process may have removed it
 
 
-def facts(stored: Stored, what: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Numbers that are computed of a file once, and kept as long as it does not change; of no file, each time.
+def facts(files: Sequence[Stored], what: object, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Numbers that are computed of files once, and kept as long as none of them changes; of no file, each time.
 
     Args:
-        what: which ones; a part of a file's name.
+        files: all that the numbers depend on.
+        what: which ones, and what else they depend on.
     """
-    if not stored.stamps():
+    if not all(stored.stamps() for stored in files):
         return compute()
-    file = cache_dir() / "volumes" / f"{_key(stored)}.{what}.npy"
+    key = hashlib.sha256(repr((what, [_key(stored) for stored in files])).encode()).hexdigest()[:32]
+    file = cache_dir() / "volumes" / f"{key}.facts.npy"
     try:
         return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
     except (OSError, ValueError, EOFError):
@@ -63,7 +66,7 @@ def facts(stored: Stored, what: str, compute: Callable[[], NDArray[Any]]) -> NDA
         with made_whole(file, shared=True) as part, part.open("xb") as opened:
             np.save(opened, found, allow_pickle=False)
     except OSError as error:
-        log.debug("what was found in %s is not kept: %s", stored.path, error)
+        log.debug("what was found in %s is not kept: %s", files[0].path, error)
     return found
 
 
@@ -80,24 +83,21 @@ def _mapped(file: Path, stored: Stored) -> Codes | None:
     except (OSError, ValueError, EOFError) as error:
         log.debug("%s cannot be used: %s", file, error)
         return None
-    return found if (found.shape, found.dtype.name) == (stored.header.shape, stored.header.dtype) else None
+    is_ours = (found.shape, found.dtype.name) == (stored.header.shape, stored.header.dtype) and found.flags.c_contiguous
+    return found if is_ours else None
 
 
 def _write(file: Path, stored: Stored) -> None:
-    size = math.prod(stored.header.shape) * np.dtype(stored.header.dtype).itemsize
+    array = np.ascontiguousarray(stored.array())
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(file.parent).free < size:
-            raise _full(size, file)
+        free = shutil.disk_usage(file.parent).free
+        if free < array.nbytes:
+            raise OSError(errno.ENOSPC, f"{array.nbytes / 2**20:,.0f} MiB are needed and {free / 2**20:,.0f} MiB free")
         with made_whole(file, shared=True) as part, part.open("xb") as opened:
-            np.save(opened, np.ascontiguousarray(stored.array()), allow_pickle=False)
+            np.save(opened, array, allow_pickle=False)
     except OSError as error:
-        log.debug("%s is not kept: %s", stored.path, error)
-
-
-def _full(size: int, file: Path) -> ResourceError:
-    free = shutil.disk_usage(file.parent).free
-    return ResourceError(
-        f"a volume takes {size / 2**30:.1f} GiB uncompressed, {free / 2**30:.1f} GiB are free in {cache_dir()}",
-        fix="set FORGE_CACHE to a folder on another disk, or say data.cache: none",
-    )
+        raise ResourceError(
+            f"{stored.path} cannot be kept uncompressed in {file.parent}: {error.strerror or error}",
+            fix="set FORGE_CACHE to a folder on another disk, or say data.cache: none",
+        ) from error

@@ -17,6 +17,7 @@ from i2i_forge.data.space import ImageSpace, Quantity
 from i2i_forge.data.stored import Codes, Header, Stored
 from i2i_forge.data.volume_cache import Kept, kept
 from i2i_forge.errors import DataError
+from i2i_forge.recipe.domains import Channel
 
 Plane = Literal["axial", "coronal", "sagittal"] | int
 PLANES = ("axial", "coronal", "sagittal")
@@ -46,7 +47,8 @@ class Volume:
     ) -> None:  # fmt: skip
         self.stored, self.space, self.cache = stored, space, cache
         self.header = stored.header
-        self._refuse_colours()
+        self._refuse_others()
+        self.is_greyed = space.kind == "grey8" and self.header.pixels == "colour"
         self.rules = {name: self._rule(name, length) for name, length in self.header.axes}
         self.bands = self._bands()
         self.plane = plane_number(plane)
@@ -88,37 +90,52 @@ class Volume:
         With neighbours, the bands of each slice in turn; beyond the first and last slice these are repeated.
         """
         beside = self.space.domain.neighbours
-        several = [self.planes[min(max(index + n, 0), len(self) - 1)] for n in range(-beside, beside + 1)]
-        return np.concatenate([self._quantity(codes[self.bands]) for codes in several])
-
-    def _quantity(self, codes: Codes) -> Quantity:
-        header, quantity = self.header, codes.astype(np.float64)
-        said = {number for number in self.space.domain.nodata if not isinstance(number, str)}
-        stored = header.nodata if "file" in self.space.domain.nodata else ()
-        missing = np.isin(quantity, stored) if stored else np.zeros(quantity.shape, bool)
-        if self._is_inverted:
-            quantity = self._ends()[0] + self._ends()[1] - quantity
-        for channel, band in enumerate(self.bands):
-            slope, offset = (of[band] if len(of) > 1 else of[0] for of in (header.slope, header.offset))
-            if (slope, offset) != (1.0, 0.0):
-                quantity[channel] = quantity[channel] * slope + offset
-        missing |= np.isin(quantity, list(said)) if said else ~np.isfinite(quantity)
-        quantity[missing | ~np.isfinite(quantity)] = np.nan
+        planes = self.planes
+        several = [planes[min(max(index + n, 0), len(self) - 1)] for n in range(-beside, beside + 1)]
+        if self.is_greyed:
+            several = [grey(plane)[np.newaxis] for plane in several]
+        quantity = np.empty((len(several) * len(self.bands), self.rows, self.columns))
+        codes = (plane[band] for plane in several for band in self.bands)
+        for number, (into, plane) in enumerate(zip(quantity, codes, strict=True)):
+            self._fill(into, plane, number % len(self.bands))
         return quantity
 
+    def _fill(self, quantity: Quantity, codes: Codes, number: int) -> None:
+        """The quantity of the codes of the domain's band of this number, H,W."""
+        header, band = self.header, self.bands[number]
+        said = () if self.space.is_rgb8 else self.space.bands[number].channel.nodata
+        quantity[:] = codes
+        missing = [quantity == code for code in header.nodata if "file" in said]
+        if self.is_inverted:
+            np.subtract(sum(self._ends()), quantity, out=quantity)
+        slope, offset = (of[band % len(of)] for of in (header.slope, header.offset))
+        if (slope, offset) != (1.0, 0.0):
+            quantity *= slope
+            quantity += offset
+        missing += [quantity == value for value in said if not isinstance(value, str)]
+        if codes.dtype.kind == "f":
+            missing.append(~np.isfinite(quantity))
+        for where in missing:
+            quantity[where] = np.nan
+
     @property
-    def _is_inverted(self) -> bool:
+    def is_inverted(self) -> bool:
+        """Whether codes are stored the other way round than the domain has them."""
         return self.space.domain.polarity == "white_is_high" and self.header.polarity == "white_is_low"
 
     def _ends(self) -> tuple[float, float]:
         """The least and the largest code of the bits that are used."""
-        bits, info = self.header.bits, np.iinfo(self.header.dtype)
-        if info.min < 0:
-            return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if bits else (float(info.min), float(info.max))
-        return 0.0, 2.0**bits - 1 if bits else float(info.max)
+        info = np.iinfo(self.header.dtype)
+        bits, is_signed = self.header.bits or info.bits, info.min < 0
+        return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if is_signed else (0.0, 2.0**bits - 1)
 
-    def _refuse_colours(self) -> None:
+    def _refuse_others(self) -> None:
+        """Raise BadImage where codes are not what the domain takes them for."""
         path, kind = self.stored.path, self.header.pixels
+        if self.space.kind == "grey8" and self.header.dtype != "uint8":
+            raise bad(path, f"has codes of type {self.header.dtype}, and kind: grey8 means 8 bits", "say `range`")
+        if self.is_inverted and np.dtype(self.header.dtype).kind not in "iu":
+            raise bad(path, "stores white as low in numbers that have no ends", "say polarity: stored")
         if kind == "palette" and self.space.kind not in ("labels", "rgb8"):
             raise bad(path, "has a palette, which is no measurement", "say kind: labels for its indices, or kind: rgb8")
         if kind == "colour" and self.space.kind == "measure" and self.space.domain.channels == 1:
@@ -148,22 +165,33 @@ class Volume:
         wanted = [band.channel for band in self.space.bands]
         if self.space.is_rgb8:
             return list(range(min(3, len(names))))
-        if any(channel.band for channel in wanted):
-            places = [(channel.band or 0) - 1 for channel in wanted]
-            if min(places) < 0 or max(places) >= len(names):
-                raise self._other_bands(f"bands {[place + 1 for place in places]}", names)
-            return places
-        if all(channel.name and channel.name in names for channel in wanted):
-            return [names.index(channel.name) for channel in wanted]
+        if self.is_greyed:
+            return [0]
+        if any(channel.band or (channel.name and channel.name in names) for channel in wanted):
+            return [self._place(channel, names) for channel in wanted]
         if len(names) != len(wanted):
             called = ", ".join(channel.name for channel in wanted if channel.name)
             raise self._other_bands(f"{len(wanted)} channels" + (f" ({called})" if called else ""), names)
         return list(range(len(names)))
 
+    def _place(self, channel: Channel, names: tuple[str, ...]) -> int:
+        """Where a band lies that is named, or numbered."""
+        if channel.band and channel.band <= len(names):
+            return channel.band - 1
+        if channel.band or names.count(channel.name) != 1:
+            raise self._other_bands(f"band {channel.band or channel.name or 'without name or number'}", names)
+        return names.index(channel.name)
+
     def _other_bands(self, wanted: str, names: tuple[str, ...]) -> DataError:
         known = f" ({', '.join(filter(None, names))})" if any(names) else ""
         return bad(self.stored.path, f"has {len(names)} channels{known}, and its domain {wanted}",
                    "say `channels` of the domain: a number, their names, or {name: ..., band: 1}")  # fmt: skip
+
+
+def grey(codes: Codes) -> Codes:
+    """The grey of red, green and blue, 8 bits C,H,W, as Pillow's `convert("L")` rounds it (ITU-R 601-2): H,W."""
+    red, green, blue = codes[:3].astype(np.int64)
+    return np.asarray((19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16)
 
 
 def plane_number(plane: Plane) -> int:

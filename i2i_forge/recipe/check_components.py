@@ -125,7 +125,7 @@ def option_problems(component: Component, given: dict[str, Any], keys: Keys) -> 
     for key, value in given.items():
         if key not in known:
             yield (*keys, key), f"{component.name} has no option '{key}'; {suggest(key, known, what='option')}"
-        elif not _fits(known[key].annotation, value) and not (key == "channels" and value == "pair"):
+        elif not _fits(annotation_of(known[key], component.kind), value):
             yield (*keys, key), f"{component.name} wants {known[key].annotation} here, not {value!r}"
         elif component.kind in NETWORKS and isinstance(value, int) and abs(value) > MOST:
             yield (*keys, key), f"{value} is too large, at most {MOST:,} is taken here"
@@ -138,6 +138,12 @@ def rule_options(rule: str) -> tuple[Parameter, ...] | None:
     """The options of an optimizer, read from torch's source; None where that is not as it is known to be."""
     options = class_options(f"torch.optim.{rule}", RULES[rule])
     return options and tuple(option for option in options if option.name not in _OURS)
+
+
+def annotation_of(option: Parameter, kind: str) -> str | None:
+    """What a recipe may say for an option: "pair" for the channels of a network too."""
+    is_counted = kind in NETWORKS and option.name == "channels" and option.annotation
+    return f"{option.annotation} | Literal['pair']" if is_counted else option.annotation
 
 
 def _fits(annotation: str | None, value: Any) -> bool:

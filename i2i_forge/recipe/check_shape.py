@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from i2i_forge.errors import suggest
 from i2i_forge.recipe.check_components import Problem, mapping, streams
+from i2i_forge.recipe.domains import PARTS, Domain
 from i2i_forge.recipe.schema import Data, Phase, RecipeModel, RunSettings
 from i2i_forge.recipe.yaml_source import Keys
 
@@ -58,6 +59,10 @@ def _known_keys(keys: Keys) -> list[str]:
             return list(RunSettings.model_fields)
         case ("phases", _):
             return list(Phase.model_fields)
+        case ("domains", _, *inner):
+            names = [key for key in inner if isinstance(key, str)]
+            model = PARTS.get(names[-1], Domain) if names else Domain
+            return [field.alias or name for name, field in model.model_fields.items()]
     return [*RecipeModel.model_fields, "base"]
 
 

@@ -112,7 +112,8 @@ class Recipe(RecipeModel):
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that loads back as a recipe of the same values."""
-        return self.model_dump(exclude_unset=True)
+        described = self.model_dump(include={"domains"}, exclude_unset=True, mode="json")  # with lists for tuples
+        return self.model_dump(exclude_unset=True) | described
 
     def to_yaml(self) -> str:
         """YAML that loads back as a recipe of the same values."""

@@ -5,7 +5,7 @@ That is the ranges of values that are said as percentiles, and how the codes of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from i2i_forge.catalog.registry import Catalog
@@ -31,7 +31,7 @@ def with_findings(recipe: Recipe, catalog: Catalog, known: Recipe | None, note: 
     """
     spaces, before = Domains.of(recipe, catalog), dict(known.domains) if known else {}
     asked = [name for name in recipe.domains if _lacks_range(spaces[name]) or _lacks_type(spaces, name)]
-    found = {name: before[name] for name in asked if name in before and _answers(before[name], spaces[name])}
+    found = {name: before[name] for name in asked if name in before and _answers(before[name], name, spaces)}
     if missing := sorted({*asked} - found.keys()):
         sources = build_dataset(recipe.data.use, recipe.data.options, spaces, catalog, "data").sources("train")
         mine = {name: _found(sources, name, spaces) for name in missing if distributed.rank() == 0}
@@ -54,9 +54,13 @@ def _found(sources: Sequence[Source], name: str, spaces: Domains) -> Domain:
             )
         space = space.with_ranges(source.ranges(name))
     if source is not None and _lacks_type(spaces, name):
-        write = {**space.data().get("write", {}), **source.stored_as(name)}
-        return Domain.model_validate({**space.data(), "write": write})
+        return _stored(space, source.stored_as(name))
     return space.domain
+
+
+def _stored(space: ImageSpace, said: Mapping[str, Any]) -> Domain:
+    """The description with how its codes are stored."""
+    return Domain.model_validate({**space.data(), "write": {**space.data().get("write", {}), **said}})
 
 
 def _lacks_range(space: ImageSpace) -> bool:
@@ -70,8 +74,20 @@ def _lacks_type(spaces: Domains, name: str) -> bool:
     return name in spaces.translated and space.kind == "measure" and space.domain.write.dtype == "training"
 
 
-def _answers(domain: Domain, space: ImageSpace) -> bool:
-    """Whether a description is what was found for one with percentiles."""
-    asked: list[Any] = [(p and p.over == "training" and p.model_dump()) or None for p in space.percentiles()]
-    origins = [channel.range_from for channel in domain.quantities()]
-    return [o and o.model_dump(include={"percentile", "over", "within"}) for o in origins] == asked
+def _answers(before: Domain, name: str, spaces: Domains) -> bool:
+    """Whether a description is the one that is asked for, with what was found."""
+    space, channels = spaces[name], before.quantities()
+    asked = [said if said is not None and said.over == "training" else None for said in space.percentiles()]
+    origins = [c.range_from and c.range_from.model_dump(include={"percentile", "over", "within"}) for c in channels]
+    if origins != [said and said.model_dump() for said in asked]:
+        return False
+    if any(asked):
+        space = space.with_ranges(
+            [
+                {"range": c.range, "range_from": c.range_from} if said else {}
+                for c, said in zip(channels, asked, strict=True)
+            ]
+        )
+    if _lacks_type(spaces, name):
+        space = ImageSpace(_stored(space, before.write.model_dump(include={"dtype", "slope", "offset"})))
+    return space.data() == ImageSpace(before).data()

@@ -48,7 +48,7 @@ class Phantom:
         images = dict(zip("ab", IMAGES[task], strict=True))
         self.images = images | ({"mask": ("mask",)} if "mask" in self.described else {})
         self.transform = case_transform(
-            self.described, size=size, resize=None, flip=False, test_crop=False, augment=None
+            self.described, self.images, size=size, resize=None, flip=False, test_crop=False, augment=None
         )
 
     @property

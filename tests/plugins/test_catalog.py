@@ -80,7 +80,10 @@ def test_initialisation_follows_the_seed_alone(entry: Entry) -> None:
 CHECKED = [entry for entry in LOSSES if entry.name not in NEEDS_A_FILE]
 # What a loss looks at without a gradient, as its paper has it. Feature matching is the generator's: D is frozen.
 CONSTANT = {("gradient_penalty", "real"), ("gradient_penalty", "fake"), ("r1", "real"), ("feature_matching", "target")}
-CONSTANT |= {("feature_matching", "discriminator")}
+CONSTANT |= {
+    ("feature_matching", "discriminator"),
+    *((name, "mask") for name in ("masked_l1", "masked_l2", "masked_ssim")),
+}
 
 every_loss = pytest.mark.parametrize("entry", CHECKED, ids=names(CHECKED))
 

@@ -141,10 +141,11 @@ def test_registered_with_the_same_augmentation_options():
     catalog = Catalog()
     image_folders.register_components(catalog)
     assert list(catalog.datasets) == ["image_lists", "paired_folders", "unpaired_folders"]
-    defaults = {"size": 256, "resize": None, "flip": True, "test_crop": True}
+    defaults = {"size": 256, "resize": None, "test_crop": True}
     for name in catalog.datasets:
         parameters = inspect.signature(catalog.datasets.get(name)).parameters
         assert {key: parameters[key].default for key in defaults} == defaults
+        assert parameters["flip"].default is (True if name == "image_lists" else None)  # of pictures alone
 
 
 def test_pairs_are_read_as_two_domains(tmp_path):

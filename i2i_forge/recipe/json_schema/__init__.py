@@ -16,7 +16,7 @@ from i2i_forge.catalog.loading import Plugin, read_vocabulary
 from i2i_forge.catalog.registry import NETWORKS
 from i2i_forge.catalog.vocabulary import Vocabulary
 from i2i_forge.recipe.json_schema.components import component_schema, names_schema, optimizer_schema, required_options
-from i2i_forge.recipe.json_schema.methods import domains, kinds_of_roles, method_schemas, phases_schema
+from i2i_forge.recipe.json_schema.methods import domains, kinds_of_roles, method_schemas, with_phases
 from i2i_forge.recipe.json_schema.values import NAME, Schema, or_null, plain
 from i2i_forge.recipe.names import named_recipes
 from i2i_forge.recipe.schema import RecipeModel
@@ -35,7 +35,7 @@ def recipe_schema(plugins: Sequence[Plugin]) -> Schema:
     own["base"] = BASE | {"examples": list(named_recipes())}
     own["trainer"] |= names_schema(vocabulary, "trainers")
     own["networks"] |= _networks(vocabulary)
-    methods = [{"properties": {"phases": phases_schema(vocabulary)}}, *method_schemas(vocabulary)]
+    methods = [with_phases(vocabulary), *method_schemas(vocabulary)]
     parts |= _components(vocabulary, parts)
     del parts["Network"]  # there is one for each registry instead
     parts["Optimizer"] = optimizer_schema(parts["Optimizer"]["properties"])

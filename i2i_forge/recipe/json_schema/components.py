@@ -21,7 +21,7 @@ def component_schema(vocabulary: Vocabulary, kind: str, own: Schema, others: Sch
         own: the keys of the framework beside `use`, with their schemas.
         others: the schema of all other keys.
     """
-    options = [(c, {o.name: option_schema(o) for o in c.options or ()}) for c in vocabulary.of(kind)]
+    options = [(c, {o.name: option_schema(o, kind) for o in c.options or ()}) for c in vocabulary.of(kind)]
     cases = [
         _case(
             named(vocabulary, component),

@@ -40,14 +40,22 @@ def domains(vocabulary: Vocabulary) -> list[str] | None:
     return _union(None if routes is None else chain.from_iterable(routes.values()) for routes in every)
 
 
-def phases_schema(vocabulary: Vocabulary, trainer: Component | None = None) -> Schema:
-    """Roles, terms and tensors of the phases: of one method, or of all together."""
+def with_phases(vocabulary: Vocabulary, trainer: Component | None = None) -> Schema:
+    """A recipe with phases of one method, or of all together; one with `domains` may name further images in terms."""
+    images, none = (
+        {"properties": {"phases": _phases(vocabulary, trainer, has_images=has_images)}} for has_images in (True, False)
+    )
+    return {"if": {"required": ["domains"]}, "then": images, "else": none}
+
+
+def _phases(vocabulary: Vocabulary, trainer: Component | None, *, has_images: bool) -> Schema:
+    """Roles, terms and tensors."""
     mine = [trainer] if trainer else vocabulary.of("trainers")
     unread = trainer is None and not vocabulary.complete
     roles, routes, tensors = (
         None if unread else _union(getattr(one, what) for one in mine) for what in ("roles", "routes", "tensors")
     )
-    arguments = None if roles is None or tensors is None else sorted({*roles, *tensors})
+    arguments = None if roles is None or tensors is None or has_images else sorted({*roles, *tensors})
     losses = vocabulary.names("losses") if vocabulary.complete else None
     phase: Schema = {
         "trains": {"items": _names(roles)},
@@ -83,15 +91,16 @@ def term_pattern(losses: Iterable[str] | None = None, arguments: Iterable[str] |
 
 
 def _method_schema(vocabulary: Vocabulary, trainer: Component) -> Schema:
-    found: Schema = {"phases": phases_schema(vocabulary, trainer)}
+    found: Schema = {}
+    phases = {"allOf": [with_phases(vocabulary, trainer)]}
     if trainer.state is not None:
         found["state"] = {"propertyNames": _names(trainer.state)}
     if trainer.roles is None:
-        return {"properties": found}
+        return {"properties": found, **phases}
     found["networks"] = {"propertyNames": _names(trainer.roles)}
     needed = [role for role in trainer.roles if role not in trainer.optional_roles]
     whole = {"properties": {"networks": {"required": needed}}}
-    return {"properties": found, "if": {"not": {"required": ["base"]}}, "then": whole}
+    return {"properties": found, **phases, "if": {"not": {"required": ["base"]}}, "then": whole}
 
 
 def _union(each: Iterable[Iterable[str] | None]) -> list[str] | None:

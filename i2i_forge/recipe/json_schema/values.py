@@ -7,7 +7,7 @@ from typing import Any
 
 from i2i_forge.catalog.signatures import Parameter
 from i2i_forge.catalog.vocabulary import Component, Vocabulary
-from i2i_forge.recipe.check_components import option_type
+from i2i_forge.recipe.check_components import annotation_of, option_type
 
 Schema = dict[str, Any]
 NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
@@ -28,9 +28,9 @@ _NUMBERS: dict[str, Schema] = {
 _LEFT_OUT = ("title", "required", "minProperties", "default", "properties", "patternProperties", "$defs", "const")
 
 
-def option_schema(option: Parameter) -> Schema:
-    """The schema of one option; `~` is allowed, it takes back what a base says."""
-    found = type_schema(option.annotation)
+def option_schema(option: Parameter, kind: str) -> Schema:
+    """The schema of an option of a component of this kind; `~` is allowed, it takes back what a base says."""
+    found = type_schema(annotation_of(option, kind))
     if option.text:
         found["description"] = option.text
     try:
