@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -56,16 +56,24 @@ def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> 
     return [network for _, network in method.modules() if called & set(network.modules())]
 
 
-def fit(x: Tensor, sides: Sides) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """N,C,H,W with its border repeated to sides that are taken; x itself where it fits.
+def fit(
+    images: Mapping[str, Tensor], rows: int, columns: int, sides: Sides
+) -> tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]:
+    """Images N,C,rows,columns with their borders repeated to sides that are taken; themselves where they fit.
 
-    And a function that cuts the size of x out of what becomes of it, in [-1, 1].
+    And a function that cuts this size out of what becomes of them, in [-1, 1].
     """
-    (rows, columns), (height, width) = x.shape[-2:], (sides.fitted(pixels) for pixels in x.shape[-2:])
+    height, width = sides.fitted(rows), sides.fitted(columns)
     top, left = (height - rows) // 2, (width - columns) // 2
     edges = (left, width - columns - left, top, height - rows - top)
 
     def cut(y: Tensor) -> Tensor:
         return y[..., top : top + rows, left : left + columns].clamp(-1, 1)
 
-    return (F.pad(x, edges, mode="replicate") if any(edges) else x), cut
+    return {name: _padded(x, edges) if any(edges) else x for name, x in images.items()}, cut
+
+
+def _padded(x: Tensor, edges: tuple[int, int, int, int]) -> Tensor:
+    """Its border repeated; torch does so with floating-point numbers alone, which hold all labels."""
+    floating = x if x.is_floating_point() else x.float()
+    return F.pad(floating, edges, mode="replicate").to(x.dtype)
