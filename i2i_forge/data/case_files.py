@@ -74,6 +74,8 @@ class CaseFiles:
         """How many slices a case has. Raises DataError where its files do not lie on one grid."""
         measured = [name for name in self.names if not self.domains[name].is_rgb8]
         volumes = [(name, volume) for name in measured for volume in self.volumes(case, name)]
+        if not volumes:
+            return 1
         if said := differences((str(volume.stored.path), volume.header) for _, volume in volumes):
             raise DataError(f"case {self.cases[case].name}: {said}", fix="resample them onto one grid first")
         counts = {len(volume) for _, volume in volumes}
@@ -81,4 +83,4 @@ class CaseFiles:
             raise DataError(
                 f"case {self.cases[case].name} has files of {sorted(counts)} slices", fix="see `axes` of the domains"
             )
-        return counts.pop() if counts else 1
+        return counts.pop()

@@ -165,8 +165,9 @@ class _Work:
                     f"case {case.name}: translate needs `{name}`: the translation of this method reads it",
                     fix=f"give a folder of cases, and say how it is named: --files '{name}={{case}}/{name}.nii.gz'",
                 )
-        stored = self.domains.files.open(case.files[self.source][0])
-        return Target(self.domains[self.entered], stored, self.domains[self.source], self.plane, self.domains.files)
+        stack, known = case.files[self.source], self.domains.files
+        left = self.domains[self.source].parts(len(stack))[0]
+        return Target(self.domains[self.entered], known.open(stack[0]), left, self.plane, known)
 
     def translate(self, case: Case, target: Target) -> tuple[list[Translation], list[Tensor], dict[str, Any]]:
         """A translation for each code; its middle slice and those of the translations; and what there is to say."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 import torch
@@ -14,9 +14,8 @@ from i2i_forge.engine.watcher import Watcher
 from i2i_forge.errors import UsageError
 from i2i_forge.system.files import warn
 from i2i_forge.translate.pictures import checked
-from i2i_forge.translate.sides import Sides, fit, sides_of
+from i2i_forge.translate.sides import Beside, Sides, blank, fit, sides_of
 
-Beside = Mapping[str, Tensor]  # name -> N,C,H,W of the same examples: masks uint8, others float32
 Fitted = tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]  # see `sides.fit`
 
 
@@ -54,13 +53,13 @@ class Inputs:
             UsageError: x is of another shape or of other values, or a further image is missing.
         """
         images = {self.trainer.routes[route][0]: checked(x, self.trainer.ends(route)[0])}
-        return self._fitted({**images, **_checked_beside(beside, self.further(route), x)}, self.sides(route))
+        return self.fitted({**images, **_checked_beside(beside, self.further(route), x)}, self.sides(route))
 
     def to_encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """Images of a domain, N,C,H,W, of which a code is computed."""
         space = self.trainer.spaces[domain]
         sides = self._sides_of(what, domain, lambda x: self.trainer.encode(x, what, domain), space)
-        return self._fitted({domain: checked(x, space)}, sides)[0][domain]
+        return self.fitted({domain: checked(x, space)}, sides)[0][domain]
 
     def probe(self, route: str, x: Tensor) -> dict[str, Tensor]:
         """A batch of images x, N,C,H,W, with zeros beside them, to draw codes for."""
@@ -71,7 +70,7 @@ class Inputs:
             self._sides[what, where] = sides_of(self.trainer, compute, len(space))
         return self._sides[what, where]
 
-    def _fitted(self, images: dict[str, Tensor], sides: Sides) -> Fitted:
+    def fitted(self, images: dict[str, Tensor], sides: Sides) -> Fitted:
         """See `sides.fit`; that the networks take no smaller images is said once."""
         rows, columns = next(iter(images.values())).shape[-2:]
         if min(rows, columns) <= sides.least - sides.stride and not self._said_small:
@@ -87,16 +86,6 @@ class _Reads(Watcher):
 
     def read(self, image: str) -> None:
         self.names.add(image)
-
-
-def blank(trainer: Trainer, x: Tensor) -> dict[str, Tensor]:
-    """Zeros in place of all further images that a recipe describes, of the number and size of x: N,C,H,W."""
-    found, images = {}, trainer.image_domains()
-    for name in (name for name in trainer.spaces if name not in images):
-        space = trainer.spaces[name]
-        dtype = torch.uint8 if space.kind == "labels" else x.dtype
-        found[name] = torch.zeros(len(x), space.count, *x.shape[2:], dtype=dtype, device=x.device)
-    return found
 
 
 @torch.no_grad()

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from i2i_forge.engine.image_sizes import common_stride, shortest_side
 from i2i_forge.engine.method import Method
 
+Beside = Mapping[str, Tensor]  # name -> N,C,H,W of the same examples: masks uint8, others float32
+
 
 class Sides(NamedTuple):
     """Sides are multiples of `stride` pixels, and not less than `least`."""
@@ -43,6 +45,16 @@ def sides_of(method: Method, compute: Callable[[Tensor], object], channels: int 
         return Sides(stride, stride)
     used = common_stride(run(side))
     return Sides(used, shortest_side(run, used, side - stride + 1) or side)
+
+
+def blank(method: Method, x: Tensor) -> dict[str, Tensor]:
+    """Zeros in place of all further images that a recipe describes, of the number and size of x: N,C,H,W."""
+    found, images = {}, method.image_domains()
+    for name in (name for name in method.spaces if name not in images):
+        space = method.spaces[name]
+        dtype = torch.uint8 if space.kind == "labels" else x.dtype
+        found[name] = torch.zeros(len(x), space.count, *x.shape[2:], dtype=dtype, device=x.device)
+    return found
 
 
 def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> list[nn.Module]:

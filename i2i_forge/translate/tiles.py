@@ -20,7 +20,7 @@ from torch import Tensor
 
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import UsageError
-from i2i_forge.translate.inputs import Beside, blank
+from i2i_forge.translate.sides import Beside, blank
 from i2i_forge.translate.whole_statistics import WITHOUT, Core, Statistics
 
 PATCH = 128  # pixels, a side of the patches of a sample: many small ones tell more of an image than a few large ones

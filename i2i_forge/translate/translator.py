@@ -13,9 +13,9 @@ from i2i_forge.errors import UsageError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.schema import MOST_STYLES
 from i2i_forge.system.seeding import generator as seeded
-from i2i_forge.translate.inputs import Beside, Inputs
+from i2i_forge.translate.inputs import Fitted, Inputs
 from i2i_forge.translate.pictures import Translations, tensor_of, tensors_of
-from i2i_forge.translate.sides import Sides
+from i2i_forge.translate.sides import Beside, Sides
 from i2i_forge.translate.tiles import TILE, Tiling
 from i2i_forge.translate.varying import unvaried
 
@@ -177,6 +177,11 @@ class Translator:
             for i, image in enumerate(fitting)
         ]  # fmt: skip
         return cut(torch.cat(tiled))
+
+    def fitted(self, images: dict[str, Tensor], route: str) -> Fitted:
+        """Images of one size by name, continued at their border to sides that the networks take, and what cuts that
+        size out of a translation again."""
+        return self._inputs.fitted(images, self.sides(route))
 
     def tiling(self, route: str) -> Tiling:
         """How images are cut into tiles; its `halo` says how far the networks reach, or that there are no tiles."""

@@ -1,7 +1,7 @@
 """Trainers whose translation is known: the source itself, or what is made of a code or a mask."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from loaded import CATALOG
@@ -70,7 +70,8 @@ def catalog(forward: type[ForwardPass], channels: int) -> Catalog:
     made.datasets, made.files = CATALOG.datasets, CATALOG.files
     options = {
         "forward_pass": type("Pass", (forward,), {"channels": channels}),
-        "routes": {"ab": ("a", "b")}, "roles": {"encoder": "encoders"}, "latents": {"code": "code_of"} if forward is Coded else {},
+        "routes": {"ab": ("a", "b")}, "roles": {"encoder": "encoders"},
+        "latents": {"code": "code_of"} if forward is Coded else {},
     }  # fmt: skip
     made.encoders.add("idle", Idle)
     made.losses.add("size", size)
