@@ -29,6 +29,7 @@ from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.system.files import warn
 from i2i_forge.translate.files import MARK, MOST_COLUMNS, ON_SHEET, numbered, shrunk, style_labels
+from i2i_forge.translate.manifest import listed_cases
 from i2i_forge.translate.record import Written
 from i2i_forge.translate.stored import Target, Translation
 from i2i_forge.translate.translator import Translator
@@ -39,7 +40,8 @@ Skip = Callable[[DataError], None]
 def translate_cases(
     translator: Translator, domains: Domains, inputs: Sequence[Path], out: Path, *, route: str = "ab", styles: int = 1,
     reference: Path | None = None, interpolate: int = 0, seed: int = 0, files: Mapping[str, list[str]] | None = None,
-    plane: Any = None, progress: Callable[[int, int], None] | None = None, skip: Skip | None = None, **options: Any,
+    manifest: Path | None = None, plane: Any = None, progress: Callable[[int, int], None] | None = None,
+    skip: Skip | None = None, **options: Any,
 ) -> list[Path]:  # fmt: skip
     """Translate cases, and write each as a file like its first one, `translation.json`, and `sheet.png`.
 
@@ -47,9 +49,9 @@ def translate_cases(
         domains: of the run's recipe, with the file formats.
         inputs: files, or folders in which the patterns of the run's `data.files` are looked for.
         out: the folder to write to: CASE.nii.gz, or CASE-00.nii.gz ... with styles.
-        styles, interpolate, seed: see `translate_files`; `reference` is a file of the target domain, whose middle slice
-            counts.
+        styles, interpolate, seed: see `translate_files`; of `reference`, a file, the middle slice counts.
         files: other patterns than the run's, image -> those of its stack.
+        manifest: a table of cases in place of inputs, see `listed_cases`.
         plane: another than the run's.
         skip: is told of each case that cannot be used; without it that is an error.
         options: of `Translator.translations`: tile, exact, batch.
@@ -62,8 +64,8 @@ def translate_cases(
         DataError: files cannot be used.
     """
     source, entered = translator.trainer.routes[route]
-    said = translator.recipe.data.options
-    patterns = {name: [p] if isinstance(p, str) else p for name, p in (said.get("files") or {}).items()}
+    said = translator.recipe.data.options.get("files") or {}
+    patterns = {name: [p] if isinstance(p, str) else p for name, p in said.items()}
     plane = plane if plane is not None else _own_plane(translator)
     wanted = {source, *_wanted(translator, domains, route)}
     if unknown := (files or {}).keys() - wanted:
@@ -71,7 +73,10 @@ def translate_cases(
             f"--files {min(unknown)}: this translation reads {', '.join(sorted(wanted))} alone", fix="leave it out"
         )
     patterns = {name: stack for name, stack in {**patterns, **(files or {})}.items() if name in wanted}
-    cases = cases_among(inputs, source, patterns, domains)
+    if manifest is None:
+        cases = cases_among(inputs, source, patterns, domains)
+    else:
+        cases = listed_cases(manifest, source, wanted, domains)
     guide = None if reference is None else _middle(reference, entered, domains, plane)
     codes = translator.codes(route, styles, guide, interpolate, seed)
     ends = [""] if codes is None else numbered(len(codes))
@@ -84,8 +89,7 @@ def translate_cases(
             written.plan(case, [[f"{case.name}{end}{name}{target.ending}" for name in target.names] for end in ends])
             targets[case.name] = target
     written.refuse_others(cases, domains)
-    rows: list[list[Tensor]] = []
-    on_sheet = set(spread(ON_SHEET, len(cases)))
+    rows, on_sheet = list[list[Tensor]](), set(spread(ON_SHEET, len(cases)))
     try:
         for number, case in enumerate(cases):
             with _skipping(skip):
@@ -189,9 +193,8 @@ class _Work:
                 translation.put(place, image, valid, blanked)
                 if place == count // 2 and len(row) <= MOST_COLUMNS:
                     row.append(shrunk(target.space.to_rgb(_blackened(image, valid, blanked))))
-        facts: dict[str, Any] = {"source": space.data(), "blanked_outside": outside}
         self._tell(case, target, made[0], outside)
-        return made, row, facts
+        return made, row, {"source": space.data(), "blanked_outside": outside}
 
     def _slice(self, files: CaseFiles, space: ImageSpace, place: int) -> tuple[Tensor, NDArray[np.bool_]]:
         """The source, C,H,W, and where it has values."""
@@ -201,9 +204,7 @@ class _Work:
         quantity, valid, _ = space.filled(files.quantity(0, self.source, place))
         return space.to_tensor(quantity), valid
 
-    def _translations(
-        self, files: CaseFiles, x: Tensor, valid: NDArray[np.bool_], place: int
-    ) -> Iterator[Tensor]:  # fmt: skip
+    def _translations(self, files: CaseFiles, x: Tensor, valid: NDArray[np.bool_], place: int) -> Iterator[Tensor]:
         """Of one slice C,H,W by itself, for each code, on the CPU: norms may use what they are given together."""
         beside: dict[str, Tensor] = {}
         for name in self.translator.further(self.route):

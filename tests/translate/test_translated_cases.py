@@ -193,3 +193,36 @@ def test_the_sheet_shows_middle_slices_by_display(tmp_path):
     grey, colour = pixels[:, 20:120], pixels[:, 150:250]
     assert (grey[..., 0] == grey[..., 2]).all() and (colour[..., 0] != colour[..., 2]).any()
     assert sha256_of(tmp_path / "out/sheet.png")
+
+
+def test_a_table_names_cases(tmp_path):
+    arrays = [case(tmp_path / "data/deep", name, seed=n) for n, name in enumerate(("p1", "p2"))]
+    table = tmp_path / "data/cases.csv"
+    table.write_text("case,a,mask,note\nfirst,deep/p1/a.npy,deep/p1/mask.npy,x\n,deep/p2/a.npy,deep/p2/mask.npy,\n")
+    files = Double(MASKED, Masked)([], tmp_path / "out", manifest=table)
+    assert [file.name for file in files] == ["first.npy", "a.npy"]
+    for file, array in zip(files, arrays, strict=True):
+        assert np.array_equal(np.load(file).squeeze(), np.where(left(array.shape), array, 1000 - array))
+    channels = {"channels": ["T1", "T2"], **RANGE}
+    table.write_text("case,a.T2,a.T1\nboth,deep/p2/a.npy,deep/p1/a.npy\n")
+    [file] = Double({"a": channels, "b": channels})([], tmp_path / "stack", manifest=table)
+    assert np.array_equal(np.load(file).squeeze(), np.stack(arrays))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("case,b\nx,deep/p1/a.npy\n", "there is no column 'a'"),
+        ("case,a\nx,nowhere.npy\n", "line 2 names .*nowhere.npy, which is not there"),
+        ("case,a\nx,\n", "line 2 has no file of 'a'"),
+        ("case,a\nx,deep/p1/a.npy\nx,deep/p1/a.npy\n", "two rows are called x"),
+        ("case,a\n", "there is no row in it"),
+        ("case,a.T3\nx,deep/p1/a.npy\n", "has the columns a.T3, and a the channels"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path, text, words):
+    case(tmp_path / "deep", "p1")
+    (tmp_path / "cases.csv").write_text(text)
+    with pytest.raises(DataError, match=words):
+        Double(MASKED)([], tmp_path / "out", manifest=tmp_path / "cases.csv")
+    assert not (tmp_path / "out").exists()
