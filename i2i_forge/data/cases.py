@@ -11,11 +11,10 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from i2i_forge.data.decode import OnBad
-from i2i_forge.data.domains import Domains
 from i2i_forge.data.folders import SHOWN
 from i2i_forge.errors import DataError
 from i2i_forge.system.files import natural_key
@@ -84,53 +83,6 @@ def find_cases(
     return sorted(whole, key=lambda case: natural_key(case.name))
 
 
-def cases_among(
-    inputs: Sequence[Path], source: str, patterns: Mapping[str, Sequence[str]], domains: Domains
-) -> list[Case]:
-    """The cases that somebody names for a translation, each with the files of the source and what else is there.
-
-    Args:
-        inputs: files and folders; a folder of a series is a file.
-        source: the image that is translated.
-        patterns: image -> the patterns of its stack; of a folder without a match every file is a case.
-
-    Raises:
-        DataError: there is no such file or folder, no image in it, or two cases have one name.
-    """
-    found: list[Case] = []
-    for path in inputs:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder", fix="give images, or folders of images")
-        if path.is_file() or domains.files.is_series(path):
-            found.append(Case(path.name.removesuffix(domains.files.ending(path)), path.name, {source: (path,)}))
-            continue
-        if source in patterns:
-            matching = _cases_of(path, source, patterns)
-            if matching:
-                found += matching
-                continue
-        if len(patterns.get(source, [""])) > 1:
-            raise DataError(
-                f"{path}: nothing in it is named {' and '.join(patterns[source])}", fix="give --files a=..."
-            )
-        found += folder_cases({source: path}, domains.files.ending)
-    names = [case.name for case in found]
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise DataError(f"two inputs are called {twice[0]}", fix="translate them in two commands, into two folders")
-    return [replace(case, name=case.name.replace("/", "_")) for case in found]
-
-
-def _cases_of(folder: Path, source: str, patterns: Mapping[str, Sequence[str]]) -> list[Case]:
-    """The cases in a folder by patterns, of which those of the source have to be there; none where nothing matches."""
-    found = find_cases(folder, {source: patterns[source]}, missing_ok=True)
-    named = {case.name: case for case in found}
-    for name, stack in patterns.items():
-        for case in find_cases(folder, {name: stack}, "skip", missing_ok=True) if name != source else ():
-            if case.name in named:
-                named[case.name] = replace(named[case.name], files={**named[case.name].files, **case.files})
-    return list(named.values())
-
-
 def folder_cases(folders: Mapping[str, Path], ending: Callable[[Path], str], group: str = "") -> list[Case]:
     """The files of folders, in natural order: those of the same name below each, but for their endings, are a case.
 
@@ -157,7 +109,7 @@ def folder_cases(folders: Mapping[str, Path], ending: Callable[[Path], str], gro
             f"{len(alone)} files have no partner: {', '.join(map(str, alone[:SHOWN]))}",
             fix="give the files of a pair the same name, or remove those without a partner",
         )
-    expression = _expression(group) if group else None
+    expression = name_expression(group) if group else None
     first = stems[next(iter(stems))]
     return [
         Case(stem, _group(expression, stem, first[stem]), {name: (known[stem],) for name, known in stems.items()})
@@ -201,7 +153,7 @@ def _keys(files: Mapping[str, Sequence[str]]) -> list[str]:
 
 def _matched(root: Path, listed: Sequence[str], pattern: str, keys: Sequence[str]) -> dict[tuple[str, ...], Path]:
     """Values of the placeholders -> the file of this pattern."""
-    matches, found = _expression(pattern), dict[tuple[str, ...], Path]()
+    matches, found = name_expression(pattern), dict[tuple[str, ...], Path]()
     for name in listed:
         if match := matches.fullmatch(name):
             values = tuple(match[key] for key in keys)
@@ -213,7 +165,8 @@ def _matched(root: Path, listed: Sequence[str], pattern: str, keys: Sequence[str
     return found
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
+def name_expression(pattern: str) -> re.Pattern[str]:
+    """What names of a pattern match: `{name}` is a group of that name."""
     text, place, seen = "", 0, set[str]()
     for match in PLACEHOLDER.finditer(pattern):
         text += re.escape(pattern[place : match.start()])

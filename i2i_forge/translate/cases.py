@@ -19,7 +19,7 @@ from torch import Tensor
 from i2i_forge.data.case_files import CaseFiles
 from i2i_forge.data.case_ranges import case_space
 from i2i_forge.data.case_source import further
-from i2i_forge.data.cases import Case, cases_among
+from i2i_forge.data.cases import Case
 from i2i_forge.data.decode import decode
 from i2i_forge.data.domains import Domains
 from i2i_forge.data.images import save_png, sheet
@@ -29,6 +29,7 @@ from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.system.files import warn
 from i2i_forge.translate.files import MARK, MOST_COLUMNS, ON_SHEET, numbered, shrunk, style_labels
+from i2i_forge.translate.finding import cases_among
 from i2i_forge.translate.manifest import listed_cases
 from i2i_forge.translate.record import Written
 from i2i_forge.translate.stored import Target, Translation

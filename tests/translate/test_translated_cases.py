@@ -133,8 +133,9 @@ def test_its_own_files_are_replaced_and_no_others(tmp_path):
     run(tmp_path / "more", out)  # another time, another case: the record names both
     assert list(json.loads((out / "translation.json").read_text())["outputs"]) == ["p1.npy", "p2.npy"]
     run(tmp_path / "in", out)
+    np.save(tmp_path / "x.npy", np.zeros((8, 8), np.int16))
     with pytest.raises(UsageError, match="is one of the inputs"):
-        run(tmp_path / "in/p1/a.npy", tmp_path / "in/p1")
+        run(tmp_path / "x.npy", tmp_path)
     (out / "translation.json").write_text("{}")
     with pytest.raises(UsageError, match=r"translation\.json|p1\.npy"):
         run(tmp_path / "in", out)
@@ -226,3 +227,17 @@ def test_tables_that_cannot_be_used(tmp_path, text, words):
     with pytest.raises(DataError, match=words):
         Double(MASKED)([], tmp_path / "out", manifest=tmp_path / "cases.csv")
     assert not (tmp_path / "out").exists()
+
+
+def test_one_case_is_found_by_its_folder_or_its_first_file(tmp_path):
+    """With its mask, and without its neighbours or its truth."""
+    array = case(tmp_path / "in", "p1")
+    case(tmp_path / "in", "p2")
+    np.save(tmp_path / "in/p1/b.npy", array)
+    run = Double(MASKED, Masked, files=FILES)
+    for number, given in enumerate((tmp_path / "in/p1", tmp_path / "in/p1/a.npy")):
+        [file] = run(given, tmp_path / f"out{number}")
+        assert file.name == "p1.npy"
+        assert np.array_equal(np.load(file).squeeze(), np.where(left(array.shape), array, 1000 - array))
+    (tmp_path / "in/p1/a.npy").rename(tmp_path / "alone.npy")
+    assert Double(MASKED, files=FILES)(tmp_path / "alone.npy", tmp_path / "out")[0].name == "alone.npy"
