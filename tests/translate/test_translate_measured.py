@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from loaded import QUIET
+from loaded import HOST
 from PIL import Image
 from shrink import small
 
@@ -27,7 +27,7 @@ def counts_run(tmp_path_factory):
         f"data={{use: cases, root: {folder}, files: {{a: 'a/{{case}}.png', b: 'b/{{case}}.png'}}, size: 32}}",
         "data.workers=0", f"domains={{a: {domain}, b: {domain}}}", "steps=1", "run.sample_inputs=1",
     ])  # fmt: skip
-    run = Run(recipe, QUIET, folder / "run")
+    run = Run(recipe, HOST, folder / "run")
     run.train()
     return folder / "run"
 
@@ -43,6 +43,14 @@ def test_the_command_writes_files_of_the_same_kind(forge, counts_run, tmp_path):
     code, out, _ = forge("translate", counts_run, folder / "a/1.png", "--out", tmp_path / "out", "--json")
     facts = json.loads(out)
     assert (code, facts["files"], facts["skipped"]) == (0, [str(tmp_path / "out/1.png")], [])
+
+
+def test_samples_are_drawn_of_images_that_do_not_fit_the_networks(counts_run):
+    """Test images keep their grid, 40x50 here, and the networks take multiples of 16."""
+    with Image.open(counts_run / "samples/ab-step-00000001.png") as found:
+        assert found.width == 3 * (128 + 4) + 4  # input, translation, truth
+        cells = np.asarray(found)[-60:-40]
+    assert all((cells[:, 4 + 132 * k : 132 * k + 120] < 255).any() for k in range(3))
 
 
 def test_bad_cases_are_left_out(forge, counts_run, tmp_path):
