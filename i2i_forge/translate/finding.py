@@ -41,10 +41,11 @@ def cases_among(
                 f"{path}: nothing in it is named {' and '.join(patterns[source])}", fix="give --files a=..."
             )
         found += folder_cases({source: path}, domains.files.ending)
+    found = [replace(case, name=case.name.replace("/", "_")) for case in found]
     names = [case.name for case in found]
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise DataError(f"two inputs are called {twice[0]}", fix="translate them in two commands, into two folders")
-    return [replace(case, name=case.name.replace("/", "_")) for case in found]
+    return found
 
 
 def _known(path: Path, source: str, patterns: Mapping[str, Sequence[str]], *, is_file: bool) -> list[Case]:

@@ -241,3 +241,15 @@ def test_one_case_is_found_by_its_folder_or_its_first_file(tmp_path):
         assert np.array_equal(np.load(file).squeeze(), np.where(left(array.shape), array, 1000 - array))
     (tmp_path / "in/p1/a.npy").rename(tmp_path / "alone.npy")
     assert Double(MASKED, files=FILES)(tmp_path / "alone.npy", tmp_path / "out")[0].name == "alone.npy"
+
+
+def test_two_cases_of_one_name_are_refused(tmp_path):
+    """Those of sub-folders are called by both names."""
+    for name in ("x_y.npy", "x/y.npy"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "in" / name, np.zeros((8, 8), np.int16))
+    with pytest.raises(DataError, match="two inputs are called x_y"):
+        Double({"a": RANGE, "b": RANGE})(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "in/x_y.npy").unlink()
+    [file] = Double({"a": RANGE, "b": RANGE})(tmp_path / "in", tmp_path / "out")
+    assert file.name == "x_y.npy"
