@@ -17,7 +17,7 @@ from i2i_forge.recipe.schema import MOST_STYLES
 
 @click.command("translate")
 @click.argument("run", type=FilePath())
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=FilePath())
+@click.argument("inputs", metavar="INPUT...", nargs=-1, type=FilePath())
 @click.option("--out", required=True, metavar="DIR", type=FilePath(), help="The folder to write to.")
 @click.option("--route", default="ab", show_default=True, help="The direction: ab is from domain a to b.")
 @click.option("--styles", default=None, type=click.IntRange(1, MOST_STYLES), metavar="N",
@@ -27,6 +27,12 @@ from i2i_forge.recipe.schema import MOST_STYLES
 @click.option("--seed", default=0, show_default=True, help="The seed of the random styles.")
 @click.option("--files", multiple=True, metavar="IMAGE=PATTERN[,PATTERN]",
               help="How files of measured images are named, a={case}_0.nii.gz; by default as in training.")  # fmt: skip
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    type=FilePath(),
+    help="A CSV table of cases of measured images: case, a (or a.T1, a.T2 ...), mask; paths relative to it.",
+)
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal", "0", "1", "2"]),
               help="How volumes are cut, if not as in training.")  # fmt: skip
 @click.option("--resize", type=click.IntRange(min=1), metavar="N",
@@ -46,13 +52,17 @@ from i2i_forge.recipe.schema import MOST_STYLES
 def command(
     run: Path, inputs: tuple[Path, ...], out: Path, styles: int | None, reference: Path | None, interpolate: int | None,
     tile_statistics: str, on_bad: str, device: str, as_json: bool, files: tuple[str, ...], plane: str | None,
-    resize: int | None, **options: Any,
+    manifest: Path | None, resize: int | None, **options: Any,
 ) -> None:  # fmt: skip
     """Translate INPUTs (images or folders, of any size) with RUN; write NAME-00.png, NAME-01.png ... and sheet.png.
 
     Measured images and volumes become files of the same kind, with the geometry of their source, and translation.json.
     Files of an earlier translation are replaced; any other file is not, an input least of all.
     """
+    if not (inputs or manifest):
+        raise click.UsageError("Missing argument 'INPUT...'.")
+    if manifest and (inputs or files):
+        raise UsageError("--manifest names all files itself", fix="leave out INPUT and --files")
     if styles and (reference or interpolate):
         raise UsageError("--styles goes with neither --reference nor --interpolate", fix="leave --styles out")
 
@@ -78,16 +88,15 @@ def command(
                 "progress": Counted(last=True), "skip": skip}  # fmt: skip
     domains = Domains.of(translator.recipe, catalog)
     if all(domains[name].is_rgb8 for name in translator.trainer.routes[options["route"]]):
-        if files or plane:
-            raise UsageError("--files and --plane are for measured images", fix="leave them out")
+        if files or plane or manifest:
+            raise UsageError("--files, --manifest and --plane are for measured images", fix="leave them out")
         written = translate_files(translator, list(inputs), out, reference=reference, resize=resize, **options)
     else:
         if resize:
             raise UsageError("--resize: measured images keep their grid", fix="leave it out")
         named = dict(_named(text) for text in files)
-        written = translate_cases(
-            translator, domains, inputs, out, files=named, plane=plane, reference=reference, **options
-        )  # fmt: skip
+        options |= {"files": named, "manifest": manifest, "plane": plane}
+        written = translate_cases(translator, domains, inputs, out, reference=reference, **options)
     if as_json:
         print_json({"files": [str(file) for file in written[:-1]], "sheet": str(written[-1]), "skipped": skipped})
     else:

@@ -10,11 +10,10 @@ import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from i2i_forge.data.decode import OnBad
-from i2i_forge.data.domains import Domains
 from i2i_forge.data.folders import SHOWN
 from i2i_forge.data.patterns import matched, name_expression, names_below, placeholders
 from i2i_forge.errors import DataError
@@ -88,53 +87,6 @@ def find_cases(
             fix="write another name for {case}: a case is then called by all that its placeholders stand for",
         )
     return sorted(whole, key=lambda case: natural_key(case.name))
-
-
-def cases_among(
-    inputs: Sequence[Path], source: str, patterns: Mapping[str, Sequence[str]], domains: Domains
-) -> list[Case]:
-    """The cases that somebody names for a translation, each with the files of the source and what else is there.
-
-    Args:
-        inputs: files and folders; a folder of a series is a file.
-        source: the image that is translated.
-        patterns: image -> the patterns of its stack; of a folder without a match every file is a case.
-
-    Raises:
-        DataError: there is no such file or folder, no image in it, or two cases have one name.
-    """
-    found: list[Case] = []
-    for path in inputs:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder", fix="give images, or folders of images")
-        if path.is_file() or domains.files.is_series(path):
-            found.append(Case(path.name.removesuffix(domains.files.ending(path)), path.name, {source: (path,)}))
-            continue
-        if source in patterns:
-            matching = _cases_of(path, source, patterns)
-            if matching:
-                found += matching
-                continue
-        if len(patterns.get(source, [""])) > 1:
-            raise DataError(
-                f"{path}: nothing in it is named {' and '.join(patterns[source])}", fix="give --files a=..."
-            )
-        found += folder_cases({source: path}, domains.files.ending)
-    names = [case.name for case in found]
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise DataError(f"two inputs are called {twice[0]}", fix="translate them in two commands, into two folders")
-    return [replace(case, name=case.name.replace("/", "_")) for case in found]
-
-
-def _cases_of(folder: Path, source: str, patterns: Mapping[str, Sequence[str]]) -> list[Case]:
-    """The cases in a folder by patterns, of which those of the source have to be there; none where nothing matches."""
-    found = find_cases(folder, {source: patterns[source]}, missing_ok=True)
-    named = {case.name: case for case in found}
-    for name, stack in patterns.items():
-        for case in find_cases(folder, {name: stack}, "skip", missing_ok=True) if name != source else ():
-            if case.name in named:
-                named[case.name] = replace(named[case.name], files={**named[case.name].files, **case.files})
-    return list(named.values())
 
 
 def folder_cases(folders: Mapping[str, Path], ending: Callable[[Path], str], group: str = "") -> list[Case]:

@@ -100,6 +100,7 @@ class ForwardPass:
 
     def input(self, name: str) -> Tensor:
         """A tensor of the batch. Raises UsageError when the batch has none of that name."""
+        self._frame.watcher.read(name)
         if name not in self._frame.batch:
             fix = "give the trainer a batch with that key, or a data set that provides it"
             if self._frame.device.type == "meta":

@@ -185,21 +185,23 @@ class Trainer(Method):
             return full(getattr(forward, wanted))  # type: ignore[no-any-return]
 
     def translate(
-        self, x: Tensor, route: str = "ab", *, generator: torch.Generator | None = None, **given: Tensor
-    ) -> Tensor:
+        self, x: Tensor, route: str = "ab", *, beside: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None, **given: Tensor,
+    ) -> Tensor:  # fmt: skip
         """Translate images.
 
         Args:
             x: N,3,H,W in [-1, 1]. With N = 1 a given code may have K rows: one content, K translations.
             route: the direction.
+            beside: the further images of the same examples that the translation reads, by name: masks N,1,H,W.
             generator: where draws that are not given come from; without it they are the same at every call.
             given: tensors of the pass, by name: `random_style=s`.
 
         Returns:
             The translations, N,3,H,W (or K,3,H,W) in [-1, 1].
         """
-        return self.infer("translation", {self.routes[route][0]: x} if route in self.routes else {}, route,
-                          generator=generator, **given)  # fmt: skip
+        images = {self.routes[route][0]: x} if route in self.routes else {}
+        return self.infer("translation", {**(beside or {}), **images}, route, generator=generator, **given)
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images, N,3,H,W in [-1, 1], that belong to a domain: `encode(x, "style", "b")`.

@@ -19,6 +19,9 @@ class Watcher:
         """Surrounds a computation; what is asked for inside is needed for it."""
         return nullcontext()
 
+    def read(self, image: str) -> None:
+        """An image of the batch is read, by its name."""
+
     def computed(self, node: Node, value: Any) -> None:
         """A loss or a tensor of a pass is there; the tensor may also be given or taken from another phase."""
 

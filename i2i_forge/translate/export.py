@@ -102,6 +102,11 @@ def export(translator: Translator, out: Path, route: str = "ab") -> Exported:
 
 
 def _written(translator: Translator, out: Path, route: str) -> Exported:
+    if further := translator.further(route):
+        raise UsageError(
+            f"the translation reads `{further[0]}` beside its source, and a program takes the source alone",
+            fix="use the run itself: `forge translate`",
+        )
     trainer, latent, sides = translator.trainer, translator.latent(route), translator.sides(route)
     inputs = _inputs(translator, route, 2, 1, 2)
     used = used_for(trainer, lambda x: trainer.translate(x, route), inputs[0])

@@ -20,6 +20,7 @@ from i2i_forge.system.outputs import marked, refuse_to_replace
 from i2i_forge.translate.translator import Translator
 
 ON_SHEET = 24  # rows: a sheet is for looking at
+MOST_COLUMNS = 12  # of translations
 MARK = "forge translate"  # in the PNG files, which a later translation may replace
 
 
@@ -71,9 +72,8 @@ def translate_files(
     """
     found = find_inputs(inputs)
     codes = translator.codes(route, styles, reference, interpolate, seed)
-    count = len(codes) if codes is not None else 1
-    digits = max(2, len(str(count - 1)))
-    outputs = [[out / f"{name}-{index:0{digits}d}.png" for index in range(count)] for _, name in found]
+    ends = numbered(1 if codes is None else len(codes))
+    outputs = [[out / f"{name}{end}.png" for end in ends] for _, name in found]
     read = [path for path, _ in found] + ([reference] if reference else [])
     refuse_to_replace([*itertools.chain(*outputs), out / "sheet.png"], marked(MARK), read)
     written: list[Path] = []
@@ -85,14 +85,14 @@ def translate_files(
             images = translator.translations(x, route, codes, batch=batch, tile=tile, exact=exact)
             for file, image in zip(files, images, strict=True):
                 save_png(image, file, MARK)
-                row += [shrunk(image)] if len(row) <= 12 else []
+                row += [shrunk(image)] if len(row) <= MOST_COLUMNS else []
             written += files
             rows += [row] if number in on_sheet or not rows else []
         if progress:
             progress(number + 1, len(found))
     if not written:
         raise DataError(f"none of the {len(found)} images can be used", fix="see the warnings above")
-    labels = ["input", *_labels(count, reference, interpolate, latent=codes is not None)[:12]]
+    labels = ["input", *style_labels(codes, reference, interpolate)]
     save_png(sheet(rows, labels), out / "sheet.png", MARK)
     return [*written, out / "sheet.png"]
 
@@ -115,9 +115,18 @@ def shrunk(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, times, ceil_mode=True) if times > 1 else image
 
 
-def _labels(count: int, reference: Path | None, interpolate: int, *, latent: bool) -> list[str]:
-    if not latent:
+def numbered(count: int) -> list[str]:
+    """What the translations of one input with so many codes have at the end of their names: -00, -01, in order."""
+    digits = max(2, len(str(count - 1)))
+    return [f"-{number:0{digits}d}" for number in range(count)]
+
+
+def style_labels(codes: Tensor | None, reference: Path | None, interpolate: int) -> list[str]:
+    """Of the columns of a sheet, one for each code as far as there is room."""
+    if codes is None:
         return ["translation"]
     if interpolate:
-        return [f"{i / max(interpolate - 1, 1):.0%}" for i in range(interpolate)]
-    return ["reference style"] if reference else [f"style {i}" for i in range(count)]
+        labels = [f"{number / max(interpolate - 1, 1):.0%}" for number in range(interpolate)]
+    else:
+        labels = ["reference style"] if reference else [f"style {number}" for number in range(len(codes))]
+    return labels[:MOST_COLUMNS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from i2i_forge.engine.image_sizes import common_stride, shortest_side
 from i2i_forge.engine.method import Method
+
+Beside = Mapping[str, Tensor]  # name -> N,C,H,W of the same examples: masks uint8, others float32
 
 
 class Sides(NamedTuple):
@@ -45,6 +47,16 @@ def sides_of(method: Method, compute: Callable[[Tensor], object], channels: int 
     return Sides(used, shortest_side(run, used, side - stride + 1) or side)
 
 
+def blank(method: Method, x: Tensor) -> dict[str, Tensor]:
+    """Zeros in place of all further images that a recipe describes, of the number and size of x: N,C,H,W."""
+    found, images = {}, method.image_domains()
+    for name in (name for name in method.spaces if name not in images):
+        space = method.spaces[name]
+        dtype = torch.uint8 if space.kind == "labels" else x.dtype
+        found[name] = torch.zeros(len(x), space.count, *x.shape[2:], dtype=dtype, device=x.device)
+    return found
+
+
 def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> list[nn.Module]:
     """The networks that are run to compute something of x, or parts of which are."""
     called: set[nn.Module] = set()
@@ -56,16 +68,24 @@ def used_for(method: Method, compute: Callable[[Tensor], object], x: Tensor) -> 
     return [network for _, network in method.modules() if called & set(network.modules())]
 
 
-def fit(x: Tensor, sides: Sides) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """N,C,H,W with its border repeated to sides that are taken; x itself where it fits.
+def fit(
+    images: Mapping[str, Tensor], rows: int, columns: int, sides: Sides
+) -> tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]:
+    """Images N,C,rows,columns with their borders repeated to sides that are taken; themselves where they fit.
 
-    And a function that cuts the size of x out of what becomes of it, in [-1, 1].
+    And a function that cuts this size out of what becomes of them, in [-1, 1].
     """
-    (rows, columns), (height, width) = x.shape[-2:], (sides.fitted(pixels) for pixels in x.shape[-2:])
+    height, width = sides.fitted(rows), sides.fitted(columns)
     top, left = (height - rows) // 2, (width - columns) // 2
     edges = (left, width - columns - left, top, height - rows - top)
 
     def cut(y: Tensor) -> Tensor:
         return y[..., top : top + rows, left : left + columns].clamp(-1, 1)
 
-    return (F.pad(x, edges, mode="replicate") if any(edges) else x), cut
+    return {name: _padded(x, edges) if any(edges) else x for name, x in images.items()}, cut
+
+
+def _padded(x: Tensor, edges: tuple[int, int, int, int]) -> Tensor:
+    """Its border repeated; torch does so with floating-point numbers alone, which hold all labels."""
+    floating = x if x.is_floating_point() else x.float()
+    return F.pad(floating, edges, mode="replicate").to(x.dtype)

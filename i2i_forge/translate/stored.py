@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,17 @@ class Target:
         return slice(0, 3) if self.space.is_rgb8 else slice(beside * count, (beside + 1) * count)
 
     def _rounded(self, codes: NDArray[Any]) -> NDArray[Any]:
-        return (codes if self.is_float else np.rint(codes)).astype(self.dtype)
+        if not self.is_float:
+            codes = np.rint(codes).clip(np.iinfo(self.dtype).min, np.iinfo(self.dtype).max)
+        return codes.astype(self.dtype)
+
+    def _nodata(self) -> tuple[float, ...]:
+        """The code of no value: what the domain says, else the source's file; of floats NaN does without a word."""
+        said = [(n - self.offset) / self.slope for n in self.space.domain.nodata if not isinstance(n, str)]
+        stored = self.source.header.nodata
+        if self.is_float:
+            return tuple(said[:1]) or ((math.nan,) if stored else ())
+        return tuple(n for n in (*said, *stored) if _fits(n, self.dtype))[:1]
 
     def _ending(self, ending: str) -> str:
         writes: tuple[str, ...] = getattr(self.form, "writes", self.form.endings)
@@ -83,10 +95,9 @@ class Target:
     def _header(self, left: ImageSpace) -> Header:
         header, space = self.source.header, self.space
         rules = {} if left.is_rgb8 else Volume(self.source, left, self.plane).rules
-        nodata = () if self.is_float else tuple(n for n in header.nodata[:1] if _fits(n, self.dtype))
         return replace(
             header, axes=tuple(axis for axis in header.axes if rules.get(axis[0]) == "slices"), channels=space.names,
-            dtype=self.dtype, slope=(self.slope,), offset=(self.offset,), nodata=nodata, bits=0,
+            dtype=self.dtype, slope=(self.slope,), offset=(self.offset,), nodata=self._nodata(), bits=0,
             unit="" if space.unit == "none" else space.unit, pixels="colour" if space.is_rgb8 else "numbers",
             polarity="", is_raw=False, notes=(),
         )  # fmt: skip
@@ -136,6 +147,8 @@ class Translation:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with made_whole(file) as partial:
                     target.form.write(partial, codes, header, target.like)
+                    if file.is_dir():  # a series of an earlier translation, which no other folder can replace
+                        shutil.rmtree(file)
             except OSError as error:
                 raise disk_error(file, error) from error
             found[file.name] = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
@@ -143,4 +156,4 @@ class Translation:
 
 
 def _fits(number: float, dtype: str) -> bool:
-    return np.iinfo(dtype).min <= number <= np.iinfo(dtype).max
+    return bool(np.iinfo(dtype).min <= number <= np.iinfo(dtype).max and number == np.rint(number))

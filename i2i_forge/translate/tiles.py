@@ -20,6 +20,7 @@ from torch import Tensor
 
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import UsageError
+from i2i_forge.translate.sides import Beside, blank
 from i2i_forge.translate.whole_statistics import WITHOUT, Core, Statistics
 
 PATCH = 128  # pixels, a side of the patches of a sample: many small ones tell more of an image than a few large ones
@@ -35,6 +36,10 @@ class Tile(NamedTuple):
     shown: tuple[Any, ...]
     kept: tuple[Any, ...]
     core: Core
+
+    def of(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is shown of each image."""
+        return {name: x[self.shown] for name, x in images.items()}
 
 
 def tiles_of(height: int, width: int, tile: int, halo: int) -> Iterator[Tile]:
@@ -65,7 +70,9 @@ class Tiling:
         self.channels = tuple(len(trainer.spaces[domain]) for domain in trainer.routes[route])
 
     @torch.no_grad()
-    def translate(self, x: Tensor, tile: int, *, exact: bool = False, **given: Tensor) -> Tensor:
+    def translate(
+        self, x: Tensor, tile: int, *, exact: bool = False, beside: Beside | None = None, **given: Tensor
+    ) -> Tensor:
         """One image.
 
         Args:
@@ -73,6 +80,7 @@ class Tiling:
             tile: pixels that a side of a core has; rounded up to a multiple of the stride.
             exact: whether statistics are measured on all of the image, which takes about half as many times as long as
                 there are norms, instead of on a sample as large as a tile.
+            beside: further images that the translation reads, 1,C,H,W.
             given: tensors of the pass, such as codes 1,dim; what draws give has to be given.
 
         Returns:
@@ -89,11 +97,12 @@ class Tiling:
                 raise UsageError(f"'{name}' has the shape {tuple(value.shape)}: a tile takes one code", fix=WITHOUT)
         side = self._multiple(tile)
         tiles = list(tiles_of(x.shape[2], x.shape[3], side, self.halo))
-        statistics = self.measured(x, tiles, given) if exact else self.sampled(x, side, given)
+        images = {**(beside or {}), self.source: x}
+        statistics = self.measured(images, tiles, given) if exact else self.sampled(images, side, given)
         y = x.new_empty(len(x), self.channels[1], *x.shape[2:])
         for each in tiles:
             with statistics.applied():
-                y[each.kept] = each.core.of(self._run(x[each.shown], given))
+                y[each.kept] = each.core.of(self._run(each.of(images), given))
         return y
 
     def side_for(self, x: Tensor) -> int:
@@ -106,19 +115,19 @@ class Tiling:
             return 0
         return TILE
 
-    def sampled(self, x: Tensor, side: int, given: Mapping[str, Tensor]) -> Statistics:
+    def sampled(self, images: Mapping[str, Tensor], side: int, given: Mapping[str, Tensor]) -> Statistics:
         """Statistics of patches evenly spread over the image, as many as a tile could hold."""
         statistics = Statistics()
         with statistics.applied("sampling"):
-            self._run(self._patches(x, side), given)
+            self._run({name: self._patches(x, side) for name, x in images.items()}, given)
         return statistics
 
-    def measured(self, x: Tensor, tiles: Sequence[Tile], given: Mapping[str, Tensor]) -> Statistics:
+    def measured(self, images: Mapping[str, Tensor], tiles: Sequence[Tile], given: Mapping[str, Tensor]) -> Statistics:
         """Statistics of all of the image, one after the other: each needs those before it."""
         statistics = Statistics()
         while True:
             for each in tiles:
-                if not statistics.measures(partial(self._run, x[each.shown], given), each.core):
+                if not statistics.measures(partial(self._run, each.of(images), given), each.core):
                     return statistics
             statistics.settle()
 
@@ -133,13 +142,14 @@ class Tiling:
         place, reach = long // 2 // self.stride * self.stride, 0
         for shape in ((long, short), (short, long)):
             probe = torch.zeros(1, self.channels[0], *shape, device=self.trainer.device)
-            given = {name: self.trainer.infer(name, {self.source: probe}, self.route)
+            images = {**blank(self.trainer, probe), self.source: probe}
+            given = {name: self.trainer.infer(name, images, self.route)
                      for name in self.trainer.latents_of(self.route)}  # fmt: skip
-            statistics = self.sampled(probe, long, given)
+            statistics = self.sampled(images, long, given)
             axis = shape.index(long) + 2
             probe.narrow(axis, place, self.stride).fill_(torch.nan)
             with statistics.applied():
-                touched = self._run(probe, given).isnan().any(1).any(5 - axis - 1)[0].nonzero().flatten()
+                touched = self._run(images, given).isnan().any(1).any(5 - axis - 1)[0].nonzero().flatten()
             first, last = int(touched.min()), int(touched.max())
             if first == 0 or last == long - 1:
                 raise UsageError(
@@ -171,6 +181,6 @@ class Tiling:
         places = (((i + 0.5) * length / count - side / 2) / self.stride for i in range(count))
         return [max(0, int(place)) * self.stride for place in places]
 
-    def _run(self, x: Tensor, given: Mapping[str, Tensor]) -> Tensor:
-        codes: dict[str, Any] = {name: value.expand(len(x), -1) for name, value in given.items()}
-        return self.trainer.translate(x, self.route, **codes)
+    def _run(self, images: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Tensor:
+        codes: dict[str, Any] = {name: value.expand(len(images[self.source]), -1) for name, value in given.items()}
+        return self.trainer.infer("translation", images, self.route, **codes)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from i2i_forge.data.space import ImageSpace
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import UsageError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.recipe.schema import MOST_STYLES
-from i2i_forge.system.files import warn
 from i2i_forge.system.seeding import generator as seeded
-from i2i_forge.translate.pictures import Translations, checked, tensor_of, tensors_of
-from i2i_forge.translate.sides import Sides, fit, sides_of
+from i2i_forge.translate.inputs import Fitted, Inputs
+from i2i_forge.translate.pictures import Translations, tensor_of, tensors_of
+from i2i_forge.translate.sides import Beside, Sides
 from i2i_forge.translate.tiles import TILE, Tiling
 from i2i_forge.translate.varying import unvaried
 
@@ -42,10 +41,9 @@ class Translator:
         are_rgb8 = all(trainer.spaces[name].is_rgb8 for name in trainer.image_domains())
         self.trainer = trainer if are_rgb8 else trainer.alike(precision="fp32")
         self.recipe, self.step, self.weights_sha256, self.edited = recipe, step, weights_sha256, edited
-        self._said_small = False
+        self._inputs = Inputs(self.trainer, recipe.name)
         self._shared: dict[str, list[str]] = {}  # route -> tensors that no code changes
         self._tilings: dict[str, Tiling] = {}
-        self._sides: dict[tuple[str, str], Sides] = {}
 
     def __repr__(self) -> str:
         size = self.recipe.data.options.get("size", "unknown")
@@ -87,25 +85,27 @@ class Translator:
         return next(iter(self.trainer.latents_of(route)), None)
 
     def translate(
-        self, x: Tensor, route: str = "ab", *, generator: torch.Generator | None = None, **given: Tensor
-    ) -> Tensor:
+        self, x: Tensor, route: str = "ab", *, beside: Beside | None = None,
+        generator: torch.Generator | None = None, **given: Tensor,
+    ) -> Tensor:  # fmt: skip
         """Translate images of any size.
 
         Args:
             x: N,C,H,W in [-1, 1]. With N = 1 a given code may have K rows: one content, K translations.
             route: the direction.
+            beside: the `further` images of the same examples, by name: masks N,1,H,W of uint8.
             generator: where draws that are not given come from.
             given: tensors of the pass by name, e.g. `random_style=s` with s: N,dim.
 
         Returns:
             N,C,H,W (K,C,H,W) in [-1, 1], the size of x.
         """
-        fitting, cut = self._fit(x, self.sides(route), self.trainer.ends(route)[0])
-        return cut(self.trainer.translate(fitting, route, generator=generator, **given))
+        images, cut = self._inputs.along(route, x, beside)
+        return cut(self.trainer.infer("translation", images, route, generator=generator, **given))
 
     def translations(
         self, x: Tensor, route: str = "ab", codes: Tensor | None = None, *, batch: int | None = None,
-        tile: int | None = 0, exact: bool = True,
+        tile: int | None = 0, exact: bool = True, beside: Beside | None = None,
     ) -> Iterator[Tensor]:  # fmt: skip
         """The translations of one image with each code. What no code changes is computed once, such as its content.
 
@@ -117,6 +117,7 @@ class Translator:
                 fall out of, elsewhere as many as fill eight images of 256x256.
             tile: pixels that a side of a tile has, 0 for none; None: tiles where the image is LARGE and can be cut.
             exact: of tiles, see `translate_in_tiles`.
+            beside: see `translate`.
 
         Yields:
             K times C,H,W in [-1, 1], the size of x.
@@ -125,15 +126,15 @@ class Translator:
         if side := self.tiling(route).side_for(x) if tile is None else tile:
             for code in [None] if codes is None else torch.split(codes, 1):
                 given: dict[str, Any] = {} if code is None else {str(latent): code}
-                yield self.translate_in_tiles(x, route, tile=side, exact=exact, **given)[0]
+                yield self.translate_in_tiles(x, route, tile=side, exact=exact, beside=beside, **given)[0]
             return
         if latent is None or codes is None:
-            yield self.translate(x, route)[0]
+            yield self.translate(x, route, beside=beside)[0]
             return
-        fitting, cut = self._fit(x, self.sides(route), self.trainer.ends(route)[0])
-        fastest = 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // fitting[0, 0].numel())
+        images, cut = self._inputs.along(route, x, beside)
+        pixels = images[self.trainer.routes[route][0]][0, 0].numel()
+        fastest = 1 if self.trainer.device.type == "cpu" else max(1, 8 * 256**2 // pixels)
         parts = torch.split(codes, min(batch or fastest, fastest))
-        images = {self.trainer.routes[route][0]: fitting}
         if route not in self._shared and len(parts) > 1:
             self._shared[route] = unvaried(self.trainer, images, route, {latent: parts[0]})
         shared = self._shared[route] if len(parts) > 1 else []
@@ -143,7 +144,7 @@ class Translator:
 
     def translate_in_tiles(
         self, x: Tensor, route: str = "ab", *, tile: int = TILE, exact: bool = True,
-        generator: torch.Generator | None = None, **given: Tensor,
+        beside: Beside | None = None, generator: torch.Generator | None = None, **given: Tensor,
     ) -> Tensor:  # fmt: skip
         """Translate images too large for the memory: with that of one tile and its halo, and without seams.
 
@@ -154,7 +155,7 @@ class Translator:
             exact: whether the networks' statistics are those of the whole image, so that the translation is that of
                 `translate` up to rounding. It takes about half as many times as long as the networks have norms.
                 Otherwise they are those of a sample as large as a tile: other tones and details, no seams either.
-            generator: where draws that are not given come from.
+            beside, generator: see `translate`.
             given: codes by name, 1,dim or N,dim.
 
         Returns:
@@ -163,16 +164,24 @@ class Translator:
         Raises:
             UsageError: a pixel depends on others too far away for tiles, as in a U-Net, or what is given has places.
         """
-        fitting, cut = self._fit(x, self.sides(route), self.trainer.ends(route)[0])
-        probe = {self.trainer.routes[route][0]: fitting[:, :, :CODE_SIDE, :CODE_SIDE]} if self.latent(route) else {}
+        images, cut = self._inputs.along(route, x, beside)
+        fitting = images.pop(self.trainer.routes[route][0])
+        probe = self._inputs.probe(route, fitting[:, :, :CODE_SIDE, :CODE_SIDE]) if self.latent(route) else {}
         for name in (name for name in self.trainer.latents_of(route) if name not in given):
             given[name] = self.trainer.infer(name, probe, route, generator=generator)
         tiled = [
-            self.tiling(route).translate(image[None], tile, exact=exact,
-                                         **{n: v[i : i + 1] if len(v) == len(x) else v for n, v in given.items()})
+            self.tiling(route).translate(
+                image[None], tile, exact=exact, beside={n: v[i : i + 1] for n, v in images.items()},
+                **{n: v[i : i + 1] if len(v) == len(x) else v for n, v in given.items()},
+            )
             for i, image in enumerate(fitting)
         ]  # fmt: skip
         return cut(torch.cat(tiled))
+
+    def fitted(self, images: dict[str, Tensor], route: str) -> Fitted:
+        """Images of one size by name, continued at their border to sides that the networks take, and what cuts that
+        size out of a translation again."""
+        return self._inputs.fitted(images, self.sides(route))
 
     def tiling(self, route: str) -> Tiling:
         """How images are cut into tiles; its `halo` says how far the networks reach, or that there are no tiles."""
@@ -183,9 +192,7 @@ class Translator:
 
     def encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """A code of images of any size: `encode(x, "style", "b")` -> N,dim."""
-        space = self.trainer.spaces[domain]
-        sides = self._sides_of(what, domain, lambda x: self.trainer.encode(x, what, domain), space)
-        return self.trainer.encode(self._fit(x, sides, space)[0], what, domain)
+        return self.trainer.encode(self._inputs.to_encode(x, what, domain), what, domain)
 
     def codes(
         self, route: str = "ab", styles: int = 1, reference: Any = None, interpolate: int = 0, seed: int = 0
@@ -228,23 +235,14 @@ class Translator:
 
     def draw(self, route: str, generator: torch.Generator) -> Tensor:
         """A random code of a route that has codes, 1,dim; where codes have places, those of an image of 64x64."""
-        batch = {self.trainer.routes[route][0]: torch.zeros(1, len(self.trainer.ends(route)[0]), CODE_SIDE, CODE_SIDE)}
+        batch = self._inputs.probe(route, torch.zeros(1, len(self.trainer.ends(route)[0]), CODE_SIDE, CODE_SIDE))
         return self.trainer.infer(str(self.latent(route)), batch, route, generator=generator)
 
     def sides(self, route: str) -> Sides:
         """Which sides of images the networks of a route take."""
-        space = self.trainer.ends(route)[0]
-        return self._sides_of("translation", route, lambda x: self.trainer.translate(x, route), space)
+        return self._inputs.sides(route)
 
-    def _sides_of(self, what: str, where: str, compute: Callable[[Tensor], Tensor], space: ImageSpace) -> Sides:
-        if (what, where) not in self._sides:
-            self._sides[what, where] = sides_of(self.trainer, compute, len(space))
-        return self._sides[what, where]
-
-    def _fit(self, x: Tensor, sides: Sides, space: ImageSpace) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """See `sides.fit`; that the networks take no smaller images is said once."""
-        if min(checked(x, space).shape[-2:]) <= sides.least - sides.stride and not self._said_small:
-            self._said_small = True
-            warn(f"images below {sides.least}x{sides.least} pixels are continued at their border: "
-                 f"the networks of {self.recipe.name} take no smaller ones")  # fmt: skip
-        return fit(x, sides)
+    def further(self, route: str = "ab") -> list[str]:
+        """The further images that a translation along a route reads, such as a mask; no other is asked for."""
+        self.latent(route)  # which says so when there is no such route
+        return self._inputs.further(route)

@@ -47,7 +47,7 @@ def test_a_sample_gives_other_statistics_and_no_seams(method: Translator) -> Non
     x, tiling = picture(256, 320).to(torch.float64), method.tiling("ab")
     trainer = method.trainer
     given = {name: trainer.infer(name, {"a": x[:, :, :64, :64]}, "ab") for name in trainer.latents_of("ab")}
-    statistics = tiling.sampled(x, 128, given)
+    statistics = tiling.sampled({tiling.source: x}, 128, given)
     with statistics.applied():
         whole = trainer.translate(x, "ab", **given)
     assert (tiling.translate(x, 128, exact=False, **given) - whole).abs().max() < 1e-9
@@ -59,7 +59,7 @@ def test_the_halo_is_how_far_the_networks_reach(method: Translator) -> None:
     trainer, tiling, halo = method.trainer, method.tiling("ab"), method.tiling("ab").halo
     x = picture(64, 512)
     given = {name: trainer.infer(name, {"a": x[..., :64]}, "ab") for name in trainer.latents_of("ab")}
-    statistics = tiling.sampled(x, 512, given)
+    statistics = tiling.sampled({tiling.source: x}, 512, given)
     other = x.clone()
     other[..., :128] = picture(64, 128, seed=1)
     with statistics.applied():
