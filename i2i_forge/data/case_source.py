@@ -132,11 +132,13 @@ class CaseSource(CaseFiles):
         return case, place
 
     def preview(self, count: int) -> list[int]:
-        """Examples to look at: the middle slices of cases, evenly spread."""
+        """Examples to look at: the middle slices of cases, evenly spread; of fewer cases, slices spread over each."""
         first = np.searchsorted(self.places[:, 0], np.arange(len(self.cases)))
         last = np.searchsorted(self.places[:, 0], np.arange(len(self.cases)), side="right")
-        middles = [(a + b) // 2 for a, b in zip(first.tolist(), last.tolist(), strict=True) if b > a]
-        return [middles[number] for number in spread(count, len(middles))]
+        spans = [(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True) if b > a]
+        each = max(1, -(-count // len(spans)))  # slices of a case
+        places = [a + (2 * k + 1) * (b - a) // (2 * each) for a, b in spans for k in range(each)]
+        return [places[number] for number in spread(count, len(places))]
 
     def ranges(self, name: str) -> list[dict[str, Any]]:
         """See `case_ranges`: what is found in all cases."""

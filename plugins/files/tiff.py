@@ -34,6 +34,7 @@ UNEXPLAINED = "pages"  # what tifffile calls I, Q and other letters
 WHITE_AT_0, GREY, RGB, PALETTE, MASK, YCBCR = 0, 1, 2, 3, 4, 6  # of the tag PhotometricInterpretation
 POLARITY: Mapping[int, Any] = {WHITE_AT_0: "white_is_low", GREY: "white_is_high"}
 ORIENTATION, SHORT = 274, 3
+RESOLUTION, RESOLUTION_UNIT = (282, 283), 296
 LARGEST_TILE = 2048**2  # pixels that a tile may have beyond those of its image, for tiles are filled up
 
 
@@ -97,7 +98,7 @@ class Tiff:
         tifffile.imwrite(
             path, np.ascontiguousarray(codes), planarconfig="separate" if is_planar else None, ome=is_ome,
             photometric="miniswhite" if header.polarity == "white_is_low" else "rgb" if is_colour else "minisblack",
-            compression=kept.get("compression"), extratags=[(*tag, True) for tag in extra],
+            compression=kept.get("compression"), **kept.get("layout", {}), extratags=[(*tag, True) for tag in extra],
             metadata=ome.metadata(header, kept.get("ome", {}), is_colour) if is_ome else None,
         )  # fmt: skip
 
@@ -129,8 +130,18 @@ def described(path: Path, file: Any, series: Any) -> tuple[Header, Layout, dict[
         grid=grid_digest(rows, columns, *where), is_raw=layout.begins is not None and np.dtype(layout.dtype).isnative,
         pixels=pixels, notes=notes(file, series, where), **facts,
     )  # fmt: skip
-    kept = {"place": place, "compression": None if page.compression == 1 else "zlib"}
+    kept = {"place": place, "compression": None if page.compression == 1 else "zlib", "layout": laid_out(page)}
     return header, layout, kept | ({"ome": sizes} if series.kind == "ome" else {})
+
+
+def laid_out(page: Any) -> dict[str, Any]:
+    """How a page is cut into tiles and how large its pixels are printed, as `tifffile.imwrite` takes it."""
+    across, down = (page.tags.valueof(tag) for tag in RESOLUTION)
+    unit = page.tags.valueof(RESOLUTION_UNIT)
+    found: dict[str, Any] = {"tile": page.tile} if page.is_tiled else {}
+    if across and down:
+        found |= {"resolution": (across, down), "resolutionunit": int(unit or 1)}
+    return found
 
 
 def check_codec(path: Path, file: Any, page: Any, orientation: int) -> bool:

@@ -272,3 +272,13 @@ def test_sizes_that_cannot_be_true_are_refused(tmp_path, tag, value, cause):
     with TiffFile(tmp_path / "u.tif", mode="r+") as file:
         file.pages[0].tags[tag].overwrite(value)
     refused(tmp_path / "u.tif", cause)
+
+
+def test_tiles_and_the_size_of_pixels_are_those_of_the_source(tmp_path):
+    size = {"resolution": ((400000, 13), (400000, 13)), "resolutionunit": 3}
+    W(tmp_path / "a.tif", U, tile=(16, 32), **size)
+    with TiffFile(written_like(tmp_path / "a.tif")) as found:
+        page = found.pages[0]
+        tags = [page.tags.valueof(tag) for tag in (282, 283, 296)]
+        assert (page.tile, tags) == ((16, 32), [(400000, 13), (400000, 13), 3])
+        assert np.array_equal(page.asarray(), U)
