@@ -112,7 +112,8 @@ def _seen(plan: MetricPlan, samples: Samples) -> dict[str, Any]:
         return {"range": str(space), **mask}
     colour = space.domain.display.colour
     shown = colour if isinstance(colour, str) else ", ".join(name or "black" for name in colour)
-    return {"range": f"display{space.shown_as() or ' 0..255'} as {shown}", "space_sha256": space.sha256}
+    black_and_white = space.shown_as().strip() or "0..255"
+    return {"range": f"display {black_and_white} as {shown}", "space_sha256": space.sha256}
 
 
 def _quantised(plan: MetricPlan, samples: Samples, info: BackboneInfo | None) -> bool:

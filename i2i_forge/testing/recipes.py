@@ -53,9 +53,9 @@ class Method:
                 domain: images(spec.batch, SIDE, SIDE, 1000 * step + 10 * number + place, len(spaces[domain]))
                 for place, domain in enumerate(domains)
             }
-            for name in spaces.keys() - stream.keys():
-                mask = images(spec.batch, SIDE, SIDE, step, spaces[name].count) > 0
-                stream[name] = mask.to(torch.uint8 if spaces[name].kind == "labels" else torch.float32)
+            for further in spaces.keys() - stream.keys():
+                mask = images(spec.batch, SIDE, SIDE, step, spaces[further].count) > 0
+                stream[further] = mask.to(torch.uint8 if spaces[further].kind == "labels" else torch.float32)
             made |= stream if name == "main" else {name: stream}
         return made
 

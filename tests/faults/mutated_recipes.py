@@ -34,7 +34,7 @@ def repeat_key(lines, at, draw):
 
 
 def rename_setting(lines, at, draw):
-    r"^(trainer|seed|steps|precision|data|networks|optimizers|phases|run|base|  \w+: \{use|    (trains|every)):?"
+    r"^(trainer|seed|steps|precision|data|networks|optimizers|phases|run|base|  (?!def)\w+: \{use|    (trains|every)):?"
     return _with(lines, at, re.sub(r"(\w+):", r"\1x:", lines[at], count=1))
 
 

@@ -111,9 +111,8 @@ def test_a_real_image_among_the_translations_is_found_unless_it_is_of_air_alone(
 def phantom(tmp_path_factory):
     """A run of one step from MR to CT of bodies that are drawn in memory."""
     folder = tmp_path_factory.mktemp("runs") / "phantom"
-    gone = (f"data.{key}=~" for key in ("root", "files", "split", "slices"))
-    tiny = ("data.use=phantom", "data.batch=2", "data.workers=0", "steps=1", "networks.encoder.width=2")
-    Run(recipe_of("regression_phantom", *gone, *tiny, "networks.decoder.width=2"), QUIET, folder).train()
+    tiny = ("data.batch=2", "data.workers=0", "steps=1", "networks.encoder.width=2", "networks.decoder.width=2")
+    Run(recipe_of("regression_phantom", *tiny), QUIET, folder).train()
     return folder
 
 
@@ -173,12 +172,13 @@ def test_pixels_of_a_runs_test_images_without_a_value_are_left_out(tmp_path):
     truth[1, :10] = np.nan
     for case in range(2):
         saved(tmp_path / f"c{case}", a=np.zeros((3, 32, 32), np.uint8), b=truth[case])
-    data = {"root": tmp_path, "files": "{a: '{case}/a.npy', b: '{case}/b.npy'}", "split": "~", "slices": "~",
+    data = {"root": tmp_path, "files": "{a: '{case}/a.npy', b: '{case}/b.npy'}", "use": "cases", "task": "~",
             "size": 32, "batch": 1, "workers": 0}  # fmt: skip
     changes = [f"data.{key}={value}" for key, value in data.items()]
     domains = "{a: {channels: 3, range: [0, 255], axes: {axis0: channels}}, b: {range: [0, 100], unit: K}}"
-    changes += [f"domains={domains}", "domains.mask=~", "data.files.mask=~", "steps=1", "networks.encoder.width=2",
-                "networks.decoder.width=2", "phases.generator.minimize.image=l1(translation, target)"]  # fmt: skip
+    changes += [f"domains={domains}", "domains.mask=~", "steps=1", "networks.encoder.width=2",
+                "networks.decoder.width=2", "phases.generator.minimize.image=l1(translation, target)",
+                "phases.generator.minimize.whole=~"]  # fmt: skip
     Run(recipe_of("regression_phantom", *changes), QUIET, tmp_path / "run").train()
     evaluation, _ = of_run(tmp_path / "run", tmp_path)
     mae, _ = write_records(evaluation, evaluation.run(), tmp_path, {})

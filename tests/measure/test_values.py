@@ -187,7 +187,7 @@ def test_what_makes_no_sense_of_them_is_refused(metric, protocol, backbone, spac
     ("metric", "space"),
     [
         ("lpips-paired", HU | WINDOW), ("kid", {"kind": "grey8"}), ("mae", HU), ("pearson", BANDS),
-        ("prdc", BANDS | {"display": {"colour": ["B04", "~", "B02"]}}),
+        ("prdc", BANDS | {"display": {"colour": ["B04", None, "B02"]}}),
     ],
 )  # fmt: skip
 def test_what_makes_sense_of_them_is_not(metric, space):

@@ -98,7 +98,7 @@ def test_ome_tiff(tmp_path, axes, rule, shape):
     assert file.name == "x.ome.tif"
     with tifffile.TiffFile(file) as found:
         assert found.is_ome and found.series[0].axes == axes
-        for said in ('PhysicalSizeX="0.000108"', 'PhysicalSizeXUnit="mm"', 'PhysicalSizeYUnit="mm"'):
+        for said in ('PhysicalSizeX="0.108"', 'PhysicalSizeY="0.108"'):  # micrometres, as in the source
             assert said in found.ome_metadata
         assert np.array_equal(found.asarray(), array)
 
