@@ -15,6 +15,7 @@ from i2i_forge.data.space import Quantity
 from i2i_forge.data.stored import Codes, Header, Stored
 from i2i_forge.errors import DataError
 
+MAP = "lies at"  # how the note of a file begins that is a map
 MOST_LABELS = 16
 SAMPLE = 2**16  # values of a file that are kept for percentiles
 
@@ -28,7 +29,7 @@ class Values:
         sample: some of them, float32.
         labels: all values, where these are at most 16 whole numbers; else empty.
         count, missing, positive: how many there are, how many pixels have none, and how many are above 0.
-        planes, empty: how many planes, and in how many nothing is above 0.
+        empty: in how many planes nothing is above 0.
         digests: what identifies the codes of each plane; "" of a plane of one code, which others share by chance.
     """
 
@@ -39,7 +40,6 @@ class Values:
     count: int
     missing: int
     positive: int
-    planes: int
     empty: int
     digests: tuple[str, ...]
 
@@ -66,6 +66,11 @@ class Image:
     def header(self) -> Header:
         """Of the first file."""
         return next(iter(self.headers.values()))
+
+    @property
+    def is_map(self) -> bool:
+        """Whether its first file lies somewhere on the Earth."""
+        return any(note.startswith(MAP) for note in self.header.notes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -119,7 +124,7 @@ def file_values(stored: Stored) -> Values:
             labels = labels if len(labels) <= MOST_LABELS and all(map(float.is_integer, labels)) else None
     ends = (low, high) if count else (math.nan, math.nan)
     sample = np.concatenate(samples) if samples else np.empty(0, np.float32)
-    return Values(*ends, sample, frozenset(labels or ()), count, missing, positive, len(digests), empty, tuple(digests))
+    return Values(*ends, sample, frozenset(labels or ()), count, missing, positive, empty, tuple(digests))
 
 
 def quantities(codes: Codes, header: Header) -> Quantity:

@@ -149,12 +149,11 @@ def looks_like(image: Image) -> str:
     low, high = image.percentiles(0.1, 99.9)
     if _is_ct(image):
         return "HU"
-    is_map = any(note.startswith("lies at") for note in header.notes)
-    if header.unit == "dB" or (is_map and "float" in header.dtype and -100 < low < 0 and high < 60):
+    if header.unit == "dB" or (image.is_map and "float" in header.dtype and -100 < low < 0 and high < 60):
         return "dB"
     if {*header.slope} == {1e-4} or header.unit == "reflectance":
         return "reflectance"
-    is_optical = any(BANDS.fullmatch(name) for name in header.channels) or (is_map and len(header.channels) > 2)
+    is_optical = any(BANDS.fullmatch(name) for name in header.channels) or (image.is_map and len(header.channels) > 2)
     return "reflectance x 10,000" if is_optical and header.dtype == "uint16" and 1000 < high < 30000 else ""
 
 
