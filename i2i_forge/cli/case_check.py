@@ -21,7 +21,7 @@ from i2i_forge.errors import DataError, UsageError
 from i2i_forge.recipe.yaml_text import to_inline_yaml
 
 STEP = {"uint32": 64, "int32": 64, "uint64": 2**40, "int64": 2**40}  # codes that float32 in [-1, 1] cannot tell apart
-SPREAD = ("in-plane", slice(1, 3), 1.05), ("through the planes", slice(1), 1.2)  # of spacings, above which it is said
+SPREAD = ("in-plane", (1, 2), 1.05), ("through the planes", (0,), 1.2)  # of spacings, above which it is said
 FORMATS = {"nifti": "NIfTI", "dicom": "DICOM", "tiff": "TIFF", "meta": "MetaImage"}
 
 
@@ -185,8 +185,8 @@ def _warnings(found: CaseSurvey) -> Iterator[str]:
         if flat := [path for path, v in image.values.items() if v.low == v.high]:
             yield f"{name}: all values are equal in {len(flat)} files, for example {flat[0]}"
         for what, axes, most in SPREAD:
-            spacings = [header.spacing[axes] for header in image.headers.values() if header.spacing]
-            sizes = [size for spacing in spacings for size in spacing if size]
+            spacings = [header.spacing for header in image.headers.values() if header.spacing]
+            sizes = [spacing[axis] for spacing in spacings for axis in axes if spacing[axis]]
             if sizes and max(sizes) > most * min(sizes):
                 yield f"{name}: spacings {what} differ from {min(sizes):.4g} to {max(sizes):.4g}; nothing is resampled"
     if found.divided:
