@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from i2i_forge.cli.common import note, print_json, say, warn
+from i2i_forge.cli.data_check import refuse_damaged, say_damaged_and_noted
 from i2i_forge.cli.progress import Counted
 from i2i_forge.data.case_survey import CaseSurvey, survey_cases
 from i2i_forge.data.file_formats import Files
-from i2i_forge.data.file_values import MAP, Image
+from i2i_forge.data.file_values import Image
 from i2i_forge.data.folders import shown
 from i2i_forge.data.proposals import Proposal, looks_like, propose
 from i2i_forge.data.stored import Header
@@ -53,10 +54,7 @@ def check_cases(folder: Path, files: Files, changes: Iterable[str], as_json: boo
 
 
 def _refuse(found: CaseSurvey, folder: Path) -> None:
-    if damaged := found.damaged:
-        total = sum(len(image.headers) + len(image.damaged) for image in found.images.values())
-        fix = next(iter(damaged.values())).fix if len(damaged) == 1 else "repair or remove these files"
-        raise DataError(f"{len(damaged)} of {total} images in {folder} cannot be used", fix=fix)
+    refuse_damaged(found, sum(len(image.headers) + len(image.damaged) for image in found.images.values()), folder)
     if found.missing:
         raise DataError(
             f"{len(found.missing)} cases in {folder} miss files: {'; '.join(found.missing[:5])}",
@@ -81,10 +79,7 @@ def _print(found: CaseSurvey, proposal: Proposal | None) -> None:
         place = [same] if found.paired and name != first else _place(image)
         if image.headers:
             say("  " + "   ".join([name.ljust(width), *filter(None, [_kind(image), *place, *_values(image)])]))
-    for error in found.damaged.values():
-        say(error.message)
-    for text, paths in _notes(found).items():
-        say(f"{len(paths):,} of the files: {text}; for example {paths[0]}")
+    say_damaged_and_noted(found)
     for text in _warnings(found):
         warn(text)
     if proposal is None:
@@ -165,13 +160,6 @@ def _counted(counts: Counter[str]) -> str:
     return found[0][0] if len(found) == 1 else shown([f"{text} ({count:,})" for text, count in found])
 
 
-def _notes(found: CaseSurvey) -> dict[str, list[Path]]:
-    """What headers say, and the files; where a map lies is in its line."""
-    headers = [each for image in found.images.values() for each in image.headers.items()]
-    texts = dict.fromkeys(text for _, header in headers for text in header.notes if not text.startswith(MAP))
-    return {text: [path for path, header in headers if text in header.notes] for text in texts}
-
-
 def _warnings(found: CaseSurvey) -> Iterator[str]:
     for name, image in found.images.items():
         by_polarity = {header.polarity: path for path, header in image.headers.items() if header.polarity}
@@ -217,7 +205,7 @@ def _facts(found: CaseSurvey, proposal: Proposal | None) -> dict[str, Any]:
             }
             for name, image in found.images.items()
         },
-        "noted": {text: [str(path) for path in paths] for text, paths in _notes(found).items()},
+        "noted": {text: [str(path) for path in paths] for text, paths in found.noted.items()},
         "warnings": list(_warnings(found)),
         "missing": list(found.missing),
         "grids": list(found.grids),

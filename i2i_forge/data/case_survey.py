@@ -13,7 +13,7 @@ from typing import Any
 from i2i_forge.data.case_names import Layout, find_layout, list_files
 from i2i_forge.data.cases import Case, find_cases, folder_cases
 from i2i_forge.data.file_formats import Files
-from i2i_forge.data.file_values import Image, file_values
+from i2i_forge.data.file_values import MAP, Image, file_values
 from i2i_forge.data.folders import A_NAMES, B_NAMES, EXTENSIONS
 from i2i_forge.data.splits import SPLITS, refuse_divided_groups
 from i2i_forge.data.volumes import differences
@@ -56,6 +56,13 @@ class CaseSurvey:
     def damaged(self) -> dict[Path, DataError]:
         """All files that cannot be used."""
         return {path: error for image in self.images.values() for path, error in image.damaged.items()}
+
+    @property
+    def noted(self) -> dict[str, list[Path]]:
+        """What headers say, and of which files; not where a map lies."""
+        headers = [each for image in self.images.values() for each in image.headers.items()]
+        texts = dict.fromkeys(text for _, header in headers for text in header.notes if not text.startswith(MAP))
+        return {text: [path for path, header in headers if text in header.notes] for text in texts}
 
 
 def is_measured(root: Path, files: Files) -> bool:
@@ -111,7 +118,8 @@ def survey_cases(
     cases = [case for each in whole.values() for case in each]
     every = [case for of in found.values() for each in of.values() for case in each]
     return CaseSurvey(
-        root, layout, images, cases or every, [said for _, missing in together.values() for said in missing],
+        root, layout, images, cases or every,
+        [said for _, missing in together.values() for said in missing if whole["train"]],
         bool(whole["train"]), list(_grids(cases, images)), _twins(images, splits), _divided(whole) if layout else "",
     )  # fmt: skip
 

@@ -73,11 +73,6 @@ class Image:
         return any(note.startswith(MAP) for note in self.header.notes)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Of the channels of the first file, for each file of a stack."""
-        return self.header.channels * len(self.patterns)
-
-    @property
     def labels(self) -> list[int]:
         """All values of all files that were read, where these are at most 16 whole numbers."""
         every = [values.labels for values in self.values.values() if values.count]
@@ -102,7 +97,7 @@ def file_values(stored: Stored) -> Values:
     Raises:
         BadImage: it is damaged behind its header.
     """
-    low, high, samples, digests = math.inf, -math.inf, [], []
+    ends, samples, digests = [], [np.empty(0, np.float32)], []
     labels: set[float] | None = set()
     count = missing = positive = empty = 0
     array, axes = stored.array(), [length for _, length in stored.header.axes]
@@ -112,27 +107,27 @@ def file_values(stored: Stored) -> Values:
         digests.append(plane_digest(codes))
         values = quantities(codes, stored.header)
         found = values[np.isfinite(values)]
-        count, missing = count + found.size, missing + values.size - found.size
         above = int((found > 0).sum())
+        count, missing = count + found.size, missing + values.size - found.size
         positive, empty = positive + above, empty + (above == 0)
         if not found.size:
             continue
-        low, high = min(low, float(found.min())), max(high, float(found.max()))
+        ends += [float(found.min()), float(found.max())]
         samples.append(found[::step].astype(np.float32))
         if labels is not None:
-            labels |= _labels(found)
+            first = set(found[: 64 * MOST_LABELS].tolist())  # mostly enough to see that there are many
+            labels |= first if len(first) > MOST_LABELS else set(np.unique(found).tolist())
             labels = labels if len(labels) <= MOST_LABELS and all(map(float.is_integer, labels)) else None
-    ends = (low, high) if count else (math.nan, math.nan)
-    sample = np.concatenate(samples) if samples else np.empty(0, np.float32)
-    return Values(*ends, sample, frozenset(labels or ()), count, missing, positive, empty, tuple(digests))
+    low, high = (min(ends), max(ends)) if ends else (math.nan, math.nan)
+    sample = np.concatenate(samples)
+    return Values(low, high, sample, frozenset(labels or ()), count, missing, positive, empty, tuple(digests))
 
 
 def quantities(codes: Codes, header: Header) -> Quantity:
     """C,H,W of codes: slope and offset applied, NaN where the file says that there is no value."""
     slope, offset = (np.reshape(each, (-1, 1, 1)) for each in (header.slope, header.offset))
     values: Quantity = codes * slope + offset
-    missing = np.isin(codes, header.nodata)
-    values[missing] = np.nan
+    values[np.isin(codes, header.nodata)] = np.nan
     return values
 
 
@@ -143,9 +138,3 @@ def plane_digest(codes: Codes) -> str:
     if not least < most:
         return ""
     return hashlib.blake2b(whole.tobytes(), digest_size=16, key=f"{whole.dtype} {whole.shape}".encode()).hexdigest()
-
-
-def _labels(values: NDArray[np.float64]) -> set[float]:
-    """All values; of many kinds only more than MOST_LABELS."""
-    first = set(values[: 64 * MOST_LABELS].tolist())
-    return first if len(first) > MOST_LABELS else set(np.unique(values).tolist())
