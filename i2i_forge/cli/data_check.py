@@ -45,16 +45,19 @@ def check(folder: Path, changes: tuple[str, ...], as_json: bool) -> None:
         check_cases(folder, files, changes, as_json)
         return
     found = survey(folder, Counted())
-    damaged = found.damaged
     if as_json:
         print_json(_facts(found))
     else:
         _print(found, folder)
-    if damaged:
-        total, first = sum(len(part.images) for part in found.parts), next(iter(damaged.values()))
+    refuse_damaged(found, sum(len(part.images) for part in found.parts), folder)
+
+
+def refuse_damaged(found: Any, total: int, folder: Path) -> None:
+    """Raise DataError where files of a survey are damaged."""
+    if damaged := found.damaged:
         raise DataError(
             f"{len(damaged)} of {total} images in {folder} cannot be used",
-            fix=first.fix if len(damaged) == 1 else "repair or remove these files",
+            fix=next(iter(damaged.values())).fix if len(damaged) == 1 else "repair or remove these files",
         )
 
 
@@ -87,10 +90,7 @@ def _print(found: Any, folder: Path) -> None:
         sizes = [f"{_x(size)} ({count:,})" for size, count in common_sizes(part)]
         rows.append((part.name, f"{len(part.images):,}", f"{len(part.damaged):,}", shown(sizes)))
     print_table("folder", "images", "damaged", "sizes, the most frequent first", rows=rows)
-    for error in found.damaged.values():
-        say(error.message)
-    for what, paths in found.noted.items():
-        say(f"{len(paths):,} of the images: {what}; for example {paths[0]}")
+    say_damaged_and_noted(found)
     if found.twins:
         first = " and ".join(str(path) for path in found.twins[0])
         warn(f"images that are both in training and in test: {len(found.twins):,}, for example {first}")
@@ -105,6 +105,14 @@ def _print(found: Any, folder: Path) -> None:
         say("  in train (test), or any folders that `a`, `b`, `test_a` and `test_b` name")
         return
     _say_uses([(use, "pairs" if use["use"] == "paired_folders" else "unpaired") for use in found.uses])
+
+
+def say_damaged_and_noted(found: Any) -> None:
+    """Which files of a survey cannot be used, and what is to be known of others."""
+    for error in found.damaged.values():
+        say(error.message)
+    for what, paths in found.noted.items():
+        say(f"{len(paths):,} of the images: {what}; for example {paths[0]}")
 
 
 def _say_uses(uses: Iterable[tuple[dict[str, Any], str]]) -> None:

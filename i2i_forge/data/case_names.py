@@ -6,16 +6,16 @@ found is a proposal, which is shown to the user: none is made where names do not
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from i2i_forge.data.file_formats import Files
 from i2i_forge.data.folders import SIDE_NAMES
-from i2i_forge.data.patterns import name_expression
+from i2i_forge.data.patterns import name_expression, names_below
 from i2i_forge.errors import DataError
 from i2i_forge.system.files import natural_key
 
@@ -25,7 +25,7 @@ CHANNEL = re.compile(r"\d{4}")  # nnU-Net's suffix
 VISIT = re.compile(r"(.+)([_-])([A-Za-z]{0,6}\d+)")  # of one subject or scene: a visit, a tile
 LAST = re.compile(r"(?P<case>.+)(?P<mark>[_.-])(?P<image>[^_.-]+)")
 FIRST = re.compile(r"(?P<image>[A-Za-z]+\d?)(?P<mark>[_-])(?P<case>.+)")
-CONTRASTS = re.compile(r"t1|t2|pd|s1|s2", re.IGNORECASE)  # names of images although they have digits
+NAMED = re.compile(r"\D+|\d{4}|[ts][12]", re.IGNORECASE)  # images: with digits alone nnU-Net's channels, T1, S2
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,22 @@ class Layout:
 
 def list_files(root: Path, files: Files) -> list[str]:
     """The names below a folder, in natural order, of what can be read as an image; a folder of DICOM slices is one."""
+    below: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names_below(root):
+        below[name.rpartition("/")[0]].append(name)
     found: list[str] = []
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(folder).relative_to(root)
-        kept = [name for name in names if not name.startswith(".")]
-        if below.parts and not folders and _is_series(Path(folder), kept, files):
-            found.append(below.as_posix())
-            continue
-        found += [(below / name).as_posix() for name in kept if files.ending(name)]
+    for folder, names in below.items():
+        own = [name for name in names if name not in below]
+        is_series = folder and own == names and _is_series(root / folder, own, files)
+        found += [folder] if is_series else filter(files.ending, own)
     return sorted(found, key=natural_key)
 
 
 def _is_series(folder: Path, names: Sequence[str], files: Files) -> bool:
-    if len(names) < 2 or any(files.ending(name) not in ("", ".dcm", ".ima") for name in names):
-        return False
-    try:
-        return files.format_of(folder) == "dicom" and bool(files.open(folder).header.axes)
-    except DataError:
-        return False
+    if len(names) > 1 and {files.ending(name) for name in names} <= {"", ".dcm", ".ima"}:
+        with suppress(DataError):
+            return bool(files.open(folder).header.axes)
+    return False
 
 
 def find_layout(names: Sequence[str], files: Files) -> Layout | None:
@@ -74,18 +71,14 @@ def find_layout(names: Sequence[str], files: Files) -> Layout | None:
     depth = Counter(name.count("/") for name in names).most_common(1)[0][0] if names else 0
     parts = [tuple(name.split("/")) for name in dict.fromkeys(names) if name.count("/") == depth]
     varying = [place for place in range(depth) if len({each[place] for each in parts}) > 1]
-    if not varying:
-        fixed = "".join(f"{part}/" for part in parts[0][:-1]) if parts else ""
-        flat = _flat([each[-1] for each in parts], files)
-        found = {name or "image": [fixed + pattern for pattern in patterns] for name, patterns in flat.items()}
-    elif len(varying) == 1 and _are_images(parts, varying[0]):
-        found = _folders_of_images(parts, varying[0], files)
+    if not varying or (len(varying) == 1 and _are_images(parts, varying[0])):
+        found = _folders_of_images(parts, varying, files)
     else:
         found = _folders_of_cases(parts, varying, files)
     if not found or len(found) > MOST_IMAGES:
         return None
     named = sorted(_by_subject(found, names).items(), key=lambda each: natural_key(each[0]))
-    return Layout({name: tuple(patterns) for name, patterns in named}, split)
+    return Layout({name or "image": tuple(patterns) for name, patterns in named}, split)
 
 
 def _are_images(parts: Sequence[tuple[str, ...]], place: int) -> bool:
@@ -99,13 +92,13 @@ def _shapes(names: Iterable[str]) -> set[str]:
     return {re.sub(r"\d+", "#", name) for name in names}
 
 
-def _folders_of_images(parts: Sequence[tuple[str, ...]], place: int, files: Files) -> dict[str, list[str]]:
+def _folders_of_images(parts: Sequence[tuple[str, ...]], varying: Sequence[int], files: Files) -> dict[str, list[str]]:
+    """The images of each folder, called by it where it is one of several."""
     found: dict[str, list[str]] = {}
-    for folder in dict.fromkeys(each[place] for each in parts):
-        inside = [each for each in parts if each[place] == folder]
-        fixed = "/".join(inside[0][:-1])
-        for name, patterns in _flat([each[-1] for each in inside], files).items():
-            found["_".join(filter(None, (folder, name)))] = [f"{fixed}/{pattern}" for pattern in patterns]
+    for folder in dict.fromkeys(each[:-1] for each in parts):
+        for name, patterns in _flat([each[-1] for each in parts if each[:-1] == folder], files).items():
+            called = "_".join(filter(None, (*(folder[place] for place in varying), name)))
+            found[called] = ["/".join([*folder, pattern]) for pattern in patterns]
     return found
 
 
@@ -122,10 +115,17 @@ def _folders_of_cases(parts: Sequence[tuple[str, ...]], varying: Sequence[int], 
         counts["/".join([*(places.get(place, part) for place, part in enumerate(each[:-1])), base])] += 1
     half = len({each[:-1] for each in parts}) / 2
     kept = [pattern for pattern, count in counts.items() if count >= max(half, 2)]
-    stems = {pattern: re.sub(r"\{\w+\}", "", _stem(pattern.rpartition("/")[2], files)).strip("_-.") for pattern in kept}
-    if len(stems) > 1 and all(CHANNEL.fullmatch(stem) for stem in stems.values()):
-        return {"image": sorted(kept)}
-    return {stem or "image": [pattern] for pattern, stem in stems.items()}
+    return _stacked({
+        re.sub(r"\{\w+\}", "", _stem(pattern.rpartition("/")[2], files)).strip("_-."): pattern
+        for pattern in kept
+    })  # fmt: skip
+
+
+def _stacked(patterns: Mapping[str, str]) -> dict[str, list[str]]:
+    """The images of these names; those that are all nnU-Net's numbers are the channels of one."""
+    if all(CHANNEL.fullmatch(name) for name in patterns):
+        return {"": sorted(patterns.values())} if patterns else {}
+    return {name: [pattern] for name, pattern in patterns.items()}
 
 
 def _flat(bases: Sequence[str], files: Files) -> dict[str, list[str]]:
@@ -142,11 +142,8 @@ def _flat(bases: Sequence[str], files: Files) -> dict[str, list[str]]:
                 patterns[match["image"]] = pattern.format(**match.groupdict(), end=base[len(stem) :])
         every = set().union(*cases.values())
         often = [image for image, own in cases.items() if 2 * len(own) >= len(every) > 1]
-        if 1 < len(often) <= MOST_IMAGES:
-            if all(CHANNEL.fullmatch(image) for image in often):
-                return {"": [patterns[image] for image in sorted(often)]}
-            if any(CONTRASTS.fullmatch(image) or not re.search(r"\d", image) for image in often):
-                return {image: [patterns[image]] for image in often}
+        if 1 < len(often) <= MOST_IMAGES and any(NAMED.fullmatch(image) for image in often):
+            return _stacked({image: patterns[image] for image in often})
     return {"": [CASE + Counter(base[len(_stem(base, files)) :] for base in bases).most_common(1)[0][0]]}
 
 

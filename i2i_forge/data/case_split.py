@@ -19,18 +19,14 @@ Row = tuple[str, str, str]
 
 
 def split_list(
-    root: Path,
-    files: Files,
-    patterns: Mapping[str, Sequence[str]],
-    share: float | None = None,
-    folds: int | None = None,
+    root: Path, files: Files, patterns: Mapping[str, Sequence[str]], share: float | None, folds: int | None
 ) -> list[Row]:
     """Case, group, and "train", "test" or the number of the fold, in natural order of the groups.
 
     Args:
         patterns: image -> those of its stack; {} finds them, see `find_layout`.
         share: of the groups, the last of which test.
-        folds: to so many the groups are dealt in turn.
+        folds: to so many the groups are dealt in turn instead.
 
     Raises:
         DataError: no cases are found, or the folder has a split already; there are fewer groups than parts.
@@ -57,8 +53,8 @@ def write_list(rows: Sequence[Row], file: Path) -> None:
         UsageError: the folder cannot be written; ResourceError: the disk does not take it.
     """
     text = io.StringIO()
-    has_folds = all(part.isdecimal() for *_, part in rows)
-    csv.writer(text, lineterminator="\n").writerows([("case", "group", "fold" if has_folds else "split"), *rows])
+    kind = "fold" if rows[0][-1].isdecimal() else "split"
+    csv.writer(text, lineterminator="\n").writerows([("case", "group", kind), *rows])
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, text.getvalue())

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from i2i_forge.data.case_names import Layout, find_layout, list_files
 from i2i_forge.data.cases import Case, find_cases, folder_cases
 from i2i_forge.data.file_formats import Files
-from i2i_forge.data.file_values import Image, Values, file_values
+from i2i_forge.data.file_values import MAP, Image, file_values
 from i2i_forge.data.folders import A_NAMES, B_NAMES, EXTENSIONS
-from i2i_forge.data.splits import refuse_divided_groups
-from i2i_forge.data.stored import Header
+from i2i_forge.data.splits import SPLITS, refuse_divided_groups
 from i2i_forge.data.volumes import differences
 from i2i_forge.errors import DataError
 from i2i_forge.system.files import natural_key
@@ -58,6 +57,13 @@ class CaseSurvey:
         """All files that cannot be used."""
         return {path: error for image in self.images.values() for path, error in image.damaged.items()}
 
+    @property
+    def noted(self) -> dict[str, list[Path]]:
+        """What headers say, and of which files; not where a map lies."""
+        headers = [each for image in self.images.values() for each in image.headers.items()]
+        texts = dict.fromkeys(text for _, header in headers for text in header.notes if not text.startswith(MAP))
+        return {text: [path for path, header in headers if text in header.notes] for text in texts}
+
 
 def is_measured(root: Path, files: Files) -> bool:
     """Whether a folder is surveyed as cases: most of its files, or those of a sub-folder, are not 8-bit pictures.
@@ -68,12 +74,12 @@ def is_measured(root: Path, files: Files) -> bool:
     pictures = [name for name in names if name.rpartition(".")[2].lower() in EXTENSIONS]
     if 2 * len(pictures) <= len(names) > 0:
         return True
-    deep: dict[str, list[bool]] = {}
+    deep: defaultdict[str, list[bool]] = defaultdict(list)
     for name in pictures[:: max(1, len(pictures) // LOOKED_AT)]:
-        deep.setdefault(name.rpartition("/")[0], []).append(_is_deep(root / name, files))
+        deep[name.rpartition("/")[0]].append(_is_deep(root / name, files))
     if not any(2 * sum(each) > len(each) for each in deep.values()):
         return False
-    layout = None if _are_two(root) else find_layout(names, files)
+    layout = find_layout(names, files)
     return _are_two(root) or (layout is not None and len(layout.files) > 1)
 
 
@@ -103,18 +109,18 @@ def survey_cases(
         DataError: the folder is missing, or no patterns are found.
     """
     layout = found_layout(root, files, patterns or {})
-    found = {split: _cases(root, layout, split, files) for split in ("train", "test")}
+    found = {split: each for split in SPLITS if (each := _cases(root, layout, split, files))}
     images = {name: Image(layout.files[name] if layout else (TWO_FOLDERS[name][0],)) for name in found["train"]}
     splits = {split: {n: [f for c in cs for f in c.files[n]] for n, cs in of.items()} for split, of in found.items()}
     _read(images, splits, files, progress)
-    together = {split: _together(of) for split, of in found.items() if of}
-    cases = [case for whole, _ in together.values() for case in whole]
-    paired = bool(together["train"][0])
+    together = {split: _together(of) for split, of in found.items()}
+    whole = {split: cases for split, (cases, _) in together.items()}
+    cases = [case for each in whole.values() for case in each]
+    every = [case for of in found.values() for each in of.values() for case in each]
     return CaseSurvey(
-        root, layout, images, cases or [case for of in found.values() for each in of.values() for case in each],
-        [said for _, lacking in together.values() for said in lacking] if paired else [], paired,
-        list(_grids(cases, images)), _twins(images, splits),
-        _divided({split: whole for split, (whole, _) in together.items()}) if layout else "",
+        root, layout, images, cases or every,
+        [said for _, missing in together.values() for said in missing if whole["train"]],
+        bool(whole["train"]), list(_grids(cases, images)), _twins(images, splits), _divided(whole) if layout else "",
     )  # fmt: skip
 
 
@@ -153,19 +159,18 @@ def _cases(root: Path, layout: Layout | None, split: str, files: Files) -> dict[
 
 def _together(found: Mapping[str, Sequence[Case]]) -> tuple[list[Case], list[str]]:
     """Cases with all their images, and which ones lack some; no case where most have no partner."""
-    by_name = {image: {case.name: case for case in cases} for image, cases in found.items()}
-    every = dict.fromkeys(name for cases in by_name.values() for name in cases)
-    whole = [name for name in every if all(name in cases for cases in by_name.values())]
-    if 2 * len(whole) < len(every):
-        return [], []
-    missing = [
-        f"{name} has no {' and no '.join(image for image, cases in by_name.items() if name not in cases)}"
-        for name in every.keys() - set(whole)
-    ]
-    first = next(iter(by_name.values()))
-    merged = [{image: cases[name].files[image] for image, cases in by_name.items()} for name in whole]
-    cases = [Case(n, first[n].group, f, first[n].values) for n, f in zip(whole, merged, strict=True)]
-    return cases, sorted(missing, key=natural_key)
+    parts: defaultdict[str, dict[str, Case]] = defaultdict(dict)
+    for image, cases in found.items():
+        for case in cases:
+            parts[case.name][image] = case
+    whole, missing = [], []
+    for name, own in sorted(parts.items(), key=lambda each: natural_key(each[0])):
+        if lacking := [image for image in found if image not in own]:
+            missing.append(f"{name} has no {' and no '.join(lacking)}")
+        else:
+            files = {image: case.files[image] for image, case in own.items()}
+            whole.append(replace(next(iter(own.values())), files=files))
+    return (whole, missing) if 2 * len(whole) >= len(parts) else ([], [])
 
 
 def _divided(splits: Mapping[str, Sequence[Case]]) -> str:
@@ -180,42 +185,38 @@ def _read(
     images: Mapping[str, Image], splits: Mapping[str, Mapping[str, Sequence[Path]]], files: Files,
     progress: Callable[[int, int], None],
 ) -> None:  # fmt: skip
-    has_tests = any(splits["test"].values())
-    listed = {name: [path for of in splits.values() for path in of.get(name, ())] for name in images}
-    total, done = sum(map(len, listed.values())), 0
-    for name, paths in listed.items():
-        image = images[name]
-        chosen = set(paths) if has_tests else _sample(paths, files)
-        with ThreadPoolExecutor(DECODED) as pool:
-            looked = pool.map(partial(_look, files, chosen), paths)
-            for path, (error, kind, header, values) in zip(paths, looked, strict=True):
-                if error:
-                    image.damaged[path] = error
-                else:
-                    image.headers[path] = header
-                    image.formats[kind] += 1
-                    image.values |= {path: values} if values else {}
-                progress(done := done + 1, total)
+    """Of all files the headers; then the values of all, or of so many that are evenly spread."""
+    done, total = 0, sum(len(paths) for of in splits.values() for paths in of.values())
+    with ThreadPoolExecutor(DECODED) as pool:
+        for name, image in images.items():
+            paths = [path for of in splits.values() for path in of.get(name, ())]
+            opened = dict(_good(pool, files.open, dict(zip(paths, paths, strict=True)), image))
+            size = sum(math.prod(stored.header.shape) for stored in opened.values())
+            step = 1 if "test" in splits else max(1, math.ceil(size / MOST_VALUES))
+            for number, (path, values) in enumerate(_good(pool, file_values, dict([*opened.items()][::step]), image)):
+                image.values[path] = values
+                progress(done + number, total)
+            image.headers = {path: stored.header for path, stored in opened.items() if path not in image.damaged}
+            image.formats.update(map(files.format_of, image.headers))
+            progress(done := done + len(paths), total)
 
 
-def _look(files: Files, chosen: set[Path], path: Path) -> tuple[DataError | None, str, Header, Values | None]:
-    try:
-        stored = files.open(path)
-        return None, files.format_of(path), stored.header, file_values(stored) if path in chosen else None
-    except DataError as error:
-        return error, "", Header(1, 1), None
+def _good(
+    pool: ThreadPoolExecutor, function: Callable[[Any], Any], given: Mapping[Path, Any], image: Image
+) -> Iterator[tuple[Path, Any]]:
+    """What a function makes of each file; those that it refuses are damaged."""
 
-
-def _sample(paths: Sequence[Path], files: Files) -> set[Path]:
-    """Files evenly spread, with at most MOST_VALUES values by the first that can be opened."""
-    for path in paths:
+    def tried(argument: Any) -> Any:
         try:
-            size = int(np.prod(files.open(path).header.shape))
-        except DataError:
-            continue
-        count = max(1, min(len(paths), MOST_VALUES // size))
-        return {paths[number * len(paths) // count] for number in range(count)}
-    return set()
+            return function(argument)
+        except DataError as error:
+            return error
+
+    for path, found in zip(given, pool.map(tried, given.values()), strict=True):
+        if isinstance(found, DataError):
+            image.damaged[path] = found
+        else:
+            yield path, found
 
 
 def _grids(cases: Sequence[Case], images: Mapping[str, Image]) -> Iterator[str]:
@@ -228,15 +229,12 @@ def _grids(cases: Sequence[Case], images: Mapping[str, Image]) -> Iterator[str]:
 
 def _twins(images: Mapping[str, Image], splits: Mapping[str, Mapping[str, Sequence[Path]]]) -> list[tuple[Path, Path]]:
     """Files of one image in both splits with a plane in common; labels and masks are often alike."""
-    found = []
-    for name, image in images.items():
-        if image.labels:
-            continue
-        known = {
-            digest: path for path in splits["train"][name] if path in image.values
-            for digest in image.values[path].digests if digest
-        }  # fmt: skip
-        for path in splits["test"].get(name, ()):
-            shared = [known[d] for d in image.values[path].digests if d in known] if path in image.values else []
-            found += [(shared[0], path)] if shared else []
-    return found
+    found = set()
+    for name in [name for name, image in images.items() if not image.labels]:
+        read = images[name].values
+        train, test = (
+            {digest: path for path in splits.get(split, {}).get(name, ()) if path in read
+             for digest in read[path].digests if digest} for split in SPLITS
+        )  # fmt: skip
+        found |= {(train[digest], test[digest]) for digest in train.keys() & test.keys()}
+    return sorted(found)

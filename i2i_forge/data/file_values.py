@@ -15,6 +15,7 @@ from i2i_forge.data.space import Quantity
 from i2i_forge.data.stored import Codes, Header, Stored
 from i2i_forge.errors import DataError
 
+MAP = "lies at"  # how the note of a file begins that is a map
 MOST_LABELS = 16
 SAMPLE = 2**16  # values of a file that are kept for percentiles
 
@@ -28,7 +29,7 @@ class Values:
         sample: some of them, float32.
         labels: all values, where these are at most 16 whole numbers; else empty.
         count, missing, positive: how many there are, how many pixels have none, and how many are above 0.
-        planes, empty: how many planes, and in how many nothing is above 0.
+        empty: in how many planes nothing is above 0.
         digests: what identifies the codes of each plane; "" of a plane of one code, which others share by chance.
     """
 
@@ -39,7 +40,6 @@ class Values:
     count: int
     missing: int
     positive: int
-    planes: int
     empty: int
     digests: tuple[str, ...]
 
@@ -68,9 +68,9 @@ class Image:
         return next(iter(self.headers.values()))
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Of the channels of the first file, for each file of a stack."""
-        return self.header.channels * len(self.patterns)
+    def is_map(self) -> bool:
+        """Whether its first file lies somewhere on the Earth."""
+        return any(note.startswith(MAP) for note in self.header.notes)
 
     @property
     def labels(self) -> list[int]:
@@ -97,7 +97,7 @@ def file_values(stored: Stored) -> Values:
     Raises:
         BadImage: it is damaged behind its header.
     """
-    low, high, samples, digests = math.inf, -math.inf, [], []
+    ends, samples, digests = [], [np.empty(0, np.float32)], []
     labels: set[float] | None = set()
     count = missing = positive = empty = 0
     array, axes = stored.array(), [length for _, length in stored.header.axes]
@@ -107,27 +107,27 @@ def file_values(stored: Stored) -> Values:
         digests.append(plane_digest(codes))
         values = quantities(codes, stored.header)
         found = values[np.isfinite(values)]
-        count, missing = count + found.size, missing + values.size - found.size
         above = int((found > 0).sum())
+        count, missing = count + found.size, missing + values.size - found.size
         positive, empty = positive + above, empty + (above == 0)
         if not found.size:
             continue
-        low, high = min(low, float(found.min())), max(high, float(found.max()))
+        ends += [float(found.min()), float(found.max())]
         samples.append(found[::step].astype(np.float32))
         if labels is not None:
-            labels |= _labels(found)
+            first = set(found[: 64 * MOST_LABELS].tolist())  # mostly enough to see that there are many
+            labels |= first if len(first) > MOST_LABELS else set(np.unique(found).tolist())
             labels = labels if len(labels) <= MOST_LABELS and all(map(float.is_integer, labels)) else None
-    ends = (low, high) if count else (math.nan, math.nan)
-    sample = np.concatenate(samples) if samples else np.empty(0, np.float32)
-    return Values(*ends, sample, frozenset(labels or ()), count, missing, positive, len(digests), empty, tuple(digests))
+    low, high = (min(ends), max(ends)) if ends else (math.nan, math.nan)
+    sample = np.concatenate(samples)
+    return Values(low, high, sample, frozenset(labels or ()), count, missing, positive, empty, tuple(digests))
 
 
 def quantities(codes: Codes, header: Header) -> Quantity:
     """C,H,W of codes: slope and offset applied, NaN where the file says that there is no value."""
     slope, offset = (np.reshape(each, (-1, 1, 1)) for each in (header.slope, header.offset))
     values: Quantity = codes * slope + offset
-    missing = np.isin(codes, header.nodata)
-    values[missing] = np.nan
+    values[np.isin(codes, header.nodata)] = np.nan
     return values
 
 
@@ -138,9 +138,3 @@ def plane_digest(codes: Codes) -> str:
     if not least < most:
         return ""
     return hashlib.blake2b(whole.tobytes(), digest_size=16, key=f"{whole.dtype} {whole.shape}".encode()).hexdigest()
-
-
-def _labels(values: NDArray[np.float64]) -> set[float]:
-    """All values; of many kinds only more than MOST_LABELS."""
-    first = set(values[: 64 * MOST_LABELS].tolist())
-    return first if len(first) > MOST_LABELS else set(np.unique(values).tolist())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from i2i_forge.catalog.registry import Catalog
 from i2i_forge.data.case_source import CaseSource
+from i2i_forge.data.cases import Case
 from i2i_forge.data.decode import decode
 from i2i_forge.data.domains import Domains, build_dataset
 from i2i_forge.data.file_values import plane_digest
@@ -38,55 +39,45 @@ def check_data(recipe: Recipe, catalog: Catalog, progress: Progress = lambda don
     for name, spec in recipe.data.streams.items():
         where = "data" if name == "main" else f"data.{name}"
         dataset: Dataset = build_dataset(spec.use, spec.options, described, catalog, where)
-        sources = {
-            split: [_bare(source) for source in dataset.sources(split)] for split in SPLITS[: 1 + (name == "main")]
-        }
+        splits = SPLITS if name == "main" else SPLITS[:1]
+        # one that takes other images for damaged ones has the source inside
+        sources = {split: [getattr(s, "source", s) for s in dataset.sources(split)] for split in splits}
         if name == "main":
             shared, tests = without_tests(dataset), sources
     if not shared:
         _compare_groups(tests)
         _compare_images(tests, described, progress)
     return {
-        "groups": {split: len(set(_groups(each))) for split, each in tests.items()},
+        "groups": {split: len({g for s in each for g in _groups(s)}) for split, each in tests.items()},
         "images": {split: len(each[0]) for split, each in tests.items()},
         "shared": list(shared),
     }
 
 
-def _bare(source: Any) -> Source:
-    """The source inside one that takes other images for damaged ones."""
-    return getattr(source, "source", source)  # type: ignore[no-any-return]
+def _cases(source: Source) -> Sequence[Case]:
+    return source.cases if isinstance(source, CaseSource) else ()
 
 
-def _groups(sources: Sequence[Source]) -> Iterator[str]:
-    for source in sources:
-        if isinstance(source, CaseSource):
-            yield from (case.group for case in source.cases)
-        else:
-            yield from map(source.name, range(len(source)))
+def _groups(source: Source) -> Iterable[str]:
+    return (case.group for case in _cases(source)) if _cases(source) else map(source.name, range(len(source)))
 
 
-def _compare_groups(splits: dict[str, list[Source]]) -> None:
+def _compare_groups(splits: Mapping[str, Sequence[Source]]) -> None:
     """Names of files in two folders may be alike by chance: a group is what a pattern says."""
-    cases = {
-        split: [case for source in sources if isinstance(source, CaseSource) for case in source.cases]
-        for split, sources in splits.items()
-    }
+    cases = {split: [case for source in sources for case in _cases(source)] for split, sources in splits.items()}
     refuse_divided_groups({
         split: [case for case in each if case.values or case.group != case.name] for split, each in cases.items()
     })  # fmt: skip
 
 
-def _compare_images(splits: dict[str, list[Source]], described: Domains, progress: Progress) -> None:
+def _compare_images(splits: Mapping[str, Sequence[Source]], described: Domains, progress: Progress) -> None:
     parts = [
         (split, source, number)
-        for split, sources in splits.items()
-        for source in sources
-        for number in range(len(source.cases) if isinstance(source, CaseSource) else len(source))
-    ]
+        for split, sources in splits.items() for source in sources
+        for number in range(len(_cases(source) or source))
+    ]  # fmt: skip
     known: dict[tuple[str, str], str] = {}
-    for done, (split, source, number) in enumerate(parts):
-        progress(done, len(parts))
+    for done, (split, source, number) in enumerate(parts, 1):
         for name, digest, file in _images(source, number, described):
             if split == SPLITS[0]:
                 known.setdefault((name, digest), file)
@@ -95,7 +86,7 @@ def _compare_images(splits: dict[str, list[Source]], described: Domains, progres
                     f"the same image of {name} is in training and in test: {known[name, digest]} and {file}",
                     fix="remove one of them: a test with training images says nothing about new ones",
                 )
-    progress(len(parts), len(parts))
+        progress(done, len(parts))
 
 
 def _images(source: Source, number: int, described: Domains) -> Iterator[tuple[str, str, str]]:

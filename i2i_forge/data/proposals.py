@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from i2i_forge.data.case_survey import CaseSurvey
 from i2i_forge.data.file_values import Image
 
 CT = (-1024, 3071)
+SCALED = "reflectance x 10,000"
 MOST_SCALE = 2  # between cases whose values one range serves
 MOST_CHANNELS = 32  # that the planes of a stack become beside a flat image
 TARGETS = re.compile(r"ct|target|gt|t1c|t1ce|t1gd|s2|optical|fl|fluo\w*|high|hr", re.IGNORECASE)
@@ -49,7 +51,7 @@ def propose(survey: CaseSurvey) -> Proposal | None:
         return None
     sources, target, masks = roles
     both = {"a": [images[name] for name in sources], "b": [images[target]]}
-    domains = {role: _domain(group, survey, enters=role == "b") for role, group in both.items()}
+    domains = {role: _domain(group, survey, role) for role, group in both.items()}
     hints = [*_axes(domains, both), *_scales(images[target])]
     further = {f"{name}_" if name in both else name: images[name] for name in masks}
     for name, image in further.items():
@@ -95,52 +97,42 @@ def _roles(images: Mapping[str, Image]) -> tuple[list[str], str, list[str]] | No
     return sources, target, masks
 
 
-def _domain(group: Sequence[Image], survey: CaseSurvey, *, enters: bool) -> dict[str, Any]:
+def _domain(group: Sequence[Image], survey: CaseSurvey, role: str) -> dict[str, Any]:
     """The description of one domain; {} of 8-bit RGB."""
-    image = group[0]
-    header, names = image.header, [name for each in group for name in each.names]
-    if header.pixels == "colour" and header.dtype == "uint8" and len(names) == 3 and not header.axes:
+    image, header = group[0], group[0].header
+    names = [name for each in group for name in each.header.channels * len(each.patterns)]
+    is_picture = header.dtype == "uint8" and not header.axes
+    if is_picture and header.pixels == "colour" and len(names) == 3:
         return {}
     if labels := image.labels:
         return {"kind": "labels", "values": labels}
-    if header.dtype == "uint8" and len(names) == 1 and not header.axes:
+    if is_picture and len(names) == 1:
         return {"kind": "grey8"}
     said: dict[str, Any] = {}
     if len(group) > 1:
         said["channels"] = [name for name, each in survey.images.items() if each in group]
     elif len(names) > 1:
         said["channels"] = names if all(names) and len(set(names)) == len(names) else len(names)
-    said |= _meaning(group, names, survey, enters=enters)
+    meaning = looks_like(image)
+    if meaning == SCALED:
+        said["convert"] = {"times": 1e-4}
+    if unit := meaning.partition(" ")[0] or header.unit:
+        said["unit"] = unit
+    said["range"] = _range(group, meaning)
+    if not meaning and role == "a" and header.orientation and survey.layout:
+        said["range"] = {"percentile": [0, 99.5], "over": "case"}
     if header.nodata:
         said["nodata"] = ["file", "nan"] if "float" in header.dtype else "file"
     return said
 
 
-def _meaning(group: Sequence[Image], names: Sequence[str], survey: CaseSurvey, *, enters: bool) -> dict[str, Any]:
-    """Unit, conversion and range."""
-    image = group[0]
+def _range(group: Sequence[Image], meaning: str) -> list[float]:
+    if meaning == "HU":
+        return list(CT)
     ends = [each.percentiles(0.1, 99.9) for each in group]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
-    match looks_like(image):
-        case "HU":
-            return _described("HU", list(CT))
-        case "dB":
-            return _described("dB", rounded(low, high))
-        case "reflectance":
-            return _described("reflectance", rounded(min(low, 0), high))
-        case "reflectance x 10,000":
-            scale = {"convert": {"times": 1e-4}}
-            return scale | _described("reflectance", rounded(min(low, 0) * 1e-4, high * 1e-4))
-    if not enters and image.header.orientation and survey.layout:
-        return _described(image.header.unit, {"percentile": [0, 99.5], "over": "case"})
-    return _described(image.header.unit, rounded(low, high))
-
-
-def _described(unit: str, range: Any) -> dict[str, Any]:
-    said: dict[str, Any] = {}
-    if unit:
-        said.update(unit=unit)
-    return said | {"range": range}
+    times = 1e-4 if meaning == SCALED else 1
+    return rounded((min(low, 0) if "reflectance" in meaning else low) * times, high * times)
 
 
 def looks_like(image: Image) -> str:
@@ -149,13 +141,12 @@ def looks_like(image: Image) -> str:
     low, high = image.percentiles(0.1, 99.9)
     if _is_ct(image):
         return "HU"
-    is_map = any(note.startswith("lies at") for note in header.notes)
-    if header.unit == "dB" or (is_map and "float" in header.dtype and -100 < low < 0 and high < 60):
+    if header.unit == "dB" or (image.is_map and "float" in header.dtype and -100 < low < 0 and high < 60):
         return "dB"
     if {*header.slope} == {1e-4} or header.unit == "reflectance":
         return "reflectance"
-    is_optical = any(BANDS.fullmatch(name) for name in header.channels) or (is_map and len(header.channels) > 2)
-    return "reflectance x 10,000" if is_optical and header.dtype == "uint16" and 1000 < high < 30000 else ""
+    is_optical = any(BANDS.fullmatch(name) for name in header.channels) or (image.is_map and len(header.channels) > 2)
+    return SCALED if is_optical and header.dtype == "uint16" and 1000 < high < 30000 else ""
 
 
 def _is_ct(image: Image) -> bool:
@@ -177,7 +168,7 @@ def rounded(low: float, high: float) -> list[float]:
 def _axes(domains: dict[str, dict[str, Any]], both: Mapping[str, Sequence[Image]]) -> list[str]:
     """Add what axes are where a description has to say it; what there is to decide."""
     axes = {role: dict(group[0].header.axes) for role, group in both.items()}
-    hints: dict[str, list[str]] = {}
+    hints: defaultdict[str, list[str]] = defaultdict(list)
     for role, other in (("a", "b"), ("b", "a")):
         for name, length in axes[role].items():
             is_stack = name == "z" and not axes[other] and length <= MOST_CHANNELS
@@ -186,11 +177,8 @@ def _axes(domains: dict[str, dict[str, Any]], both: Mapping[str, Sequence[Image]
                 continue
             domains[role].setdefault("axes", {})[name] = kind
             if kind == "channels":
-                count = domains[role].get("channels", 1)
-                domains[role]["channels"] = length * (count if isinstance(count, int) else len(count))
-            hints.setdefault(f"an axis {name} of {length}: `axes: {{{name}: {kind}}}` is one reading of it", []).append(
-                role
-            )
+                domains[role]["channels"] = length * _channels(domains[role])
+            hints[f"an axis {name} of {length}: `axes: {{{name}: {kind}}}` is one reading of it"].append(role)
     others = "others are slices, channels, middle, max or a number: say which"
     return [f"{' and '.join(roles)}: {hint}; {others}" for hint, roles in hints.items()]
 
@@ -208,9 +196,11 @@ def _scales(image: Image) -> Iterator[str]:
 
 def _count(domain: Mapping[str, Any]) -> int:
     """Channels of the tensor."""
-    if not domain:
-        return 3
     if domain.get("kind") == "labels":
         return len(domain["values"]) if len(domain["values"]) > 2 else 1
-    channels = domain.get("channels", 1)
-    return channels if isinstance(channels, int) else len(channels)
+    return _channels(domain) if domain else 3
+
+
+def _channels(domain: Mapping[str, Any]) -> int:
+    said = domain.get("channels", 1)
+    return said if isinstance(said, int) else len(said)
