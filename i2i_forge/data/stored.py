@@ -126,7 +126,8 @@ class FileFormat(Protocol):
         endings: of its names, (".nii", ".nii.gz"); the longest ending among all formats decides.
         needs: what has to be installed to use it: import name -> extra of i2i_forge, {"nibabel": "medical"}.
         writes: the endings of files that it writes, if these are not all `endings`.
-        is_one_channel: whether a file holds one channel; without it it holds any number.
+        is_one_channel: whether a file holds one channel of numbers; without it it holds any number.
+        holds_colour: of such a format, whether a file holds 8-bit RGB all the same.
     """
 
     endings: tuple[str, ...]

@@ -44,7 +44,7 @@ class RunSamples(Samples):
         spec = translator.recipe.data
         options = {**spec.options, **data}
         self.translator, self.route, self.device = translator, route, device
-        self.latent = translator.latent(route)
+        self.latent, self.further = translator.latent(route), translator.further(route)
         self.domains = translator.trainer.routes[route]
         source_space, space = (translator.trainer.spaces[domain] for domain in self.domains)
         described = Domains.of(translator.recipe, catalog)
@@ -108,9 +108,9 @@ class RunSamples(Samples):
         x = example[self.domains[0]].to(self.device)
         truth, name = example.get(self.domains[1]), self.source.name(number)
         group = self.source.group(number) if hasattr(self.source, "group") else name
-        return Item(
-            x, number, 0, name, x, truth if truth is None else truth.to(self.device), self._mask(example), group
-        )
+        beside = {name: example[name].to(self.device) for name in self.further if name in example}
+        truth = truth if truth is None else truth.to(self.device)
+        return Item(x, number, 0, name, x, truth, self._mask(example), group, beside)
 
     def _mask(self, example: Mapping[str, Tensor]) -> Tensor | None:
         """Where an example is measured, 1,H,W bool: in its image `mask`, and where the true output has a value."""
@@ -122,15 +122,18 @@ class RunSamples(Samples):
         given: dict[str, Any] = {}
         if self.latent:
             given[self.latent] = torch.cat([self._code(seed, item.input, 0) for item in items])
+        x = torch.stack([item.image for item in items])
+        beside = {name: torch.stack([item.beside[name] for item in items]) for name in items[0].beside}
         with exact():
-            images = self.translator.translate(torch.stack([item.image for item in items]), self.route, **given)
+            images = self.translator.translate(x, self.route, beside=beside, **given)
         for item, image in zip(items, images, strict=True):
             yield replace(item, image=image)
 
     def _several(self, item: Item, seed: int, draws: int, batch: int) -> Iterator[Item]:
         """All translations of one, whose content is computed once."""
         codes = torch.cat([self._code(seed, item.input, draw) for draw in range(draws)])
-        images = self.translator.translations(item.image[None], self.route, codes, batch=batch)
+        beside = {name: image[None] for name, image in item.beside.items()}
+        images = self.translator.translations(item.image[None], self.route, codes, batch=batch, beside=beside)
         for draw in range(draws):
             with exact():
                 image = next(images)

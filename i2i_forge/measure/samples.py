@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ class Item:
     truth: Tensor | None = None
     mask: Tensor | None = None
     group: str = ""
+    beside: Mapping[str, Tensor] = field(default_factory=dict)  # what translating it reads, C,H,W
 
 
 @dataclass

@@ -29,10 +29,8 @@ from i2i_forge.data.transforms import to_tensor
 from i2i_forge.errors import DataError, UsageError
 from i2i_forge.system.files import warn
 from i2i_forge.translate.files import MARK, MOST_COLUMNS, ON_SHEET, numbered, shrunk, style_labels
-from i2i_forge.translate.finding import cases_among
-from i2i_forge.translate.manifest import listed_cases
-from i2i_forge.translate.record import Written
-from i2i_forge.translate.stored import Target, Translation
+from i2i_forge.translate.finding import cases_among, listed_cases
+from i2i_forge.translate.stored import Target, Translation, Written
 from i2i_forge.translate.translator import Translator
 
 Skip = Callable[[DataError], None]
@@ -64,32 +62,21 @@ def translate_cases(
         UsageError: an input, or a file that no translation wrote, would be replaced; nothing is written then.
         DataError: files cannot be used.
     """
-    source, entered = translator.trainer.routes[route]
-    said = translator.recipe.data.options.get("files") or {}
-    patterns = {name: [p] if isinstance(p, str) else p for name, p in said.items()}
     plane = plane if plane is not None else _own_plane(translator)
+    source, entered = translator.trainer.routes[route]
     wanted = {source, *_wanted(translator, domains, route)}
-    if unknown := (files or {}).keys() - wanted:
-        raise UsageError(
-            f"--files {min(unknown)}: this translation reads {', '.join(sorted(wanted))} alone", fix="leave it out"
-        )
-    patterns = {name: stack for name, stack in {**patterns, **(files or {})}.items() if name in wanted}
-    if manifest is None:
-        cases = cases_among(inputs, source, patterns, domains)
-    else:
-        cases = listed_cases(manifest, source, wanted, domains)
+    cases = _asked(translator, domains, inputs, source, wanted, files or {}, manifest)
     guide = None if reference is None else _middle(reference, entered, domains, plane)
     codes = translator.codes(route, styles, guide, interpolate, seed)
-    ends = [""] if codes is None else numbered(len(codes))
     work = _Work(translator, domains, route, plane, codes, options)
     written = Written(out, work.about())
-    targets: dict[str, Target] = {}
+    ends, targets = [""] if codes is None else numbered(len(codes)), dict[str, Target]()
     for case in cases:
         with _skipping(skip):
-            target = work.target(case)
-            written.plan(case, [[f"{case.name}{end}{name}{target.ending}" for name in target.names] for end in ends])
-            targets[case.name] = target
-    written.refuse_others(cases, domains)
+            target = targets[case.name] = work.target(case)
+            names = [[f"{case.name}{end}{name}{target.ending}" for name in target.names] for end in ends]
+            written.planned[case.name] = [[out / name for name in each] for each in names]
+    written.refuse_others(cases, domains.files)
     rows, on_sheet = list[list[Tensor]](), set(spread(ON_SHEET, len(cases)))
     try:
         for number, case in enumerate(cases):
@@ -104,9 +91,8 @@ def translate_cases(
         written.remember()
     if not written.cases:
         raise DataError(f"none of the {len(cases)} cases can be used", fix="see the warnings above")
-    labels = [f"input{domains[source].shown_as()}"]
-    labels += [label + domains[entered].shown_as() for label in style_labels(codes, reference, interpolate)]
-    save_png(sheet(rows, labels), out / "sheet.png", MARK)
+    labels = [label + domains[entered].shown_as() for label in style_labels(codes, reference, interpolate)]
+    save_png(sheet(rows, [f"input{domains[source].shown_as()}", *labels]), out / "sheet.png", MARK)
     return [*written.files, out / "sheet.png"]
 
 
@@ -118,6 +104,22 @@ def _skipping(skip: Skip | None) -> Iterator[None]:
         if skip is None:
             raise
         skip(error)
+
+
+def _asked(
+    translator: Translator, domains: Domains, inputs: Sequence[Path], source: str, wanted: set[str],
+    files: Mapping[str, list[str]], manifest: Path | None,
+) -> list[Case]:  # fmt: skip
+    """The cases, with the images that are wanted."""
+    if unknown := files.keys() - wanted:
+        raise UsageError(
+            f"--files {min(unknown)}: this translation reads {', '.join(sorted(wanted))} alone", fix="leave it out"
+        )
+    if manifest is not None:
+        return listed_cases(manifest, source, wanted, domains)
+    said = {**(translator.recipe.data.options.get("files") or {}), **files}
+    patterns = {name: [p] if isinstance(p, str) else p for name, p in said.items() if name in wanted}
+    return cases_among(inputs, source, patterns, domains)
 
 
 def _own_plane(translator: Translator) -> Any:
@@ -147,7 +149,9 @@ class _Work:
         self.translator, self.domains, self.route, self.plane = translator, domains, route, plane
         self.codes, self.options = codes, options
         self.source, self.entered = translator.trainer.routes[route]
+        reads = translator.further(route)
         self.valid = f"valid_{self.source}"  # which no file holds
+        self.further, self.reads_valid = [name for name in reads if name != self.valid], self.valid in reads
         self._said = set[str]()
 
     def about(self) -> dict[str, Any]:
@@ -164,8 +168,8 @@ class _Work:
 
     def target(self, case: Case) -> Target:
         """What its translations are written as. Raises DataError where an image that is read is missing."""
-        for name in self.translator.further(self.route):
-            if name not in {self.valid, *case.files}:
+        for name in self.further:
+            if name not in case.files:
                 raise DataError(
                     f"case {case.name}: translate needs `{name}`: the translation of this method reads it",
                     fix=f"give a folder of cases, and say how it is named: --files '{name}={{case}}/{name}.nii.gz'",
@@ -177,48 +181,33 @@ class _Work:
     def translate(self, case: Case, target: Target) -> tuple[list[Translation], list[Tensor], dict[str, Any]]:
         """A translation for each code; its middle slice and those of the translations; and what there is to say."""
         files = CaseFiles([case], list(case.files), self.domains, self.plane, "none")
-        space, count = case_space(files, 0, self.source), files.counts[0]
+        spaces = {name: case_space(files, 0, name) for name in (self.source, *self.further)}
         outside = [name for name in target.space.domain.write.outside if name in files.names]
-        made = [target.begin() for _ in range(1 if self.codes is None else len(self.codes))]
+        made = [Translation(target) for _ in range(1 if self.codes is None else len(self.codes))]
         row: list[Tensor] = []
-        for place in range(count):
-            x, valid = self._slice(files, space, place)
-            blanked = np.any([files.quantity(0, n, place)[0] <= 0 for n in outside], 0) if outside else None
-            row += [shrunk(space.to_rgb(x))] if place == count // 2 else []
-            for translation, image in zip(made, self._translations(files, x, valid, place), strict=True):
+        for place in range(files.counts[0]):
+            is_middle = place == files.counts[0] // 2
+            x, valid = _image(files, self.source, spaces[self.source], place)
+            beside = {name: _image(files, name, spaces[name], place)[0][None] for name in self.further}
+            if self.reads_valid:
+                beside[self.valid] = torch.from_numpy(valid[None].astype(np.uint8))[None]
+            blanked = np.zeros_like(valid)
+            for name in outside:
+                blanked |= files.quantity(0, name, place)[0] <= 0
+            row += [shrunk(spaces[self.source].to_rgb(x))] if is_middle else []
+            images = self.translator.translations(x[None], self.route, self.codes, beside=beside, **self.options)
+            for translation, image in zip(made, (each.cpu() for each in images), strict=True):
                 if not torch.isfinite(image).all():
                     raise DataError(
                         f"the translation is not finite in slice {place + 1} of case {case.name}",
                         fix="translate with an earlier checkpoint, or train with a lower rate",
                     )
                 translation.put(place, image, valid, blanked)
-                if place == count // 2 and len(row) <= MOST_COLUMNS:
-                    row.append(shrunk(target.space.to_rgb(_blackened(image, valid, blanked))))
+                if is_middle and len(row) <= MOST_COLUMNS:
+                    black = torch.from_numpy(~valid | blanked)
+                    row.append(shrunk(target.space.to_rgb(image.masked_fill(black, -1))))
         self._tell(case, target, made[0], outside)
-        return made, row, {"source": space.data(), "blanked_outside": outside}
-
-    def _slice(self, files: CaseFiles, space: ImageSpace, place: int) -> tuple[Tensor, NDArray[np.bool_]]:
-        """The source, C,H,W, and where it has values."""
-        if space.is_rgb8:
-            x = to_tensor(decode(files.cases[0].files[self.source][0]))
-            return x, np.ones(x.shape[1:], bool)
-        quantity, valid, _ = space.filled(files.quantity(0, self.source, place))
-        return space.to_tensor(quantity), valid
-
-    def _translations(self, files: CaseFiles, x: Tensor, valid: NDArray[np.bool_], place: int) -> Iterator[Tensor]:
-        """Of one slice C,H,W by itself, for each code, on the CPU: norms may use what they are given together."""
-        beside: dict[str, Tensor] = {}
-        for name in self.translator.further(self.route):
-            if name == self.valid:
-                beside[name] = torch.from_numpy(valid[None].astype(np.uint8))[None]
-            elif self.domains[name].is_rgb8:
-                beside[name] = to_tensor(decode(files.cases[0].files[name][0]))[None]
-            else:
-                space = case_space(files, 0, name)
-                quantity, _, _ = space.filled(files.quantity(0, name, place))
-                beside[name] = further(space, quantity, name)[None]
-        for image in self.translator.translations(x[None], self.route, self.codes, beside=beside, **self.options):
-            yield image.cpu()
+        return made, row, {"source": spaces[self.source].data(), "blanked_outside": outside}
 
     def _tell(self, case: Case, target: Target, made: Translation, outside: Sequence[str]) -> None:
         """Warn once of what a user may not expect."""
@@ -235,15 +224,17 @@ class _Work:
             warn(said)
 
 
-def _blackened(image: Tensor, valid: NDArray[np.bool_], outside: NDArray[np.bool_] | None) -> Tensor:
-    """C,H,W for a sheet, where what is blanked and what has no value is black."""
-    return image.masked_fill(torch.from_numpy(~valid if outside is None else ~valid | outside), -1)
+def _image(files: CaseFiles, name: str, space: ImageSpace, place: int) -> tuple[Tensor, NDArray[np.bool_]]:
+    """One slice of the first case, C,H,W as networks get it, and where it has values."""
+    if space.is_rgb8:
+        x = to_tensor(decode(files.cases[0].files[name][0]))
+        return x, np.ones(x.shape[1:], bool)
+    quantity, valid, _ = space.filled(files.quantity(0, name, place))
+    is_translated = name in files.domains.translated
+    return space.to_tensor(quantity) if is_translated else further(space, quantity, name), valid
 
 
 def _middle(path: Path, name: str, domains: Domains, plane: Any) -> Tensor:
     """The middle slice of a file: C,H,W in [-1, 1]."""
-    if domains[name].is_rgb8:
-        return to_tensor(decode(path))
     files = CaseFiles([Case(path.name, path.name, {name: (path,)})], [name], domains, plane, "none")
-    space = case_space(files, 0, name)
-    return space.to_tensor(space.filled(files.quantity(0, name, files.counts[0] // 2))[0])
+    return _image(files, name, case_space(files, 0, name), files.counts[0] // 2)[0]

@@ -40,20 +40,42 @@ class Inputs:
 
         return self._sides_of("translation", route, run, self.trainer.ends(route)[0])
 
+    @torch.no_grad()
     def further(self, route: str) -> list[str]:
-        """The further images that a translation along a route reads."""
+        """The further images that a translation along a route reads, found by translating zeros."""
         if route not in self._further:
-            self._further[route] = images_read(self.trainer, route, self.sides(route).least)
+            least, (source, _) = self.sides(route).least, self.trainer.routes[route]
+            images = self.probe(route, torch.zeros(1, len(self.trainer.spaces[source]), least, least))
+            reads = _Reads()
+            if len(images) > 1:
+                batch = self.trainer.ready(images)
+                with suppress(Exception), self.trainer.translating(batch, route, {}, watcher=reads) as forward:
+                    getattr(forward, "translation")  # noqa: B009
+            self._further[route] = sorted(reads.names & images.keys() - {source})
         return self._further[route]
 
     def along(self, route: str, x: Tensor, beside: Beside | None) -> Fitted:
         """What the translation of images x reads, N,C,H,W, by name.
 
         Raises:
-            UsageError: x is of another shape or of other values, or a further image is missing.
+            UsageError: x is of another shape or of other values, or a further image is missing, or of another size.
         """
         images = {self.trainer.routes[route][0]: checked(x, self.trainer.ends(route)[0])}
-        return self.fitted({**images, **_checked_beside(beside, self.further(route), x)}, self.sides(route))
+        for name in self.further(route):
+            value = (beside or {}).get(name)
+            if value is None:
+                raise UsageError(
+                    f"translate needs `{name}`: the translation of this method reads it",
+                    fix=f"give it beside the images: beside={{'{name}': ...}}; of files say how it is named: "
+                    f"--files {name}=PATTERN",
+                )
+            if (len(value), *value.shape[2:]) != (len(x), *x.shape[2:]):
+                raise UsageError(
+                    f"`{name}` has the shape {tuple(value.shape)}, the images {tuple(x.shape)}",
+                    fix="give it on their grid",
+                )
+            images[name] = value
+        return self.fitted(images, self.sides(route))
 
     def to_encode(self, x: Tensor, what: str, domain: str) -> Tensor:
         """Images of a domain, N,C,H,W, of which a code is computed."""
@@ -86,39 +108,3 @@ class _Reads(Watcher):
 
     def read(self, image: str) -> None:
         self.names.add(image)
-
-
-@torch.no_grad()
-def images_read(trainer: Trainer, route: str, side: int) -> list[str]:
-    """The further images that the translation along a route reads, found by translating zeros of this side."""
-    source = trainer.routes[route][0]
-    x = torch.zeros(1, len(trainer.spaces[source]), side, side)
-    if not (further := blank(trainer, x)):
-        return []
-    reads, batch = _Reads(), trainer.ready({**further, source: x})
-    with suppress(Exception), trainer.translating(batch, route, {}, watcher=reads) as forward:
-        getattr(forward, "translation")  # noqa: B009
-    return sorted(reads.names & further.keys())
-
-
-def _checked_beside(beside: Beside | None, names: list[str], x: Tensor) -> dict[str, Tensor]:
-    """Those of these names, each with the number and size of x: N,C,H,W.
-
-    Raises:
-        UsageError: one is missing, or of another size.
-    """
-    found = {}
-    for name in names:
-        if name not in (beside or {}):
-            raise UsageError(
-                f"translate needs `{name}`: the translation of this method reads it",
-                fix=f"give it beside the images: beside={{'{name}': ...}}; of files say how it is named: "
-                f"--files {name}=PATTERN",
-            )
-        value = (beside or {})[name]
-        if (len(value), *value.shape[2:]) != (len(x), *x.shape[2:]):
-            raise UsageError(
-                f"`{name}` has the shape {tuple(value.shape)}, the images {tuple(x.shape)}", fix="give it on their grid"
-            )
-        found[name] = value
-    return found

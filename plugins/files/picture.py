@@ -58,6 +58,7 @@ class Picture:
 
     endings = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".pnm", ".pfm")
     writes = (".png",)
+    is_one_channel = holds_colour = True
     needs: Mapping[str, str] = {}
 
     def sniff(self, head: bytes, path: Path) -> bool:

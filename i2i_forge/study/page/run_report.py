@@ -166,23 +166,25 @@ def make_sheets(run: Path, catalog: Catalog) -> dict[str, Sheet]:
     images = test_batch(tests, translator.recipe.run.sample_inputs)
     routes = translator.trainer.routes.items()
     return {
-        route: Sheet(_translated(translator, route, images[source]), translator.step)
+        route: Sheet(_translated(translator, route, images[source], images), translator.step)
         for route, (source, _) in routes
         if source in images
     }
 
 
-def _translated(translator: Translator, route: str, x: torch.Tensor) -> Image.Image:
+def _translated(
+    translator: Translator, route: str, x: torch.Tensor, beside: Mapping[str, torch.Tensor]
+) -> Image.Image:  # fmt: skip
     trainer, latent = translator.trainer, translator.latent(route)
     columns = {"input": list(x)}
     if latent is None:
-        columns["translation"] = list(translator.translate(x, route))
+        columns["translation"] = list(translator.translate(x, route, beside=beside))
         return _sheet(columns, trainer, route)
     for number in range(translator.recipe.run.sample_styles):
         draws = generator(translator.recipe.seed, "samples", route, number)
         one = trainer.infer(latent, {trainer.routes[route][0]: x[:1]}, route, generator=draws)
         given: dict[str, Any] = {latent: one.expand(len(x), -1)}
-        columns[f"style {number}"] = list(translator.translate(x, route, **given))
+        columns[f"style {number}"] = list(translator.translate(x, route, beside=beside, **given))
     return _sheet(columns, trainer, route)
 
 
