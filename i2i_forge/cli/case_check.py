@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from i2i_forge.cli.common import note, print_json, say, warn
-from i2i_forge.cli.data_check import refuse_damaged, say_damaged_and_noted
+from i2i_forge.cli.common import note, print_json, refuse_damaged, say, say_damaged_and_noted, warn
 from i2i_forge.cli.progress import Counted
 from i2i_forge.data.case_survey import CaseSurvey, survey_cases
 from i2i_forge.data.file_formats import Files

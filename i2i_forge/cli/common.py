@@ -11,7 +11,7 @@ import click
 
 from i2i_forge.catalog.loading import Host, Plugin, find_plugins, load_plugins, read_vocabulary
 from i2i_forge.cli import completion
-from i2i_forge.errors import UsageError
+from i2i_forge.errors import DataError, UsageError
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.system.files import one_line, printable
 
@@ -142,3 +142,20 @@ def console(**options: Any) -> Console:
     if not found.is_terminal:
         found.width = 160
     return found
+
+
+def refuse_damaged(found: Any, total: int, folder: Path) -> None:
+    """Raise DataError where files of a survey are damaged."""
+    if damaged := found.damaged:
+        raise DataError(
+            f"{len(damaged)} of {total} images in {folder} cannot be used",
+            fix=next(iter(damaged.values())).fix if len(damaged) == 1 else "repair or remove these files",
+        )
+
+
+def say_damaged_and_noted(found: Any) -> None:
+    """Which files of a survey cannot be used, and what is to be known of others."""
+    for error in found.damaged.values():
+        say(error.message)
+    for what, paths in found.noted.items():
+        say(f"{len(paths):,} of the images: {what}; for example {paths[0]}")

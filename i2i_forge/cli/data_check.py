@@ -9,9 +9,17 @@ from typing import Any
 import click
 
 from i2i_forge.cli import FilePath, json_option
-from i2i_forge.cli.common import loaded_host, note, print_json, print_table, say, warn
+from i2i_forge.cli.common import (
+    loaded_host,
+    note,
+    print_json,
+    print_table,
+    refuse_damaged,
+    say,
+    say_damaged_and_noted,
+    warn,
+)
 from i2i_forge.cli.progress import Counted
-from i2i_forge.errors import DataError
 from i2i_forge.recipe.yaml_text import to_inline_yaml
 
 MANIFEST = "pack.json"  # as i2i_forge.data.packs has it, which imports numpy
@@ -50,15 +58,6 @@ def check(folder: Path, changes: tuple[str, ...], as_json: bool) -> None:
     else:
         _print(found, folder)
     refuse_damaged(found, sum(len(part.images) for part in found.parts), folder)
-
-
-def refuse_damaged(found: Any, total: int, folder: Path) -> None:
-    """Raise DataError where files of a survey are damaged."""
-    if damaged := found.damaged:
-        raise DataError(
-            f"{len(damaged)} of {total} images in {folder} cannot be used",
-            fix=next(iter(damaged.values())).fix if len(damaged) == 1 else "repair or remove these files",
-        )
 
 
 def _facts(found: Any) -> dict[str, Any]:
@@ -105,14 +104,6 @@ def _print(found: Any, folder: Path) -> None:
         say("  in train (test), or any folders that `a`, `b`, `test_a` and `test_b` name")
         return
     _say_uses([(use, "pairs" if use["use"] == "paired_folders" else "unpaired") for use in found.uses])
-
-
-def say_damaged_and_noted(found: Any) -> None:
-    """Which files of a survey cannot be used, and what is to be known of others."""
-    for error in found.damaged.values():
-        say(error.message)
-    for what, paths in found.noted.items():
-        say(f"{len(paths):,} of the images: {what}; for example {paths[0]}")
 
 
 def _say_uses(uses: Iterable[tuple[dict[str, Any], str]]) -> None:
