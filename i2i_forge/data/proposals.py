@@ -117,7 +117,7 @@ def _domain(group: Sequence[Image], survey: CaseSurvey, role: str) -> dict[str, 
     if meaning == SCALED:
         said["convert"] = {"times": 1e-4}
     if unit := meaning.partition(" ")[0] or header.unit:
-        said["unit"] = unit
+        said.update(unit=unit)
     said["range"] = _range(group, meaning)
     if not meaning and role == "a" and header.orientation and survey.layout:
         said["range"] = {"percentile": [0, 99.5], "over": "case"}

@@ -474,19 +474,19 @@ def preview(forge, recipe, root, out, ending):
                  "--set", f"data.files={files}")  # fmt: skip
 
 
-def test_a_preview_shows_middle_slices_by_their_display(forge, tmp_path, phantom, of_files):
+def test_a_preview_shows_slices_spread_over_each_case_by_their_display(forge, tmp_path, phantom, of_files):
     code, _, err = preview(forge, of_files, phantom, tmp_path / "p.png", ".mha")
-    assert code == 0 and "6 examples" in err and "a beside b -160..240 HU beside mask of a pair" in err
+    assert code == 0 and "12 examples" in err and "a beside b -160..240 HU beside mask of a pair" in err
     with Image.open(tmp_path / "p.png") as picture:
-        side, head = 128 + 4, picture.height - 2 * 132
+        side, head = 128 + 4, picture.height - 3 * 132
         cells = [
             np.asarray(picture.crop((x, head, x + 128, head + 128)).resize((64, 64), 0))
-            for x in (4, side + 4, 2 * side + 4)
+            for x in (3 * side + 4, 4 * side + 4, 5 * side + 4)  # the second example, slice 12 of the first case
         ]
-    body, images = subject(0)["mask"][8] > 0, subject(0)
+    body, images = subject(0)["mask"][12] > 0, subject(0)
     assert set(np.unique(cells[2])) <= {0, 255} or (cells[2][body] > 200).mean() > 0.9
-    assert (cells[1][images["label"][8] == 4] > 200).mean() > 0.8  # bone is white in this window, lung black
-    assert (cells[1][images["label"][8] == 3] < 60).mean() > 0.8
+    assert (cells[1][images["label"][12] == 4] > 200).mean() > 0.8  # bone is white in this window, lung black
+    assert (cells[1][images["label"][12] == 3] < 60).mean() > 0.8
 
 
 def test_six_orientations_make_one_preview(forge, tmp_path, of_files):
