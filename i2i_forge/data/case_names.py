@@ -93,10 +93,16 @@ def _shapes(names: Iterable[str]) -> set[str]:
 
 
 def _folders_of_images(parts: Sequence[tuple[str, ...]], varying: Sequence[int], files: Files) -> dict[str, list[str]]:
-    """The images of each folder, called by it where it is one of several."""
+    """The images of each folder, called by it where it is one of several; folders of equal names are one image each."""
     found: dict[str, list[str]] = {}
-    for folder in dict.fromkeys(each[:-1] for each in parts):
-        for name, patterns in _flat([each[-1] for each in parts if each[:-1] == folder], files).items():
+    inside: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for each in parts:
+        inside[each[:-1]].append(each[-1])
+    stems = [{_stem(base, files) for base in bases} for bases in inside.values()]
+    are_alike = len(stems) > 1 and 2 * len(set.intersection(*stems)) > len(set.union(*stems))
+    for folder, bases in inside.items():
+        images = {"": [_any(bases, files)]} if are_alike else _flat(bases, files)
+        for name, patterns in images.items():
             called = "_".join(filter(None, (*(folder[place] for place in varying), name)))
             found[called] = ["/".join([*folder, pattern]) for pattern in patterns]
     return found
@@ -144,7 +150,12 @@ def _flat(bases: Sequence[str], files: Files) -> dict[str, list[str]]:
         often = [image for image, own in cases.items() if 2 * len(own) >= len(every) > 1]
         if 1 < len(often) <= MOST_IMAGES and any(NAMED.fullmatch(image) for image in often):
             return _stacked({image: patterns[image] for image in often})
-    return {"": [CASE + Counter(base[len(_stem(base, files)) :] for base in bases).most_common(1)[0][0]]}
+    return {"": [_any(bases, files)]}
+
+
+def _any(bases: Sequence[str], files: Files) -> str:
+    """The pattern of every file of a folder with the ending that most of them have."""
+    return CASE + Counter(base[len(_stem(base, files)) :] for base in bases).most_common(1)[0][0]
 
 
 def _by_subject(found: Mapping[str, list[str]], names: Sequence[str]) -> dict[str, list[str]]:

@@ -61,6 +61,16 @@ def test_patterns(names, found):
     assert layout is None or layout.split == {}
 
 
+def test_folders_of_equal_names_are_images_though_scenes_have_words_for_names():
+    """A scene is never taken for an image, which would pair one with another."""
+    names = [
+        f"{folder}/{scene}_p{tile}.tif" for folder in ("s1", "s2") for scene in ("north", "west") for tile in (1, 2)
+    ]
+    layout = find_layout(names, FILES)
+    assert layout is not None
+    assert layout.files == {name: (f"{name}/{{subject}}_{{part}}.tif",) for name in ("s1", "s2")}
+
+
 def test_folders_of_splits_are_not_part_of_a_case():
     names = [f"{split}/p{i}/{n}.mha" for split in ("train", "val") for i in range(3) for n in ("mr", "ct")]
     layout = find_layout(names, FILES)
