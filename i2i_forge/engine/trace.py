@@ -36,6 +36,7 @@ class Trace:
         terms: "phase/term/route" -> the tensors it compares.
         pruned: phase -> tensors that no term needs.
         parameters: network -> how many numbers it holds.
+        unrepeatable: network -> what of it is summed in no order on CUDA: the attribute `unrepeatable` of its layers.
         bytes_parameters, bytes_activations: of the weights, and of the largest phase's saved activations.
     """
 
@@ -45,6 +46,7 @@ class Trace:
     terms: dict[str, list[Node]] = field(default_factory=dict)
     pruned: dict[str, list[str]] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
+    unrepeatable: dict[str, str] = field(default_factory=dict)
     bytes_parameters: int = 0
     bytes_activations: int = 0
 
@@ -147,6 +149,8 @@ def trace(trainer: Trainer, batch: Mapping[str, Any]) -> Trace:
             for layer in network.modules():
                 if isinstance(layer, nn.Conv2d):
                     hooks.callback(layer.register_forward_pre_hook(partial(recorder.convolving, name)).remove)
+                if what := getattr(layer, "unrepeatable", ""):
+                    result.unrepeatable[name] = what
             result.parameters[name] = sum(p.numel() for p in network.parameters())
             result.bytes_parameters += sum(p.nbytes for p in network.parameters())
         for phase in phases:

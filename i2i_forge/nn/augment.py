@@ -29,6 +29,7 @@ class Augmentation(nn.Module):
                 raise ValueError(f"augment: there is no '{kind}'; {suggest(kind, KINDS)}")
         self.kinds = tuple(kinds)
         self._pipeline: list[nn.Module] = []  # made at first use: kornia takes a while to import
+        self.unrepeatable = "the gradient of augment: translation" if "translation" in kinds else ""
 
     def forward(self, x: Tensor) -> Tensor:
         """N,C,H,W in [-1, 1] -> the same. Raises RecipeError when colours are to change, and C is not 3."""

@@ -127,6 +127,8 @@ class RunSettings(Section):
     """The layout of weights and activations."""
     compile: list[Name] = []
     """Roles that torch compiles."""
+    deterministic: Annotated[bool, Field(strict=True)] = False
+    """On CUDA: convolutions that repeat bit for bit, and so exact resumption; slower. A processor always repeats."""
     observers: list[Name] = []
     """Plugins that watch the run if they are named here: tensorboard, wandb."""
 

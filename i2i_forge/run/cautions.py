@@ -29,6 +29,7 @@ def cautions(recipe: Recipe, catalog: Catalog, traced: Trace | None = None) -> l
     found = [*_without_rate(recipe)]
     if traced := traced or tried(recipe, catalog):
         found += [*_beyond_memory(recipe, traced), *_without_pairs(recipe, catalog, traced)]
+        found += [*_unrepeatable(recipe, traced)]
     return found
 
 
@@ -94,6 +95,11 @@ def _beyond_memory(recipe: Recipe, traced: Trace) -> Iterator[str]:
             f"data.batch: a step of {recipe.data.batch:,} images keeps about {kept} of activations, and this machine "
             f"has {there} of memory: lower data.batch or data.size, or set run.micro_batch"
         )
+
+
+def _unrepeatable(recipe: Recipe, traced: Trace) -> Iterator[str]:
+    for network, what in traced.unrepeatable.items() if recipe.run.deterministic else ():
+        yield f"run.deterministic: on CUDA {what} in {network} is summed in no order, and no run repeats another's bits"
 
 
 def _without_pairs(recipe: Recipe, catalog: Catalog, traced: Trace) -> Iterator[str]:

@@ -32,7 +32,7 @@ from i2i_forge.run.streams import build_streams, image_names
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
 from i2i_forge.system.hardware import hardware, memory_watched
-from i2i_forge.system.precision import slow_here
+from i2i_forge.system.precision import convolutions, slow_here
 from i2i_forge.system.stop_requests import stop_requests
 
 WORTH_TIMING = 100  # steps, of which the few that are taken to time them are a small part
@@ -83,7 +83,7 @@ class Run:
             Interrupted: after SIGINT, SIGTERM or SIGHUP, saved.
             DivergedError: a loss or gradient is not finite; the last checkpoint is good.
         """
-        with self._held_folder(), stop_requests() as requests:
+        with self._held_folder(), stop_requests() as requests, convolutions(self.recipe.run.deterministic):
             done = self._resume()
             try:
                 self.tell("run_started", step=done)
@@ -109,7 +109,7 @@ class Run:
                 self._note(f"the disk of {self.folder.path} knows no locks: let no second run into this folder")
             checkpoint.sweep(self.folder.checkpoints)
             if slow_here(self.device, self.recipe.precision):
-                self._note("this processor has no bfloat16 instructions: fp32 will be many times faster than bf16")
+                self._note(f"{self.device}: no bfloat16 instructions here, fp32 will be many times faster than bf16")
             for text in cautions(self.recipe, self.host.catalog, self._traced):
                 self._note(f"warning: {text}")
             yield

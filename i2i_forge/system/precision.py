@@ -1,4 +1,4 @@
-"""Number formats: what runs in bfloat16, and what stays in fp32 whatever the recipe says."""
+"""Number formats, what runs in bfloat16 and what stays in fp32 whatever the recipe says; and the order of sums."""
 
 from __future__ import annotations
 
@@ -37,6 +37,22 @@ def float32_by_default() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+@contextmanager
+def convolutions(deterministic: bool) -> Iterator[None]:
+    """Inside, cuDNN takes algorithms whose sums have one order, or else those that it finds fastest for the sizes."""
+    cudnn: Any = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = deterministic, not deterministic
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
 def slow_here(device: torch.device, precision: str) -> bool:
-    """Whether bfloat16 would be emulated: many times slower than fp32."""
-    return precision == "bf16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Whether bfloat16 would be emulated: many times slower than fp32. GPUs have it since Ampere."""
+    if precision != "bf16":
+        return False
+    if device.type == "cuda":
+        return not torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -44,7 +44,8 @@ def pair_matrix(rows: Tensor) -> Tensor:
 
 
 def columns(rows: Tensor) -> Iterator[Tensor]:
-    return (part.double() for part in rows.split(COLUMNS, dim=1))
+    at_once = COLUMNS if rows.device.type == "cpu" else 128 * COLUMNS
+    return (part.double() for part in rows.split(at_once, dim=1))
 
 
 class Found(NamedTuple):

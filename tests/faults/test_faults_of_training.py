@@ -14,6 +14,7 @@ from i2i_forge.engine.trainer import Trainer
 from i2i_forge.recipe.reading import Recipe, read_recipe
 from i2i_forge.run.cautions import cautions, unread
 from i2i_forge.run.loop import Run
+from i2i_forge.system.precision import slow_here
 
 
 class Photos:
@@ -120,6 +121,24 @@ SILENT = {
 @pytest.mark.parametrize("changes", SILENT.values(), ids=SILENT)
 def test_80_what_can_be_meant_is_not_warned_of(catalog, changes):
     assert warned(catalog, "munit_synthetic", *changes) == []
+
+
+def test_what_does_not_repeat_on_cuda_is_named_where_repeating_is_wanted(catalog):
+    changes = ["networks.discriminator.augment=[flip, translation]", "run.deterministic=true"]
+    assert warned(catalog, "munit_synthetic", changes[0]) == [] == warned(catalog, "munit_synthetic", changes[1])
+    assert warned(catalog, "munit_synthetic", *changes) == [
+        f"run.deterministic: on CUDA the gradient of augment: translation in discriminator.{domain} is summed in no "
+        "order, and no run repeats another's bits" for domain in "ab"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("device", "has", "slow"), [("cuda", False, True), ("cuda", True, False), ("meta", False, False)]
+)
+def test_a_gpu_without_bfloat16_is_slow(monkeypatch, device, has, slow):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has or including_emulation)
+    assert slow_here(torch.device(device), "bf16") is slow
+    assert not slow_here(torch.device(device), "fp32")
 
 
 def test_80_check_says_it(forge):

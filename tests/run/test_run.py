@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+import torch
 from PIL import Image
 
 from i2i_forge.catalog.hookspecs import hookimpl
@@ -269,6 +270,20 @@ def test_hooks_are_called_with_the_steps(tiny, tmp_path):
     tiny.train(tmp_path, "steps=3", host=host)
     finished = [("finished", step, "discriminator/gan/ab", 10) for step in (1, 2, 3)]
     assert recorder.calls == [("started", 0), *finished[:2], ("started", 2), finished[2], ("started", 3)]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_run_repeats_its_convolutions_where_it_is_asked_to(tiny, tmp_path, wanted):
+    class Looking:
+        @hookimpl
+        def step_finished(self):
+            seen.append((torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark))
+
+    seen, host = [], load_plugins()
+    host.manager.register(Looking(), "looking")
+    tiny.train(tmp_path, "steps=1", f"run.deterministic={str(wanted).lower()}", host=host)
+    assert seen == [(wanted, not wanted)]
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (False, False)
 
 
 def test_sample_grids(tiny, host, straight, tmp_path):
