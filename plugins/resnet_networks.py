@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.nn import Pad, initialize, norm_layer
+from i2i_forge.nn import Pad, as_channels, initialize, norm_layer
 
 
 class ResnetEncoder(nn.Module):
@@ -62,9 +62,7 @@ class ResnetEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N,channels,H,W (or N,3,H,W, seen in grey) in [-1, 1] -> N,C,H/stride,W/stride, unbounded."""
-        if self.luma and x.shape[1] == 3:
-            x = (x * x.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)  # ITU-R 601
-        return self.blocks(self.down(self.stem(x)))
+        return self.blocks(self.down(self.stem(as_channels(x, 1) if self.luma else x)))
 
 
 class ResnetDecoder(nn.Module):
