@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -118,9 +119,10 @@ def _normalised(x: Tensor, eps: float = EPS, scale: Tensor | None = None, shift:
     if x.is_cuda and len(x) == 1 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
         return F.batch_norm(x, None, None, scale, shift, training=True, eps=eps)
     if scale is None:
-        return F.instance_norm(x.flatten(2), eps=eps).view(x.shape)
-    rows = x.reshape(1, len(scale), -1)
-    return F.batch_norm(rows, None, None, scale, shift, training=True, eps=eps).view(x.shape)
+        y = F.instance_norm(x.flatten(2), eps=eps)
+    else:
+        y = F.batch_norm(x.reshape(1, len(scale), -1), None, None, scale, shift, training=True, eps=eps)
+    return cast(Tensor, torch.ops.aten._unsafe_view(y, x.shape))  # backward copies what is changed in place in a view
 
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor, eps: float = EPS) -> Tensor:
