@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -54,7 +54,10 @@ class DoubledConvBlock(ConvBlock):
             if x.is_cuda
             else self._edges_by_doubling(x, weight, bias)
         )
-        middle = torch.cat([left[:, :, 1:-1], y[:, :, 1:-1, 1:-1], right[:, :, 1:-1]], dim=3)
+        edges = top, bottom, left[:, :, 1:-1], right[:, :, 1:-1]
+        if not torch.compiler.is_compiling():
+            return cast(Tensor, _Framed.apply(y, *edges))
+        middle = torch.cat([edges[2], y[:, :, 1:-1, 1:-1], edges[3]], dim=3)
         return torch.cat([top, middle, bottom], dim=2)
 
     def _edges_by_doubling(self, x: Tensor, weight: Tensor, bias: Tensor) -> Sequence[Sequence[Tensor]]:
@@ -74,6 +77,23 @@ class DoubledConvBlock(ConvBlock):
         two = torch.cat([x.narrow(dim, 0, 2), x.narrow(dim, x.shape[dim] - 2, 2).flip(dim)])
         wide = F.interpolate(two, scale_factor=(1, 2) if dim == 2 else (2, 1), mode="nearest")
         return F.conv2d(self.pad.along(wide, 5 - dim), filters, bias).chunk(2)
+
+
+class _Framed(torch.autograd.Function):
+    """An image whose first and last row and, between them, first and last column are others; it is changed itself."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """N,C,H,W; N,C,1,W twice; N,C,H-2,1 twice."""
+        y[:, :, :1], y[:, :, -1:], y[:, :, 1:-1, :1], y[:, :, 1:-1, -1:] = top, bottom, left, right
+        ctx.mark_dirty(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        """Each part's own, differentiable too."""
+        rows = grad[:, :, 1:-1]
+        return F.pad(rows[..., 1:-1], [1] * 4), grad[:, :, :1], grad[:, :, -1:], rows[..., :1], rows[..., -1:]
 
 
 def _of_pixel_kinds(weight: Tensor) -> Tensor:

@@ -50,6 +50,15 @@ def test_an_instance_norm_has_no_state() -> None:
     assert torch.equal(norm.eval()(x), norm.train()(x))
 
 
+def test_an_activation_in_place_behind_a_norm_changes_no_view() -> None:
+    """Of a view, torch's backward copies the whole gradient three times."""
+    norm, x = InstanceNorm(), torch.randn(2, 3, 4, 5, requires_grad=True)
+    assert not norm(x)._is_view()
+    with torch.no_grad():
+        wanted = norm(x).relu()
+    assert torch.equal(norm(x).relu_(), wanted)
+
+
 @pytest.mark.parametrize("norm", [LayerNorm(3), InstanceNorm()], ids=["layer", "instance"])
 def test_norms_keep_bfloat16(norm: nn.Module) -> None:
     assert norm(torch.randn(2, 3, 8, 8).bfloat16()).dtype == torch.bfloat16
