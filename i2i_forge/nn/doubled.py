@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -32,7 +32,12 @@ class DoubledConvBlock(ConvBlock):
     ) -> None:
         super().__init__(inputs, outputs, 5, 1, 2, norm=norm, activation=activation, padding=padding)
         self.padding = padding
-        self.register_buffer("sums", _sums_of_taps(), persistent=False)
+        self._sums = _sums_of_taps()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._sums = fn(self._sums)  # moves as the weights do; as a buffer it would be a part of what is trained
+        return self
 
     def forward(self, x: Tensor, affine: Tensor | None = None) -> Tensor:
         """N,C,H,W -> N,C',2H,2W. `affine`: N,2C' for norm adain."""
@@ -42,7 +47,7 @@ class DoubledConvBlock(ConvBlock):
         weight, bias = cast(Tensor, self.conv.weight), cast(Tensor, self.conv.bias)  # spectral norm hides their types
         around = Pad(1, "zero" if self.padding == "zero" else "replicate")(x)
         if x.is_cuda:
-            four, *outer = _products(weight, cast(Tensor, self.sums))
+            four, *outer = _products(weight, self._sums)
         else:
             four = _of_pixel_kinds(weight)
         y = F.pixel_shuffle(F.conv2d(around, four, bias.repeat_interleave(4)), 2)
