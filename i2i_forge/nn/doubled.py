@@ -47,18 +47,17 @@ class DoubledConvBlock(ConvBlock):
         weight, bias = cast(Tensor, self.conv.weight), cast(Tensor, self.conv.bias)  # spectral norm hides their types
         around = Pad(1, "zero" if self.padding == "zero" else "replicate")(x)
         if x.is_cuda:
-            four, *outer = _products(weight, self._sums)
+            four, rows, columns = _products(weight, self._sums)
         else:
             four = _of_pixel_kinds(weight)
         y = F.pixel_shuffle(F.conv2d(around, four, bias.repeat_interleave(4)), 2)
         if self.padding != "reflect":
             return y
         # The outermost pixels see the second reflected row or column, which is not equal to its neighbour.
-        (top, bottom), (left, right) = (
-            [self._edges(x, dim, filters, bias) for dim, filters in zip((2, 3), outer, strict=True)]
-            if x.is_cuda
-            else self._edges_by_doubling(x, weight, bias)
-        )
+        if x.is_cuda:
+            (top, bottom), (left, right) = self._edges(x, 2, rows, bias), self._edges(x, 3, columns, bias)
+        else:
+            (top, bottom), (left, right) = self._edges_by_doubling(x, weight, bias)
         edges = top, bottom, left[:, :, 1:-1], right[:, :, 1:-1]
         if not torch.compiler.is_compiling():
             return cast(Tensor, _Framed.apply(y, *edges))
