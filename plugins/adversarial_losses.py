@@ -60,8 +60,9 @@ def wgan_generator(fake_logits: Logits) -> Tensor:
 
 
 def _sum(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
-    scales = [logits] if isinstance(logits, Tensor) else logits
-    return torch.stack([loss(scale).mean() for scale in scales]).sum()
+    if isinstance(logits, Tensor):
+        return loss(logits).mean()
+    return torch.stack([loss(scale).mean() for scale in logits]).sum()
 
 
 @hookimpl

@@ -64,6 +64,9 @@ class Vgg16(nn.Module):
         layout: CAFFE or TORCHVISION.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, weights: Mapping[str, Tensor], layout: Layout) -> None:
         super().__init__()
         self.layout = layout
@@ -74,16 +77,15 @@ class Vgg16(nn.Module):
         ours = dict(zip(layout.names, NAMES, strict=True))
         parts = {key: key.rpartition(".") for key in weights if not (layout.ignored and key.startswith(layout.ignored))}
         self.load_state_dict({f"{ours.get(n, n)}.{kind}": weights[key] for key, (n, _, kind) in parts.items()})
+        for name, values in (("mean", layout.mean), ("std", layout.std)):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float64)[:, None, None], persistent=False)
         self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """N,3,H,W in [-1, 1], RGB -> relu5_3: N,512,H/8,W/8. Raises DataError for other than three channels."""
         need_rgb(x, self.layout.title)
-        mean, std = (
-            torch.tensor(v, dtype=x.dtype, device=x.device)[:, None, None] for v in (self.layout.mean, self.layout.std)
-        )
         x = (x.flip(1) if self.layout.flipped else x) + 1
-        x = (x * (self.layout.unit / 2) - mean) / std
+        x = (x * (self.layout.unit / 2) - self.mean.to(x.dtype)) / self.std.to(x.dtype)
         for block, widths in enumerate(WIDTHS, 1):
             for index in range(1, len(widths) + 1):
                 x = F.relu(self.get_submodule(f"conv{block}_{index}")(x), inplace=True)

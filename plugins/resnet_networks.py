@@ -63,7 +63,8 @@ class ResnetEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """N,channels,H,W (or N,3,H,W, seen in grey) in [-1, 1] -> N,C,H/stride,W/stride, unbounded."""
         if self.luma and x.shape[1] == 3:
-            x = (x * x.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)  # ITU-R 601
+            red, green, blue = x.split(1, dim=1)
+            x = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R 601
         return self.blocks(self.down(self.stem(x)))
 
 

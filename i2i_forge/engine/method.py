@@ -112,7 +112,8 @@ class Method:
 
     def _set_mode(self, *, training: bool) -> None:
         for _, network in self.modules():
-            network.train(training)
+            if any(module.training != training for module in network.modules()):
+                network.train(training)
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """Every network and registered state, by its name in a checkpoint: "decoder.a", "decoder" when shared."""

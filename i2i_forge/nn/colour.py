@@ -9,7 +9,6 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _coloured: ContextVar[Collection[int] | None] = ContextVar("coloured", default=None)  # None: whatever has two more
 
 
@@ -36,8 +35,9 @@ def as_channels(x: Tensor, channels: int) -> Tensor:
     coloured = _coloured.get()
     if x.shape[1] != channels + 2 or not (coloured is None or x.shape[1] in coloured):
         raise WrongChannels(channels, x.shape[1])
-    grey = (x[:, :3] * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return torch.cat([grey, x[:, 3:]], dim=1)
+    red, green, blue, rest = torch.split(x, [1, 1, 1, x.shape[1] - 3], dim=1)
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601; a tensor of weights would have a GPU wait for it
+    return torch.cat([grey, rest], dim=1)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +54,8 @@ def adain(x: Tensor, affine: Tensor) -> Tensor:
     Returns:
         normalised(x) * scale + shift, N,C,H,W (or K,C,H,W).
     """
-    shift, scale = affine.to(x.dtype)[:, :, None, None].chunk(2, dim=1)
-    return torch.addcmul(shift, _normalised(x), scale)
+    shift, scale = affine.to(x.dtype).chunk(2, dim=1)
+    return _affine(x, scale, shift)
 
 
 class AffineInstanceNorm(nn.Module):
@@ -72,7 +73,7 @@ class AffineInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N,C,H,W -> N,C,H,W; more than one pixel is needed."""
-        return _affine(_normalised(x), self.scale, self.shift)
+        return _affine(x, self.scale, self.shift)
 
 
 class ConditionalInstanceNorm(nn.Module):
@@ -96,7 +97,7 @@ class ConditionalInstanceNorm(nn.Module):
         count = x.shape[2] * x.shape[3]
         if self.training:  # torch's kernel divides by the biased variance; its backward takes half the time
             biased = (count - 1) / count
-            return _affine(_normalised(x, EPS * biased), scale * math.sqrt(biased), shift)
+            return _affine(x, scale * math.sqrt(biased), shift, EPS * biased)
         if count == 1:
             raise ValueError(f"an instance norm needs more than 1 spatial element, the features are {tuple(x.shape)}")
         kept = x if x.dtype == torch.float64 else x.float()  # nothing but the statistics depends on the image's size
@@ -105,19 +106,32 @@ class ConditionalInstanceNorm(nn.Module):
         return torch.addcmul(shift.to(kept.dtype)[..., None, None] - mean * scale, kept, scale).to(x.dtype)
 
 
-def _normalised(x: Tensor, eps: float = EPS) -> Tensor:
-    """Zero mean and unit variance for each sample and channel, N,C,H,W, whatever the memory format of the gradient.
+def _normalised(x: Tensor, eps: float = EPS, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+    """Zero mean and unit variance for each sample and channel, N,C,H,W, whatever the memory format of the gradient;
+    times scale plus shift, N*C values each, where they are given.
 
     torch's backward on the CPU (2.15) is wrong for one image whose gradient is channels_last. With all places on one
-    axis there is no such format, and the values are the same to the bit.
+    axis there is no such format, and the values are the same to the bit. On CUDA one image keeps its format: to a batch
+    norm it is a batch.
     """
     if not x.requires_grad:  # `whole_statistics` has to see height and width
         return F.instance_norm(x, eps=eps)
-    return F.instance_norm(x.flatten(2), eps=eps).view(x.shape)
+    if x.is_cuda and len(x) == 1 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+        return F.batch_norm(x, None, None, scale, shift, training=True, eps=eps)
+    if scale is None:
+        y = F.instance_norm(x.flatten(2), eps=eps)
+    else:
+        y = F.batch_norm(x.reshape(1, len(scale), -1), None, None, scale, shift, training=True, eps=eps)
+    return cast(Tensor, torch.ops.aten._unsafe_view(y, x.shape))  # backward copies what is changed in place in a view
 
 
-def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return torch.addcmul(shift.to(x.dtype)[..., None, None], x, scale.to(x.dtype)[..., None, None])
+def _affine(x: Tensor, scale: Tensor, shift: Tensor, eps: float = EPS) -> Tensor:
+    """normalised(x) * scale + shift, each C or N,C (or K,C of one image): in training on CUDA by one kernel."""
+    scale, shift = scale.to(x.dtype), shift.to(x.dtype)
+    if x.is_cuda and x.requires_grad and (scale.dim() == 1 or len(scale) == len(x)):
+        each = x.shape[:2]
+        return _normalised(x, eps, scale.expand(each).flatten(), shift.expand(each).flatten())
+    return torch.addcmul(shift[..., None, None], _normalised(x, eps), scale[..., None, None])
 
 
 def norm_layer(name: str, channels: int, *, dims: int = 2) -> nn.Module | None:

@@ -152,6 +152,19 @@ def test_gradients_reach_through_a_frozen_network() -> None:
     assert toy.changed(trainer, before) == {"decoder"}
 
 
+def test_modes_are_set_only_where_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, called, train = toy.build(toy.PLAYERS), [], nn.Module.train
+    trainer.step(toy.images(), 0)
+    monkeypatch.setattr(nn.Module, "train", lambda self, mode=True: (called.append(self), train(self, mode))[1])
+    trainer.step(toy.images(), 1)
+    assert not called
+    trainer.networks["encoder"]["a"].conv.eval()
+    called.clear()
+    trainer.step(toy.images(), 2)
+    assert set(called) == set(trainer.networks["encoder"]["a"].modules())
+    assert all(module.training for _, network in trainer.modules() for module in network.modules())
+
+
 def test_training_only_is_undone_even_after_an_error_and_keeps_what_a_plugin_froze() -> None:
     catalog = toy.catalog()
 

@@ -2,10 +2,11 @@ from itertools import product
 
 import pytest
 import torch
+from of_cuda import OfCuda
 from torch import nn
 from torch.nn import functional as F
 
-from i2i_forge.nn import ConvBlock, DoubledConvBlock, LinearBlock, Pad, ResidualBlock, adain
+from i2i_forge.nn import ConvBlock, DoubledConvBlock, LinearBlock, ResidualBlock, adain
 
 NORMS = ("none", "instance", "layer", "batch", "spectral", "adain")
 ACTIVATIONS = ("relu", "lrelu", "prelu", "selu", "tanh", "none")
@@ -107,11 +108,12 @@ def pair(padding, norm="none"):
 
 @pytest.mark.parametrize("padding", ["reflect", "replicate", "zero"])
 @pytest.mark.parametrize("size", [(2, 2), (2, 7), (5, 4), (3, 3)])
-def test_values_and_gradients_are_those_of_doubling_first(padding, size):
+@pytest.mark.parametrize("chosen", [torch.Tensor, OfCuda], ids=["cpu", "as on cuda"])
+def test_values_and_gradients_are_those_of_doubling_first(padding, size, chosen):
     x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
     upstream = torch.randn(2, 4, 2 * size[0], 2 * size[1], dtype=torch.float64)
     (found, gradients), (wanted, wanted_gradients) = (
-        (y := network(x), torch.autograd.grad(y, (x, network.conv.weight, network.conv.bias), upstream))
+        (y := network(x.as_subclass(chosen)), torch.autograd.grad(y, (x, *network.conv.parameters()), upstream))
         for network in pair(padding)
     )
     for one, other in zip((found, *gradients), (wanted, *wanted_gradients), strict=True):
@@ -131,57 +133,13 @@ def test_reflection_needs_two_pixels_as_it_does_after_doubling():
             network(torch.randn(1, 3, 1, 4, dtype=torch.float64))
 
 
-def test_bfloat16_sums_taps_in_full_precision():
+@pytest.mark.parametrize("chosen", [torch.Tensor, OfCuda], ids=["cpu", "as on cuda"])
+def test_bfloat16_sums_taps_in_full_precision(chosen):
     torch.manual_seed(0)
     block = DoubledConvBlock(8, 8, activation="none")
     x = torch.randn(1, 8, 6, 6)
     wanted = block(x)
     with torch.autocast("cpu", torch.bfloat16):
-        found = block(x)
+        found = block(x.as_subclass(chosen)).as_subclass(torch.Tensor)
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), wanted, rtol=2e-2, atol=2e-2)
-
-
-# ---- padding ---------------------------------------------------------------------------------------------------------
-
-MODES = {"reflect": "reflect", "replicate": "replicate", "zero": "constant"}
-
-
-def by_slices(pad: Pad, x: torch.Tensor) -> torch.Tensor:
-    """What runs on CUDA."""
-    return pad._along(pad._along(x, 2), 3)
-
-
-@pytest.mark.parametrize("size", [0, 1, 3])
-@pytest.mark.parametrize("mode", MODES)
-def test_pad_is_torchs_padding(mode: str, size: int) -> None:
-    x = torch.randn(2, 3, 5, 4)
-    assert torch.equal(Pad(size, mode)(x), F.pad(x, [size] * 4, mode=MODES[mode]))
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize("mode", ["reflect", "replicate"])
-def test_the_slices_of_cuda_are_equal_in_value_and_gradient(mode: str, size: int, channels_last: bool) -> None:
-    x = torch.randn(2, 3, 5, 4, dtype=torch.float64)
-    x = x.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
-    ours, theirs = by_slices(Pad(size, mode), one), F.pad(other, [size] * 4, mode=mode)
-    assert torch.equal(ours, theirs)
-    weights = torch.randn_like(theirs)
-    (ours * weights).sum().backward()
-    (theirs * weights).sum().backward()
-    assert one.grad is not None
-    assert other.grad is not None
-    assert torch.allclose(one.grad, other.grad, rtol=1e-13, atol=1e-13)
-
-
-def test_reflection_needs_more_pixels_than_it_adds() -> None:
-    with pytest.raises(ValueError, match="reflection padding of 3 needs more than 3 pixels, here are 3"):
-        by_slices(Pad(3), torch.zeros(1, 1, 3, 8))
-
-
-def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="padding 'circular' is not one of reflect, replicate, zero"):
-        Pad(1, "circular")
-    assert repr(Pad(2, "zero")) == "Pad(2, zero)"

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 import torch
+from of_cuda import OfCuda
 from torch import Tensor, nn
 
 import i2i_forge.nn
@@ -205,8 +206,9 @@ def gradients(
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: str(dtype).removeprefix("torch."))
 @pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("chosen", [Tensor, OfCuda], ids=["cpu", "as on cuda"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_gradients_are_those_of_the_formula(name: str, count: int, dtype: torch.dtype) -> None:
+def test_gradients_are_those_of_the_formula(name: str, chosen: type[Tensor], count: int, dtype: torch.dtype) -> None:
     if name == "Augmentation" and not has_second_gradient_of_grid_sample():
         pytest.skip("this torch cannot differentiate grid_sample twice")
     first, formula, maps = LAYERS[name]
@@ -216,7 +218,9 @@ def test_gradients_are_those_of_the_formula(name: str, count: int, dtype: torch.
     exact, codes = copy.deepcopy(layer).double(), [v.detach().double().requires_grad_() for v in further]
     wanted = gradients(lambda x: formula(x, exact, *codes), x.double(), [*exact.parameters(), *codes], LAYOUTS[0])
     for given, incoming in itertools.product(LAYOUTS, LAYOUTS):
-        found = gradients(lambda x: layer(x, *further), given(x), [*layer.parameters(), *further], incoming)
+        found = gradients(
+            lambda x: layer(x.as_subclass(chosen), *further), given(x), [*layer.parameters(), *further], incoming
+        )
         for place, (one, other) in enumerate(zip(found, wanted, strict=True)):
             size = float(other.norm())
             size = size if size > 1e-9 else 10  # a bias before a norm has no gradient but rounding

@@ -1,7 +1,10 @@
 """What `test_memory_formats` leaves open: its formulas are those of every norm."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from of_cuda import OfCuda
 from torch import Tensor, nn
 
 from i2i_forge.nn import AffineInstanceNorm, ConditionalInstanceNorm, InstanceNorm, LayerNorm, adain
@@ -45,6 +48,15 @@ def test_an_instance_norm_has_no_state() -> None:
     norm, x = InstanceNorm(), torch.randn(2, 3, 4, 5)
     assert not list(norm.state_dict())
     assert torch.equal(norm.eval()(x), norm.train()(x))
+
+
+def test_an_activation_in_place_behind_a_norm_changes_no_view() -> None:
+    """Of a view, torch's backward copies the whole gradient three times."""
+    norm, x = InstanceNorm(), torch.randn(2, 3, 4, 5, requires_grad=True)
+    assert not norm(x)._is_view()
+    with torch.no_grad():
+        wanted = norm(x).relu()
+    assert torch.equal(norm(x).relu_(), wanted)
 
 
 @pytest.mark.parametrize("norm", [LayerNorm(3), InstanceNorm()], ids=["layer", "instance"])
@@ -126,3 +138,20 @@ def test_they_keep_bfloat16_and_refuse_a_single_pixel(norm: nn.Module) -> None:
     assert norm(images(2, 3, 8, 8).bfloat16(), *codes).dtype == torch.bfloat16
     with pytest.raises(ValueError, match="more than 1 spatial element"):
         norm(images(2, 3, 1, 1).float(), *codes)
+
+
+# ---- on CUDA ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [InstanceNorm(), AffineInstanceNorm(3, std=1), lambda x: adain(x, torch.ones(1, 6))])
+def test_on_cuda_one_image_keeps_its_memory_format(norm: Callable[[Tensor], Tensor]) -> None:
+    x = torch.randn(1, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+    found = norm(x.as_subclass(OfCuda)).as_subclass(Tensor)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(found, norm(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_on_cuda_one_content_takes_many_maps(channels: int) -> None:
+    x, affine = torch.randn(1, channels, 4, 4, requires_grad=True), torch.randn(5, 2 * channels)
+    assert torch.allclose(adain(x.as_subclass(OfCuda), affine), adain(x, affine), atol=1e-6)
