@@ -20,7 +20,7 @@ from i2i_forge.engine.image_sizes import size_problem
 from i2i_forge.engine.method import Networks, named
 from i2i_forge.engine.networks import compiled, recompute
 from i2i_forge.engine.optimizers import OptimizerEntry, RoleOptimizer
-from i2i_forge.engine.phases import BoundTerm, PhasePlan
+from i2i_forge.engine.phases import OF_A_LOSS, BoundTerm, PhasePlan
 from i2i_forge.engine.trace import Trace, refuse_stale_reuse, trace, with_takes
 from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import RecipeError, suggest
@@ -122,6 +122,9 @@ def trace_recipe(recipe: Recipe, catalog: Catalog) -> Trace:
     except Exception as error:
         if problem := size_problem(error, dict(trainer.modules()), recipe.data.options.get("size", 256), traced):
             raise problem from error
+        where = next((note for note in getattr(error, "__notes__", ()) if note.startswith(OF_A_LOSS)), "")
+        if isinstance(error, ValueError) and where:  # so losses refuse what they are given
+            raise RecipeError(f"{error}, {where}", fix="let the term compare other tensors, or --drop it") from error
         raise
 
 

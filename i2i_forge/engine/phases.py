@@ -12,6 +12,8 @@ from i2i_forge.engine.watcher import Node
 from i2i_forge.errors import RecipeError
 from i2i_forge.recipe.terms import Weight
 
+OF_A_LOSS = "while computing the loss of"
+
 
 @dataclass(frozen=True)
 class BoundTerm:
@@ -33,7 +35,7 @@ class BoundTerm:
         try:
             loss = self.loss(*given)
         except Exception as error:
-            error.add_note(f"while computing the loss of term '{self.name}' (phase {phase}, route {self.route})")
+            error.add_note(f"{OF_A_LOSS} term '{self.name}' (phase {phase}, route {self.route})")
             raise
         if not isinstance(loss, Tensor) or loss.shape != ():
             shape = "x".join(map(str, loss.shape)) if isinstance(loss, Tensor) else type(loss).__name__

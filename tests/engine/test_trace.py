@@ -201,6 +201,16 @@ def test_an_error_in_a_loss_names_the_term():
     assert raised.value.__notes__ == ["while computing the loss of term 'edges' (phase generator, route ab)"]
 
 
+def test_a_term_that_compares_other_numbers_of_channels_is_a_mistake_of_the_recipe(forge):
+    term = "phases.generator.minimize.image=l1(translation, source)"
+    code, _, err = forge(
+        "check", "pix2pix_phantom", "--set", "domains.a={channels: [mr, mr2], range: [0, 2000]}", "--set", term
+    )
+    assert code == 3 and "Traceback" not in err
+    assert "different shapes: (8, 1, 64, 64) and (8, 2, 64, 64), while computing the loss of term 'image'" in err
+    assert "fix: let the term compare other tensors" in err
+
+
 @pytest.mark.parametrize("loss", [lambda x, y: x.sum() * x.mean().item(), lambda x, y: torch.tensor(np.abs(x.numpy()))])
 def test_checking_a_recipe_says_that_a_loss_needs_values(loss):
     host = load_plugins()
