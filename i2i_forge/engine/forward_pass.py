@@ -126,7 +126,9 @@ class ForwardPass:
         self._draws += 1
         everyone = torch.randn(count * of, *shape, generator=draws, device=draws.device)
         mine = everyone[number * count :][:count]
-        return mine.to(dtype=like.dtype, device=like.device)
+        if like.is_cuda and not mine.is_cuda:  # from pinned memory the copy waits for nothing on the device
+            mine = mine.pin_memory()
+        return mine.to(dtype=like.dtype, device=like.device, non_blocking=like.is_cuda)
 
     @classmethod
     def tensors(cls) -> dict[str, tensor[Any]]:
