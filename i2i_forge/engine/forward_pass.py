@@ -209,7 +209,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     generators = [torch.default_generator]
     if device.type == "cuda":
         torch.cuda.init()  # type: ignore[no-untyped-call]
-        generators.append(torch.cuda.default_generators[torch.cuda._utils._get_device_index(device, optional=True)])
+        number = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[number])
     before = [each.get_state() for each in generators]
     for each in generators:
         each.manual_seed(seed)

@@ -206,3 +206,19 @@ def test_when_one_rank_diverges_no_rank_is_updated(found: list[dict[str, Any]]) 
         message, changed = each["diverged"]
         assert message.startswith("not finite at step 0: phase/term/ab = nan on rank 1; phase 'phase' was not updated")
         assert changed == set()
+
+
+@pytest.mark.parametrize(
+    ("device", "gpu"), [("auto", "cuda:3"), ("cuda", "cuda:3"), ("cuda:1", "cuda:1"), ("cpu", None)]
+)
+def test_a_rank_works_on_its_own_gpu_alone(monkeypatch, device, gpu):
+    chosen = []
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for variable in ("MASTER_ADDR", "MASTER_PORT", "RANK"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(UsageError, match="cannot join the others"), distributed.joined(device, 1.0):
+        pass
+    assert chosen == ([gpu] if gpu else [])

@@ -46,6 +46,8 @@ def joined(device: str, timeout: float) -> Iterator[str]:
         return
     cuda = torch.cuda.is_available() and not device.startswith("cpu")
     mine = f"cuda:{_number('LOCAL_RANK', '0')}" if cuda and device in ("auto", "cuda") else device
+    if cuda:
+        torch.cuda.set_device(mine)  # or every rank would hold memory of the first GPU too
     with notes_in(_start("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout)):
         in_order = True
         try:
