@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from i2i_forge import Catalog, hookimpl
-from i2i_forge.nn import Pad, initialize, norm_layer
+from i2i_forge.nn import Pad, grey, initialize, norm_layer
 
 
 class ResnetEncoder(nn.Module):
@@ -63,8 +63,7 @@ class ResnetEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """N,channels,H,W (or N,3,H,W, seen in grey) in [-1, 1] -> N,C,H/stride,W/stride, unbounded."""
         if self.luma and x.shape[1] == 3:
-            red, green, blue = x.split(1, dim=1)
-            x = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R 601
+            x = grey(x)
         return self.blocks(self.down(self.stem(x)))
 
 

@@ -125,10 +125,10 @@ class ForwardPass:
         )
         self._draws += 1
         everyone = torch.randn(count * of, *shape, generator=draws, device=draws.device)
-        mine = everyone[number * count :][:count]
+        mine = everyone[number * count :][:count].to(like.dtype)
         if like.is_cuda and not mine.is_cuda:  # from pinned memory the copy waits for nothing on the device
             mine = mine.pin_memory()
-        return mine.to(dtype=like.dtype, device=like.device, non_blocking=like.is_cuda)
+        return mine.to(like.device, non_blocking=like.is_cuda)
 
     @classmethod
     def tensors(cls) -> dict[str, tensor[Any]]:

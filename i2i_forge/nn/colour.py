@@ -35,9 +35,13 @@ def as_channels(x: Tensor, channels: int) -> Tensor:
     coloured = _coloured.get()
     if x.shape[1] != channels + 2 or not (coloured is None or x.shape[1] in coloured):
         raise WrongChannels(channels, x.shape[1])
-    red, green, blue, rest = torch.split(x, [1, 1, 1, x.shape[1] - 3], dim=1)
-    grey = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601; a tensor of weights would have a GPU wait for it
-    return torch.cat([grey, rest], dim=1)
+    return torch.cat([grey(x[:, :3]), x[:, 3:]], dim=1)
+
+
+def grey(rgb: Tensor) -> Tensor:
+    """N,3,H,W -> N,1,H,W: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601)."""
+    red, green, blue = torch.split(rgb, 1, dim=1)  # a tensor of weights would have a GPU wait for it
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 @contextmanager

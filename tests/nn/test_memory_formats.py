@@ -25,6 +25,7 @@ from i2i_forge.nn import (
     ResidualBlock,
     adain,
     as_channels,
+    grey,
 )
 
 EPS = 1e-5
@@ -137,7 +138,7 @@ def augmented(x: Tensor, *_: nn.Module) -> Tensor:
         return torch.cat([Augmentation(("color", "translation", "cutout"))(x[:, :3]), x[:, 3:]], 1)
 
 
-def grey(x: Tensor, _: nn.Module) -> Tensor:
+def in_grey(x: Tensor, _: nn.Module) -> Tensor:
     return torch.cat([0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:3], x[:, 3:]], 1)
 
 
@@ -154,7 +155,8 @@ def layers() -> dict[str, tuple[nn.Module, Callable[..., Tensor], int]]:
         "ConditionalInstanceNorm": (conditioned, conditional, 1),
         "ConditionalInstanceNorm eval": (copy.deepcopy(conditioned).eval(), conditional, 1),
         "LinearBlock": (OfMeans(c, 5, norm="layer", activation="tanh"), linear_block, 0),
-        "as_channels": (Function(lambda x: as_channels(x, c - 2)), grey, 0),
+        "as_channels": (Function(lambda x: as_channels(x, c - 2)), in_grey, 0),
+        "grey": (Function(lambda x: torch.cat([grey(x[:, :3]), x[:, 3:]], 1)), in_grey, 0),
         "Augmentation": (Function(augmented), augmented, 0),
     }  # fmt: skip
     for mode in ("reflect", "replicate", "zero"):
