@@ -50,8 +50,8 @@ def of_groups(per_group: Mapping[str, float]) -> dict[str, Any]:
     return found | {"ci_method": "group-bootstrap"} if found else {}
 
 
-def paired(a: Mapping[Any, float], b: Mapping[Any, float]) -> tuple[float, tuple[float, float]]:
-    """The mean difference b - a over the same inputs, or groups, and its 95 % interval."""
+def paired(a: Mapping[Any, float], b: Mapping[Any, float]) -> tuple[float, tuple[float, float] | None]:
+    """The mean difference b - a over the same inputs, or groups, and its 95 % interval: None of fewer than two."""
     values = torch.tensor([b[n] - a[n] for n in sorted(a)], dtype=torch.float64)
     _, ci95 = over_inputs(lambda weights: weights @ values / len(values), len(values))
-    return float(values.mean()), ci95
+    return float(values.mean()), ci95 if len(values) > 1 else None

@@ -73,7 +73,7 @@ def columns(records: Sequence[tuple[Record, Path]]) -> list[Column]:
     return list(found.values())
 
 
-def difference(column: Column, row: Key, baseline: Key) -> tuple[float, tuple[float, float]] | None:
+def difference(column: Column, row: Key, baseline: Key) -> tuple[float, tuple[float, float] | None] | None:
     """How much larger a row's value is than the baseline's, with a 95 % interval over the same inputs and noise.
 
     None where they cannot be paired: other inputs, other seeds, or values that are no means over inputs.

@@ -91,9 +91,12 @@ def test_pairs_cancel_what_inputs_have_in_common() -> None:
     base = simulated(1)[0].mean(1)
     noise = 0.05 * torch.randn(INPUTS, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     a, b = dict(enumerate(base.tolist())), dict(enumerate((base + 0.1 + noise).tolist()))
-    difference, (low, high) = paired(a, b)
+    difference, interval = paired(a, b)
+    assert interval is not None
+    low, high = interval
     assert difference == pytest.approx(0.1 + noise.mean().item())
     assert 0 < low < difference < high < 0.2
     alone = of_mean(a)["ci95"]
     assert high - low < (alone[1] - alone[0]) / 5
     assert paired(b, a)[0] == -difference
+    assert paired({0: 1.0}, {0: 1.5}) == (0.5, None)

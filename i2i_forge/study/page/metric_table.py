@@ -106,8 +106,8 @@ def _difference(column: Column, row: Key, base: Key | None) -> str:
     found = difference(column, row, base)
     if found is None:
         return f"{column.cells[row][0].value - column.cells[base][0].value:+.4f} (not paired)"
-    gap, (low, high) = found
-    return f"{gap:+.4f} ({low:+.4f} to {high:+.4f})"
+    gap, interval = found
+    return f"{gap:+.4f} " + ("({:+.4f} to {:+.4f})".format(*interval) if interval else "(of one input or group)")
 
 
 def _notes(table: Sequence[Column], labels: Mapping[Any, str]) -> list[str]:
