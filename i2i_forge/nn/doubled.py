@@ -19,8 +19,8 @@ class DoubledConvBlock(ConvBlock):
 
     In the doubled image neighbours are equal in pairs. So each of the four kinds of its pixels (even and odd rows and
     columns) is a 3x3 convolution of the small image, whose filters are sums of the 5x5 filter's taps: 9 products in
-    place of 25, and no large image in memory. Equal to doubling first, up to the rounding of those sums. On CUDA they
-    are one product with a matrix: fewer kernels, sums in another order.
+    place of 25, and no large image in memory. All these sums are one product with a matrix. Equal to doubling first, up
+    to their rounding.
 
     Args:
         inputs, outputs: channels.
@@ -46,41 +46,25 @@ class DoubledConvBlock(ConvBlock):
     def _convolved(self, x: Tensor) -> Tensor:
         weight, bias = cast(Tensor, self.conv.weight), cast(Tensor, self.conv.bias)  # spectral norm hides their types
         around = Pad(1, "zero" if self.padding == "zero" else "replicate")(x)
-        if x.is_cuda:
-            four, rows, columns = _products(weight, self._sums)
-        else:
-            four = _of_pixel_kinds(weight)
+        four, rows, columns = _products(weight, self._sums)
         y = F.pixel_shuffle(F.conv2d(around, four, bias.repeat_interleave(4)), 2)
         if self.padding != "reflect":
             return y
         # The outermost pixels see the second reflected row or column, which is not equal to its neighbour.
-        if x.is_cuda:
-            (top, bottom), (left, right) = self._edges(x, 2, rows, bias), self._edges(x, 3, columns, bias)
-        else:
-            (top, bottom), (left, right) = self._edges_by_doubling(x, weight, bias)
+        (top, bottom), (left, right) = self._edges(x, 2, rows, bias), self._edges(x, 3, columns, bias)
         edges = top, bottom, left[:, :, 1:-1], right[:, :, 1:-1]
         if not torch.compiler.is_compiling():
             return cast(Tensor, _Framed.apply(y, *edges))
         middle = torch.cat([edges[2], y[:, :, 1:-1, 1:-1], edges[3]], dim=3)
         return torch.cat([top, middle, bottom], dim=2)
 
-    def _edges_by_doubling(self, x: Tensor, weight: Tensor, bias: Tensor) -> Sequence[Sequence[Tensor]]:
-        """First and last row, first and last column."""
-
-        def edge(part: Tensor, rows: slice, columns: slice) -> Tensor:
-            doubled = self.pad(F.interpolate(part, scale_factor=2, mode="nearest"))
-            return F.conv2d(doubled[:, :, rows, columns], weight, bias)
-
-        first, last, every = slice(5), slice(-5, None), slice(None)
-        rows = edge(x[:, :, :2], first, every), edge(x[:, :, -2:], last, every)
-        return rows, (edge(x[..., :2], every, first), edge(x[..., -2:], every, last))
-
     def _edges(self, x: Tensor, dim: int, filters: Tensor, bias: Tensor) -> Sequence[Tensor]:
         """The first and last row (dim 2) or column (dim 3): a filter of two rows, and the same of the last two upside
         down."""
         two = torch.cat([x.narrow(dim, 0, 2), x.narrow(dim, x.shape[dim] - 2, 2).flip(dim)])
         wide = F.interpolate(two, scale_factor=(1, 2) if dim == 2 else (2, 1), mode="nearest")
-        return F.conv2d(self.pad.along(wide, 5 - dim), filters, bias).chunk(2)
+        edges, count = F.conv2d(self.pad.along(wide, 5 - dim), filters, bias), x.shape[0]
+        return edges[:count], edges[count:]
 
 
 class _Framed(torch.autograd.Function):
@@ -100,19 +84,9 @@ class _Framed(torch.autograd.Function):
         return F.pad(rows[..., 1:-1], [1] * 4), grad[:, :, :1], grad[:, :, -1:], rows[..., :1], rows[..., -1:]
 
 
-def _of_pixel_kinds(weight: Tensor) -> Tensor:
-    """O,I,5,5 -> 4*O,I,3,3: the filters of even rows and columns, even rows and odd columns, and so on."""
-    kinds = [_paired(_paired(weight, row, 2), column, 3) for row in (0, 1) for column in (0, 1)]
-    return torch.stack(kinds, dim=1).flatten(0, 1)
-
-
-def _paired(weight: Tensor, odd: int, dim: int) -> Tensor:
-    """Sums of the taps that fall on one pixel: 2+2+1 of them for even places, 1+2+2 for odd ones."""
-    return torch.stack([part.sum(dim) for part in torch.split(weight, [1, 2, 2] if odd else [2, 2, 1], dim)], dim)
-
-
 def _products(weight: Tensor, sums: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """O,I,5,5 -> what `_of_pixel_kinds` gives; O,I,2,5 for the outermost rows; O,I,5,2 for the outermost columns."""
+    """O,I,5,5 -> the filters of the four kinds of pixels, 4*O,I,3,3; O,I,2,5 for the outermost rows; O,I,5,2 for the
+    outermost columns."""
     outputs, inputs = weight.shape[:2]
     with autocast(weight.device, "fp32"):
         found = (weight.reshape(-1, 25) @ sums).view(outputs, inputs, -1)
@@ -123,7 +97,13 @@ def _products(weight: Tensor, sums: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _sums_of_taps() -> Tensor:
     """25,56: which taps of a 5x5 filter are added for each tap of the filters that `_products` gives."""
-    units = torch.eye(25).view(25, 1, 5, 5)
+    taps = torch.eye(25).view(25, 5, 5)
+    even, odd = (
+        [[1.0, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]],
+        [[1.0, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]],
+    )
+    kinds = torch.tensor([even, odd])  # which taps fall on the pixel before, on the pixel itself, on the next
     edge = torch.tensor([[0.0, 1, 1, 1, 0], [1, 0, 0, 0, 1]])  # outermost row, and the next: that reflected one too
-    rows, columns = torch.einsum("pr,uirc->uipc", edge, units), torch.einsum("qc,uirc->uirq", edge, units)
-    return torch.cat([part.reshape(25, -1) for part in (_of_pixel_kinds(units), rows, columns)], dim=1)
+    four = torch.einsum("kpr,lqc,urc->uklpq", kinds, kinds, taps)
+    rows, columns = torch.einsum("pr,urc->upc", edge, taps), torch.einsum("qc,urc->urq", edge, taps)
+    return torch.cat([part.reshape(25, -1) for part in (four, rows, columns)], dim=1)

@@ -126,9 +126,9 @@ def _normalised(x: Tensor, eps: float = EPS, scale: Tensor | None = None, shift:
 
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor, eps: float = EPS) -> Tensor:
-    """normalised(x) * scale + shift, each C or N,C (or K,C of one image): in training on CUDA by one kernel."""
+    """normalised(x) * scale + shift, each C or N,C (or K,C of one image): in training by one kernel."""
     scale, shift = scale.to(x.dtype), shift.to(x.dtype)
-    if x.is_cuda and x.requires_grad and (scale.dim() == 1 or len(scale) == len(x)):
+    if x.requires_grad and (scale.dim() == 1 or len(scale) == len(x)):
         each = x.shape[:2]
         return _normalised(x, eps, scale.expand(each).flatten(), shift.expand(each).flatten())
     return torch.addcmul(shift[..., None, None], _normalised(x, eps), scale[..., None, None])

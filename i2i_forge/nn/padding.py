@@ -34,7 +34,7 @@ class Pad(nn.Module):
             return x
         if self.mode == "zero":
             return F.pad(x, [self.size] * 4)
-        if not x.is_cuda or torch.compiler.is_compiling():  # compiled, its backward gathers
+        if _repeats(x):
             return F.pad(x, [self.size] * 4, mode=self.mode)
         if not self._adds_pairs(min(x.shape[2:])):
             return self.along(self.along(x, 2), 3)
@@ -43,9 +43,9 @@ class Pad(nn.Module):
         return cast(Tensor, _Padded.apply(x.permute(0, 2, 3, 1), self.size, self.mode, 3)).permute(0, 3, 1, 2)
 
     def along(self, x: Tensor, dim: int) -> Tensor:
-        """Height (dim 2) or width (dim 3) of a tensor on CUDA padded alone, by reflection or replication."""
+        """Height (dim 2) or width (dim 3) padded alone, by reflection or replication."""
         size, length = self.size, x.shape[dim]
-        if self._adds_pairs(length):
+        if _repeats(x) or self._adds_pairs(length):
             return F.pad(x, [0, 0, size, size] if dim == 2 else [size, size, 0, 0], mode=self.mode)
         if self.mode == "replicate":
             first = x.narrow(dim, 0, 1).expand([size if d == dim else -1 for d in range(4)])
@@ -65,6 +65,11 @@ class Pad(nn.Module):
     def extra_repr(self) -> str:
         """Shown by print(module)."""
         return f"{self.size}, {self.mode}"
+
+
+def _repeats(x: Tensor) -> bool:
+    """Whether torch's own backward has one order: compiled, it gathers."""
+    return not x.is_cuda or torch.compiler.is_compiling()
 
 
 class _Padded(torch.autograd.Function):
