@@ -1,16 +1,11 @@
-"""What is said when a loss or a gradient is not finite, and what is written down to look into it."""
+"""What is said when a loss or a gradient is not finite."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 from i2i_forge.errors import DivergedError
-from i2i_forge.system.files import write_whole
 
 
 class NotFiniteError(DivergedError):
@@ -23,6 +18,7 @@ class NotFiniteError(DivergedError):
         losses: by rank, the phase's unweighted losses by name.
 
     Attributes:
+        step: as given.
         ranks: those where something is not finite; all of them if it is only the norm of the mean gradient.
         record: all of this as JSON.
     """
@@ -30,6 +26,7 @@ class NotFiniteError(DivergedError):
     def __init__(
         self, step: int, phase: str, found: Sequence[Sequence[str]], losses: Sequence[Mapping[str, float]]
     ) -> None:
+        self.step = step
         self.ranks = [rank for rank, things in enumerate(found) if things] or list(range(len(found)))
         places = [f" on rank {rank}" for rank in range(len(found))] if len(found) > 1 else [""]
         things = [f"{thing}{place}" for place, some in zip(places, found, strict=True) for thing in some]
@@ -41,9 +38,3 @@ class NotFiniteError(DivergedError):
             f"not finite at step {step}: {shown}; phase '{phase}' was not updated",
             fix="resume from the last checkpoint with a lower learning rate or weight; look at the images of this step",
         )
-
-
-def write_down(record: Mapping[str, Any], file: Path) -> None:
-    """Write a record so that the file is there whole or as it was; a disk that does not take it costs the record."""
-    with suppress(OSError):
-        write_whole(file, json.dumps(record, indent=2) + "\n")

@@ -30,6 +30,9 @@ class RoleOptimizer:
         lr: the learning rate that the schedule multiplies.
         schedule: a factor as a function of the step (0-based).
         options: further keyword arguments of the rule.
+
+    Attributes:
+        skips: whether an update can be called off on the device.
     """
 
     def __init__(
@@ -39,15 +42,21 @@ class RoleOptimizer:
         self.names = list(parameters)
         self.parameters = list(parameters.values())
         self.lr, self.schedule = lr, schedule
-        fused = rule in ("adam", "adamw") and all(p.device.type in ("cpu", "cuda") for p in self.parameters)
-        kernel = {"fused": True} if fused else {}  # one pass over memory for each update
+        self.skips = rule in ("adam", "adamw") and all(p.device.type in ("cpu", "cuda") for p in self.parameters)
+        kernel = {"fused": True} if self.skips else {}  # one pass over memory for each update
         try:
             self.torch = _rule(rule, options)(self.parameters, lr=lr, **options, **kernel)
         except (TypeError, ValueError, LookupError, RuntimeError) as error:
             raise RecipeError(f"optimizers: {rule}: {error}", fix="change that option of the optimizer") from error
 
-    def step(self, step: int) -> None:
-        """One update with the gradients that are there, at the learning rate of this step."""
+    def step(self, step: int, off: Tensor | None = None) -> None:
+        """One update with the gradients that are there, at the learning rate of this step.
+
+        Args:
+            step: the number of steps done before this one.
+            off: one number on the device; where it is 1, nothing is updated. For rules that can skip.
+        """
+        self.torch.found_inf = off  # type: ignore[attr-defined]  # what torch's fused kernels call it
         for group in self.torch.param_groups:
             group["lr"] = self.rate(step)
         self.torch.step()
@@ -91,16 +100,14 @@ class OptimizerEntry:
     roles: Mapping[str, RoleOptimizer]
     clip: float | None = None
 
-    def clip_gradients(self, trained: Collection[str]) -> Tensor | None:
-        """Clip the gradients of the trained roles; their norm before that, None when there is no gradient."""
+    def clip_gradients(self, trained: Collection[str]) -> dict[nn.Parameter, Tensor]:
+        """Clip the gradients of the trained roles; the norm of each before that."""
         parameters = [p for role, optimizer in self.roles.items() if role in trained for p in optimizer.parameters]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if not gradients:
-            return None
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if self.clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, self.clip, norm)
-        return norm
+        having = {p: p.grad for p in parameters if p.grad is not None}
+        norms = torch._foreach_norm(list(having.values())) if having else ()
+        if norms and self.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(having, self.clip, torch.linalg.vector_norm(torch.stack(norms)))
+        return dict(zip(having, norms, strict=True))
 
 
 def _rule(name: str, options: Mapping[str, Any]) -> Callable[..., torch.optim.Optimizer]:

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i_forge.engine.divergence import NotFiniteError
 from i2i_forge.engine.forward_pass import ForwardPass, seeded
-from i2i_forge.engine.method import Method, named
+from i2i_forge.engine.method import Method
 from i2i_forge.engine.networks import remembering
 from i2i_forge.engine.optimizers import RoleOptimizer
 from i2i_forge.engine.passes import Given, StepPasses, split
 from i2i_forge.engine.phases import PhasePlan
+from i2i_forge.engine.report import StepReport, Turn, not_finite
 from i2i_forge.engine.watcher import Watcher
 from i2i_forge.errors import RecipeError, UsageError, suggest
 from i2i_forge.system import distributed
@@ -38,11 +38,33 @@ class Trainer(Method):
         """Whether the parts keep no pass for a later turn: a network that remembers each pass would count it twice."""
         return self.parts > 1 and not any(map(remembering, (network for _, network in self.modules())))
 
-    @float32_by_default()
+    @cached_property
+    def judged_late(self) -> bool:
+        """Whether what is not finite is found when a step's report is read, and no phase waits for the device: on one
+        GPU, where every optimizer can be told there to skip its update."""
+        skipping = all(optimizer.skips for entry in self.optimizers for optimizer in entry.roles.values())
+        return self.device.type == "cuda" and distributed.world_size() == 1 and skipping
+
+    @cached_property
+    def _unwell(self) -> Tensor:
+        """On the device: 1 once something was not finite. Then nothing is updated until a report said so."""
+        return torch.zeros((), device=self.device)
+
     def step(
         self, batch: Mapping[str, Any], step: int, given: Given | None = None, *, watcher: Watcher | None = None
     ) -> dict[str, float]:
-        """Every phase takes its turn once.
+        """Every phase takes its turn once: `begin` and `finish`, with their arguments and errors.
+
+        Returns:
+            {"phase/term/route": unweighted loss}.
+        """
+        return self.finish(self.begin(batch, step, given, watcher=watcher))
+
+    @float32_by_default()
+    def begin(
+        self, batch: Mapping[str, Any], step: int, given: Given | None = None, *, watcher: Watcher | None = None
+    ) -> StepReport:
+        """Every phase takes its turn once; a GPU may still be at it afterwards.
 
         Args:
             batch: domain -> images N,3,H,W in [-1, 1]; further streams are nested under their names.
@@ -51,10 +73,10 @@ class Trainer(Method):
             watcher: is told of every tensor and every loss; changes nothing.
 
         Returns:
-            {"phase/term/route": unweighted loss}.
+            What `finish` reads. The next step may begin before.
 
         Raises:
-            DivergedError: a loss or gradient is not finite; that phase's update was not applied.
+            DivergedError: as `finish`, where it is not `judged_late`.
             UsageError: the images cannot be taken in equal parts.
         """
         turns = [phase for phase in self.phases if phase.terms and step % phase.every == 0]
@@ -64,18 +86,28 @@ class Trainer(Method):
             for part, own in zip(batches, givens, strict=True)
         ]
         self._set_mode(training=True)
-        report: Losses = {}
         try:
-            for index, phase in enumerate(turns):
-                report |= self._take_turn(phase, parts, step, turns[index + 1 :])
+            taken = [self._take_turn(phase, parts, step, turns[index + 1 :]) for index, phase in enumerate(turns)]
         finally:
             for passes in parts:
                 passes.clear()
         if self.ema:
             self.ema.update(step)
-        return dict(zip(report, torch.stack(list(report.values())).tolist(), strict=True)) if report else {}
+        return StepReport([turn for turn in taken if turn])
 
-    def _take_turn(self, phase: PhasePlan, parts: list[StepPasses], step: int, later: list[PhasePlan]) -> Losses:
+    def finish(self, report: StepReport) -> dict[str, float]:
+        """A step's unweighted losses by "phase/term/route"; waits until the device has taken it.
+
+        Raises:
+            DivergedError: a loss or gradient is not finite; that phase's update and all later ones were not applied.
+        """
+        for turn, row in zip(report.turns, report.rows, strict=True):
+            if not math.isfinite(row[-1]):
+                self._unwell.zero_()
+                raise not_finite(turn, row, self.networks)
+        return dict(report)
+
+    def _take_turn(self, phase: PhasePlan, parts: list[StepPasses], step: int, later: list[PhasePlan]) -> Turn | None:
         for role in phase.trains:
             self._optimizer(role).clear()
         found = []
@@ -86,16 +118,19 @@ class Trainer(Method):
                     passes.finish(phase.name, later)
         losses, total = _mean([losses for losses, _ in found]), torch.stack([total for _, total in found]).mean(0)
         if not losses:
-            return {}
+            return None
         parameters = (p for role in phase.trains for p in self._optimizer(role).parameters)
         sick = distributed.average_gradients(parameters, total)
-        norms = [] if sick else [n for e in self.optimizers if (n := e.clip_gradients(phase.trains)) is not None]
-        if sick or not math.isfinite(float(sum(norms, total))):  # waits for the device
-            raise self._not_finite(phase, losses, total, step)
+        norms = {p: n for entry in self.optimizers for p, n in entry.clip_gradients(phase.trains).items()}
+        turn = Turn.of(step, phase, losses, total, norms)
+        if self.judged_late:
+            self._unwell.logical_or_(turn.row[-1] * 0)  # which is NaN for what is not finite, and so true
+        elif sick or not math.isfinite(float(turn.row[-1])):  # waits for the device
+            raise not_finite(turn, turn.row.tolist(), self.networks)
         for role in phase.trains:
-            self._optimizer(role).step(step)
+            self._optimizer(role).step(step, self._unwell if self.judged_late else None)
             self._optimizer(role).clear()
-        return losses
+        return turn
 
     def _backward(self, phase: PhasePlan, passes: StepPasses, step: int) -> tuple[Losses, Tensor]:
         """The losses of one part of the images and their weighted sum, without graph; gradients are added."""
@@ -131,21 +166,6 @@ class Trainer(Method):
                 losses[name] = loss.detach()
                 total = total + weight * loss
         return losses, total
-
-    def _not_finite(self, phase: PhasePlan, losses: Mapping[str, Tensor], total: Tensor, step: int) -> NotFiniteError:
-        """What is not finite, on any rank."""
-        values = {name: float(loss) for name, loss in losses.items()}
-        found = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
-        found = found or [
-            f"the gradient of {name}"
-            for role in phase.trains
-            for name, network in named(role, self.networks[role])
-            if any(p.grad is not None and not torch.isfinite(p.grad).all() for p in network.parameters())
-        ]
-        if not found and not torch.isfinite(total):
-            found = ["the weighted sum of the losses"]
-        everyone = distributed.everyone((found, values))
-        return NotFiniteError(step, phase.name, *zip(*everyone, strict=True))
 
     def rates(self, step: int) -> dict[str, float]:
         """The learning rates of a step, by entry of the recipe's `optimizers`; of those that train something."""

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from i2i_forge.catalog.loading import Host
 from i2i_forge.data.stream import batches, test_batch
 from i2i_forge.engine.build import build_trainer, trace_recipe
-from i2i_forge.engine.divergence import NotFiniteError, write_down
 from i2i_forge.engine.image_sizes import sizes_watched
-from i2i_forge.errors import DivergedError, ForgeError, Interrupted, UsageError
+from i2i_forge.engine.report import StepReport
+from i2i_forge.errors import ForgeError, Interrupted, UsageError
 from i2i_forge.recipe.reading import Recipe
 from i2i_forge.run import checkpoint
 from i2i_forge.run.cautions import cautions, tried, unread
+from i2i_forge.run.diverged import divergence_told
 from i2i_forge.run.findings import with_findings
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.forecast import seconds_per_step
 from i2i_forge.run.identity import edits, identity
 from i2i_forge.run.log import Display, SafeDisplay, log, logging_to
 from i2i_forge.run.records import Records
-from i2i_forge.run.streams import build_streams, image_names
+from i2i_forge.run.streams import build_streams
 from i2i_forge.system import distributed
 from i2i_forge.system.files import one_line
 from i2i_forge.system.hardware import hardware, memory_watched
@@ -61,8 +62,7 @@ class Run:
         source: str | Path | None = None, progress: Display | None = None, init_from: Sequence[str | Path] = (),
     ) -> None:  # fmt: skip
         self.host, self.init_from, self.folder = host, init_from, RunFolder(Path(folder))
-        self.source = source or recipe.name
-        self.device = torch.device(device)
+        self.source, self.device = source or recipe.name, torch.device(device)
         self.leads = distributed.rank() == 0
         self.progress = progress if self.leads else None
         self._show = SafeDisplay(self.progress)
@@ -74,6 +74,8 @@ class Run:
         self.trainer = build_trainer(recipe, host.catalog, self.device, traced=self._traced)
         self._origin: Mapping[str, Any] | None = None  # of the weights that it began with
         self._images = recipe.data.batch  # per step
+        follow = self._follow_folder if self.leads else None
+        self._divergence_told = partial(divergence_told, self.streams, self.folder, follow)
         self._records = Records(self.folder, recipe, self.streams["main"], lambda text: self._note(text))
 
     def train(self) -> int:
@@ -158,8 +160,8 @@ class Run:
         self._note(f"{where} {finished}" if done >= self.recipe.steps else f"resuming {where} after step {done}")
 
     def _loop(self, loader: Iterator[dict[str, Any]], done: int, requests: list[int]) -> int:
-        settings = self.recipe.run
-        saved = time.monotonic()
+        settings, saved = self.recipe.run, time.monotonic()
+        waiting: deque[tuple[int, Mapping[str, float]]] = deque()  # steps, this one too, and their reports
         self._records.begin(done)
         for number, batch in enumerate(loader):
             if number == 0 and self.leads:
@@ -167,12 +169,11 @@ class Run:
             report = self._step(batch, done)
             done += 1
             last = done == self.recipe.steps
-            if self.leads:
-                self._follow_folder()
-                self._show("step", done, self._records.add(done, report, self.trainer.rates(done - 1)))
             late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
             wishes = distributed.roll_call(stop=next(iter(requests), 0), save=late)
             due = done % settings.checkpoint_every == 0 or last or wishes.save or wishes.stop
+            waiting.append((done, report))
+            self._record(waiting, keep=int(self.trainer.judged_late and not due))  # the GPU is at the last one
             if due or done % settings.rank_check_every == 0:
                 distributed.check_in_step(self.trainer.parameters(), done)
             if due:
@@ -185,6 +186,7 @@ class Run:
         if done < self.recipe.steps:  # a stop was asked for, and no images came
             if distributed.world_size() > 1:  # the others are in the midst of the next step
                 raise _interrupted(requests[0], " while waiting for images; the last checkpoint counts")
+            self._record(waiting)
             self._follow_folder()
             self.save(done)
             raise _interrupted(requests[0], f" while waiting for images after step {done}; everything is saved")
@@ -202,22 +204,20 @@ class Run:
             self._show("foresee", done, seconds_per_step(other, batch))
         self._records.begin(done)  # their clock begins here
 
-    def _step(self, batch: Mapping[str, Any], done: int) -> dict[str, float]:
-        try:
-            sizes = sizes_watched(trace_recipe, self.recipe, self.host.catalog)
-            with sizes, memory_watched(self.device, done):
-                return self.trainer.step(batch, done)
-        except NotFiniteError as error:
-            images = image_names(self.streams, done, error.ranks)
-            shown = one_line(", ".join(images[:8]))
+    def _step(self, batch: Mapping[str, Any], done: int) -> Mapping[str, float]:
+        sizes = sizes_watched(trace_recipe, self.recipe, self.host.catalog)
+        with self._divergence_told(), sizes, memory_watched(self.device, done):
+            return (self.trainer.begin if self.trainer.judged_late else self.trainer.step)(batch, done)
+
+    def _record(self, waiting: deque[tuple[int, Mapping[str, float]]], keep: int = 0) -> None:
+        """Show and record the steps that wait for it, but the last `keep`."""
+        while len(waiting) > keep:
+            done, report = waiting.popleft()
+            with self._divergence_told():
+                losses = self.trainer.finish(report) if isinstance(report, StepReport) else report
             if self.leads:
                 self._follow_folder()
-                write_down({**error.record, "images": images}, self.folder.path / "diverged.json")
-            raise DivergedError(
-                f"{error.message}\nimages of this step: {shown}{' ...' if len(images) > 8 else ''}",
-                fix=f"see it again with `forge checkpoint replay {shlex.quote(str(self.folder.path))} --step {done}`, "
-                "diverged.json there has the numbers; a new --run with a lower rate or weight may --init-from this one",
-            ) from error
+                self._show("step", done, self._records.add(done, losses, self.trainer.rates(done - 1)))
 
     def save(self, done: int) -> None:
         """Write a checkpoint of the current state, of all ranks."""
@@ -228,7 +228,7 @@ class Run:
             checkpoint.save(self.folder.checkpoints, done, self.trainer, state, self.recipe.run.keep, others)
             log.debug("saved step %d", done)
 
-    def test_batch(self, count: int) -> dict[str, Tensor]:
+    def test_batch(self, count: int) -> dict[str, torch.Tensor]:
         """Images spread over the test split, without randomness: domain -> N,3,H,W in [-1, 1]."""
         return test_batch(self.test_sources, count)
 

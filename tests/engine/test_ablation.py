@@ -134,7 +134,7 @@ def test_a_term_whose_schedule_is_zero_now_is_not_called_now() -> None:
 def test_a_phase_without_terms_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     stepped: list[Any] = []
     step = RoleOptimizer.step
-    monkeypatch.setattr(RoleOptimizer, "step", lambda self, at: (stepped.append(self), step(self, at))[1])
+    monkeypatch.setattr(RoleOptimizer, "step", lambda self, *at: (stepped.append(self), step(self, *at))[1])
     recipe = read_recipe("munit_edge2shoes", set=[*TINY, CYCLE], drop=NO_GENERATOR_TERMS)
     trainer = build_trainer(recipe, CATALOG)
     before = {name: value.clone() for name, value in trainer.state_dict().items()}

@@ -490,7 +490,8 @@ class Spoiled(torch.autograd.Function):
     ],
     ids=["loss nan", "loss inf", "gradient nan"],
 )
-def test_a_step_that_diverges_is_not_applied(loss: Any, message: str) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+def test_a_step_that_diverges_is_not_applied(loss: Any, message: str, late: bool) -> None:
     trainer, healthy = diverging(loss), diverging(lambda x: x.mean())
     trainer.load_state_dict(healthy.state_dict())
     healthy.step(toy.images(), 0)
@@ -498,6 +499,7 @@ def test_a_step_that_diverges_is_not_applied(loss: Any, message: str) -> None:
     trainer.load_optimizer_state(healthy.optimizer_state())
     before, memory = toy.weights(trainer), {k: v.clone() for k, v in trainer.optimizer_state().items()}
     assert memory
+    trainer.judged_late = late
     with pytest.raises(DivergedError, match=message):
         trainer.step(toy.images(), 1)
     assert toy.changed(trainer, before) == {"critic"}  # whose turn came first, and was fine
@@ -505,13 +507,52 @@ def test_a_step_that_diverges_is_not_applied(loss: Any, message: str) -> None:
         assert torch.equal(value, memory[name]) == (not name.startswith("critic")), name
 
 
-def test_a_diverged_trainer_can_go_on() -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+def test_a_diverged_trainer_can_go_on(late: bool) -> None:
     odd = {"now": True}
     trainer = diverging(lambda x: x.mean() * (math.nan if odd["now"] else 1))
+    trainer.judged_late = late
     with pytest.raises(DivergedError):
         trainer.step(toy.images(), 0)
     odd["now"] = False
+    before = toy.weights(trainer)
     assert all(math.isfinite(loss) for loss in trainer.step(toy.images(), 1).values())
+    assert toy.changed(trainer, before) == {"critic", "encoder", "decoder"}
+
+
+def test_steps_that_are_judged_late_compute_the_same_and_are_read_after_the_next() -> None:
+    at_once, late = (toy.build(ema={"roles": ["decoder"], "half_life": 9}, optimizers=toy.ADAM) for _ in range(2))
+    late.load_state_dict(at_once.state_dict())
+    late.judged_late = True
+    batches = [toy.images(seed=seed) for seed in range(4)]
+    reports = [late.begin(batch, step) for step, batch in enumerate(batches)]
+    assert [late.finish(report) for report in reports] == [at_once.step(x, step) for step, x in enumerate(batches)]
+    assert len(reports[0]) == len(dict(reports[0])) > 3
+    ours, theirs = late.state_dict() | late.optimizer_state(), at_once.state_dict() | at_once.optimizer_state()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert all(torch.equal(late.ema.values[name], value) for name, value in at_once.ema.values.items())
+
+
+def test_nothing_is_updated_after_a_step_that_diverged_until_its_report_is_read() -> None:
+    odd = {"now": True}
+    trainer = diverging(lambda x: x.mean() * (math.nan if odd["now"] else 1))
+    trainer.judged_late = True
+    spoilt = trainer.begin(toy.images(), 0)
+    odd["now"], before = False, toy.weights(trainer)
+    later = trainer.begin(toy.images(), 1)
+    assert toy.changed(trainer, before) == set()
+    with pytest.raises(DivergedError, match="not finite at step 0: bad/odd/ba = nan"):
+        trainer.finish(spoilt)
+    assert all(map(math.isfinite, trainer.finish(later).values()))
+
+
+def test_only_one_gpu_whose_optimizers_can_skip_an_update_is_judged_late() -> None:
+    trainer = toy.build(optimizers=toy.ADAM)
+    assert not trainer.judged_late
+    for rule, late in (("adam", True), ("adamw", True), ("rmsprop", False), ("sgd", False)):
+        trainer = toy.build(optimizers={"default": {"use": rule, "lr": 0.1}})
+        trainer.device = torch.device("cuda")
+        assert trainer.judged_late == late, rule
 
 
 # ---- precision -----------------------------------------------------------------------------------------------------

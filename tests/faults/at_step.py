@@ -9,15 +9,15 @@ if os.environ.get("RANK", "0") == "{rank}":
     from i2i_forge import errors
     from i2i_forge.engine import trainer
 
-    take = trainer.Trainer.step
+    begin = trainer.Trainer.begin
 
-    def step(self, batch, done, given=None):
+    def begin_with_fault(self, batch, done, given=None, watcher=None):
         if done == {at} and not os.path.exists({once!r}):
             open({once!r}, "w").close()
             {what}
-        return take(self, batch, done, given)
+        return begin(self, batch, done, given, watcher=watcher)
 
-    trainer.Trainer.step = step
+    trainer.Trainer.begin = begin_with_fault
 """
 
 # The weights of the generator's decoder: their gradients come after the discriminator was updated.
@@ -27,6 +27,9 @@ WEIGHT = "next(self.networks['decoder']['b'].parameters())"
 def at_step(watch, what, *, at=3, rank=0):
     """At the step after `at` done ones, on this rank: a statement that sees `self`, the trainer, and `batch`."""
     return SOURCE.format(what=what, at=at, rank=rank, once=str(watch.folder / f"happened-{len(watch.started)}"))
+
+
+LATE = "\nfrom i2i_forge.engine.trainer import Trainer\nTrainer.judged_late = True\n"  # as on a GPU
 
 
 def raised(error):

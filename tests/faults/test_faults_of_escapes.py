@@ -16,8 +16,7 @@ from i2i_forge.engine.divergence import NotFiniteError
 from i2i_forge.errors import DataError, DivergedError
 from i2i_forge.measure.records import append
 from i2i_forge.recipe.reading import read_recipe
-from i2i_forge.run import checkpoint
-from i2i_forge.run import loop as run_module
+from i2i_forge.run import checkpoint, diverged
 from i2i_forge.run.folder import RunFolder
 from i2i_forge.run.log import log, logging_to
 from i2i_forge.run.loop import Run
@@ -69,7 +68,7 @@ def test_95_the_name_of_a_recipe(run):
 
 def test_95_names_of_images(run, tmp_path, monkeypatch):
     trained = Run(read_recipe(run / "resolved.yaml", set=["steps=6"]), QUIET, run)
-    monkeypatch.setattr(run_module, "image_names", lambda *of: [f"a{COMMAND}{ESCAPE}.png"])
+    monkeypatch.setattr(diverged, "image_names", lambda *of: [f"a{COMMAND}{ESCAPE}.png"])
 
     def diverge(batch, done):
         raise NotFiniteError(done, "generator", [["loss x"]], [{"x": float("nan")}])

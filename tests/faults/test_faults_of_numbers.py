@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from at_step import WEIGHT, at_step, term
+from at_step import LATE, WEIGHT, at_step, term
 from loaded import CATALOG
 from shrink import TINY_MUNIT
 
@@ -20,10 +20,12 @@ from i2i_forge.run.streams import build_streams
 slow = pytest.mark.slow
 
 
-@pytest.mark.parametrize("value", ["nan", pytest.param("inf", marks=slow)])
-def test_55_a_loss_that_is_not_finite(forge_watch, straight, tmp_path, value):
+@pytest.mark.parametrize(
+    ("value", "judged"), [("nan", ""), pytest.param("inf", "", marks=slow), ("nan", LATE)], ids=["nan", "inf", "late"]
+)
+def test_55_a_loss_that_is_not_finite(forge_watch, straight, tmp_path, value, judged):
     run = tmp_path / "run"
-    ended = forge_watch.train(run, inject=at_step(forge_watch, term("image", "ab", value)))
+    ended = forge_watch.train(run, inject=judged + at_step(forge_watch, term("image", "ab", value)))
     ended.refused(7, f"not finite at step 3: generator/image/ab = {value}", "phase 'generator' was not updated",
                   "images of this step: ", f"forge checkpoint replay {run} --step 3")  # fmt: skip
     record = json.loads((run / "diverged.json").read_text())
@@ -40,9 +42,10 @@ def test_55_a_loss_that_is_not_finite(forge_watch, straight, tmp_path, value):
     saved_and_recovers(forge_watch, straight, run)
 
 
-def test_56_a_gradient_that_is_not_finite(forge_watch, straight, tmp_path):
+@pytest.mark.parametrize("judged", ["", pytest.param(LATE, marks=slow)], ids=["at once", "late"])
+def test_56_a_gradient_that_is_not_finite(forge_watch, straight, tmp_path, judged):
     run = tmp_path / "run"
-    fault = at_step(forge_watch, f"{WEIGHT}.register_hook(lambda gradient: gradient * float('nan'))")
+    fault = judged + at_step(forge_watch, f"{WEIGHT}.register_hook(lambda gradient: gradient * float('nan'))")
     ended = forge_watch.train(run, inject=fault)
     ended.refused(7, "not finite at step 3: the gradient of decoder.b;", "phase 'generator' was not updated")
     saved_and_recovers(forge_watch, straight, run)

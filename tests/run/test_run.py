@@ -9,6 +9,7 @@ from PIL import Image
 
 from i2i_forge.catalog.hookspecs import hookimpl
 from i2i_forge.catalog.loading import load_plugins
+from i2i_forge.engine.trainer import Trainer
 from i2i_forge.errors import CheckpointError, DivergedError, UsageError
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint, forecast
@@ -171,6 +172,26 @@ def test_checkpoints_and_records_of_every_so_many_steps_and_of_the_last(tiny, tm
 def test_checkpoint_minutes(tiny, tmp_path):
     tiny.train(tmp_path, "steps=3", "run.checkpoint_minutes=1.0e-9", "run.keep=9")
     assert steps_saved(tmp_path) == [1, 2, 3]
+
+
+def test_a_run_whose_steps_are_judged_late_leaves_the_same_and_tells_the_same(tiny, straight, tmp_path, monkeypatch):
+    """As on a GPU: a step's record is written when the next one was begun, or when a checkpoint is due."""
+    written, told = [], []
+
+    class Observer:
+        @hookimpl
+        def step_finished(self, run, step, report):
+            written.append(len(list(run.folder.records())))
+            told.append({"step": step, **report})
+
+    monkeypatch.setattr(Trainer, "judged_late", True)
+    host = load_plugins()
+    host.manager.register(Observer())
+    assert tiny.train(tmp_path, "run.checkpoint_every=4", host=host) == straight[1]
+    records = tiny.metrics(tmp_path)
+    assert records == tiny.metrics(straight[0])
+    assert written == [0, 1, 2, 4, 4, 5, 6, 8, 8, 10]
+    assert told == [{k: v for k, v in line.items() if k == "step" or k.count("/") == 2} for line in records]
 
 
 # ---- a loss that is not finite ---------------------------------------------------------------------------------
