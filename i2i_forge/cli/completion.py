@@ -111,6 +111,7 @@ def _keys(recipe: Recipe, vocabulary: Vocabulary) -> Iterator[tuple[str, list[st
     yield from ((key, []) for key, _ in flattened(recipe.model_dump()))
     yield "trainer", vocabulary.names("trainers")
     yield "precision", ["fp32", "bf16"]
+    yield "noise", ["generator", "counter"]
     for at, (kind, use) in used.items():
         yield f"{at}.use", vocabulary.names(kind)
         for component in vocabulary.find(kind, use)[:1]:

@@ -64,7 +64,7 @@ def build_trainer(
     return method(
         networks, phases, _optimizers(recipe, networks), _states(recipe, method, device),
         seed=recipe.seed, device=device, dtype=dtype, precision=recipe.precision,
-        ema=_ema(recipe, networks), parts=_parts(recipe), spaces=domains,
+        ema=_ema(recipe, networks), parts=_parts(recipe), noise=recipe.noise, spaces=domains,
     )  # fmt: skip
 
 

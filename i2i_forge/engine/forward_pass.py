@@ -14,7 +14,7 @@ from i2i_forge.engine.networks import DomainNetworks, requiring
 from i2i_forge.engine.watcher import Node, Watcher
 from i2i_forge.errors import ForgeError, PluginError, UsageError
 from i2i_forge.system.distributed import ranks
-from i2i_forge.system.seeding import generator, seed_of
+from i2i_forge.system.seeding import generator, normal, seed_of
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class Frame:
     batch: Mapping[str, Tensor]
     networks: Mapping[str, Mapping[str, nn.Module]]  # role -> domain, or "shared"
     state: Mapping[str, Mapping[str, nn.Module]] = field(default_factory=dict)  # name -> route
+    noise: str = "generator"  # of the recipe
     training: bool = True
     generator: torch.Generator | None = None  # inference: draws come from here
     watcher: Watcher = field(default_factory=Watcher)
@@ -117,13 +118,18 @@ class ForwardPass:
 
         They are a function of (seed, step, phase, route, tensor) and of the sample's place in the global batch: leaving
         a term out, resuming, or using more ranks changes none of them. In inference every rank has its own images.
+
+        With the recipe's `noise: generator` the processor draws for all ranks; with `noise: counter` each sample is
+        drawn on its own, where the networks are: for draws as large as images, on a GPU, of many ranks.
         """
         frame, name = self._frame, self._computing[-1] if self._computing else ""
         number, of = ranks.share() if self.training else (0, 1)
-        draws = frame.generator or generator(
-            frame.seed, "noise", frame.step, frame.phase, self.route, name, self._draws
-        )
+        key = frame.seed, "noise", frame.step, frame.phase, self.route, name, self._draws
         self._draws += 1
+        if frame.noise == "counter" and frame.generator is None:
+            places = range(number * count, (number + 1) * count)
+            return normal(seed_of(*key), places, *shape, device=like.device).to(like.dtype)
+        draws = frame.generator or generator(*key)
         everyone = torch.randn(count * of, *shape, generator=draws, device=draws.device)
         mine = everyone[number * count :][:count].to(like.dtype)
         if like.is_cuda and not mine.is_cuda:  # from pinned memory the copy waits for nothing on the device

@@ -41,7 +41,7 @@ class Method:
         phases: whose turns make a step.
         optimizers: with their memory of the networks.
         states: name -> route -> module.
-        seed, precision: of the recipe.
+        seed, precision, noise: of the recipe.
         device, dtype: of parameters and images.
         ema: averages of weights over the steps.
         spaces: what the images are, by domain and name.
@@ -60,11 +60,11 @@ class Method:
         self, networks: Networks, phases: list[PhasePlan], optimizers: list[OptimizerEntry],
         states: Networks | None = None, *, seed: int = 0, device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32, precision: str = "fp32", ema: Ema | None = None, parts: int = 1,
-        spaces: Mapping[str, ImageSpace] | None = None,
+        noise: str = "generator", spaces: Mapping[str, ImageSpace] | None = None,
     ) -> None:  # fmt: skip
         self.networks, self.phases, self.optimizers, self.states = networks, phases, optimizers, states or {}
         self.seed, self.device, self.dtype, self.precision = seed, torch.device(device), dtype, precision
-        self.ema, self.parts = ema, parts
+        self.ema, self.parts, self.noise = ema, parts, noise
         self.spaces = defaultdict(lambda: RGB8) if spaces is None else spaces
         self._trainable = {  # without what a plugin froze for good
             role: [p for network in domains.values() for p in network.parameters() if p.requires_grad]
@@ -74,7 +74,7 @@ class Method:
     def alike(self, **settings: Any) -> Self:
         """The same networks, optimizers and states under other settings: `phases`, `precision`, `ema` or `parts`."""
         kept = ("networks", "phases", "optimizers", "states", "seed", "device", "dtype", "precision", "ema", "parts",
-                "spaces")  # fmt: skip
+                "noise", "spaces")  # fmt: skip
         return type(self)(**{name: getattr(self, name) for name in kept} | settings)
 
     @classmethod

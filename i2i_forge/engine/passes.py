@@ -37,7 +37,7 @@ class StepPasses:
     ) -> None:  # fmt: skip
         self.method, self.batch, self.step, self.given, self._sparing = method, batch, step, given, sparing
         self._plans = {phase.name: phase for phase in phases}
-        self._frame = partial(Frame, step=step, seed=method.seed, device=method.device, **options)
+        self._frame = partial(Frame, step=step, seed=method.seed, noise=method.noise, device=method.device, **options)
         self._passes: dict[str, dict[str, ForwardPass]] = {}
         self._finished: set[str] = set()  # phases from whose passes later ones still take something
 

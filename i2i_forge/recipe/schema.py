@@ -150,6 +150,8 @@ class RecipeModel(Section):
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
     steps: Count
     precision: Annotated[Literal["fp32", "bf16"], BeforeValidator(_no_fp16)] = "fp32"
+    noise: Literal["generator", "counter"] = "generator"
+    """Where noise is drawn: by a generator of the processor, or from a counter where the networks are."""
     domains: dict[Name, Domain] = {}
     """What the images are, by domain; 8-bit RGB where nothing is said."""
     data: Data

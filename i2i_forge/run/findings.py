@@ -1,6 +1,7 @@
 """What a recipe leaves to its training images: found once, when a run begins, and written into its recipe.
 
-That is the ranges of values that are said as percentiles, and how the codes of files are stored.
+That is the ranges of values that are said as percentiles, and how the codes of files are stored. A run that is resumed
+keeps them, and draws its noise as it began.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ def with_findings(recipe: Recipe, catalog: Catalog, known: Recipe | None, note: 
     Raises:
         RecipeError: the data set cannot say; DataError: its images cannot be used.
     """
+    if known and recipe.noise != known.noise:
+        note(f"noise: {known.noise}, as this run began")
+        recipe = recipe.model_copy(update={"noise": known.noise})
     spaces, before = Domains.of(recipe, catalog), dict(known.domains) if known else {}
     asked = [name for name in recipe.domains if _lacks_range(spaces[name]) or _lacks_type(spaces, name)]
     found = {name: before[name] for name in asked if name in before and _answers(before[name], name, spaces)}

@@ -67,7 +67,7 @@ class Run:
         self.progress = progress if self.leads else None
         self._show = SafeDisplay(self.progress)
         host.require_observers(recipe.run.observers)
-        known = self.folder.recipe() if self.folder.resolved.is_file() and recipe.domains else None
+        known = self.folder.recipe() if self.folder.resolved.is_file() else None
         self.recipe = recipe = with_findings(recipe, host.catalog, known, lambda text: self._show("note", text))
         self.streams, self.test_sources = build_streams(recipe, host.catalog)
         self._traced = tried(recipe, host.catalog) if self.leads else None

@@ -1,8 +1,9 @@
 """Named tensors: computed once, with randomness that depends on their names alone."""
 
 import gc
+import math
 import weakref
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from i2i_forge.engine.forward_pass import ForwardPass, frozen, seeded, tensor
 from i2i_forge.engine.passes import StepPasses
 from i2i_forge.errors import ForgeError, PluginError, RecipeError, UsageError
-from i2i_forge.system.seeding import seed_of
+from i2i_forge.system import distributed
+from i2i_forge.system.seeding import normal, seed_of
 
 
 def passes(trainer: Any, *, step: int = 0, given: Any = None, phase: str = "phase") -> dict[str, Any]:
@@ -149,24 +151,32 @@ def test_helpers_may_be_replaced_and_machinery_may_not() -> None:
 # ---- noise ---------------------------------------------------------------------------------------------------------
 
 
+both_kinds = pytest.mark.parametrize("noise", ["generator", "counter"])
+
+
 def drawn(trainer: Any = None, *, name: str = "code", route: str = "ab", **options: Any) -> Tensor:
     return getattr(passes(trainer or toy.build(), **options)[route], name)
 
 
-def test_noise_is_a_function_of_its_key() -> None:
-    assert torch.equal(drawn(), drawn())
+@both_kinds
+def test_noise_is_a_function_of_its_key(noise: str) -> None:
+    trainer = toy.build(noise=noise)
+    assert torch.equal(drawn(trainer), drawn(toy.build(noise=noise)))
     others = [
-        drawn(toy.build(seed=4)), drawn(step=1), drawn(phase="another"), drawn(route="ba"), drawn(name="two_draws")[0],
+        drawn(toy.build(seed=4, noise=noise)), drawn(trainer, step=1), drawn(trainer, phase="another"),
+        drawn(trainer, route="ba"), *drawn(trainer, name="two_draws"),
     ]  # fmt: skip
-    everything = [drawn(), *others, drawn(name="two_draws")[1]]
+    everything = [drawn(trainer), *others]
     for index, one in enumerate(everything):
         assert not any(torch.equal(one, other) for other in everything[:index])
 
 
-def test_noise_does_not_depend_on_order_nor_on_what_else_is_drawn() -> None:
-    alone = {name: drawn(name=name) for name in ("code", "two_draws", "masked", "masked_again")}
+@both_kinds
+def test_noise_does_not_depend_on_order_nor_on_what_else_is_drawn(noise: str) -> None:
+    trainer = toy.build(noise=noise)
+    alone = {name: drawn(trainer, name=name) for name in ("code", "two_draws", "masked", "masked_again")}
     for order in (list(alone), list(reversed(alone))):
-        forward = passes(toy.build())["ab"]
+        forward = passes(trainer)["ab"]
         torch.rand(7)
         for name in order:
             assert torch.equal(getattr(forward, name), alone[name])
@@ -181,13 +191,42 @@ def test_a_tensor_drawn_in_the_midst_of_another_changes_neither() -> None:
     assert not torch.equal(first, second)
 
 
-def test_noise_is_standard_normal_with_the_type_of_like() -> None:
-    forward = passes(toy.build())["ab"]
-    noise = forward.noise(10_000, 4, like=torch.empty(0, dtype=torch.float64))
-    assert noise.dtype == torch.float64
-    assert noise.shape == (10_000, 4)
-    assert abs(noise.mean().item()) < 0.02
-    assert abs(noise.std().item() - 1) < 0.02
+@both_kinds
+def test_noise_is_standard_normal_with_the_type_of_like(noise: str) -> None:
+    drawn = passes(toy.build(noise=noise))["ab"].noise(10_000, 5, like=torch.empty(0, dtype=torch.float64))
+    assert drawn.dtype == torch.float64
+    assert drawn.shape == (10_000, 5)
+    moments = [drawn.pow(power).mean().item() for power in (1, 2, 3, 4)]
+    assert moments == pytest.approx([0, 1, 0, 3], abs=0.1)
+    assert torch.allclose(drawn.T.corrcoef(), torch.eye(5, dtype=drawn.dtype), atol=0.05)
+
+
+@both_kinds
+def test_a_share_of_the_batch_draws_what_one_process_draws_for_it(noise: str) -> None:
+    def of(trainer: Any, count: int) -> Tensor:
+        return cast(Tensor, passes(trainer)["ab"].noise(count, 3, 3, like=torch.empty(0)))
+
+    trainer, shares = toy.build(noise=noise), []
+    for number in range(3):
+        with distributed.part(number, 3):
+            shares.append(of(trainer, 2))
+    assert torch.equal(torch.cat(shares), of(trainer, 6))
+
+
+def test_noise_of_a_counter_is_splitmix64_made_normal() -> None:
+    key, places, size = seed_of("a key"), range(5, 7), 5
+    found = normal(key, places, size, device=torch.device("cpu"))
+    for row, place in zip(found, places, strict=True):
+        numbers: list[float] = []
+        for pair in range(3):
+            z = (key + 0x9E3779B97F4A7C15 * (3 * place + pair + 1)) % 2**64
+            z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+            z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+            z ^= z >> 31
+            radius = math.sqrt(-2 * math.log(((z >> 32) + 0.5) / 2**32))
+            angle = 2 * math.pi * (z % 2**32 + 0.5) / 2**32
+            numbers += [radius * math.cos(angle), radius * math.sin(angle)]
+        assert row.tolist() == pytest.approx(numbers[:size], abs=1e-5)
 
 
 def test_seeds_differ_by_the_type_and_place_of_every_part() -> None:

@@ -114,3 +114,20 @@ def test_pix2pix_of_volumes_fits_bit_for_bit(quiet, tmp_path):
     trained("resumed", "steps=3", "data.workers=2")
     assert trained("resumed", "steps=6") == (digest, losses)
     assert losses[-1] < losses[0]
+
+
+def test_a_run_of_before_keeps_its_noise(tiny, straight, tmp_path):
+    """Its recipe does not tell where noise is drawn, and the shipped one may meanwhile say otherwise."""
+    tiny.train(tmp_path, "steps=3")
+    resolved = tmp_path / "resolved.yaml"
+    resolved.write_text(resolved.read_text().replace("noise: generator\n", ""))
+    notes = []
+
+    class Listener:
+        def __getattr__(self, event):
+            return lambda *arguments: notes.extend(arguments if event == "note" else ())
+
+    assert tiny.train(tmp_path, "noise=counter", progress=Listener()) == straight[1]
+    assert "noise: generator, as this run began" in notes
+    assert tiny.train(tmp_path / "new", "noise=counter") != straight[1]
+    assert "noise: counter\n" in (tmp_path / "new/resolved.yaml").read_text()

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from i2i_forge.errors import ForgeError
 from i2i_forge.system.distributed.ranks import everyone, in_contact, rank, roll_call, world_size
+from i2i_forge.system.seeding import GOLDEN
 
 WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of an element
-MIXER = 0x9E3779B97F4A7C15 - 2**64  # 2^64 by the golden ratio: its multiples are spread evenly over 64 bits
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> list[int]:
@@ -91,5 +91,5 @@ def fingerprint(tensor: Tensor) -> Tensor:
     Any order of summing gives the same; NaN and signed zeros count as their bits, and exchanged values are noticed.
     """
     words = tensor.detach().contiguous().view(-1).view(WORDS[tensor.element_size()]).to(torch.int64)
-    places = torch.arange(1, len(words) + 1, device=words.device).mul_(MIXER).bitwise_or_(1)
+    places = torch.arange(1, len(words) + 1, device=words.device).mul_(GOLDEN).bitwise_or_(1)
     return places.mul_(words).sum()
