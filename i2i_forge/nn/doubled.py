@@ -63,8 +63,7 @@ class DoubledConvBlock(ConvBlock):
         down."""
         two = torch.cat([x.narrow(dim, 0, 2), x.narrow(dim, x.shape[dim] - 2, 2).flip(dim)])
         wide = F.interpolate(two, scale_factor=(1, 2) if dim == 2 else (2, 1), mode="nearest")
-        edges, count = F.conv2d(self.pad.along(wide, 5 - dim), filters, bias), x.shape[0]
-        return edges[:count], edges[count:]
+        return torch.split(F.conv2d(self.pad.along(wide, 5 - dim), filters, bias), [x.shape[0]] * 2)
 
 
 class _Framed(torch.autograd.Function):
