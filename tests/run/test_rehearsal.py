@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from shrink import shrunk
 from torch import nn
 
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.study.bench_steps import images_of
+from i2i_forge_benchmarks import gpu_session
 from i2i_forge_benchmarks.rehearsal import pinned
 from i2i_forge_benchmarks.rehearsal.backward import backward
 from i2i_forge_benchmarks.rehearsal.driverless import rehearsing
@@ -88,3 +90,15 @@ def test_gradients_of_gradients_are_those_of_torch():
         first[0].square().sum().backward(retain_graph=True)
         found.append([parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None])
     torch.testing.assert_close(found[0], found[1])
+
+
+@needs_cuda_build
+@pytest.mark.slow
+def test_the_script_for_a_gpu_runs_through_on_a_processor():
+    arguments = ["--device", "cpu", "--repeats", "2", "--steps", "1", "--recipe", "pix2pix_synthetic"]
+    result = CliRunner().invoke(gpu_session.main, arguments)
+    assert result.exit_code == 0 and "failed" not in result.output, result.output
+    assert "reflect, torch.bfloat16: ours 2 of 2 alike" in result.output
+    assert "pix2pix_synthetic: deterministic: the same, not: the same" in result.output
+    if not torch.cuda.is_available():
+        assert "there is no cuda here" in str(CliRunner().invoke(gpu_session.main, []).exception)
