@@ -11,9 +11,15 @@ from shrink import TINY_MUNIT, shrunk
 from i2i_forge.engine.build import build_trainer
 from i2i_forge.engine.networks import compiled
 from i2i_forge.errors import RecipeError
+from i2i_forge.nn import ImagePool
 from i2i_forge.recipe.reading import read_recipe
 from i2i_forge.run import checkpoint
+from i2i_forge.study.bench_steps import images_of
 
+METHODS = [
+    f"{name}_synthetic"
+    for name in ("munit", "unit", "bicyclegan", "pix2pix", "cyclegan", "cyclegan_noise", "augmented_cyclegan")
+]
 ROLES = {  # of the recipes at CPU size, those without running statistics
     "munit_synthetic": ["content_encoder", "style_encoder", "decoder", "discriminator"],
     "unit_synthetic": ["encoder", "decoder", "discriminator"],
@@ -127,6 +133,20 @@ def test_compiled_networks_give_the_same_step():
     for route in ("ab", "ba"):
         images = IMAGES[route[0]]
         assert torch.allclose(other.translate(images, route), plain.translate(images, route))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # torch's own, as it traces
+@pytest.mark.parametrize("name", METHODS)
+def test_every_network_is_one_graph(name):
+    """A break would be an error; `run.compile` and CUDA's graphs are worth little with breaks."""
+    recipe = read_recipe(name)
+    trainer = build_trainer(read_recipe(name, set=shrunk(recipe, CATALOG, "unused")), CATALOG)
+    torch._dynamo.reset()
+    for _, network in trainer.modules():
+        if not isinstance(network, ImagePool):
+            network.compile(backend="eager", fullgraph=True)
+    trainer.step(images_of(recipe), 0)
 
 
 @pytest.mark.slow

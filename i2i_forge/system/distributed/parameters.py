@@ -39,7 +39,8 @@ def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> list[
     roll_call()
     with in_contact():
         dist.all_reduce(flat)
-        used, health = (part.tolist() for part in torch.split(flat[length:], [len(trained), world_size()]))
+        tail = flat[length:].tolist()
+    used, health = tail[: len(trained)], tail[len(trained) :]
     sick = [r for r, value in enumerate(health) if not math.isfinite(value)]
     if not sick:
         means = torch.split(flat[:length].div_(world_size()), [p.numel() for p in trained])
