@@ -9,7 +9,7 @@ READY := .venv/ready
 .PHONY: demo test coverage slow faults lint types format clean
 
 demo: $(READY)
-	$(BIN)/forge train munit_synthetic --run demo/run
+	$(BIN)/forge train munit_small --run demo/run
 	$(BIN)/python -m i2i_forge_benchmarks.demo demo
 
 test: $(READY)

@@ -19,7 +19,7 @@ from i2i_forge.recipe.yaml_text import to_inline_yaml
 from i2i_forge.system.files import one_line
 
 SMALL = "_synthetic"  # how the names of recipes end that a processor can train
-FOR_PAIRS, UNPAIRED = "pix2pix_synthetic", "munit_synthetic"  # the bases if nobody chooses a method
+FOR_PAIRS, UNPAIRED = "pix2pix_synthetic", "munit_small"  # the bases if nobody chooses a method
 HELD_OUT = ("test", "val")
 
 

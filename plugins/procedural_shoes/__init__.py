@@ -43,6 +43,7 @@ class ProceduralShoes:
         count: training examples of each domain.
         test_count: test examples of each domain.
         seed: another seed is another data set.
+        patterns: whether seven of the modes have one, such as stripes; without, a mode is a colour.
 
     Raises:
         DataError: the size is out of range, or a count is.
@@ -52,8 +53,9 @@ class ProceduralShoes:
     LABELLED = "b"
 
     def __init__(
-        self, size: int = 64, paired: bool = False, count: int = 10_000, test_count: int = 100, seed: int = 0
-    ) -> None:
+        self, size: int = 64, paired: bool = False, count: int = 10_000, test_count: int = 100, seed: int = 0,
+        patterns: bool = True,
+    ) -> None:  # fmt: skip
         if not 64 <= size <= 8192:
             raise DataError(f"procedural_shoes: size is {size}", fix="use a size of at least 64 and at most 8192")
         for name, value in (("count", count), ("test_count", test_count)):
@@ -66,6 +68,8 @@ class ProceduralShoes:
         self.count = count
         self.test_count = test_count
         self.seed = seed
+        self.patterns = patterns
+        self.MODES = materials.MODES if patterns else materials.COLOURS
 
     def sources(self, split: str) -> list[Source]:
         """What is drawn together: one source of a and b if paired, else a source of each.
@@ -90,7 +94,8 @@ class ProceduralShoes:
 
     def photo(self, split: str, index: int) -> np.ndarray:
         """The shoe's rendering, uint8 (size, size, 3)."""
-        material = materials.draw_material(self.mode(split, index), self._random(split, index, "material"))
+        random = self._random(split, index, "material")
+        material = materials.draw_material(self.mode(split, index), random, plain=not self.patterns)
         return rendering(self._shape(split, index), material, self.size)
 
     def family(self, split: str, index: int) -> str:

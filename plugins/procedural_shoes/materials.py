@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,7 @@ TABLE = (
     Mode("violet_diamonds", "diamonds", (0.755, 0.42, 0.48), (0.74, 0.82, 0.60), (0.76, 0.26, 0.30)),
 )
 MODES = tuple(mode.name for mode in TABLE)
+COLOURS = tuple(name.partition("_")[0] for name in MODES)
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,11 @@ class Material:
         return MOTIFS[self.pattern](box, self.pitch, self.slant, self.phase)
 
 
-def draw_material(mode: int, random: np.random.Generator) -> Material:
-    """A material of the mode from a stream of random numbers."""
+def draw_material(mode: int, random: np.random.Generator, *, plain: bool = False) -> Material:
+    """A material of the mode from a stream of random numbers; if plain, in the mode's first colour alone."""
     middle = TABLE[mode]
+    if plain:
+        middle = replace(middle, pattern="solid", second=middle.base)
     hue, light, saturation = random.uniform((-0.02, -0.05, -0.12), (0.02, 0.05, 0.08))
     warm, bright = random.uniform((-0.015, -0.04), (0.015, 0.03))
     phase = random.uniform(0.0, 1.0, size=2)

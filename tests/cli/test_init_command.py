@@ -53,7 +53,8 @@ ODD = ((61, 97), (130, 77), (65, 65))
     ("folders", "method", "data"),
     [
         ({"trainA": "abcd", "trainB": "abcd"}, "pix2pix", {"use": "paired_folders", "layout": "two_folders"}),
-        ({"trainA": "abcd", "trainB": "wxyz", "testA": "e", "testB": "v"}, "munit", {"use": "unpaired_folders"}),
+        ({"trainA": "abcd", "trainB": "wxyz", "testA": "e", "testB": "v"}, "munit",
+         {"use": "unpaired_folders", "size": 60}),
         ({"cats": "abc", "dogs": "xyz"}, "munit", {"use": "unpaired_folders", "a": "cats", "b": "dogs"}),
         ({".": "abcdefghijkl"}, "pix2pix", {"use": "edges_of_photos", "paired": True}),
         ({"trainA": "abc", "testA": "d"}, "pix2pix",
@@ -69,10 +70,10 @@ def test_the_recipe_fits_the_folder(forge, here, folders, method, data):
     recipe, file, said = made(forge, "my data")
     assert (recipe.trainer, file.name) == (method, f"my_data_{method}.yaml")
     assert (recipe.data.use, recipe.data.options) == (
-        data["use"], {**{key: value for key, value in data.items() if key != "use"}, "root": "my data", "size": 64},
+        data["use"], {"size": 64, **{key: value for key, value in data.items() if key != "use"}, "root": "my data"},
     )  # fmt: skip
-    assert recipe.steps == read_recipe(f"{method}_synthetic").steps
-    minutes = recipe.steps // 120
+    assert recipe.steps == read_recipe({"munit": "munit_small", "pix2pix": "pix2pix_synthetic"}[method]).steps
+    minutes = round(recipe.steps / 120)
     assert f"{recipe.steps:,} steps of {method} with " in said and f"about {minutes} minutes on " in said
     head = file.read_text().splitlines()[:3]
     assert all(line.startswith("# ") for line in head) and f"about {minutes} minutes on " in head[0]
@@ -80,7 +81,7 @@ def test_the_recipe_fits_the_folder(forge, here, folders, method, data):
     commands = [line.partition("#")[0].split() for line in said.splitlines() if line.startswith("  forge ")]
     assert [line[1] for line in commands] == ["data", "train", "translate"]
     assert commands[1] == ["forge", "train", file.name] and commands[2][2] == f"runs/my_data_{method}"
-    assert commands[2][-4:] == ["--resize", "64", "--out", "translated"]
+    assert commands[2][-4:] == ["--resize", str(recipe.data.options["size"]), "--out", "translated"]
     assert f"runs/my_data_{method}/samples" in said and "sheet.png" in said
 
 
@@ -98,10 +99,16 @@ def test_side_by_side_pairs_with_a_val_split(forge, here):
 
 @pytest.mark.parametrize(
     ("side", "options", "size"),
-    [(300, (), 64), (41, ("--method", "cyclegan"), 40), (28, (), 64), (300, ("--size", "128"), 128)],
+    [
+        (300, (), 64),
+        (41, ("--method", "cyclegan"), 40),
+        (28, (), 28),
+        (28, ("--method", "munit"), 64),
+        (300, ("--size", "128"), 128),
+    ],
 )
 def test_the_size_fits_the_images_and_the_networks(forge, here, side, options, size):
-    """28x28: MUNIT's networks need 64, so the images are enlarged."""
+    """28x28: the networks of `munit_synthetic` need 64, so the images are enlarged."""
     images(here / "x/trainA", "abc", (side, side + 9))
     images(here / "x/trainB", "def", (side + 5, side))
     assert made(forge, "x", *options)[0].data.options["size"] == size
@@ -134,7 +141,7 @@ def test_images_in_training_and_test_are_told(forge, here):
         ("three", (), 4, "no layout that a recipe knows; it holds x, y, z"),
         ("two", ("--method", "pix2pix"), 2, "learns from pairs"),
         ("two", ("--method", "muint"), 2, "did you mean 'munit'?"),
-        ("two", ("--size", "65"), 2, "give a multiple of 4: 64"),
+        ("two", ("--size", "65"), 2, "give a multiple of 2: 64"),
         ("two", ("--method", "cyclegan_noise", "--size", "100"), 2, "give a multiple of 64: 128"),
         ("two", ("--out", "there.yaml"), 2, "there.yaml is there already"),
         ("two", ("--out", "nowhere/x.yaml"), 2, "nowhere/x.yaml cannot be written"),
@@ -173,7 +180,7 @@ def test_names_of_folders_can_hold_anything(forge, here):
     for name in ("x\nseed: 3", "y # {"):
         images(root / name, "ab", (64, 64))
     recipe, file, _ = made(forge, root)
-    assert (recipe.seed, recipe.steps) == (0, 1000) and recipe.data.options["root"] == str(root)
+    assert (recipe.seed, recipe.steps) == (0, 2500) and recipe.data.options["root"] == str(root)
     assert len(file.read_text().splitlines()) == 5
     root.rename(here / "esc\x1b[31m")
     code, _, err = forge("init", "esc\x1b[31m")

@@ -53,6 +53,20 @@ def test_pictures_are_anti_aliased_on_white_with_a_margin(size):
         assert shoe.drawing.min() < 64
 
 
+def test_without_patterns_a_mode_is_a_colour_of_the_same_drawings(tmp_path):
+    patterned, plain = ProceduralShoes(size=128), ProceduralShoes(size=128, patterns=False, count=1, test_count=1)
+    assert plain.MODES == ("red", "blue", "green", "brown", "black", "yellow", "pink", "violet")
+    assert ProceduralShoes.MODES == patterned.MODES == materials.MODES
+    for index in range(12):
+        shoe, same = plain.render("train", index), patterned.render("train", index)
+        assert (shoe.mode, shoe.family) == (same.mode, same.family)
+        assert np.array_equal(shoe.drawing, same.drawing)
+        assert np.array_equal(shoe.photo, same.photo) == (same.mode == 0)  # which has no pattern anyway
+    plain.write(tmp_path)
+    modes = [line["mode_name"] for line in csv.DictReader((tmp_path / "modes.csv").read_text().splitlines())]
+    assert modes and set(modes) <= set(plain.MODES)
+
+
 def test_a_drawing_does_not_depend_on_the_mode_or_the_material(monkeypatch):
     shoes = ProceduralShoes()
     before = [shoes.drawing("train", index) for index in range(8)]
