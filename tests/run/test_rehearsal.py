@@ -98,7 +98,27 @@ def test_the_script_for_a_gpu_runs_through_on_a_processor():
     arguments = ["--device", "cpu", "--repeats", "2", "--steps", "1", "--recipe", "pix2pix_synthetic"]
     result = CliRunner().invoke(gpu_session.main, arguments)
     assert result.exit_code == 0 and "failed" not in result.output, result.output
-    assert "reflect, torch.bfloat16: ours 2 of 2 alike" in result.output
+    for size in ("reflect 3", "replicate 1", "replicate 3", "zero 3"):
+        assert f"{size}, torch.bfloat16, torch.channels_last: ours 2 of 2 alike" in result.output
     assert "pix2pix_synthetic: deterministic: the same, not: the same" in result.output
-    if not torch.cuda.is_available():
-        assert "there is no cuda here" in str(CliRunner().invoke(gpu_session.main, []).exception)
+    estimate = sum(parts_of("pix2pix_synthetic", [])["step"].kernels.values())
+    assert f"pix2pix_synthetic: {estimate:,} estimated" in result.output
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_script_for_a_gpu_says_that_it_needs_one():
+    result = CliRunner().invoke(gpu_session.main, [])
+    assert result.exit_code == 1 and result.output.startswith("Error: there is no cuda here; run it where ")
+    assert result.output.count("\n") == 1
+
+
+def test_a_part_that_fails_is_on_the_page_and_the_next_one_is_tried(monkeypatch):
+    def broken(*_):
+        yield "one line"
+        raise RuntimeError("no kernel image\nand more")
+
+    for part in ("steps_of", "pads", "runs", "kernels", "speed"):
+        monkeypatch.setattr(gpu_session, part, broken)
+    page = CliRunner().invoke(gpu_session.main, ["--device", "cpu"]).stdout
+    assert page.count("- one line\n- **failed**: RuntimeError: no kernel image\n") == 5
+    assert "- a product of 512 x 512 is off by" in page
