@@ -30,8 +30,8 @@ NAMES = sorted(shipped_recipes())
 KINDS = (
     "augmented_cyclegan_edges2shoes_supervised", "augmented_cyclegan_edges2shoes_noise",
     "augmented_cyclegan_edges2shoes_stochastic", "bicyclegan_synthetic", "bicyclegan_edges2shoes", "bicyclegan_facades",
-    "cyclegan_synthetic", "cyclegan_noise_synthetic", "munit_synthetic", "pix2pix_synthetic",
-    "pix2pix_noise_edges2shoes", "unit_synthetic", "pix2pix_volumes", "pix2pix_bands",
+    "cyclegan_synthetic", "cyclegan_noise_synthetic", "munit_synthetic", "munit_openmoji",
+    "pix2pix_synthetic", "pix2pix_noise_edges2shoes", "unit_synthetic", "pix2pix_volumes", "pix2pix_bands",
     "regression_phantom", "cyclegan_volumes",
 )  # fmt: skip
 NEEDS_FILES = "perceptual"  # a term whose weights have to be downloaded
