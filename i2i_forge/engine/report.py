@@ -85,6 +85,8 @@ def not_finite(turn: Turn, row: Sequence[float], networks: Networks) -> NotFinit
     losses = dict(zip(turn.losses, row, strict=False))
     total, *norms = row[len(losses) : -1]
     found = [f"{name} = {value}" for name, value in losses.items() if not math.isfinite(value)]
+    if not found and not math.isfinite(total):
+        found = ["the weighted sum of the losses"]
     spoilt = {p for p, norm in zip(turn.trained, norms, strict=True) if not math.isfinite(norm)}
     found = found or [
         f"the gradient of {name}"
@@ -92,7 +94,5 @@ def not_finite(turn: Turn, row: Sequence[float], networks: Networks) -> NotFinit
         for name, network in named(role, networks[role])
         if not spoilt.isdisjoint(network.parameters())
     ]
-    if not found and not math.isfinite(total):
-        found = ["the weighted sum of the losses"]
     everyone = distributed.everyone((found, losses))
     return NotFiniteError(turn.step, turn.phase.name, *zip(*everyone, strict=True))

@@ -40,7 +40,7 @@ def without(report, term):
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_without_a_term(name, catalog, monkeypatch, tmp_path):
     """Networks are not updated here: a later phase judges what the earlier ones have learnt, which may differ."""
-    monkeypatch.setattr(RoleOptimizer, "step", lambda self, at: None)
+    monkeypatch.setattr(RoleOptimizer, "step", lambda *_: None)
     small = shrunk(read_recipe(name), catalog, tmp_path)
     heavy = [term for term in terms_of(read_recipe(name)) if term.endswith(".perceptual")]  # weights of another project
     full = read_recipe(name, set=small, drop=heavy)
